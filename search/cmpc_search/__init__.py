@@ -1,0 +1,1 @@
+"""Decide which query network to keep: data, spaces, supernets, compatibility, search."""

@@ -1,0 +1,70 @@
+"""Everything cmpc_search raises on purpose.
+
+SearchError
++-- BadArgument (ValueError)        a value breaks a stated condition
+|   +-- UnknownName                 no data set, space, sampler or method has this name
++-- BadData (ValueError)            images, labels or splits can't be used as they are
+|   +-- DownloadFailed              a package could not be fetched or is damaged
++-- BadGallery (ValueError)         a gallery network or its embeddings don't fit the data
++-- BadRun (ValueError)             a run folder is incomplete or was made with other settings
++-- BudgetNotMet (RuntimeError)     no candidate stays within the budget
++-- MissingLibrary (ImportError)    an extra of this package is not installed
+"""
+
+__all__ = [
+    "BadArgument",
+    "BadData",
+    "BadGallery",
+    "BadRun",
+    "BudgetNotMet",
+    "DownloadFailed",
+    "MissingLibrary",
+    "SearchError",
+    "UnknownName",
+]
+
+
+class SearchError(Exception):
+    """Base of every error about data, training or search that a user can act on."""
+
+    exit_code = 1
+
+
+class BadArgument(SearchError, ValueError):
+    """A value breaks a stated condition."""
+
+    exit_code = 2
+
+
+class UnknownName(BadArgument):
+    """No data set, space, sampler or method has this name."""
+
+
+class BadData(SearchError, ValueError):
+    """Images, labels or splits can't be used as they are."""
+
+
+class DownloadFailed(BadData):
+    """A package could not be fetched, or what came is damaged."""
+
+
+class BadGallery(SearchError, ValueError):
+    """A gallery network or its embeddings don't fit the data."""
+
+
+class BadRun(SearchError, ValueError):
+    """A run folder is incomplete, or was made with other settings."""
+
+    exit_code = 2
+
+
+class BudgetNotMet(SearchError, RuntimeError):
+    """No candidate stays within the budget."""
+
+    exit_code = 3
+
+
+class MissingLibrary(SearchError, ImportError):
+    """An extra of this package is not installed."""
+
+    exit_code = 2

@@ -1,0 +1,1 @@
+"""The torch networks: query networks, their supernet, gallery networks and cosine heads."""

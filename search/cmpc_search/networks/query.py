@@ -1,0 +1,88 @@
+"""The query network of one architecture, as a torch module made from its layer list.
+
+Shapes: N images, H and W pixels, D embedding length. Images are float32 in [0, 1]; embeddings have
+unit length, so that an inner product is a cosine everywhere in cmpc.
+"""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cmpc_search.space.layers import BlockLayers, Convolution, NetworkLayers
+
+__all__ = ["ConvNorm", "QueryNetwork", "apply_block", "split_channels"]
+
+
+class ConvNorm(nn.Module):
+    """A convolution, its batch norm, and a ReLU when the layer says so."""
+
+    def __init__(self, layer: Convolution) -> None:
+        super().__init__()
+        self.layer = layer
+        self.weight = nn.Parameter(torch.empty(layer.weight_shape))
+        self.norm = nn.BatchNorm2d(layer.out_channels)
+        nn.init.kaiming_normal_(self.weight, mode="fan_out" if not layer.depthwise else "fan_in")
+
+    def forward(self, features: Tensor) -> Tensor:
+        layer = self.layer
+        features = functional.conv2d(
+            features, self.weight, None, layer.stride, layer.kernel // 2, 1, layer.groups
+        )
+        features = self.norm(features)
+        return functional.relu(features) if layer.relu else features
+
+
+class ChoiceBlock(nn.Module):
+    """One block with its choice made: a main branch, and a shortcut branch at stride 2."""
+
+    def __init__(self, layers: BlockLayers) -> None:
+        super().__init__()
+        self.stride = layers.stride
+        self.main = nn.Sequential(*map(ConvNorm, layers.main))
+        self.shortcut = nn.Sequential(*map(ConvNorm, layers.shortcut))
+
+    def forward(self, features: Tensor) -> Tensor:
+        kept, read = split_channels(features, self.stride)
+        return torch.cat((self.shortcut(kept), self.main(read)), dim=1)
+
+
+class QueryNetwork(nn.Module):
+    """Images float32 [N, 3, H, W] in [0, 1] -> unit embeddings float32 [N, D].
+
+    The macro structure of SPOS (Guo et al., ECCV 2020, table 1), its classifier replaced by a
+    linear embedding layer.
+    """
+
+    def __init__(self, layers: NetworkLayers) -> None:
+        super().__init__()
+        self.layers = layers
+        self.stem = ConvNorm(layers.stem)
+        self.blocks = nn.Sequential(*map(ChoiceBlock, layers.blocks))
+        self.head = ConvNorm(layers.head)
+        self.embedding = nn.Linear(layers.head.out_channels, layers.embedding_dim, bias=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = self.head(self.blocks(self.stem(images)))
+        return functional.normalize(self.embedding(features.mean(dim=(2, 3))), dim=1)
+
+    def batch_norms(self) -> Iterable[nn.BatchNorm2d]:
+        return (module for module in self.modules() if isinstance(module, nn.BatchNorm2d))
+
+
+def split_channels(features: Tensor, stride: int) -> tuple[Tensor, Tensor]:
+    """Return what the shortcut and what the main branch read.
+
+    Taking even and odd channels apart is the channel shuffle of ShuffleNetV2 and its split in one.
+    """
+    if stride == 2:
+        return features, features
+    return features[:, 0::2], features[:, 1::2]
+
+
+def apply_block(convolutions: Iterable[nn.Module], features: Tensor) -> Tensor:
+    """Run ``features`` through ``convolutions``, in order."""
+    for convolution in convolutions:
+        features = convolution(features)
+    return features
