@@ -1,0 +1,37 @@
+"""The command that looks at the machine before any work does."""
+
+from pathlib import Path
+
+import click
+
+from cmpc.cli.options import cache_dir_option, json_option
+
+__all__ = ["doctor"]
+
+
+@click.command()
+@click.option("--quick", is_flag=True, help="Skip what takes seconds: asking TVM for its targets.")
+@cache_dir_option
+@json_option
+@click.pass_context
+def doctor(ctx: click.Context, quick: bool, cache_dir: Path, as_json: bool) -> None:
+    """Check that this machine has what cmpc needs.
+
+    Each line says what was found and, where something is amiss, what to do. A warning names a
+    part of cmpc that will not work here; a fault means that the main job will not, and the exit
+    code is 1.
+
+    \b
+    Examples:
+      cmpc doctor
+      cmpc doctor --quick --json
+    """
+    from cmpc.doctor import Machine, examine
+    from cmpc.output import emit, make_table
+
+    findings = examine(Machine.this(cache_dir), quick=quick)
+    num_faults = sum(finding.status == "fault" for finding in findings)
+    rows = [(f.status, f.name, f.found, f.advice) for f in findings]
+    table = make_table(["", "check", "found", "what to do"], rows)
+    emit({"num_faults": num_faults, "findings": findings}, table, as_json=as_json)
+    ctx.exit(1 if num_faults else 0)

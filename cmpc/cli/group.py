@@ -1,0 +1,65 @@
+"""How commands are found, and how they fail: each imported when called, errors told in one place.
+
+    command body --raises--> CmpcGroup.invoke --> failures.as_click_error --> message, exit code
+
+No command prints an error or chooses an exit code for one: it raises.
+"""
+
+import importlib
+import traceback
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import ClassVar
+
+import click
+
+from cmpc.cli.failures import as_click_error
+from cmpc.commands import COMMANDS, CommandEntry
+
+__all__ = ["CmpcGroup"]
+
+
+class CmpcGroup(click.Group):
+    """A group that imports a command when it is called, and tells its errors as text and code."""
+
+    table: ClassVar[Mapping[str, CommandEntry]] = COMMANDS
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the commands in the table's order, which is the order of work."""
+        return list(self.table)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the module of one command, and of no other."""
+        if cmd_name not in self.table:
+            return None
+        module_name, attribute = self.table[cmd_name].path.split(":")
+        command = getattr(importlib.import_module(module_name), attribute)
+        assert isinstance(command, click.Command), f"{self.table[cmd_name].path} is no command"
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that ``args`` start with, or name the nearest ones."""
+        name = args[0]
+        if name in self.table or name.startswith("-") or ctx.resilient_parsing:
+            return super().resolve_command(ctx, args)
+        near = " or ".join(get_close_matches(name, self.table))
+        hint = f"did you mean {near}?" if near else f"there are {', '.join(self.table)}"
+        raise click.UsageError(f"No command is called '{name}'; {hint}", ctx)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands from the table, so that help imports no command."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.short_help) for name, entry in self.table.items()])
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; this is the one place where an error becomes a message and a code."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise  # Click already knows how these end
+        except (Exception, KeyboardInterrupt) as error:
+            if ctx.params["debug"]:
+                click.echo(traceback.format_exc(), err=True, nl=False)
+            raise as_click_error(error) from error

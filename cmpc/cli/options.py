@@ -1,0 +1,84 @@
+"""The options that several commands share, so that they look and mean the same everywhere.
+
+Each is a decorator for a command. Nothing here imports more than Click: names such as a target's
+are checked in the command's body, where the package that knows them is loaded.
+"""
+
+from pathlib import Path
+
+import click
+
+__all__ = [
+    "bundle_option",
+    "cache_dir_option",
+    "config_option",
+    "data_option",
+    "flags_given",
+    "json_option",
+    "run_folder_argument",
+    "seed_option",
+    "target_option",
+    "threads_option",
+]
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON document instead of a table."
+)
+target_option = click.option(
+    "--target", default="host", show_default=True, metavar="NAME", help="What to compile for."
+)
+cache_dir_option = click.option(
+    "--cache-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    envvar="CMPC_CACHE",
+    show_envvar=True,
+    default=lambda: Path.home() / ".cache" / "cmpc",
+    show_default="~/.cache/cmpc",
+    help="Where data, embeddings and compiled networks are kept.",
+)
+seed_option = click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Seed of everything that is drawn at random.",
+)
+threads_option = click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Threads of the numeric libraries.",
+)
+config_option = click.option(
+    "--config",
+    "toml_path",
+    type=FILE,
+    help="Settings file; without it ./cmpc.toml is read if there is one.",
+)
+data_option = click.option(
+    "--data",
+    "data_set",
+    metavar="NAME|PATH",
+    help="A data set: a name from `cmpc data list`, a folder or a CSV file.",
+)
+bundle_option = click.option(
+    "--bundle", type=FOLDER, required=True, help="A folder made by `cmpc build`."
+)
+run_folder_argument = click.argument(
+    "run_folder", metavar="RUN", type=click.Path(file_okay=False, path_type=Path)
+)
+
+
+def flags_given(ctx: click.Context) -> dict[str, object]:
+    """Return the options that were typed, without those that merely have a default.
+
+    Only these override a settings file: a default that the user never typed must not.
+    """
+    typed = click.core.ParameterSource.COMMANDLINE
+    return {
+        name: value for name, value in ctx.params.items() if ctx.get_parameter_source(name) is typed
+    }

@@ -1,0 +1,26 @@
+"""Everything the command line itself raises on purpose; each lower package has its own tree.
+
+CmpcError
++-- BadSettings (ValueError)      a settings file, a variable or a flag says what can't be
++-- MissingLibrary (ImportError)  the command needs an extra that is not installed
+"""
+
+__all__ = ["BadSettings", "CmpcError", "MissingLibrary"]
+
+
+class CmpcError(Exception):
+    """Base of every error of the command line that a user can act on."""
+
+    exit_code = 1
+
+
+class BadSettings(CmpcError, ValueError):
+    """A settings file, an environment variable or a flag says what can't be."""
+
+    exit_code = 2
+
+
+class MissingLibrary(CmpcError, ImportError):
+    """The command needs a library that comes with an extra which is not installed."""
+
+    exit_code = 2
