@@ -1,0 +1,11 @@
+"""Tell what a network costs on a target: count, compile, measure, bundle.
+
+Only what is light is imported here; ``measured``, ``compiling``, ``bundles`` and ``graph_writer``
+are imported by those who use them.
+"""
+
+from cmpc_cost_models.base import CompiledNetwork, Cost, Measurement
+from cmpc_cost_models.errors import CostModelsError
+from cmpc_cost_models.targets import Target
+
+__all__ = ["CompiledNetwork", "Cost", "CostModelsError", "Measurement", "Target"]

@@ -1,0 +1,92 @@
+"""How much arithmetic does a network do, and how many weights has it? Counted from its ONNX graph.
+
+Multiply-accumulates of convolutions and dense layers only, as SPOS and ShuffleNetV2 count: batch
+norms, activations and pooling are left out. Parameters are all numbers of the graph's float
+initialisers that such layers read (weights and biases).
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+
+from cmpc_cost_models.errors import BadNetworkFile
+
+__all__ = ["NetworkCount", "count_network", "load_graph"]
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NetworkCount:
+    """Multiply-accumulates of one inference, and the weights they use."""
+
+    macs: int
+    parameters: int
+
+
+def count_network(onnx_path: Path) -> NetworkCount:
+    """Count the multiply-accumulates and the parameters of an ONNX file.
+
+    Raises:
+        BadNetworkFile: the file can't be read, or a layer's shape isn't known from the graph.
+    """
+    model = load_graph(onnx_path)
+    shapes = dict(_shapes(model))
+    weights = {tensor.name for tensor in model.graph.initializer}
+    macs, read = 0, set[str]()
+    for node in model.graph.node:
+        if node.op_type in ("Conv", "Gemm", "MatMul"):
+            macs += _layer_macs(node, shapes)
+            read.update(weights.intersection(node.input))
+    # A dense layer's bias may be an Add of its own.
+    dense = {node.output[0] for node in model.graph.node if node.op_type == "MatMul"}
+    for node in model.graph.node:
+        if node.op_type == "Add" and dense.intersection(node.input):
+            read.update(weights.intersection(node.input))
+    return NetworkCount(macs=macs, parameters=sum(math.prod(shapes[name]) for name in read))
+
+
+def load_graph(onnx_path: Path) -> onnx.ModelProto:
+    """Read an ONNX file, check it and infer the shapes of its tensors.
+
+    Raises:
+        BadNetworkFile: it is missing or no valid ONNX.
+    """
+    try:
+        model = onnx.load(onnx_path)
+        onnx.checker.check_model(model)
+        return onnx.shape_inference.infer_shapes(model, strict_mode=True)
+    except OSError as error:
+        raise BadNetworkFile(f"{onnx_path} can't be read: {error.strerror}") from error
+    # protobuf's own DecodeError has no stable home to import it from
+    except Exception as error:
+        raise BadNetworkFile(f"{onnx_path} must be a valid ONNX file: {error}") from error
+
+
+def _shapes(model: onnx.ModelProto) -> Iterator[tuple[str, Shape]]:
+    """Yield every tensor whose shape is wholly known."""
+    for tensor in model.graph.initializer:
+        yield tensor.name, tuple(tensor.dims)
+    for value in (*model.graph.input, *model.graph.value_info, *model.graph.output):
+        dims = value.type.tensor_type.shape.dim
+        if all(dim.HasField("dim_value") for dim in dims):
+            yield value.name, tuple(dim.dim_value for dim in dims)
+
+
+def _layer_macs(node: onnx.NodeProto, shapes: dict[str, Shape]) -> int:
+    """Each output number of a layer is one inner product; return their total length."""
+    names = (node.input[0], node.input[1], node.output[0])
+    if unknown := [name for name in names if name not in shapes]:
+        raise BadNetworkFile(
+            f"{node.op_type} {node.name!r} must have a static shape, "
+            f"but that of {', '.join(map(repr, unknown))} isn't known; export with fixed sizes"
+        )
+    data, weight, output = (shapes[name] for name in names)
+    if node.op_type == "Conv":
+        return math.prod(output) * math.prod(weight[1:])
+    if node.op_type == "Gemm" and any(a.name == "transA" and a.i for a in node.attribute):
+        return math.prod(output) * data[0]
+    return math.prod(output) * data[-1]
