@@ -11,10 +11,16 @@ __all__ = ["COMMANDS", "CommandEntry"]
 
 @dataclass(frozen=True, slots=True)
 class CommandEntry:
-    """Where a command lives, as ``module:attribute``, and what it does, in one line."""
+    """Where a command lives and what it does.
+
+    Attributes:
+        path: ``module:attribute``.
+        reads_settings: Whether a settings file may have a table of the command's name.
+    """
 
     path: str
     short_help: str
+    reads_settings: bool = False
 
 
 COMMANDS = {

@@ -9,6 +9,7 @@ __all__ = ["command_line"]
 
 
 @click.group(
+    "cmpc",
     cls=CmpcGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 done; 1 something failed; 2 wrong usage or settings; "

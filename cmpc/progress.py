@@ -1,0 +1,135 @@
+"""How far along is it? A bar with the time left on a terminal, a plain line now and then elsewhere.
+
+    with progress("Measuring", total=24) as steps:
+        for candidate in candidates:
+            ...
+            steps.advance(note="3.2 ms")
+
+All of it goes to stderr, so that stdout stays pure data. A log file must not fill up with bars:
+there, one line every few seconds says the same.
+"""
+
+import sys
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+__all__ = ["LineSteps", "Steps", "progress"]
+
+SECONDS_BETWEEN_LINES = 5.0
+
+
+class Steps(ABC):
+    """What a loop tells about how far it is."""
+
+    def __init__(self, total: int | None) -> None:
+        self.total = total
+        self.num_done = 0
+
+    def advance(self, count: int = 1, *, note: str = "") -> None:
+        """Say that ``count`` more steps are done, and with ``note`` what is worth knowing."""
+        self.reach(self.num_done + count, note=note)
+
+    def reach(self, num_done: int, *, total: int | None = None, note: str = "") -> None:
+        """Say how many steps are done by now, and how many there are if that became known."""
+        self.num_done = num_done
+        self.total = total if total is not None else self.total
+        self.show(note)
+
+    @abstractmethod
+    def show(self, note: str) -> None:
+        """Let the user see where it stands."""
+
+
+class BarSteps(Steps):
+    """A bar that rich draws on a terminal."""
+
+    def __init__(self, total: int | None, bar: "Progress", task: "TaskID") -> None:
+        super().__init__(total)
+        self.bar, self.task = bar, task
+
+    def show(self, note: str) -> None:
+        """Move the bar."""
+        self.bar.update(self.task, completed=self.num_done, total=self.total, note=note)
+
+
+class LineSteps(Steps):
+    """A line on stderr, never more often than every few seconds."""
+
+    def __init__(
+        self, description: str, total: int | None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        super().__init__(total)
+        self.description, self.clock = description, clock
+        self.started_at = self.last_line_at = clock()
+
+    def show(self, note: str) -> None:
+        """Write a line if the last one is long enough ago."""
+        now = self.clock()
+        if now - self.last_line_at >= SECONDS_BETWEEN_LINES:
+            self.last_line_at = now
+            click.echo(self.line(now - self.started_at, note), err=True)
+
+    def line(self, elapsed_s: float, note: str) -> str:
+        """Write where it stands in one line."""
+        parts = [f"{self.description}: {self.num_done}"]
+        if self.total:
+            parts = [f"{parts[0]}/{self.total}", f"{self.num_done / self.total:.0%}"]
+            if 0 < self.num_done < self.total:
+                parts.append(f"{clock_time(elapsed_s * (self.total / self.num_done - 1))} left")
+        return ", ".join([*parts, note] if note else parts)
+
+    def close(self) -> None:
+        """Write the closing line."""
+        took = clock_time(self.clock() - self.started_at)
+        click.echo(f"{self.description}: {self.num_done} done in {took}", err=True)
+
+
+def clock_time(seconds: float) -> str:
+    """Write a duration as people read clocks: 0:07, 12:30, 1:02:03."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+@contextmanager
+def progress(description: str, *, total: int | None = None) -> Iterator[Steps]:
+    """Show how far the body is, on stderr, in the way that suits what stderr is."""
+    if not sys.stderr.isatty():
+        lines = LineSteps(description, total)
+        yield lines
+        lines.close()
+        return
+    with terminal_bar() as bar:
+        yield BarSteps(total, bar, bar.add_task(description, total=total, note=""))
+
+
+def terminal_bar() -> "Progress":
+    """Return rich's bar with the columns that cmpc shows."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left", style="dim"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}", markup=False),
+        console=Console(stderr=True),
+    )

@@ -1,0 +1,106 @@
+"""An error becomes a message on stderr and an exit code, whichever package raised it."""
+
+import os
+import subprocess
+import sys
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from cmpc.cli.failures import EXTRA_OF_LIBRARY, as_click_error
+from cmpc.cli.group import CmpcGroup
+from cmpc.errors import BadSettings
+from cmpc_cost_models.errors import BadBundle, DeviceUnreachable
+from cmpc_kernels.errors import BadArgument, BadIndexFile
+from cmpc_search.errors import BudgetNotMet
+
+
+def group_that_raises(error: BaseException) -> click.Group:
+    """Make a command line whose only command fails in this way."""
+
+    @click.group(cls=CmpcGroup)
+    @click.option("--debug", is_flag=True)
+    def tool(debug: bool) -> None:
+        pass
+
+    @click.command()
+    def fail() -> None:
+        click.echo("data")
+        raise error
+
+    tool.get_command = lambda ctx, cmd_name: fail
+    return tool
+
+
+@pytest.mark.parametrize(
+    ("error", "exit_code"),
+    [
+        (BadSettings("what must hold"), 2),
+        (BadArgument("what must hold"), 2),
+        (BadIndexFile("what must hold"), 1),
+        (BadBundle("what must hold"), 1),
+        (BudgetNotMet("what must hold"), 3),
+        (DeviceUnreachable("what must hold"), 4),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_our_errors_become_their_own_words_and_exit_code(error, exit_code):
+    result = CliRunner().invoke(group_that_raises(error), ["doctor"])
+
+    assert result.exit_code == exit_code
+    assert result.stderr == "Error: what must hold\n"
+    assert result.stdout == "data\n"
+
+
+def test_ctrl_c_exits_with_130():
+    result = CliRunner().invoke(group_that_raises(KeyboardInterrupt()), ["doctor"])
+
+    assert (result.exit_code, result.stderr) == (130, "Error: interrupted\n")
+
+
+def test_an_unforeseen_error_is_one_line_that_owns_up_to_a_bug():
+    result = CliRunner().invoke(group_that_raises(IndexError("list\nindex")), ["doctor"])
+
+    assert result.exit_code == 1
+    assert result.stderr.count("\n") == 1
+    assert "bug in cmpc (IndexError: list index)" in result.stderr
+    assert "--debug" in result.stderr
+
+
+def test_debug_shows_the_traceback_before_the_message():
+    result = CliRunner().invoke(group_that_raises(IndexError("oops")), ["--debug", "doctor"])
+
+    assert "Traceback (most recent call last)" in result.stderr
+    assert result.stderr.splitlines()[-1].startswith("Error: this is a bug")
+
+
+def test_a_full_disk_is_not_called_a_bug():
+    result = CliRunner().invoke(
+        group_that_raises(OSError(28, "No space left on device", "/runs/a")), ["doctor"]
+    )
+
+    assert (result.exit_code, result.stderr) == (1, "Error: /runs/a: No space left on device\n")
+
+
+@pytest.mark.parametrize("library", ["torch", "tvm"])
+def test_a_missing_library_names_the_extra_that_brings_it(library):
+    error = ModuleNotFoundError(f"No module named '{library}.nn'", name=f"{library}.nn")
+
+    shown = as_click_error(error)
+
+    assert shown.exit_code == 2
+    assert f".[{EXTRA_OF_LIBRARY[library]}]" in shown.message
+
+
+def test_a_closed_pipe_ends_quietly():
+    script = "from cmpc.cli import command_line; command_line(['doctor', '--quick'])"
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as closed:
+        run = subprocess.run(
+            [sys.executable, "-c", script], stdout=closed, stderr=subprocess.PIPE, text=True
+        )
+
+    assert "bug" not in run.stderr
+    assert "Traceback" not in run.stderr

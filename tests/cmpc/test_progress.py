@@ -1,0 +1,41 @@
+"""Where stderr is no terminal, progress is a line now and then, with the time left."""
+
+from cmpc.progress import LineSteps, progress
+
+
+class FakeClock:
+    def __init__(self):
+        self.now_s = 0.0
+
+    def __call__(self):
+        return self.now_s
+
+
+def test_lines_come_at_a_bounded_rate(capsys):
+    clock = FakeClock()
+    steps = LineSteps("Measuring", 1000, clock)
+
+    for _ in range(1000):
+        clock.now_s += 0.02
+        steps.advance()
+
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert len(captured.err.splitlines()) in (3, 4)  # 20 s of work, a line every 5 s
+
+
+def test_a_line_tells_the_time_left_and_the_note(capsys):
+    clock = FakeClock()
+    steps = LineSteps("Measuring", 24, clock)
+
+    clock.now_s = 30.0
+    steps.reach(6, note="3.2 ms")
+
+    assert capsys.readouterr().err == "Measuring: 6/24, 25%, 1:30 left, 3.2 ms\n"
+
+
+def test_outside_a_terminal_progress_ends_with_what_was_done(capsys):
+    with progress("Embedding") as steps:
+        steps.advance(3)
+
+    assert capsys.readouterr().err == "Embedding: 3 done in 0:00\n"
