@@ -1,0 +1,77 @@
+"""Say no early and usefully: the conditions that every public function shares.
+
+Each check answers with what must hold, what came and what to do.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cmpc_kernels.errors import BadArgument
+
+__all__ = ["check_count", "check_labels", "check_metric", "check_pair", "check_rows"]
+
+METRICS = ("cosine", "ip", "l2")
+
+
+def check_rows(name: str, rows: object) -> npt.NDArray[Any]:
+    """Return ``rows`` as a plain array if it is float32 or float16 [N, D] with D >= 1."""
+    if not isinstance(rows, np.ndarray):
+        raise BadArgument(
+            f"{name} must be a NumPy array, got {type(rows).__name__}; "
+            f"convert it with np.asarray({name}, dtype=np.float32)"
+        )
+    if rows.dtype not in (np.float32, np.float16):
+        raise BadArgument(
+            f"{name} must be float32 or float16, got {rows.dtype}; "
+            f"convert it with {name}.astype(np.float32)"
+        )
+    if rows.ndim != 2 or rows.shape[1] == 0:
+        raise BadArgument(
+            f"{name} must have the shape [rows, dimensions] with at least one dimension, "
+            f"got {list(rows.shape)}; give a single embedding as {name}[np.newaxis]"
+        )
+    return np.asarray(rows)
+
+
+def check_pair(queries: object, gallery: object) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Return both as plain arrays if they hold embeddings of one dimension."""
+    query_QD, gallery_GD = check_rows("queries", queries), check_rows("gallery", gallery)
+    if query_QD.shape[1] != gallery_GD.shape[1]:
+        raise BadArgument(
+            f"queries and gallery must share their dimension, got {query_QD.shape[1]} and "
+            f"{gallery_GD.shape[1]}; embed both for the same gallery space"
+        )
+    return query_QD, gallery_GD
+
+
+def check_labels(name: str, labels: object, num_rows: int) -> npt.NDArray[np.int64]:
+    """Return ``labels`` as int64 [num_rows]."""
+    label_N = np.asarray(labels)
+    if label_N.shape != (num_rows,):
+        raise BadArgument(
+            f"{name} must hold one label for each of the {num_rows} rows, "
+            f"got the shape {list(label_N.shape)}"
+        )
+    if label_N.size and label_N.dtype.kind not in "iu":
+        raise BadArgument(
+            f"{name} must be integers, got {label_N.dtype}; "
+            f"number the classes with np.unique(..., return_inverse=True)"
+        )
+    return label_N.astype(np.int64)
+
+
+def check_metric(metric: object) -> None:
+    """Refuse a metric that is not one of ours."""
+    if metric not in METRICS:
+        raise BadArgument(f"no metric is called {metric!r}; choose one of {', '.join(METRICS)}")
+
+
+def check_count(k: object) -> int:
+    """Return ``k`` as an int if at least one neighbour is asked for."""
+    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
+        raise BadArgument(
+            f"k must be an integer of at least 1, got {k!r}; it is the number of neighbours kept"
+        )
+    return int(k)
