@@ -9,7 +9,7 @@ error: a result, not an exception.
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
@@ -80,6 +80,7 @@ class CompiledNetwork:
         graph_sha256: Hash of the ONNX file it was compiled from.
         from_cache: Whether an earlier call had compiled it.
         compile_seconds: What compiling took when it was done.
+        input_shape, output_shape: float32 tensors, batch first.
     """
 
     path: Path
@@ -87,14 +88,21 @@ class CompiledNetwork:
     graph_sha256: str
     from_cache: bool
     compile_seconds: float
+    input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self) | {"path": str(self.path)}
+        return asdict(self) | {
+            "path": str(self.path),
+            "input_shape": list(self.input_shape),
+            "output_shape": list(self.output_shape),
+        }
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
         values = _known_fields(cls, document)
-        return cls(**values | {"path": Path(values["path"])})
+        shapes = {name: tuple(values[name]) for name in ("input_shape", "output_shape")}
+        return cls(**values | shapes | {"path": Path(values["path"])})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,7 +154,11 @@ class Measurement:
 def _known_fields(record: type[Any], document: Mapping[str, Any]) -> dict[str, Any]:
     """Return ``document`` if its keys are those of ``record``; json.loads gives nothing else."""
     names = {one.name for one in fields(record)}
-    required = {one.name for one in fields(record) if one.name in ("name", "value", "sha256")}
+    required = {
+        one.name
+        for one in fields(record)
+        if one.default is MISSING and one.default_factory is MISSING
+    }
     if unknown := document.keys() - names:
         raise BadArgument(f"a {record.__name__} has no field {sorted(unknown)}")
     if missing := required - document.keys():

@@ -14,7 +14,7 @@ import onnx
 
 from cmpc_cost_models.errors import BadNetworkFile
 
-__all__ = ["NetworkCount", "count_network", "load_graph"]
+__all__ = ["NetworkCount", "count_network", "input_and_output_shape", "load_graph"]
 
 Shape = tuple[int, ...]
 
@@ -64,6 +64,24 @@ def load_graph(onnx_path: Path) -> onnx.ModelProto:
     # protobuf's own DecodeError has no stable home to import it from
     except Exception as error:
         raise BadNetworkFile(f"{onnx_path} must be a valid ONNX file: {error}") from error
+
+
+def input_and_output_shape(model: onnx.ModelProto) -> tuple[Shape, Shape]:
+    """Return the shapes of a network's one input and one output.
+
+    Raises:
+        BadNetworkFile: there are more, or their sizes are not fixed.
+    """
+    weights = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value.name for value in model.graph.input if value.name not in weights]
+    outputs = [value.name for value in model.graph.output]
+    shapes = dict(_shapes(model))
+    if len(inputs) != 1 or len(outputs) != 1 or not shapes.keys() >= {inputs[0], outputs[0]}:
+        raise BadNetworkFile(
+            "a network must have one input and one output of fixed size, "
+            f"got inputs {inputs} and outputs {outputs}; export it with fixed sizes"
+        )
+    return shapes[inputs[0]], shapes[outputs[0]]
 
 
 def _shapes(model: onnx.ModelProto) -> Iterator[tuple[str, Shape]]:

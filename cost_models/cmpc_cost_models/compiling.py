@@ -1,0 +1,146 @@
+"""Turn an ONNX file into one shared library for a target, or find the one made earlier.
+
+    ONNX --lowering--> TVM module --LLVM--> objects --linker--> <cache>/<key>/network.so
+                                                                <cache>/<key>/compiled.json
+
+The key is the hash of all that the library depends on: graph, target, versions, pipeline. An entry
+appears whole or not at all, and one whose library was altered is made again.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from cmpc_cost_models.base import CompiledNetwork
+from cmpc_cost_models.counted import input_and_output_shape, load_graph
+from cmpc_cost_models.errors import CompileFailed
+from cmpc_cost_models.machine import describe_versions
+from cmpc_cost_models.targets import Target
+
+__all__ = ["LIBRARY_NAME", "compile_network", "file_sha256", "linker_for"]
+
+LIBRARY_NAME = "network.so"
+RECORD_NAME = "compiled.json"
+PIPELINE_VERSION = 1  # raise it with every change to the code that is generated
+PACKAGES_THAT_COUNT = ("apache-tvm", "apache-tvm-ffi", "numpy")
+
+
+def compile_network(onnx_path: Path, target: Target, *, cache_dir: Path) -> CompiledNetwork:
+    """Compile an ONNX file for ``target``, or return what an earlier call compiled.
+
+    Raises:
+        BadNetworkFile: the file can't be read or isn't static.
+        CompileFailed: TVM or the linker refuses it.
+    """
+    graph_sha256 = file_sha256(onnx_path) if onnx_path.is_file() else ""
+    folder = cache_dir / _cache_key(graph_sha256, target)
+    if found := _read_entry(folder):
+        return found
+    cache_dir.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(dir=cache_dir, prefix="draft-"))
+    try:
+        record = _compile(onnx_path, target, draft) | {"graph_sha256": graph_sha256}
+        (draft / RECORD_NAME).write_text(json.dumps(record, indent=2, sort_keys=True))
+        _publish(draft, folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return _as_compiled(folder, record, from_cache=False)
+
+
+def linker_for(target: Target) -> str | None:
+    """Return the C++ compiler that links for ``target``, or ``None`` if there is none here."""
+    if target.architecture == os.uname().machine:
+        return next(filter(None, map(shutil.which, ("g++", "clang++", "c++"))), None)
+    return shutil.which(f"{target.triple}-g++")
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _compile(onnx_path: Path, target: Target, folder: Path) -> dict[str, Any]:
+    """Compile into ``folder`` and return the record of what was made."""
+    model = load_graph(onnx_path)
+    input_shape, output_shape = input_and_output_shape(model)
+    linker = linker_for(target)
+    if linker is None:
+        raise CompileFailed(
+            f"linking for {target.name} needs a C++ compiler and none was found; "
+            f"install g++ (for another processor: g++-{target.triple.replace('_', '-')})"
+        )
+    from tvm.support import cc
+
+    from cmpc_cost_models.lowering import build_executable
+
+    start = time.perf_counter()
+    library = folder / LIBRARY_NAME
+    try:
+        executable = build_executable(model, target)
+        executable.export_library(str(library), fcompile=cc.cross_compiler(linker))
+    # TVM raises whatever its passes raise; all of it means that this network does not compile.
+    except Exception as error:
+        raise CompileFailed(
+            f"{onnx_path.name} must compile for {target.name}: {_first_line(error)}"
+        ) from error
+    return {
+        "sha256": file_sha256(library),
+        "compile_seconds": time.perf_counter() - start,
+        "input_shape": list(input_shape),
+        "output_shape": list(output_shape),
+    }
+
+
+def _publish(draft: Path, folder: Path) -> None:
+    """Move a finished entry to its place; what another process put there meanwhile is as good."""
+    try:
+        os.rename(draft, folder)
+    except OSError:
+        if _read_entry(folder) is None:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.rename(draft, folder)
+
+
+def _read_entry(folder: Path) -> CompiledNetwork | None:
+    """Return the entry in ``folder`` if it is whole and its library is the recorded one."""
+    try:
+        record = json.loads((folder / RECORD_NAME).read_text())
+        if file_sha256(folder / LIBRARY_NAME) != record["sha256"]:
+            return None
+    except (OSError, ValueError, KeyError):
+        return None
+    return _as_compiled(folder, record, from_cache=True)
+
+
+def _as_compiled(folder: Path, record: dict[str, Any], *, from_cache: bool) -> CompiledNetwork:
+    return CompiledNetwork(
+        path=folder / LIBRARY_NAME,
+        sha256=record["sha256"],
+        graph_sha256=record["graph_sha256"],
+        from_cache=from_cache,
+        compile_seconds=record["compile_seconds"],
+        input_shape=tuple(record["input_shape"]),
+        output_shape=tuple(record["output_shape"]),
+    )
+
+
+def _cache_key(graph_sha256: str, target: Target) -> str:
+    versions = describe_versions()
+    ingredients = {
+        "graph": graph_sha256,
+        "target": target.to_tvm() | {"vector_bits": target.vector_bits},
+        "versions": {name: versions.get(name) for name in PACKAGES_THAT_COUNT},
+        "pipeline": PIPELINE_VERSION,
+    }
+    return hashlib.sha256(json.dumps(ingredients, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[-1] if lines else 'no message'}"[:500]

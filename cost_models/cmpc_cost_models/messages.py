@@ -1,0 +1,55 @@
+"""How parent and worker talk: a length in four bytes, then that much JSON in UTF-8.
+
+JSON and not pickle, so that neither side can be made to run what it reads.
+"""
+
+import json
+import os
+import select
+import struct
+import time
+from typing import Any
+
+__all__ = ["read_message", "write_message"]
+
+LENGTH = struct.Struct(">I")
+
+
+def write_message(descriptor: int, message: dict[str, Any]) -> None:
+    """Write ``message`` whole.
+
+    Raises:
+        BrokenPipeError: nobody reads any more.
+    """
+    body = json.dumps(message).encode()
+    rest = LENGTH.pack(len(body)) + body
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def read_message(descriptor: int, *, limit_seconds: float | None = None) -> dict[str, Any] | None:
+    """Read the next message; ``None`` when the other side has closed.
+
+    Raises:
+        TimeoutError: the message wasn't there within ``limit_seconds``.
+    """
+    deadline = None if limit_seconds is None else time.monotonic() + limit_seconds
+    header = _read_exactly(descriptor, LENGTH.size, deadline)
+    if header is None:
+        return None
+    body = _read_exactly(descriptor, LENGTH.unpack(header)[0], deadline)
+    return None if body is None else dict(json.loads(body))
+
+
+def _read_exactly(descriptor: int, size: int, deadline: float | None) -> bytes | None:
+    content = b""
+    while len(content) < size:
+        if deadline is not None:
+            left = max(0.0, deadline - time.monotonic())
+            if not select.select([descriptor], [], [], left)[0]:
+                raise TimeoutError
+        part = os.read(descriptor, size - len(content))
+        if not part:
+            return None
+        content += part
+    return content

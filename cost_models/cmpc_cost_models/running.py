@@ -1,0 +1,55 @@
+"""Run a compiled network in this process, through TVM's virtual machine.
+
+Importing this file is light; the first ``LoadedNetwork`` imports TVM, which takes seconds.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cmpc_cost_models.errors import BadArgument
+
+__all__ = ["LoadedNetwork"]
+
+Float32Array = npt.NDArray[np.float32]
+
+
+class LoadedNetwork:
+    """A compiled network, ready to run."""
+
+    def __init__(self, library: Path, input_shape: Sequence[int]) -> None:
+        import tvm
+        from tvm import relax
+
+        self._input_shape = tuple(input_shape)
+        self._as_tensor = tvm.runtime.tensor
+        self._device = tvm.cpu()
+        # An absolute path: the loader searches the system's folders for a bare name.
+        module: Any = tvm.runtime.load_module(str(library.resolve()))
+        self._machine = relax.VirtualMachine(module, self._device)
+
+    def run(self, inputs: Float32Array) -> Float32Array:
+        """Return the network's answer to ``inputs``, which have exactly its input shape."""
+        if inputs.shape != self._input_shape or inputs.dtype != np.float32:
+            raise BadArgument(
+                f"the input must be float32 of shape {self._input_shape}, "
+                f"got {inputs.dtype} of shape {inputs.shape}"
+            )
+        tensor = self._as_tensor(np.ascontiguousarray(inputs), self._device)
+        answer: Float32Array = self._machine["main"](tensor).numpy()
+        return answer
+
+    def time_ms(self, num_runs: int) -> float:
+        """Return the mean duration of ``num_runs`` runs on noise.
+
+        The loop is TVM's own, in C++: Python costs microseconds a call, small networks hardly more.
+        """
+        noise = np.random.default_rng(0).random(self._input_shape, dtype=np.float32)
+        self._machine.set_input("main", self._as_tensor(noise, self._device))
+        evaluator = self._machine.time_evaluator(
+            "invoke_stateful", self._device, number=num_runs, repeat=1
+        )
+        return float(evaluator("main").mean) * 1e3
