@@ -1,0 +1,135 @@
+"""One way to draw for all pictures: smooth lines and real letters, with Pillow and nothing else.
+
+Coordinates are points, 2 pixels each in the result, so that a picture is sharp on a dense screen.
+Pillow draws hard edges; so everything is drawn larger than wanted and shrunk at the end.
+"""
+
+from functools import cache
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from cmpc.files import replacing
+
+__all__ = ["AMBER", "BLUE", "GREEN", "GREY", "INK", "PALE", "RED", "Canvas", "save_picture"]
+
+PIXELS_PER_POINT = 2
+OVERSAMPLING = 2
+SCALE = PIXELS_PER_POINT * OVERSAMPLING
+
+# Shapes say the same as colours everywhere: not everybody sees all of these.
+GREEN, RED, BLUE, AMBER = "#009e73", "#cf2e3a", "#0072b2", "#e69f00"
+INK, GREY, PALE = "#22272e", "#6e7781", "#dde2e8"
+
+Point = tuple[float, float]
+
+
+class Canvas:
+    """A white sheet of ``width`` x ``height`` points."""
+
+    def __init__(self, width: float, height: float) -> None:
+        self.width, self.height = width, height
+        self.sheet = Image.new("RGB", (round(width * SCALE), round(height * SCALE)), "white")
+        self.pen = ImageDraw.Draw(self.sheet)
+
+    def text(
+        self, at: Point, text: str, *, size: float = 11, colour: str = INK, anchor: str = "la"
+    ) -> None:
+        """Write text; ``anchor`` says which point of it is ``at``, in Pillow's two letters."""
+        self.pen.text(scaled(at), text, fill=colour, font=font(size), anchor=anchor)
+
+    def text_upwards(self, at: Point, text: str, *, size: float = 11, colour: str = INK) -> None:
+        """Write text that reads from bottom to top, its middle at ``at``."""
+        width, height = round(text_width(text, size) * SCALE), round(size * 1.4 * SCALE)
+        strip = Image.new("L", (width, height), 0)
+        middle = (width / 2, height / 2)
+        ImageDraw.Draw(strip).text(middle, text, fill=255, font=font(size), anchor="mm")
+        turned = strip.rotate(90, expand=True)
+        x, y = scaled(at)
+        corner = (round(x - turned.width / 2), round(y - turned.height / 2))
+        self.sheet.paste(Image.new("RGB", turned.size, colour), corner, turned)
+
+    def line(self, points: list[Point], *, colour: str = INK, width: float = 1) -> None:
+        """Draw a line through points."""
+        ends = [scaled(point) for point in points]
+        self.pen.line(ends, fill=colour, width=round(width * SCALE), joint="curve")
+
+    def dashes(self, start: Point, end: Point, *, colour: str = GREY, width: float = 1) -> None:
+        """Draw a dashed line that goes straight down or across."""
+        length = abs(end[0] - start[0]) + abs(end[1] - start[1])
+        num_dashes = max(1, round(length / 8))
+        step = ((end[0] - start[0]) / num_dashes, (end[1] - start[1]) / num_dashes)
+        for number in range(num_dashes):
+            head = (start[0] + number * step[0], start[1] + number * step[1])
+            tail = (head[0] + 0.6 * step[0], head[1] + 0.6 * step[1])
+            self.line([head, tail], colour=colour, width=width)
+
+    def box(
+        self, corner: Point, opposite: Point, *, colour: str, width: float, radius: float = 0
+    ) -> None:
+        """Draw a frame whose outer edge goes through both corners."""
+        edges = (*scaled(corner), *scaled(opposite))
+        self.pen.rounded_rectangle(
+            edges, radius * SCALE, outline=colour, width=round(width * SCALE)
+        )
+
+    def disc(self, at: Point, radius: float, *, colour: str, rim: str | None = None) -> None:
+        """Draw a filled circle, with a rim of another colour where one is given."""
+        self.pen.circle(scaled(at), radius * SCALE, fill=colour, outline=rim, width=SCALE)
+
+    def ring(self, at: Point, radius: float, *, colour: str, width: float) -> None:
+        """Draw an open circle."""
+        self.pen.circle(scaled(at), radius * SCALE, outline=colour, width=round(width * SCALE))
+
+    def paste(self, picture: Image.Image, corner: Point, side: float) -> None:
+        """Put a picture on the sheet, ``side`` points wide and high."""
+        pixels = round(side * SCALE)
+        shown = picture.convert("RGB").resize((pixels, pixels), Image.Resampling.LANCZOS)
+        self.sheet.paste(shown, tuple(map(round, scaled(corner))))  # type: ignore[arg-type]
+
+    def finish(self) -> Image.Image:
+        """Return the picture, shrunk to its real size."""
+        return self.sheet.reduce(OVERSAMPLING)
+
+
+def scaled(point: Point) -> Point:
+    """Turn points into pixels of the sheet."""
+    return point[0] * SCALE, point[1] * SCALE
+
+
+@cache
+def font(size: float) -> ImageFont.FreeTypeFont:
+    """Return the typeface that comes with Pillow, which is therefore on every machine."""
+    found = ImageFont.load_default(size * SCALE)
+    assert isinstance(found, ImageFont.FreeTypeFont), "Pillow was built without FreeType"
+    return found
+
+
+def text_width(text: str, size: float) -> float:
+    """Return how wide a text comes out, in points."""
+    return font(size).getlength(text) / SCALE
+
+
+def wrapped(text: str, size: float, width: float) -> tuple[str, str]:
+    """Return the text in two lines, cut between words; what does not fit ends in dots."""
+    words = text.split()
+    fitting = [
+        n for n in range(1, len(words) + 1) if text_width(" ".join(words[:n]), size) <= width
+    ]
+    num_first = max(fitting, default=1)
+    first, second = " ".join(words[:num_first]), " ".join(words[num_first:])
+    return shortened(first, size, width), shortened(second, size, width)
+
+
+def shortened(text: str, size: float, width: float) -> str:
+    """Return the text, or as much of its beginning as fits with dots behind."""
+    if text_width(text, size) <= width:
+        return text
+    kept = next(n for n in range(len(text), -1, -1) if text_width(text[:n] + "...", size) <= width)
+    return text[:kept].rstrip() + "..."
+
+
+def save_picture(picture: Image.Image, path: Path) -> None:
+    """Write a PNG; whoever looks at ``path`` sees the old file or the whole new one."""
+    with replacing(path) as file:
+        picture.save(file, format="PNG", optimize=True)
