@@ -1,0 +1,55 @@
+# What a person types here; each target says what it does, and is safe to repeat.
+#
+#   make setup    a virtual environment in .venv with everything cmpc needs
+#   make search   set up, then search, on the data that the package installers bring
+#   make check    lint, formatting, types and layers
+#   make test     the tests
+#
+# PYTHON chooses the interpreter: make setup PYTHON=python3.12
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+CONSTRAINTS := $(if $(wildcard constraints.txt),-c constraints.txt)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev doctor search test test-all check lint docs
+
+help:
+	@sed -n 's/^#   make /  make /p' Makefile
+
+setup: $(VENV)/.installed-all
+
+setup-dev: $(VENV)/.installed-dev
+
+# The stamp is newer than what it was made from: a second `make` installs nothing.
+$(VENV)/.installed-%: pyproject.toml $(wildcard constraints.txt)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "cmpc needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) --version 2>&1);" \
+	       "name another one: make setup PYTHON=python3.12" >&2; exit 2; }
+	@echo "Installing cmpc with its extra '$*' in $(VENV)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS) -e '.[$*]'
+	@touch $@
+
+doctor: setup
+	$(BIN)/cmpc doctor
+
+search: doctor
+
+test: setup-dev
+	$(BIN)/python -m pytest
+
+test-all: setup-dev
+	$(BIN)/python -m pytest -m ''
+
+check: setup-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+lint: check
+
+docs: setup-dev
+	$(BIN)/python docs/cli_reference.py --write
