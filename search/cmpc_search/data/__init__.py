@@ -1,0 +1,20 @@
+"""Images for training, search and evaluation: sources, preparation, splits, one preprocessing."""
+
+from cmpc_search.data.base import ROLES, SPLITS, Drops, ImageSet, SetCounts
+from cmpc_search.data.catalogue import CATALOGUE, CatalogueEntry
+from cmpc_search.data.images import load_image
+from cmpc_search.data.loading import load_image_set
+from cmpc_search.data.splits import SplitFractions
+
+__all__ = [
+    "CATALOGUE",
+    "ROLES",
+    "SPLITS",
+    "CatalogueEntry",
+    "Drops",
+    "ImageSet",
+    "SetCounts",
+    "SplitFractions",
+    "load_image",
+    "load_image_set",
+]

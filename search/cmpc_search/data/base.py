@@ -1,0 +1,157 @@
+"""What every part of cmpc sees of a data set: one frozen record of images, classes, roles, splits.
+
+Open-set retrieval needs three facts about an image beside its class: may training look at it (its
+split), on which side of the search does it stand (its role), and what is it called when it turns
+up as an answer (its item name). Sources differ in how they know these; past this file nobody asks.
+
+    source -> prepared arrays on disk -> ImageSet -> training, search, evaluation, index
+
+Shapes: N images, S pixels a side, C classes.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from cmpc_search.errors import BadArgument, BadData
+
+__all__ = ["ROLES", "SPLITS", "Drops", "ImageSet", "SetCounts"]
+
+SPLITS = ("train", "validation", "test")
+"""Names of the values 0, 1, 2 of ``ImageSet.split``."""
+
+ROLES = ("gallery", "query")
+"""Names of the values False, True of ``ImageSet.is_query``."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Drops:
+    """How many images of the source were left out while it was prepared, by reason."""
+
+    num_broken: int = 0
+    num_identical: int = 0
+    """Pixels equal to those of an image of another class: nothing can tell the two apart."""
+    num_lone: int = 0
+    """No partner left in the class to find, or to be found by."""
+
+    @property
+    def total(self) -> int:
+        return self.num_broken + self.num_identical + self.num_lone
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SetCounts:
+    """How large one split is."""
+
+    num_classes: int
+    num_queries: int
+    num_gallery: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ImageSet:
+    """Images with their classes, roles and splits, ready for networks.
+
+    The sha256 covers everything that is not prose: pixels, labels, roles, splits and names. A
+    gallery network learnt on one split must not meet another, so another seed is another sha256.
+    """
+
+    name: str
+    images: npt.NDArray[np.uint8]
+    """[N, S, S, 3] RGB, often a read-only memory map."""
+    labels: npt.NDArray[np.int64]
+    """[N] positions in class_names."""
+    class_names: tuple[str, ...]
+    is_query: npt.NDArray[np.bool_]
+    split: npt.NDArray[np.int8]
+    """[N] positions in SPLITS."""
+    item_names: tuple[str, ...]
+    """[N] unique, such as "openmoji/1F600"."""
+    sha256: str
+    licences: tuple[str, ...]
+    drops: Drops
+
+    def __post_init__(self) -> None:
+        num_images = len(self.images)
+        if self.images.ndim != 4 or self.images.shape[3] != 3 or self.images.dtype != np.uint8:
+            raise BadData(
+                "images must be uint8 of shape [N, S, S, 3], "
+                f"got {self.images.dtype} {self.images.shape}"
+            )
+        lengths = {len(self.labels), len(self.is_query), len(self.split), len(self.item_names)}
+        if lengths != {num_images}:
+            raise BadData(
+                "labels, roles, splits and item names must be as many as the images, "
+                f"got {sorted(lengths)} for {num_images}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.class_names)
+
+    @property
+    def size_px(self) -> int:
+        return self.images.shape[1]
+
+    @property
+    def is_open_set(self) -> bool:
+        """No class is in two splits: what is tested was never seen in training."""
+        pairs = np.unique(np.stack([self.labels, self.split.astype(np.int64)], axis=1), axis=0)
+        return len(np.unique(pairs[:, 0])) == len(pairs)
+
+    def select(self, *, split: str | None = None, role: str | None = None) -> npt.NDArray[np.int64]:
+        """Return the positions of the images of a split and a role, ascending; None means any."""
+        is_wanted = np.ones(len(self), dtype=np.bool_)
+        if split is not None:
+            is_wanted &= self.split == _position(split, SPLITS, kind="split")
+        if role is not None:
+            is_wanted &= self.is_query == bool(_position(role, ROLES, kind="role"))
+        return np.flatnonzero(is_wanted).astype(np.int64)
+
+    def subset(self, positions: npt.NDArray[np.int64]) -> "ImageSet":
+        """Return the images at ``positions``, in that order; labels keep their meaning."""
+        chosen = np.asarray(positions, dtype=np.int64)
+        return replace(
+            self,
+            images=self.images[chosen],
+            labels=self.labels[chosen],
+            is_query=self.is_query[chosen],
+            split=self.split[chosen],
+            item_names=tuple(self.item_names[position] for position in chosen),
+            sha256=hashlib.sha256(self.sha256.encode() + chosen.tobytes()).hexdigest(),
+        )
+
+    def counts(self) -> Mapping[str, SetCounts]:
+        """Return the size of each split."""
+        return {split: self._count(split) for split in SPLITS}
+
+    def describe(self) -> str:
+        """Return the set in one line for people."""
+        sizes = ", ".join(
+            f"{split} {count.num_classes} classes ({count.num_queries} queries, "
+            f"{count.num_gallery} gallery)"
+            for split, count in self.counts().items()
+        )
+        return (
+            f"{self.name}: {len(self)} images of {self.num_classes} classes "
+            f"at {self.size_px} px; {sizes}"
+        )
+
+    def _count(self, split: str) -> SetCounts:
+        return SetCounts(
+            num_classes=len(np.unique(self.labels[self.select(split=split)])),
+            num_queries=len(self.select(split=split, role="query")),
+            num_gallery=len(self.select(split=split, role="gallery")),
+        )
+
+
+def _position(name: str, names: tuple[str, ...], *, kind: str) -> int:
+    if name not in names:
+        raise BadArgument(f"the {kind} must be one of {', '.join(names)}, got {name!r}")
+    return names.index(name)

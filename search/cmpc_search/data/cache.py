@@ -1,0 +1,75 @@
+"""Keep prepared data in folders that are either whole and proven, or not there.
+
+A folder is written under a temporary name and renamed into place, so a killed process leaves no
+half of one and two processes that prepare at once both end with the first one's work. Its record
+names the sha256 of every other file; reading checks them, since a flipped bit in a training image
+would never show otherwise.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cmpc_search.errors import BadData
+
+__all__ = ["RECORD_NAME", "new_folder", "read_record", "remove_folder", "sha256_of", "write_record"]
+
+RECORD_NAME = "image_set.json"
+
+
+@contextmanager
+def new_folder(final: Path) -> Iterator[Path]:
+    """Yield an empty folder that becomes ``final`` on success, unless another was faster."""
+    final.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{final.name}-", dir=final.parent))
+    try:
+        yield temporary
+        try:
+            temporary.rename(final)
+        except OSError:
+            if not (final / RECORD_NAME).exists():
+                raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_folder(folder: Path) -> None:
+    """Move a folder out of the way at once, then delete it: nobody meets it half deleted."""
+    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        folder.rename(aside / "removed")
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def write_record(folder: Path, record: dict[str, Any]) -> None:
+    """Write the record last: it seals the files that are in the folder by now."""
+    seals = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
+    text = json.dumps({**record, "sha256": seals}, ensure_ascii=False)
+    temporary = folder / f"{RECORD_NAME}.tmp"
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, folder / RECORD_NAME)
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """Return the record of a folder whose files all are what they were, else raise BadData."""
+    try:
+        record: dict[str, Any] = json.loads((folder / RECORD_NAME).read_text(encoding="utf-8"))
+        seals: dict[str, str] = record["sha256"]
+        for name, seal in seals.items():
+            if sha256_of(folder / name) != seal:
+                raise BadData(f"{folder / name} is not what was written: its sha256 differs")
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
+        raise BadData(f"{folder} can't be read: {type(error).__name__} {error}") from error
+    return record
+
+
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

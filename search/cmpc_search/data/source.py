@@ -1,0 +1,45 @@
+"""What a data set's origin must tell us before its images can be prepared.
+
+A source lists pictures and says what it knows of each; what it leaves open (None) is decided from
+the seed when the set is loaded, so that another seed costs no second preparation. Reading one
+picture is a function of the size: an SVG is drawn at it, a photograph is shrunk to it.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Picture", "Source"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Picture:
+    """One picture of a source, not read yet."""
+
+    item_name: str
+    class_name: str
+    read: Callable[[int], npt.NDArray[np.uint8]]
+    """From the size in pixels to [S, S, 3]; raises BadData if the picture is broken."""
+    role: str | None = None
+    split: str | None = None
+
+
+class Source(ABC):
+    """Where pictures come from. The life of one: ``version`` at each load, ``pictures`` only to prepare."""
+
+    name: str
+    licences: tuple[str, ...]
+
+    @abstractmethod
+    def version(self) -> str:
+        """Return text that changes whenever the pictures may have; cheap, since each load asks."""
+
+    @abstractmethod
+    def pictures(self) -> Sequence[Picture]:
+        """Return every picture in a fixed order, fetching first what has to be fetched.
+
+        Roles are known of all pictures or of none, and splits likewise.
+        """
