@@ -97,7 +97,7 @@ class ImageSet:
 
     @property
     def size_px(self) -> int:
-        return self.images.shape[1]
+        return int(self.images.shape[1])
 
     @property
     def is_open_set(self) -> bool:

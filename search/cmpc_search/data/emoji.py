@@ -68,7 +68,7 @@ def _installed(package: str) -> Distribution:
 
 def _file(package: str, path: str) -> Path:
     """Where a wheel put a file; the package is not imported for it, which would be slow."""
-    return Path(_installed(package).locate_file(path))
+    return Path(str(_installed(package).locate_file(path)))
 
 
 def _drawings(paths: Iterable[Path]) -> dict[str, Path]:

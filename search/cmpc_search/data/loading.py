@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import PIL
 
 from cmpc_search.data.base import SPLITS, ImageSet
@@ -106,7 +107,7 @@ def _decide(
     )
 
 
-def _check_sides(name: str, split: np.ndarray, is_query: np.ndarray) -> None:
+def _check_sides(name: str, split: npt.NDArray[np.int8], is_query: npt.NDArray[np.bool_]) -> None:
     counts = {
         split_name: (
             int(np.count_nonzero(is_query[split == position])),

@@ -28,7 +28,7 @@ class Picture:
 
 
 class Source(ABC):
-    """Where pictures come from. The life of one: ``version`` at each load, ``pictures`` only to prepare."""
+    """Where pictures come from: ``version`` at each load, ``pictures`` only to prepare them."""
 
     name: str
     licences: tuple[str, ...]

@@ -18,7 +18,7 @@ from cmpc_search.errors import BadArgument, BadData
 __all__ = ["QUERY_SHARE", "SplitFractions", "assign_roles", "split_classes"]
 
 QUERY_SHARE = 1 / 3
-"""Part of each class that asks, where the source has no roles; at least one image, and never all."""
+"""Part of each class that asks, where the source has no roles: at least one image, never all."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,6 +71,6 @@ def assign_roles(
 
 
 def _seeded_order(names: Sequence[str], *, seed: int, purpose: str) -> npt.NDArray[np.int64]:
-    """Return the positions of the names in an order that depends on the seed and on nothing else."""
+    """Return the positions of the names in an order that only the seed and the names decide."""
     keys = [hashlib.sha256(f"{purpose}/{seed}/{name}".encode()).digest() for name in names]
     return np.array(sorted(range(len(names)), key=keys.__getitem__), dtype=np.int64)
