@@ -6,6 +6,7 @@ reference           the definitions, in plain NumPy         reference.py
 """
 
 from cmpc_kernels.errors import BadArgument, BadIndexFile, KernelsError
+from cmpc_kernels.index import GalleryIndex
 from cmpc_kernels.metrics import retrieval_scores, tar_at_far, tpir_at_fpir
 from cmpc_kernels.records import Neighbours, RetrievalScores
 from cmpc_kernels.similarity import topk
@@ -13,6 +14,7 @@ from cmpc_kernels.similarity import topk
 __all__ = [
     "BadArgument",
     "BadIndexFile",
+    "GalleryIndex",
     "KernelsError",
     "Neighbours",
     "RetrievalScores",

@@ -19,7 +19,7 @@ from cmpc_kernels import _compiled
 from cmpc_kernels._checks import check_labels, check_pair
 from cmpc_kernels.errors import BadArgument
 from cmpc_kernels.records import RetrievalScores
-from cmpc_kernels.similarity import topk, unit_rows
+from cmpc_kernels.similarity import threads_for, topk, unit_rows
 
 __all__ = ["retrieval_scores", "tar_at_far", "tpir_at_fpir"]
 
@@ -47,9 +47,10 @@ def retrieval_scores(
             f"{len(query_QD)} queries and {len(gallery_GD)} items that share none; "
             f"check that both label arrays number the classes alike"
         )
-    best_rank_Q, average_precision_Q = _ranks_and_precision(
-        query_QD[is_scored_Q], gallery_GD, query_label_Q[is_scored_Q], gallery_label_G
-    )
+    with threads_for(len(query_QD) * gallery_GD.size):
+        best_rank_Q, average_precision_Q = _ranks_and_precision(
+            query_QD[is_scored_Q], gallery_GD, query_label_Q[is_scored_Q], gallery_label_G
+        )
     return RetrievalScores(
         top1=float(np.mean(best_rank_Q <= 1)),
         top10=float(np.mean(best_rank_Q <= 10)),

@@ -17,6 +17,7 @@ NUMBA_NUM_THREADS or call ``numba.set_num_threads``.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numba
@@ -27,10 +28,10 @@ from cmpc_kernels import _compiled
 from cmpc_kernels._checks import check_count, check_metric, check_pair, check_rows
 from cmpc_kernels.records import Neighbours
 
-__all__ = ["topk", "unit_rows"]
+__all__ = ["compiled_rows", "threads_for", "topk", "unit_rows"]
 
 CHUNK_VALUES = 1 << 20  # converted rows in flight: 4 MiB of float32, a second-level cache or two
-MIN_SHARD_ITEMS = 1024  # below, waking a thread costs more than its share of the scan saves
+MIN_THREAD_PRODUCTS = 1 << 20  # some 0.1 ms: for less, waking a thread costs more than it saves
 
 
 def topk(
@@ -46,18 +47,10 @@ def topk(
     check_metric(metric)
     num_kept = check_count(k)
     query_QD, gallery_GD = check_pair(queries, gallery)
-    is_cosine = metric == "cosine"
-    query_QD = unit_rows(query_QD) if is_cosine else compiled_rows(query_QD)
-    num_shards = _num_shards(len(query_QD), len(gallery_GD))
-    score_SQK = np.full((num_shards, len(query_QD), num_kept), -np.inf, np.float32)
-    id_SQK = np.full(score_SQK.shape, -1, np.int64)
-    for first_id, row_GD in _pieces(gallery_GD, is_cosine=is_cosine):
-        _compiled.scan_gallery(query_QD, row_GD, first_id, metric == "l2", score_SQK, id_SQK)
-    _compiled.settle(score_SQK, id_SQK)
+    with threads_for(len(query_QD) * gallery_GD.size) as num_threads:
+        score_QK, id_QK = _search(query_QD, gallery_GD, num_kept, metric, num_threads)
     # Inside, larger is always better: a distance travels with a minus.
-    return Neighbours(
-        scores=np.abs(score_SQK[0]) if metric == "l2" else score_SQK[0], ids=id_SQK[0]
-    )
+    return Neighbours(scores=np.abs(score_QK) if metric == "l2" else score_QK, ids=id_QK)
 
 
 def unit_rows(rows: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
@@ -75,12 +68,38 @@ def compiled_rows(row_ND: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     return row_ND
 
 
-def _num_shards(num_queries: int, num_items: int) -> int:
-    """Split the gallery among threads only when blocks of queries are too few to feed them."""
+def _search(
+    query_QD: npt.NDArray[Any],
+    gallery_GD: npt.NDArray[Any],
+    num_kept: int,
+    metric: str,
+    num_threads: int,
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    """Return larger-is-better scores and ids [Q, K]; see ``_compiled.py`` for the plan."""
+    is_cosine = metric == "cosine"
+    query_QD = unit_rows(query_QD) if is_cosine else compiled_rows(query_QD)
+    # Shards feed the threads that blocks of queries, when these are few, leave idle.
+    is_sharded = len(query_QD) < 2 * num_threads * _compiled.QUERY_BLOCK
+    score_SQK = np.full(
+        (num_threads if is_sharded else 1, len(query_QD), num_kept), -np.inf, np.float32
+    )
+    id_SQK = np.full(score_SQK.shape, -1, np.int64)
+    for first_id, row_GD in _pieces(gallery_GD, is_cosine=is_cosine):
+        _compiled.scan_gallery(query_QD, row_GD, first_id, metric == "l2", score_SQK, id_SQK)
+    _compiled.settle(score_SQK, id_SQK)
+    return score_SQK[0], id_SQK[0]
+
+
+@contextmanager
+def threads_for(num_products: int) -> Iterator[int]:
+    """Let Numba use only as many threads as the multiplications ahead are worth; yield how many."""
     num_threads: int = numba.get_num_threads()
-    if num_queries >= 2 * num_threads * _compiled.QUERY_BLOCK:
-        return 1
-    return max(1, min(num_threads, num_items // MIN_SHARD_ITEMS))
+    num_useful = max(1, min(num_threads, num_products // MIN_THREAD_PRODUCTS))
+    numba.set_num_threads(num_useful)
+    try:
+        yield num_useful
+    finally:
+        numba.set_num_threads(num_threads)
 
 
 def _pieces(
