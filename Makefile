@@ -25,7 +25,7 @@ setup-dev: $(VENV)/.installed-dev
 # The stamp is newer than what it was made from: a second `make` installs nothing.
 $(VENV)/.installed-%: pyproject.toml $(wildcard constraints.txt)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "cmpc needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) --version 2>&1);" \
+	  echo "cmpc needs Python 3.11 or newer, got $(PYTHON) ($$($(PYTHON) --version 2>&1 | head -1));" \
 	       "name another one: make setup PYTHON=python3.12" >&2; exit 2; }
 	@echo "Installing cmpc with its extra '$*' in $(VENV)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
