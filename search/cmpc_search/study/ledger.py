@@ -1,0 +1,183 @@
+"""What the rows of an Optuna study mean to us, and the only code that writes them.
+
+A trial's life, each arrow one commit, so that a kill between any two leaves a state with a name:
+
+    ask -> "architecture" -> "worker" -> (scoring) -> constraints -> "score" -> tell
+     |      '--------- owner dead: queued again, row FAIL ---------'    '- owner dead: told as is
+     '- owner dead: nothing was decided, row FAIL
+
+A trial with a score is finished, whatever its Optuna state. A failed candidate is told as FAIL:
+samplers skip those rows, so NSGA-II's population holds real values only. Every method that writes,
+but `record`, expects the study's lock to be held.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import optuna
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from cmpc_search.errors import BadRun
+from cmpc_search.space.architecture import Architecture
+from cmpc_search.study.encoding import Encoding, Space
+from cmpc_search.study.locks import Worker
+from cmpc_search.study.progress import Counts
+from cmpc_search.study.records import Candidate, CandidateScore
+from cmpc_search.study.samplers import Gate
+from cmpc_search.study.settings import StudySettings, cost_of
+
+__all__ = ["Ledger", "Standing", "read_candidates"]
+
+LIVE = (TrialState.WAITING, TrialState.RUNNING)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Standing:
+    """A study at one moment; ``known`` are the architectures finished, queued or at work."""
+
+    counts: Counts
+    candidates: tuple[Candidate, ...]
+    known: frozenset[str]
+
+
+class Ledger:
+    """One process' view of a shared study."""
+
+    def __init__(
+        self, study: optuna.Study, space: Space, settings: StudySettings, worker: Worker
+    ) -> None:
+        self._study = study
+        self._encoding = Encoding(space)
+        self._settings = settings
+        self._worker = worker
+
+    def start_session(self, space: Space) -> int:
+        """Return how many processes came before this one, after a look at what they searched."""
+        meaning = {
+            "block_choices": list(space.block_choices),
+            "width_choices": list(space.width_choices),
+            "num_blocks": space.num_blocks,
+            "cost": self._settings.cost,
+        }
+        stored = self._study.user_attrs.get("meaning", meaning)
+        for name, value in meaning.items():
+            if stored.get(name) != value:
+                raise BadRun(
+                    f"a study must keep its {name}: this one was begun with {stored.get(name)}, "
+                    f"got {value}; take another folder or start it afresh"
+                )
+        session = int(self._study.user_attrs.get("sessions", 0))
+        self._study.set_user_attr("meaning", meaning)
+        self._study.set_user_attr("sessions", session + 1)
+        return session
+
+    def reap(self) -> None:
+        """Settle what dead processes left: tell what was scored, queue the rest again."""
+        rows = self._rows()
+        queued = {_architecture(row) for row in rows if row.state == TrialState.WAITING}
+        for row in rows:
+            if row.state != TrialState.RUNNING or self._is_owned(row):
+                continue
+            if "score" in row.user_attrs:
+                self._tell(row.number, _score(row))
+                continue
+            key = _architecture(row)
+            if key is not None and key not in queued:
+                params = self._encoding.to_params(Architecture.from_key(key))
+                self._study.enqueue_trial(dict(params), user_attrs={"architecture": key})
+                queued.add(key)
+            self._study.tell(row.number, state=TrialState.FAIL)
+
+    def ask(self) -> tuple[Trial, Architecture]:
+        """Return the next trial, a queued one first."""
+        trial = self._study.ask(self._encoding.distributions)
+        return trial, self._encoding.from_params(trial.params)
+
+    def claim(self, trial: Trial, architecture: Architecture, gate: Gate) -> None:
+        """Note what the trial is and who scores it; the order is that of the drawing above."""
+        trial.set_user_attr("redraws", [gate.reused, gate.over_budget])
+        trial.set_user_attr("architecture", architecture.key)
+        trial.set_user_attr("worker", self._worker.name)
+
+    def record(self, trial: Trial, score: CandidateScore) -> Candidate:
+        """Store what scoring gave, then let the sampler know."""
+        score = _checked(score, self._settings)
+        if score.error is None:
+            for name, excess in self._settings.budget.excess(score).items():
+                trial.set_constraint(name, excess)
+        trial.set_user_attr("score", score.to_json())
+        self._tell(trial.number, score)
+        return Candidate(number=trial.number, score=score)
+
+    def standing(self) -> Standing:
+        """Return where the study stands, in one reading of its rows."""
+        rows = self._rows()
+        candidates = tuple(_candidates(rows))
+        redraws = [row.user_attrs.get("redraws", (0, 0)) for row in rows]
+        is_within = self._settings.budget.is_met_by
+        counts = Counts(
+            finished=len(candidates),
+            feasible=sum(each.is_scored and is_within(each.score) for each in candidates),
+            failed=sum(not each.is_scored for each in candidates),
+            reused=sum(reused for reused, _ in redraws),
+            over_budget=sum(over_budget for _, over_budget in redraws),
+            running=sum(row.state == TrialState.RUNNING and not _is_scored(row) for row in rows),
+        )
+        known = (_architecture(row) for row in rows if _is_scored(row) or row.state in LIVE)
+        return Standing(
+            counts=counts,
+            candidates=candidates,
+            known=frozenset(key for key in known if key is not None),
+        )
+
+    def _is_owned(self, row: FrozenTrial) -> bool:
+        owner: str | None = row.user_attrs.get("worker")
+        return owner is not None and self._worker.is_alive(owner)
+
+    def _tell(self, number: int, score: CandidateScore) -> None:
+        if score.error is not None:
+            self._study.tell(number, state=TrialState.FAIL)
+            return
+        cost = cost_of(score, self._settings.cost)
+        assert score.reward is not None, "a score without error has a reward: see _checked"
+        assert cost is not None, "a score without error has a cost: see _checked"
+        self._study.tell(number, [score.reward, cost])
+
+    def _rows(self) -> list[FrozenTrial]:
+        return self._study.get_trials(deepcopy=False)
+
+
+def read_candidates(study: optuna.Study) -> tuple[Candidate, ...]:
+    """Return every recorded result of a study by trial number, for those who only look."""
+    return tuple(_candidates(study.get_trials(deepcopy=False)))
+
+
+def _candidates(rows: list[FrozenTrial]) -> Iterator[Candidate]:
+    for row in rows:
+        if _is_scored(row):
+            yield Candidate(number=row.number, score=_score(row))
+
+
+def _is_scored(row: FrozenTrial) -> bool:
+    return "score" in row.user_attrs
+
+
+def _architecture(row: FrozenTrial) -> str | None:
+    key: str | None = row.user_attrs.get("architecture")
+    return key
+
+
+def _score(row: FrozenTrial) -> CandidateScore:
+    return CandidateScore.from_json(row.user_attrs["score"])
+
+
+def _checked(score: CandidateScore, settings: StudySettings) -> CandidateScore:
+    """Return the score, or a failed one where its numbers can't be compared."""
+    if score.error is not None:
+        return score
+    cost = cost_of(score, settings.cost)
+    for name, value in ((f"reward {score.reward_name}", score.reward), (settings.cost, cost)):
+        if value is None or not math.isfinite(value):
+            return replace(score, error=f"the {name} must be a finite number, got {value}")
+    return score

@@ -1,0 +1,69 @@
+"""What a running study tells whoever watches it, and what it says at its end."""
+
+from dataclasses import dataclass
+
+from cmpc_search.study.records import Candidate
+
+__all__ = ["Counts", "StudySummary", "TrialProgress"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Counts:
+    """Where a study stands.
+
+    Attributes:
+        finished: Candidates with a recorded result, failed ones included.
+        feasible: Those that were scored and stay within the budget.
+        failed: Those whose result is an error.
+        reused: Proposals of an architecture already known; its result stands and none of these
+            was scored again or counts as finished.
+        over_budget: Proposals turned down before scoring for their MACs.
+        running: Candidates that live processes score at this moment.
+    """
+
+    finished: int
+    feasible: int
+    failed: int
+    reused: int
+    over_budget: int
+    running: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrialProgress:
+    """Sent after each candidate.
+
+    Attributes:
+        candidate: The one just finished.
+        best_reward: The highest reward within the budget so far, or None.
+        elapsed_s: Wall time of this process' part of the study.
+        remaining_s: At the pace since this process began, counting what others do meanwhile.
+        notice: Something the user must hear now, or None.
+    """
+
+    finished: int
+    total: int
+    feasible: int
+    failed: int
+    reused: int
+    candidate: Candidate
+    best_reward: float | None
+    elapsed_s: float
+    remaining_s: float
+    notice: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudySummary:
+    """What a process leaves behind when it has nothing more to do.
+
+    Attributes:
+        candidates: Everything recorded in the study, by trial number.
+        stopped_early: Why fewer than ``total`` are finished although nobody is at work, or None.
+    """
+
+    counts: Counts
+    total: int
+    candidates: tuple[Candidate, ...]
+    elapsed_s: float
+    stopped_early: str | None = None

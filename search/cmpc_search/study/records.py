@@ -1,0 +1,101 @@
+"""What a search knows about one candidate, as values that survive a trip through JSON.
+
+A `CandidateScore` is what scoring an architecture gives, good or bad: a candidate that would not
+compile is a score with an ``error``, not an exception. A `Candidate` is a score with its place in
+a study. Nothing here knows Optuna, torch or TVM, so reports and pictures can read runs cheaply.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from cmpc_search.errors import BadRun
+
+__all__ = ["Accuracy", "Candidate", "CandidateScore"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Accuracy:
+    """How well one pair of networks retrieves, as shares from 0 to 1."""
+
+    top1: float
+    top10: float
+    mean_average_precision: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CandidateScore:
+    """Everything that scoring one architecture found out.
+
+    Attributes:
+        architecture: The key of the architecture.
+        homogeneous: M(q, q); None where the reward didn't need it.
+        heterogeneous: M(q, g); None where scoring failed before it.
+        reward_name, reward: What the study maximises.
+        macs, parameters: Counted from the exported network.
+        latency: A cost record as JSON: value, unit "ms", source, spread, artefact_sha256, ...
+        error: Why this candidate has no usable score, or None.
+        seconds: Wall time that scoring took.
+    """
+
+    architecture: str
+    homogeneous: Accuracy | None = None
+    heterogeneous: Accuracy | None = None
+    reward_name: str
+    reward: float | None = None
+    macs: int | None = None
+    parameters: int | None = None
+    latency: Mapping[str, Any] | None = None
+    error: str | None = None
+    seconds: float = 0.0
+
+    @property
+    def latency_ms(self) -> float | None:
+        """The latency's value, or None without a latency.
+
+        Raises:
+            BadRun: the latency is in another unit.
+        """
+        if self.latency is None:
+            return None
+        if self.latency.get("unit") != "ms":
+            raise BadRun(
+                "the latency of a candidate must be in 'ms', "
+                f"got {self.latency.get('unit')!r} for {self.architecture}"
+            )
+        return float(self.latency["value"])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record as JSON values; `from_json` reads it back."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> "CandidateScore":
+        """Read what `to_json` wrote.
+
+        Raises:
+            BadRun: a field is missing or unknown.
+        """
+        fields = dict(document)
+        try:
+            for side in ("homogeneous", "heterogeneous"):
+                if fields.get(side) is not None:
+                    fields[side] = Accuracy(**fields[side])
+            return cls(**fields)
+        except TypeError as error:
+            raise BadRun(
+                f"a candidate must be stored with the fields of this version: {error}"
+            ) from error
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Candidate:
+    """A score and the number of the trial that holds it."""
+
+    number: int
+    score: CandidateScore
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether the score can be compared: no error came in its way."""
+        return self.score.error is None

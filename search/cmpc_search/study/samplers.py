@@ -1,0 +1,174 @@
+"""Who proposes the next architecture, and the guard that turns bad proposals down for free.
+
+`GuardedSampler` stands between Optuna and a sampler. A proposal that is already known in the study
+or over the MAC budget never becomes a trial: the sampler is asked again, in memory, and after
+PROPOSALS refusals the guard draws at random. SPOS' search does the same (Guo et al., ECCV 2020:
+duplicates and networks over the FLOPs limit are redrawn up to 500 times). A trial would cost a
+database row of two parameters a block, and a duplicate row would bias NSGA-II's population and
+TPE's densities.
+"""
+
+import random
+import warnings
+from collections.abc import Callable, Iterator, Sequence, Set
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.trial import FrozenTrial, TrialState
+
+from cmpc_search.errors import UnknownName
+from cmpc_search.space.architecture import Architecture
+from cmpc_search.study.encoding import Encoding, Space
+from cmpc_search.study.settings import StudySettings
+
+__all__ = ["SAMPLERS", "Gate", "GuardedSampler", "NoArchitectureLeft", "make_sampler"]
+
+PROPOSALS = 50  # NSGA-II often copies a parent unchanged; 50 known in a row mean it is stuck
+DRAWS = 1000
+DRAWS_PER_WIDTH = 20  # over the budget this often, a random draw gives up its widest width
+
+SAMPLERS: dict[str, Callable[[int, StudySettings], BaseSampler]] = {
+    "nsga2": lambda seed, settings: NSGAIISampler(population_size=settings.population, seed=seed),
+    "random": lambda seed, settings: RandomSampler(seed=seed),
+    "tpe": lambda seed, settings: _tpe(seed),
+}
+
+
+class NoArchitectureLeft(Exception):
+    """Every proposal and every draw was refused; the loop turns this into its end."""
+
+
+@dataclass(kw_only=True)
+class Gate:
+    """What may not be proposed, and how often that happened for the latest proposal."""
+
+    max_macs: int | None = None
+    known: Set[str] = frozenset()
+    reused: int = 0
+    over_budget: int = 0
+    least_macs: int | None = field(default=None)
+
+    def renew(self, known: Set[str]) -> None:
+        self.known, self.reused, self.over_budget = known, 0, 0
+
+    def admits(self, architecture: Architecture, space: Space) -> bool:
+        if architecture.key in self.known:
+            self.reused += 1
+            return False
+        if self.max_macs is None:
+            return True
+        macs = space.macs(architecture)
+        self.least_macs = macs if self.least_macs is None else min(macs, self.least_macs)
+        self.over_budget += macs > self.max_macs
+        return macs <= self.max_macs
+
+
+class GuardedSampler(BaseSampler):
+    """Ask ``base`` for whole architectures until ``gate`` admits one.
+
+    A trial with a stored architecture is one that a dead process left: its choices are fixed.
+    """
+
+    def __init__(self, base: BaseSampler, space: Space, gate: Gate, *, seed: int) -> None:
+        self._base = base
+        self._space = space
+        self._encoding = Encoding(space)
+        self._gate = gate
+        self._random = random.Random(seed)
+
+    def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
+        self._base.before_trial(study, trial)
+        if "architecture" in trial.user_attrs:
+            # Optuna asks no sampler about fixed choices, but NSGA-II notes a trial's generation
+            # when asked, and a trial without one is in nobody's population.
+            self._propose(study, trial)
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        return self._encoding.distributions
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        for architecture in self._candidates(study, trial):
+            if self._gate.admits(architecture, self._space):
+                return dict(self._encoding.to_params(architecture))
+        raise NoArchitectureLeft
+
+    def sample_independent(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        return self._base.sample_independent(study, trial, param_name, param_distribution)
+
+    def after_trial(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        state: TrialState,
+        values: Sequence[float] | None,
+    ) -> None:
+        self._base.after_trial(study, trial, state, values)
+
+    def _candidates(self, study: optuna.Study, trial: FrozenTrial) -> Iterator[Architecture]:
+        for _ in range(PROPOSALS):
+            yield self._propose(study, trial)
+        over_budget_before = self._gate.over_budget
+        for _ in range(DRAWS):
+            yield self._draw((self._gate.over_budget - over_budget_before) // DRAWS_PER_WIDTH)
+
+    def _propose(self, study: optuna.Study, trial: FrozenTrial) -> Architecture:
+        base_space = self._base.infer_relative_search_space(study, trial)
+        params = self._base.sample_relative(study, trial, base_space)
+        for name, distribution in self._encoding.distributions.items():
+            if name not in params:
+                params[name] = self.sample_independent(study, trial, name, distribution)
+        return self._encoding.from_params(params)
+
+    def _draw(self, num_widths_given_up: int) -> Architecture:
+        """Draw uniformly; over a tight budget, from the narrower widths alone."""
+        widths = sorted(self._space.width_choices)
+        widths = widths[: max(1, len(widths) - num_widths_given_up)]
+        num_blocks = self._space.num_blocks
+        return Architecture(
+            blocks=tuple(self._random.choices(self._space.block_choices, k=num_blocks)),
+            widths=tuple(self._random.choices(widths, k=num_blocks)),
+        )
+
+
+def _tpe(seed: int) -> TPESampler:
+    """TPE over whole architectures: choice by choice it would sort the study for each one."""
+    with warnings.catch_warnings():
+        # The argument has been "experimental" since Optuna 2; the warning says no more than that.
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return TPESampler(seed=seed, multivariate=True)
+
+
+def make_sampler(
+    settings: StudySettings, space: Space, gate: Gate, *, session: int
+) -> GuardedSampler:
+    """Return the sampler that ``settings`` names, behind its guard.
+
+    Args:
+        session: How many processes have worked on this study before. Each gets its own random
+            numbers, or a resumed study would propose once more what it began with.
+
+    Raises:
+        UnknownName: there is no such sampler.
+    """
+    if settings.sampler not in SAMPLERS:
+        raise UnknownName(
+            f"the sampler must be one of {', '.join(sorted(SAMPLERS))}, got {settings.sampler!r}"
+        )
+    seeds = np.random.SeedSequence([settings.seed, session]).generate_state(2)
+    base = SAMPLERS[settings.sampler](int(seeds[0]), settings)
+    return GuardedSampler(base, space, gate, seed=int(seeds[1]))

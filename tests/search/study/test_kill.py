@@ -1,0 +1,87 @@
+"""The promise of a run: `kill -9` at any moment loses nothing and repeats nothing."""
+
+import collections
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from cmpc_search.study.loop import load_candidates, run_study
+from cmpc_search.study.settings import StudySettings
+
+PROGRAM = Path(__file__).with_name("slow_search.py")
+
+
+def start(study, log, *, num_trials, seconds):
+    arguments = [str(study), str(log), str(num_trials), str(seconds)]
+    return subprocess.Popen([sys.executable, str(PROGRAM), *arguments])
+
+
+def scored_by(log):
+    return log.read_text().split() if log.exists() else []
+
+
+def wait_for_lines(log, process, count):
+    deadline = time.monotonic() + 30
+    while len(scored_by(log)) < count and process.poll() is None:
+        assert time.monotonic() < deadline, "the search must make progress"
+        time.sleep(0.005)
+
+
+def check_nothing_is_lost_or_repeated(study, log, *, num_trials, num_kills):
+    candidates = load_candidates(study)
+    stored = [candidate.score.architecture for candidate in candidates]
+    assert len(stored) == num_trials
+    assert len(set(stored)) == num_trials
+    scored = collections.Counter(scored_by(log))
+    assert set(scored) == set(stored)
+    # A kill between the scorer's line and the commit of the score may cost that one scoring.
+    repeats = sum(scored.values()) - num_trials
+    assert repeats <= num_kills
+    return repeats
+
+
+def test_a_search_killed_again_and_again_completes_without_loss(tmp_path):
+    study, log, rng = tmp_path / "study.db", tmp_path / "scored", random.Random(3)
+    num_kills = 4
+    for kill in range(num_kills):
+        process = start(study, log, num_trials=24, seconds=0.02)
+        wait_for_lines(log, process, 5 * (kill + 1))
+        time.sleep(rng.uniform(0, 0.08))
+        process.kill()
+        process.wait()
+    assert start(study, log, num_trials=24, seconds=0).wait() == 0
+
+    check_nothing_is_lost_or_repeated(study, log, num_trials=24, num_kills=num_kills)
+
+
+def test_a_candidate_interrupted_while_scored_is_the_next_one(tmp_path, space, score):
+    study, seen = tmp_path / "study.db", []
+
+    def interrupted(architecture):
+        seen.append(architecture)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        return score(architecture)
+
+    settings = StudySettings(num_trials=4, cost="macs")
+    with pytest.raises(KeyboardInterrupt):
+        run_study(interrupted, space, settings, storage_path=study)
+    summary = run_study(interrupted, space, settings, storage_path=study)
+
+    assert seen[3] == seen[2]
+    assert summary.counts.finished == 4
+    assert len(seen) == 5
+
+
+def test_two_processes_share_one_study_and_one_may_die(tmp_path):
+    study, log = tmp_path / "study.db", tmp_path / "scored"
+    processes = [start(study, log, num_trials=30, seconds=0.05) for _ in range(2)]
+    wait_for_lines(log, processes[0], 8)
+    processes[0].kill()
+    assert [process.wait() for process in processes] == [-9, 0]
+
+    check_nothing_is_lost_or_repeated(study, log, num_trials=30, num_kills=1)
