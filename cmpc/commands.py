@@ -27,4 +27,8 @@ COMMANDS = {
     "doctor": CommandEntry(
         "cmpc.cli.doctor:doctor", "Check that this machine has what cmpc needs."
     ),
+    "index": CommandEntry(
+        "cmpc.cli.index:index",
+        "Turn gallery embeddings into an index that `cmpc query` searches.",
+    ),
 }

@@ -43,6 +43,10 @@ class Steps(ABC):
         self.total = total if total is not None else self.total
         self.show(note)
 
+    def __call__(self, num_done: int, total: int) -> None:
+        """Serve as the callback that long work in the lower packages takes."""
+        self.reach(num_done, total=total)
+
     @abstractmethod
     def show(self, note: str) -> None:
         """Let the user see where it stands."""

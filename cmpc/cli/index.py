@@ -1,0 +1,61 @@
+"""The command that makes a gallery searchable."""
+
+from pathlib import Path
+
+import click
+
+from cmpc.cli.options import json_option
+
+__all__ = ["index"]
+
+
+@click.command()
+@click.argument("embeddings", type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--out",
+    "index_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    help="The index file to write.",
+)
+@click.option(
+    "--metric",
+    type=click.Choice(["cosine", "ip", "l2"]),
+    default="cosine",
+    show_default=True,
+    help="How near two embeddings are: angle, inner product or squared distance.",
+)
+@json_option
+def index(embeddings: Path, index_path: Path, metric: str, as_json: bool) -> None:
+    """Turn gallery embeddings into an index that `cmpc query` searches.
+
+    EMBEDDINGS is a folder made by `cmpc gallery`, or a safetensors file with a tensor `embeddings`.
+
+    \b
+    Examples:
+      cmpc index galleries/emoji --out gallery.index
+      cmpc index shop.safetensors --metric ip --out shop.index
+    """
+    from cmpc.embeddings import read_embeddings
+    from cmpc.output import emit, make_table
+    from cmpc_kernels import GalleryIndex
+
+    found = read_embeddings(embeddings)
+    built = GalleryIndex.build(
+        found.rows,
+        metric,
+        item_names=found.item_names,
+        labels=found.labels,
+        network_sha256=found.network_sha256,
+    )
+    index_path.parent.mkdir(parents=True, exist_ok=True)
+    built.save(index_path)
+    facts: dict[str, object] = {
+        "index": index_path,
+        "num_items": len(built),
+        "dimension": found.rows.shape[1],
+        "metric": metric,
+        "num_bytes": index_path.stat().st_size,
+        "network_sha256": found.network_sha256,
+    }
+    emit(facts, make_table(["index", ""], facts.items()), as_json=as_json)

@@ -1,0 +1,100 @@
+"""Embeddings as a file, with what is needed to make sense of them later.
+
+A safetensors file holds the tensor `embeddings` (float32 [N, D]) and may hold `labels` (int64
+[N]). Its metadata may name each row (`item_names`, a JSON list) and the gallery network in whose
+space the rows live (`network_sha256`). A `.npy` file holds the bare rows, for programs that want no
+more.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from cmpc.errors import BadEmbeddings
+from cmpc.files import replacing
+
+__all__ = ["EMBEDDINGS_FILE", "Embeddings", "read_embeddings", "write_embeddings"]
+
+EMBEDDINGS_FILE = "embeddings.safetensors"
+"""What the file is called in the folder of a gallery."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Embeddings:
+    """Rows of float32 [N, D], with their names, labels and network as far as they are known."""
+
+    rows: npt.NDArray[np.float32]
+    item_names: tuple[str, ...] | None = None
+    labels: npt.NDArray[np.int64] | None = None
+    network_sha256: str | None = None
+
+
+def read_embeddings(path: Path) -> Embeddings:
+    """Read a safetensors file, or the one in a folder that `cmpc gallery` made."""
+    file_path = path / EMBEDDINGS_FILE if path.is_dir() else path
+    try:
+        with safe_open(file_path, framework="numpy") as file:
+            names = set(file.keys())
+            metadata = file.metadata() or {}
+            if "embeddings" not in names:
+                raise BadEmbeddings(
+                    f"{file_path} must hold a tensor `embeddings`, got {sorted(names)}"
+                )
+            rows = file.get_tensor("embeddings")
+            labels = file.get_tensor("labels") if "labels" in names else None
+    except (SafetensorError, OSError) as error:
+        raise BadEmbeddings(
+            f"{file_path} must be a safetensors file, and is not: {error}"
+        ) from None
+    return Embeddings(
+        rows=rows,
+        item_names=names_of_rows(metadata, len(rows), file_path),
+        labels=labels,
+        network_sha256=metadata.get("network_sha256"),
+    )
+
+
+def names_of_rows(metadata: dict[str, str], num_rows: int, path: Path) -> tuple[str, ...] | None:
+    """Return the names that the metadata give the rows, one each, or None if they give none."""
+    if "item_names" not in metadata:
+        return None
+    try:
+        names = json.loads(metadata["item_names"])
+    except json.JSONDecodeError as error:
+        raise BadEmbeddings(f"`item_names` of {path} must be a JSON list: {error}") from None
+    if not isinstance(names, list) or len(names) != num_rows:
+        count = len(names) if isinstance(names, list) else "no list"
+        raise BadEmbeddings(f"{path} must name each of its {num_rows} rows, got {count}")
+    return tuple(map(str, names))
+
+
+def write_embeddings(path: Path, embeddings: Embeddings) -> None:
+    """Write all of it as safetensors, or the bare rows if the name ends in .npy."""
+    with replacing(path) as file:
+        if path.suffix == ".npy":
+            np.save(file, embeddings.rows, allow_pickle=False)
+        else:
+            file.write(save(tensors_of(embeddings), metadata=metadata_of(embeddings)))
+
+
+def tensors_of(embeddings: Embeddings) -> dict[str, npt.NDArray[np.generic]]:
+    """Return what goes into the file as tensors."""
+    rows = {"embeddings": np.ascontiguousarray(embeddings.rows, dtype=np.float32)}
+    if embeddings.labels is None:
+        return {**rows}
+    return {**rows, "labels": np.ascontiguousarray(embeddings.labels, dtype=np.int64)}
+
+
+def metadata_of(embeddings: Embeddings) -> dict[str, str]:
+    """Return what goes into the file as words."""
+    metadata = {}
+    if embeddings.item_names is not None:
+        metadata["item_names"] = json.dumps(embeddings.item_names)
+    if embeddings.network_sha256 is not None:
+        metadata["network_sha256"] = embeddings.network_sha256
+    return metadata

@@ -1,0 +1,194 @@
+"""Which gallery items look like these pictures? From pictures to named neighbours.
+
+    files, or items of a data set --> Item --> bundle --> embeddings --> index --> Answer
+
+A neighbour is right if it is of the query's class. That is known only where a data set tells the
+classes of both; elsewhere `is_right` is None, and nothing is claimed.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from cmpc.pictures import NeighbourRow, ShownItem
+from cmpc_kernels import GalleryIndex
+from cmpc_search.data import ImageSet, load_image
+from cmpc_search.errors import BadArgument
+
+__all__ = [
+    "Answer",
+    "Found",
+    "Item",
+    "KnownItems",
+    "answers",
+    "as_document",
+    "as_picture_rows",
+    "as_table_rows",
+]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Item:
+    """Something that has a name; its picture, uint8 [S, S, 3], and its class as far as known."""
+
+    name: str
+    image: npt.NDArray[np.uint8] | None = None
+    class_name: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Found:
+    """A gallery item that a query found, and whether it is of the query's class."""
+
+    item: Item
+    score: float
+    is_right: bool | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Answer:
+    """What one query found, nearest first."""
+
+    query: Item
+    found: tuple[Found, ...]
+
+
+class KnownItems:
+    """Pictures by name: the items of a data set, if there is one, and files."""
+
+    def __init__(self, image_set: ImageSet | None, *, size_px: int) -> None:
+        self.image_set, self.size_px = image_set, size_px
+        names = image_set.item_names if image_set else ()
+        self.positions = {name: position for position, name in enumerate(names)}
+
+    def find(self, name: str) -> Item:
+        """Return what is known under a name; of an unknown one that is the name alone."""
+        if self.image_set is not None and name in self.positions:
+            return self.item_at(self.image_set, self.positions[name])
+        if Path(name).is_file():
+            return Item(name=name, image=load_image(Path(name), self.size_px))
+        return Item(name=name)
+
+    def queries(self, names: Sequence[str]) -> list[Item]:
+        """Return pictures to ask with; each name must have one."""
+        found = [self.find(name) for name in names]
+        if missing := [item.name for item in found if item.image is None]:
+            origin = f"an item of {self.image_set.name}" if self.image_set else "no data set given"
+            raise BadArgument(
+                f"a query must be a picture file or an item of the data set ({origin}), "
+                f"got {', '.join(missing)}"
+            )
+        return found
+
+    def draw(self, count: int, *, seed: int) -> list[Item]:
+        """Draw queries at random from the test classes of the data set."""
+        if self.image_set is None:
+            raise BadArgument("a sample must come from a data set, got none; name one with --data")
+        candidates = self.image_set.select(split="test", role="query")
+        if count > len(candidates):
+            raise BadArgument(
+                f"a sample must have at most the {len(candidates)} test queries of "
+                f"{self.image_set.name}, got {count}"
+            )
+        drawn = np.random.default_rng(seed).choice(candidates, count, replace=False)
+        return [self.item_at(self.image_set, int(position)) for position in drawn]
+
+    @staticmethod
+    def item_at(image_set: ImageSet, position: int) -> Item:
+        """Return one item of a data set."""
+        return Item(
+            name=image_set.item_names[position],
+            image=image_set.images[position],
+            class_name=image_set.class_names[image_set.labels[position]],
+        )
+
+
+def answers(
+    queries: Sequence[Item],
+    embeddings: npt.NDArray[np.float32],
+    index: GalleryIndex,
+    known: KnownItems,
+    *,
+    k: int,
+) -> list[Answer]:
+    """Return the ``k`` items nearest to each row of ``embeddings`` [Q, D], with what is known."""
+    neighbours = index.search(embeddings, min(k, len(index)))
+    return [
+        Answer(query=query, found=tuple(found_items(query, scores, ids, index, known)))
+        for query, scores, ids in zip(queries, neighbours.scores, neighbours.ids, strict=True)
+    ]
+
+
+def found_items(
+    query: Item,
+    scores: npt.NDArray[np.float32],
+    ids: npt.NDArray[np.int64],
+    index: GalleryIndex,
+    known: KnownItems,
+) -> Iterator[Found]:
+    """Name one query's neighbours [K]."""
+    for score, number in zip(scores, ids, strict=True):
+        item = known.find(index.item_names[number] if index.item_names else str(number))
+        is_known = query.class_name is not None and item.class_name is not None
+        is_right = query.class_name == item.class_name if is_known else None
+        yield Found(item=item, score=float(score), is_right=is_right)
+
+
+def as_document(found_by: Sequence[Answer]) -> list[dict[str, object]]:
+    """Return answers as what a JSON document says."""
+    return [
+        {
+            "query": answer.query.name,
+            "class_name": answer.query.class_name,
+            "neighbours": [
+                {
+                    "item": found.item.name,
+                    "score": found.score,
+                    "class_name": found.item.class_name,
+                    "is_right": found.is_right,
+                }
+                for found in answer.found
+            ],
+        }
+        for answer in found_by
+    ]
+
+
+def as_table_rows(found_by: Sequence[Answer]) -> list[tuple[object, ...]]:
+    """Return answers as rows: query, its class, rank, item, its class, score, is it right."""
+    return [
+        (
+            answer.query.name if rank == 1 else "",
+            answer.query.class_name if rank == 1 else "",
+            rank,
+            found.item.name,
+            found.item.class_name,
+            found.score,
+            found.is_right,
+        )
+        for answer in found_by
+        for rank, found in enumerate(answer.found, start=1)
+    ]
+
+
+def as_picture_rows(found_by: Sequence[Answer]) -> list[NeighbourRow]:
+    """Return answers as rows of a picture."""
+    return [
+        NeighbourRow(
+            query=shown(answer.query, answer.query.name, None),
+            neighbours=tuple(
+                shown(found.item, f"{found.score:.3f}  {found.item.name}", found.is_right)
+                for found in answer.found
+            ),
+        )
+        for answer in found_by
+    ]
+
+
+def shown(item: Item, note: str, is_right: bool | None) -> ShownItem:
+    """Return an item as it stands in a picture, under its class if that is known."""
+    title = item.class_name or Path(item.name).name
+    return ShownItem(image=item.image, name=title, note=note, is_right=is_right)

@@ -1,0 +1,104 @@
+"""Pictures become named neighbours, and right or wrong is said only where it is known."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cmpc.queries import KnownItems, answers, as_document, as_picture_rows
+from cmpc_kernels import GalleryIndex
+from cmpc_search.data import Drops, ImageSet
+from cmpc_search.errors import BadArgument
+
+COLOURS = np.array([[255, 0, 0], [250, 0, 0], [0, 255, 0], [0, 250, 0]], np.uint8)
+
+
+@pytest.fixture
+def image_set():
+    """Two classes, red and green, each with a query and a gallery item; all are test classes."""
+    return ImageSet(
+        name="colours",
+        images=np.broadcast_to(COLOURS[:, None, None], (4, 6, 6, 3)),
+        labels=np.array([0, 0, 1, 1]),
+        class_names=("red", "green"),
+        is_query=np.array([True, False, True, False]),
+        split=np.full(4, 2, np.int8),
+        item_names=("q/red", "g/red", "q/green", "g/green"),
+        sha256="0" * 64,
+        licences=("CC0",),
+        drops=Drops(),
+    )
+
+
+@pytest.fixture
+def index():
+    return GalleryIndex.build(
+        np.array([[1, 0], [0, 1]], np.float32), "cosine", item_names=("g/red", "g/green")
+    )
+
+
+def embed(items):
+    """Stand in for a bundle: how red and how green a picture is."""
+    return np.stack([item.image.mean(axis=(0, 1))[:2] for item in items]).astype(np.float32)
+
+
+def test_items_of_a_data_set_are_judged_by_their_class(image_set, index):
+    known = KnownItems(image_set, size_px=6)
+    queries = known.queries(["q/red", "q/green"])
+
+    red, green = as_document(answers(queries, embed(queries), index, known, k=5))
+
+    assert (red["query"], red["class_name"]) == ("q/red", "red")
+    assert [found["item"] for found in green["neighbours"]] == ["g/green", "g/red"]
+    assert [found["is_right"] for found in green["neighbours"]] == [True, False]
+
+
+def test_a_file_is_a_query_about_which_nothing_is_claimed(image_set, index, tmp_path):
+    Image.new("RGB", (20, 10), (0, 255, 0)).save(tmp_path / "leaf.png")
+    known = KnownItems(image_set, size_px=6)
+    queries = known.queries([str(tmp_path / "leaf.png")])
+
+    (answer,) = answers(queries, embed(queries), index, known, k=1)
+
+    assert answer.query.class_name is None
+    assert answer.found[0].item.class_name == "green"
+    assert answer.found[0].is_right is None
+
+
+def test_the_picture_shows_the_class_and_the_thumbnail_of_what_was_found(image_set, index):
+    known = KnownItems(image_set, size_px=6)
+    queries = known.queries(["q/red"])
+
+    (row,) = as_picture_rows(answers(queries, embed(queries), index, known, k=1))
+
+    assert (row.query.name, row.neighbours[0].name) == ("red", "red")
+    assert tuple(row.neighbours[0].image[0, 0]) == (250, 0, 0)
+    assert row.neighbours[0].is_right is True
+
+
+def test_an_index_without_names_answers_with_numbers(index):
+    nameless = GalleryIndex.build(index.rows)
+    known = KnownItems(None, size_px=6)
+    asked = known.find("nothing known of it")
+
+    (answer,) = answers([asked], np.array([[0, 1]], np.float32), nameless, known, k=1)
+
+    assert answer.found[0].item.name == "1"
+    assert answer.found[0].item.image is None
+
+
+def test_the_same_seed_draws_the_same_test_queries(image_set):
+    known = KnownItems(image_set, size_px=6)
+
+    drawn = [{item.name for item in known.draw(2, seed=7)} for _ in range(2)]
+
+    assert drawn == [{"q/red", "q/green"}] * 2
+
+
+def test_more_than_there_are_cannot_be_drawn(image_set):
+    with pytest.raises(BadArgument, match="at most the 2 test queries of colours, got 3"):
+        KnownItems(image_set, size_px=6).draw(3, seed=0)
+
+
+def test_a_name_without_a_picture_cannot_ask(image_set):
+    with pytest.raises(BadArgument, match=r"an item of colours.*got q/blue"):
+        KnownItems(image_set, size_px=6).queries(["q/red", "q/blue"])
