@@ -187,17 +187,28 @@ def fill_scores(query_QD, gallery_GD, score_QG):
 
 
 @njit(parallel=True, fastmath=FASTMATH, cache=True)
-def fill_ranks(score_QG, query_P, item_P, rank_P):
-    """Rank the item of each pair among all items of its query, from 1; inf when it has no score.
+def fill_ranks(score_QG, first_Q, right_score_P, right_item_P, rank_P):
+    """Rank each query's right items, given best first, among all its items; the best rank is 1.
 
-    Counting what is ahead costs G per pair, but vectorises, and most labels have few items.
+    The right items of query q are the pairs from first_Q[q] up to first_Q[q + 1]. Each item is
+    counted at the first right item that it is not behind; sums of these counts are the ranks.
+    Sorting G items would cost more than finding each among the few right ones.
     """
-    for p in prange(len(rank_P)):
-        score_G, item = score_QG[query_P[p]], item_P[p]
-        score = score_G[item]
-        ahead = 0
-        for g in range(item):
-            ahead += score_G[g] >= score  # the lower id wins a tie
-        for g in range(item + 1, len(score_G)):
-            ahead += score_G[g] > score
-        rank_P[p] = ahead + 1 if score > -np.inf else np.inf
+    for q in prange(score_QG.shape[0]):
+        first, stop = first_Q[q], first_Q[q + 1]
+        rank_P[first:stop] = 0
+        for g in range(score_QG.shape[1]):
+            score = score_QG[q, g]
+            if score < right_score_P[stop - 1]:
+                continue  # behind them all, as most items are
+            low, high = first, stop
+            while low < high:
+                middle = (low + high) // 2
+                if is_worse(score, g, right_score_P[middle], right_item_P[middle]):
+                    low = middle + 1
+                else:
+                    high = middle
+            if low < stop:
+                rank_P[low] += 1
+        for p in range(first + 1, stop):
+            rank_P[p] += rank_P[p - 1]

@@ -130,24 +130,32 @@ def _ranks_and_precision(
         part = slice(start, start + step)
         score_CG = np.empty((len(query_QD[part]), len(gallery_GD)), np.float32)
         _compiled.fill_scores(unit_rows(query_QD[part]), unit_gallery_GD, score_CG)
-        query_P, place_P = _pairs(num_right_Q[part])
+        # P: the pairs of a query and one of its right items, query by query.
+        query_P = np.repeat(np.arange(len(score_CG)), num_right_Q[part])
+        pair_C = np.concatenate([[0], np.cumsum(num_right_Q[part])])
+        place_P = np.arange(len(query_P)) - pair_C[query_P]
         item_P = item_by_label_G[first_Q[part][query_P] + place_P]
-        rank_P = np.empty(len(query_P))
-        _compiled.fill_ranks(score_CG, query_P, item_P, rank_P)
-        rank_P = rank_P[np.lexsort((rank_P, query_P))]  # each query's right items, best first
-        best_rank_Q[part] = rank_P[place_P == 0]
+        rank_P = _ranks(score_CG, query_P, item_P, pair_C)
+        best_rank_Q[part] = rank_P[pair_C[:-1]]
         precision_C = np.bincount(query_P, weights=(place_P + 1) / rank_P)
         average_precision_Q[part] = precision_C / num_right_Q[part]
     return best_rank_Q, average_precision_Q
 
 
-def _pairs(
-    num_right_C: npt.NDArray[np.int64],
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return (query, 0 .. its number of right items - 1) for every right pair, query by query."""
-    query_P = np.repeat(np.arange(len(num_right_C)), num_right_C)
-    first_pair_C = np.cumsum(num_right_C) - num_right_C
-    return query_P, np.arange(len(query_P)) - first_pair_C[query_P]
+def _ranks(
+    score_CG: npt.NDArray[np.float32],
+    query_P: npt.NDArray[np.int64],
+    item_P: npt.NDArray[np.int64],
+    pair_C: npt.NDArray[np.int64],
+) -> npt.NDArray[np.float64]:
+    """Return the ranks of each query's right items, ascending; inf for an item without a score."""
+    score_P = score_CG[query_P, item_P]
+    order_P = np.lexsort((item_P, -score_P, query_P))
+    score_P, item_P = score_P[order_P], item_P[order_P]
+    rank_P = np.empty(len(query_P))
+    _compiled.fill_ranks(score_CG, pair_C, score_P, item_P, rank_P)
+    rank_P[np.isneginf(score_P)] = np.inf
+    return rank_P
 
 
 def _reject_up_to(wrong_N: npt.NDArray[np.float64], share: float) -> float:

@@ -13,7 +13,8 @@ definition, in plain NumPy, in ``reference.py``. The rules that those three shar
 - A pair's score depends on the two rows alone, not on their place, the batch or the threads.
 
 Arithmetic is float32, its sums reassociated for SIMD. Parallelism is Numba's: set
-NUMBA_NUM_THREADS or call ``numba.set_num_threads``.
+NUMBA_NUM_THREADS or call ``numba.set_num_threads``. Several Python threads may search at once
+under Numba's OpenMP and TBB layers, not under its "workqueue".
 """
 
 from collections.abc import Iterator
