@@ -1,5 +1,6 @@
 """The command that looks at the machine before any work does."""
 
+from collections import Counter
 from pathlib import Path
 
 import click
@@ -7,6 +8,8 @@ import click
 from cmpc.cli.options import cache_dir_option, json_option
 
 __all__ = ["doctor"]
+
+STYLES = {"ok": "green", "warning": "yellow", "fault": "bold red"}
 
 
 @click.command()
@@ -26,12 +29,15 @@ def doctor(ctx: click.Context, quick: bool, cache_dir: Path, as_json: bool) -> N
       cmpc doctor
       cmpc doctor --quick --json
     """
+    from rich.text import Text
+
     from cmpc.doctor import Machine, examine
-    from cmpc.output import emit, make_table
+    from cmpc.output import emit, make_table, say
 
     findings = examine(Machine.this(cache_dir), quick=quick)
-    num_faults = sum(finding.status == "fault" for finding in findings)
-    rows = [(f.status, f.name, f.found, f.advice) for f in findings]
+    counts = Counter(finding.status for finding in findings)
+    rows = [(Text(f.status, STYLES[f.status]), f.name, f.found, f.advice) for f in findings]
     table = make_table(["", "check", "found", "what to do"], rows)
-    emit({"num_faults": num_faults, "findings": findings}, table, as_json=as_json)
-    ctx.exit(1 if num_faults else 0)
+    emit({"num_faults": counts["fault"], "findings": findings}, table, as_json=as_json)
+    say(f"faults: {counts['fault']}, warnings: {counts['warning']}")
+    ctx.exit(1 if counts["fault"] else 0)
