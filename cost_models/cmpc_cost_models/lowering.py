@@ -39,7 +39,7 @@ def _module_of_calls(plan: Plan, *, vector_bits: int) -> Any:
     image = relax.Var("image", relax.TensorType(plan.input_shape, FLOAT))
     buffers: dict[str, Any] = {plan.calls[0].inputs[0]: image}
     functions: dict[KernelSpec, Any] = {}
-    # No dataflow block: passes over those expect functions made of blocks, and ours are plain loops.
+    # No dataflow block: passes over those expect functions of blocks, and ours are plain loops.
     with builder.function("main", [image]):
         for call in plan.calls:
             if call.spec not in functions:
