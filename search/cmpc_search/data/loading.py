@@ -6,6 +6,7 @@ are decided here, at each load.
 """
 
 import hashlib
+import re
 import sys
 from pathlib import Path
 
@@ -15,7 +16,9 @@ import PIL
 
 from cmpc_search.data.base import SPLITS, ImageSet
 from cmpc_search.data.cache import remove_folder
-from cmpc_search.data.catalogue import named_source
+from cmpc_search.data.catalogue import CATALOGUE, named_source
+from cmpc_search.data.csv_file import CsvSource
+from cmpc_search.data.folder import FolderSource
 from cmpc_search.data.images import PREPROCESSING_VERSION
 from cmpc_search.data.prepared import (
     FORMAT_VERSION,
@@ -51,15 +54,33 @@ def load_image_set(
 
 
 def find_source(name_or_path: str | Path, cache_dir: Path) -> Source:
-    """Return the source of a name in the catalogue, else of a folder or a CSV file."""
+    """Return the source of a folder or a CSV file, else of a name in the catalogue.
+
+    A name of the catalogue wins over a folder of that name in the working folder: ``./emoji``
+    is the folder.
+    """
+    path = Path(name_or_path)
+    if str(name_or_path) not in CATALOGUE or isinstance(name_or_path, Path):
+        if path.is_dir():
+            return FolderSource(path)
+        if path.suffix.lower() == ".csv" and path.is_file():
+            return CsvSource(path)
     return named_source(str(name_or_path), cache_dir)
 
 
 def prepared_folder(source: Source, *, size_px: int, cache_dir: Path) -> Path:
     """Where the arrays of a source are, or will be, at one size."""
-    parts = (FORMAT_VERSION, PREPROCESSING_VERSION, PIL.__version__, size_px, source.version())
+    parts = (
+        FORMAT_VERSION,
+        PREPROCESSING_VERSION,
+        PIL.__version__,
+        size_px,
+        source.revision,
+        source.version(),
+    )
     key = hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
-    return cache_dir / "data" / f"{source.name}-{size_px}px-{key}"
+    safe_name = re.sub(r"[^\w.-]", "_", source.name)
+    return cache_dir / "data" / f"{safe_name}-{size_px}px-{key}"
 
 
 def _read_or_prepare(
@@ -88,7 +109,9 @@ def _decide(
     elif fractions is not None:
         raise BadArgument(f"{name} comes with its own splits, so split fractions can't be set")
     if (prepared.roles == OPEN).any():
-        is_query = assign_roles(prepared.item_names, prepared.labels, seed=seed)
+        # Within a class and a split: each side of a closed set's split gets its queries.
+        groups = prepared.labels * len(SPLITS) + split
+        is_query = assign_roles(prepared.item_names, groups, seed=seed)
     else:
         is_query = prepared.roles == 1
     _check_sides(name, split, is_query)

@@ -6,6 +6,7 @@ What the seed decides (open roles and splits) is not decided here: it is stored 
 """
 
 import hashlib
+import shutil
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -54,6 +55,7 @@ def prepare_images(
     """Write the prepared arrays of a source to ``folder``, all of them or none."""
     pictures = source.pictures()
     _check_names(pictures)
+    _check_space(folder, num_bytes=2 * len(pictures) * size_px**2 * 3)  # the draft and the result
     with new_folder(folder) as temporary, tempfile.TemporaryFile(dir=temporary) as file:
         shape = (max(len(pictures), 1), size_px, size_px, 3)
         draft = np.memmap(file, dtype=np.uint8, mode="w+", shape=shape)
@@ -107,6 +109,17 @@ def _check_names(pictures: Sequence[Picture]) -> None:
         if picture.item_name in seen:
             raise BadData(f"item names must be unique, got {picture.item_name!r} twice")
         seen.add(picture.item_name)
+
+
+def _check_space(folder: Path, *, num_bytes: int) -> None:
+    """A memory map on a full disk ends the process by a signal, so look before."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder.parent).free
+    if free < num_bytes:
+        raise BadData(
+            f"{num_bytes / 1e9:.1f} GB must be free in {folder.parent} to prepare the images, "
+            f"got {free / 1e9:.1f} GB; choose a smaller size or another cache folder"
+        )
 
 
 def _read_all(

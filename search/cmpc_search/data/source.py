@@ -32,6 +32,8 @@ class Source(ABC):
 
     name: str
     licences: tuple[str, ...]
+    revision: int = 1
+    """Raised when the code lists other pictures than before: old preparations are not used then."""
 
     @abstractmethod
     def version(self) -> str:

@@ -57,12 +57,12 @@ def split_classes(
 
 
 def assign_roles(
-    item_names: Sequence[str], labels: npt.NDArray[np.int64], *, seed: int
+    item_names: Sequence[str], groups: npt.NDArray[np.int64], *, seed: int
 ) -> npt.NDArray[np.bool_]:
-    """Return for each image whether it is a query: QUERY_SHARE of each class of two or more."""
+    """Return for each image whether it is a query: QUERY_SHARE of each group of two or more."""
     order = _seeded_order(item_names, seed=seed, purpose="role")
-    by_class = order[np.argsort(labels[order], kind="stable")]
-    sizes = np.bincount(labels)
+    by_class = order[np.argsort(groups[order], kind="stable")]
+    sizes = np.bincount(groups)
     starts = np.repeat(np.cumsum(sizes) - sizes, sizes)
     num_queries = np.clip(np.rint(sizes * QUERY_SHARE), 1, np.maximum(sizes - 1, 0))
     is_query = np.empty(len(item_names), dtype=np.bool_)

@@ -1,0 +1,226 @@
+"""Which images are there to work with, are they ready, and what do they look like?"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cmpc.cli.options import cache_dir_option, json_option, seed_option
+
+if TYPE_CHECKING:
+    from cmpc_search.data import ImageSet
+
+__all__ = ["data"]
+
+SPLIT_NAMES = ("train", "validation", "test")
+
+name_argument = click.argument("name_or_path", metavar="NAME|PATH")
+size_option = click.option(
+    "--size-px",
+    type=click.IntRange(min=1),
+    default=64,
+    show_default=True,
+    help="Width and height of the images.",
+)
+
+
+@click.group()
+def data() -> None:
+    """List, prepare and look at data sets.
+
+    A data set is a name from the list, a folder with a folder of images per class, or a CSV file
+    with the columns path and label, and if you like split and role.
+
+    \b
+    Examples:
+      cmpc data list
+      cmpc data prepare emoji9 --size-px 64
+      cmpc data show ./photos --out sheet.png
+    """
+
+
+@data.command("list")
+@cache_dir_option
+@json_option
+def list_sets(cache_dir: Path, as_json: bool) -> None:
+    """List the data sets that have a name.
+
+    \b
+    Example:
+      cmpc data list
+    """
+    from cmpc.output import emit, make_table
+    from cmpc_search.data import CATALOGUE
+    from cmpc_search.data.cache import prepared_sizes
+
+    sizes = {name: prepared_sizes(name, cache_dir) for name in CATALOGUE}
+    columns = ["name", "images", "classes", "fetch MB", "prepared", "licence", "from", "what"]
+    rows = [
+        (
+            name,
+            entry.num_images,
+            entry.num_classes,
+            entry.fetched_mb,
+            ", ".join(f"{size_px} px" for size_px in sizes[name]) or None,
+            ", ".join(entry.licences),
+            entry.origin,
+            entry.summary,
+        )
+        for name, entry in CATALOGUE.items()
+    ]
+    payload = [
+        {
+            "name": name,
+            "num_images": entry.num_images,
+            "num_classes": entry.num_classes,
+            "fetched_mb": entry.fetched_mb,
+            "prepared_sizes_px": sizes[name],
+            "licences": entry.licences,
+            "origin": entry.origin,
+            "summary": entry.summary,
+        }
+        for name, entry in CATALOGUE.items()
+    ]
+    emit({"data_sets": payload}, make_table(columns, rows), as_json=as_json)
+
+
+@data.command()
+@name_argument
+@size_option
+@seed_option
+@cache_dir_option
+@json_option
+def prepare(name_or_path: str, size_px: int, seed: int, cache_dir: Path, as_json: bool) -> None:
+    """Bring the images of a data set to one size.
+
+    It is fetched if need be and kept in the cache.
+
+    The seed decides only what the source leaves open: which classes are trained on, and which
+    images ask. Another seed prepares nothing again.
+
+    \b
+    Example:
+      cmpc data prepare emoji9 --size-px 64
+    """
+    from cmpc.output import emit, make_table
+
+    started_at = time.monotonic()
+    image_set = _load(name_or_path, size_px=size_px, seed=seed, cache_dir=cache_dir)
+    counts = image_set.counts()
+    columns = ["split", "classes", "queries", "gallery"]
+    rows = [
+        (split, count.num_classes, count.num_queries, count.num_gallery)
+        for split, count in counts.items()
+    ]
+    title = f"{image_set.name}: {len(image_set)} images of {image_set.num_classes} classes"
+    payload = {
+        "name": image_set.name,
+        "size_px": image_set.size_px,
+        "num_images": len(image_set),
+        "num_classes": image_set.num_classes,
+        "is_open_set": image_set.is_open_set,
+        "splits": counts,
+        "drops": image_set.drops,
+        "licences": image_set.licences,
+        "sha256": image_set.sha256,
+        "seconds": time.monotonic() - started_at,
+    }
+    emit(payload, make_table(columns, rows, title=title), as_json=as_json)
+    _tell_drops(image_set)
+
+
+@data.command()
+@name_argument
+@click.option(
+    "--out",
+    "sheet_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    help="The PNG file to write.",
+)
+@click.option(
+    "--split",
+    type=click.Choice(SPLIT_NAMES),
+    default="train",
+    show_default=True,
+    help="The split to look at.",
+)
+@click.option(
+    "--count",
+    "num_classes",
+    type=click.IntRange(min=1),
+    default=24,
+    show_default=True,
+    help="How many classes to show.",
+)
+@size_option
+@cache_dir_option
+@json_option
+def show(
+    name_or_path: str,
+    sheet_path: Path,
+    split: str,
+    num_classes: int,
+    size_px: int,
+    cache_dir: Path,
+    as_json: bool,
+) -> None:
+    """Draw a data set on one picture.
+
+    A row is a class: queries to the left, gallery images to the right.
+
+    \b
+    Example:
+      cmpc data show emoji --out sheet.png --count 40
+    """
+    from cmpc.output import emit, say
+    from cmpc_search.data.contact_sheet import write_contact_sheet
+
+    image_set = _load(name_or_path, size_px=size_px, seed=0, cache_dir=cache_dir)
+    names = write_contact_sheet(image_set, sheet_path, split=split, num_classes=num_classes)
+    payload = {"name": image_set.name, "split": split, "sheet": sheet_path, "class_names": names}
+    emit(payload, None, as_json=as_json)
+    say(f"{sheet_path}: {len(names)} classes of {image_set.describe()}")
+
+
+def _load(name_or_path: str, *, size_px: int, seed: int, cache_dir: Path) -> "ImageSet":
+    from cmpc_search.data import load_image_set
+
+    with _steps_when_needed(f"Preparing {name_or_path}") as report:
+        return load_image_set(
+            name_or_path, size_px=size_px, seed=seed, cache_dir=cache_dir, progress=report
+        )
+
+
+@contextmanager
+def _steps_when_needed(description: str) -> Iterator[Callable[[int, int], None]]:
+    """Yield a callback that shows progress from its first call on: a full cache needs none."""
+    from contextlib import ExitStack
+
+    from cmpc.progress import Steps, progress
+
+    with ExitStack() as stack:
+        steps: Steps | None = None
+
+        def report(num_done: int, total: int) -> None:
+            nonlocal steps
+            if steps is None:
+                steps = stack.enter_context(progress(description, total=total))
+            steps.reach(num_done, total=total)
+
+        yield report
+
+
+def _tell_drops(image_set: "ImageSet") -> None:
+    from cmpc.output import say
+
+    drops = image_set.drops
+    if drops.total:
+        say(
+            f"{drops.total} images were left out: {drops.num_broken} broken, "
+            f"{drops.num_identical} with the pixels of another class, "
+            f"{drops.num_lone} without a partner in their class"
+        )
