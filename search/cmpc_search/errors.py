@@ -8,6 +8,7 @@ SearchError
 +-- BadGallery (ValueError)         a gallery network or its embeddings don't fit the data
 +-- BadRun (ValueError)             a run folder is incomplete or was made with other settings
 +-- BudgetNotMet (RuntimeError)     no candidate stays within the budget
++-- NothingScored (RuntimeError)    every candidate of a run failed, or none was tried
 +-- MissingLibrary (ImportError)    an extra of this package is not installed
 """
 
@@ -19,6 +20,7 @@ __all__ = [
     "BudgetNotMet",
     "DownloadFailed",
     "MissingLibrary",
+    "NothingScored",
     "SearchError",
     "UnknownName",
 ]
@@ -62,6 +64,10 @@ class BudgetNotMet(SearchError, RuntimeError):
     """No candidate stays within the budget."""
 
     exit_code = 3
+
+
+class NothingScored(SearchError, RuntimeError):
+    """Every candidate of a run failed, or none was tried."""
 
 
 class MissingLibrary(SearchError, ImportError):

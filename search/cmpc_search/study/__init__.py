@@ -4,11 +4,13 @@ Only what is light is listed here. The loop is in `cmpc_search.study.loop`; impo
 Optuna's second.
 """
 
+from cmpc_search.study.front import PICKS, pareto_front, pick
 from cmpc_search.study.progress import Counts, StudySummary, TrialProgress
 from cmpc_search.study.records import Accuracy, Candidate, CandidateScore
 from cmpc_search.study.settings import Budget, CostName, StudySettings, cost_of
 
 __all__ = [
+    "PICKS",
     "Accuracy",
     "Budget",
     "Candidate",
@@ -19,4 +21,6 @@ __all__ = [
     "StudySummary",
     "TrialProgress",
     "cost_of",
+    "pareto_front",
+    "pick",
 ]

@@ -98,6 +98,9 @@ class _Search:
             if counts.finished + counts.running >= self._settings.num_trials:
                 return None
             self._gate.renew(standing.known)
+            if len(standing.known) >= self._num_architectures:
+                self._stopped_early = f"all {self._num_architectures} architectures are known"
+                return None
             try:
                 trial, architecture = self.ledger.ask()
             except NoArchitectureLeft:
@@ -142,12 +145,9 @@ class _Search:
                 f"smallest of {gate.over_budget} drawn has {gate.least_macs}: "
                 "raise the budget or take a smaller space"
             )
-        refused = f"{gate.reused} known already and {gate.over_budget} over the budget in MACs"
-        whole = num_known >= self._num_architectures
         self._stopped_early = (
-            f"all {self._num_architectures} architectures of the space are known"
-            if whole
-            else f"no new architecture was found within the allowed draws: {refused}"
+            f"no new architecture was found within the allowed draws: {gate.reused} were known "
+            f"and {gate.over_budget} over the budget in MACs"
         )
 
 

@@ -34,6 +34,7 @@ class CandidateScore:
         reward_name, reward: What the study maximises.
         macs, parameters: Counted from the exported network.
         latency: A cost record as JSON: value, unit "ms", source, spread, artefact_sha256, ...
+        unstable_reasons: Why the measured latency may not be trusted; empty where it may.
         error: Why this candidate has no usable score, or None.
         seconds: Wall time that scoring took.
     """
@@ -46,6 +47,7 @@ class CandidateScore:
     macs: int | None = None
     parameters: int | None = None
     latency: Mapping[str, Any] | None = None
+    unstable_reasons: tuple[str, ...] = ()
     error: str | None = None
     seconds: float = 0.0
 
@@ -67,7 +69,7 @@ class CandidateScore:
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as JSON values; `from_json` reads it back."""
-        return asdict(self)
+        return asdict(self) | {"unstable_reasons": list(self.unstable_reasons)}
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> "CandidateScore":
@@ -81,7 +83,7 @@ class CandidateScore:
             for side in ("homogeneous", "heterogeneous"):
                 if fields.get(side) is not None:
                     fields[side] = Accuracy(**fields[side])
-            return cls(**fields)
+            return cls(**fields | {"unstable_reasons": tuple(fields.get("unstable_reasons", ()))})
         except TypeError as error:
             raise BadRun(
                 f"a candidate must be stored with the fields of this version: {error}"

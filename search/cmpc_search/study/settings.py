@@ -11,7 +11,7 @@ from typing import Literal
 from cmpc_search.errors import BadArgument
 from cmpc_search.study.records import CandidateScore
 
-__all__ = ["Budget", "CostName", "StudySettings", "cost_of"]
+__all__ = ["NO_BUDGET", "Budget", "CostName", "StudySettings", "cost_of"]
 
 CostName = Literal["latency", "macs"]
 
@@ -49,6 +49,9 @@ class Budget:
         return all(excess <= 0 for excess in self.excess(score).values())
 
 
+NO_BUDGET = Budget()
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StudySettings:
     """How to search.
@@ -69,7 +72,7 @@ class StudySettings:
     population: int = 20
     seed: int = 0
     cost: CostName = "latency"
-    budget: Budget = Budget()
+    budget: Budget = NO_BUDGET
 
     def __post_init__(self) -> None:
         if self.num_trials < 1:

@@ -41,7 +41,7 @@ def load_study(path: Path) -> optuna.Study:
     try:
         return optuna.load_study(storage=_storage(path), study_name=STUDY_NAME)
     except KeyError as error:
-        raise BadRun(f"{path} must hold a study of cmpc, got another database") from error
+        raise BadRun(f"{path} must hold a study of cmpc, got none; run `cmpc search`") from error
 
 
 def _storage(path: Path) -> RDBStorage:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from conftest import ToySpace, toy_score
+from toy_study import ToySpace, toy_score
 
 from cmpc_search.study import StudySettings
 from cmpc_search.study.loop import run_study

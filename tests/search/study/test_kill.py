@@ -8,9 +8,11 @@ import time
 from pathlib import Path
 
 import pytest
+from optuna.trial import TrialState
 
 from cmpc_search.study.loop import load_candidates, run_study
 from cmpc_search.study.settings import StudySettings
+from cmpc_search.study.storage import load_study
 
 PROGRAM = Path(__file__).with_name("slow_search.py")
 
@@ -75,6 +77,9 @@ def test_a_candidate_interrupted_while_scored_is_the_next_one(tmp_path, space, s
     assert seen[3] == seen[2]
     assert summary.counts.finished == 4
     assert len(seen) == 5
+    # NSGA-II counts on it: a trial without a generation is in nobody's population.
+    trials = load_study(study).get_trials(states=[TrialState.COMPLETE])
+    assert all("NSGAIISampler:generation" in trial.system_attrs for trial in trials)
 
 
 def test_two_processes_share_one_study_and_one_may_die(tmp_path):

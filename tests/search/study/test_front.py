@@ -1,0 +1,94 @@
+"""The front is Optuna's, the picks are worked out by hand."""
+
+import random
+
+import optuna
+import pytest
+
+from cmpc_search.errors import BadArgument, BudgetNotMet, NothingScored
+from cmpc_search.study import Budget, Candidate, CandidateScore, pareto_front, pick
+
+
+def candidate(number, reward, latency_ms, *, macs=1_000_000, error=None):
+    latency = None if latency_ms is None else {"value": latency_ms, "unit": "ms"}
+    score = CandidateScore(
+        architecture=f"k3w{number}.0",
+        reward_name="r",
+        reward=reward,
+        macs=macs,
+        latency=latency,
+        error=error,
+    )
+    return Candidate(number=number, score=score)
+
+
+#      reward
+#   .9 |               4
+#   .8 |       2             (3 costs more than 2 and gives less)
+#   .7 |           3
+#   .2 |   1
+#      +---1---2---3---9-- ms
+FOUR = [
+    candidate(1, 0.2, 1.0),
+    candidate(2, 0.8, 2.0),
+    candidate(3, 0.7, 3.0),
+    candidate(4, 0.9, 9.0),
+    candidate(5, None, None, error="would not compile"),
+]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_front_is_that_of_optuna(seed):
+    rng = random.Random(seed)  # few distinct values, so that ties are common
+    points = [(rng.randrange(8) / 8, float(rng.randrange(1, 9))) for _ in range(60)]
+    study = optuna.create_study(directions=["maximize", "minimize"])
+    for point in points:
+        study.add_trial(optuna.trial.create_trial(values=point))
+
+    front = pareto_front([candidate(n, *point) for n, point in enumerate(points)], cost="latency")
+
+    assert {each.number for each in front} == {trial.number for trial in study.best_trials}
+
+
+def test_a_budget_takes_the_front_of_those_within_it():
+    front = pareto_front(FOUR, cost="latency", budget=Budget(latency_ms=3.0))
+    assert [each.number for each in front] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("how", "limit_ms", "number"),
+    [
+        ("best", None, 4),
+        ("best", 8.9, 2),
+        ("fastest", None, 1),
+        ("knee", None, 2),
+        ("knee", 1.5, 1),
+        ("3", None, 3),
+    ],
+)
+def test_each_pick_is_the_one_worked_out_by_hand(how, limit_ms, number):
+    picked = pick(FOUR, how, cost="latency", budget=Budget(latency_ms=limit_ms))
+    assert picked.number == number
+
+
+def test_a_budget_that_nobody_meets_names_the_nearest():
+    with pytest.raises(BudgetNotMet, match=r"within 0.5 ms, and none of 4 does; trial 1 takes 1.0"):
+        pick(FOUR, cost="latency", budget=Budget(latency_ms=0.5))
+    with pytest.raises(BudgetNotMet, match=r"within 2 ms; trial 4 takes 9\.000 ms"):
+        pick(FOUR, "4", cost="latency", budget=Budget(latency_ms=2))
+
+
+def test_a_cost_that_is_not_known_is_not_within_a_budget():
+    unknown = candidate(7, 0.9, None)
+    assert pareto_front([unknown], cost="macs", budget=Budget(latency_ms=5.0)) == ()
+
+
+def test_a_run_of_failures_says_what_the_last_one_was():
+    with pytest.raises(NothingScored, match="would not compile"):
+        pick(FOUR[4:], cost="latency")
+
+
+@pytest.mark.parametrize("how", ["cheapest", "5", "99"])
+def test_an_unknown_pick_lists_the_ways(how):
+    with pytest.raises(BadArgument, match="best, fastest, knee or the number"):
+        pick(FOUR, how, cost="latency")

@@ -1,0 +1,206 @@
+"""What a study promises while nobody kills it."""
+
+import collections
+import math
+from dataclasses import replace
+
+import pytest
+from conftest import ToySpace, toy_score
+
+from cmpc_search.errors import BadRun, BudgetNotMet, SearchError, UnknownName
+from cmpc_search.study import Budget, CandidateScore, StudySettings, pareto_front
+from cmpc_search.study.loop import FIRST_FAILURES, load_candidates, run_study
+from cmpc_search.study.samplers import SAMPLERS
+
+
+@pytest.fixture
+def study(tmp_path):
+    return tmp_path / "study.db"
+
+
+def macs_settings(num_trials, **changes):
+    return StudySettings(num_trials=num_trials, population=6, cost="macs", **changes)
+
+
+@pytest.mark.parametrize("sampler", sorted(SAMPLERS))
+def test_every_sampler_scores_each_architecture_once(study, space, sampler):
+    scored = []
+
+    def score(architecture):
+        scored.append(architecture)
+        return toy_score(architecture)
+
+    summary = run_study(score, space, macs_settings(25, sampler=sampler), storage_path=study)
+
+    assert len(set(scored)) == len(scored) == summary.counts.finished == 25
+    assert load_candidates(study) == summary.candidates
+
+
+@pytest.mark.parametrize("sampler", sorted(SAMPLERS))
+def test_the_seed_decides_the_search(tmp_path, space, score, sampler):
+    def keys(name, seed):
+        settings = macs_settings(9, sampler=sampler, seed=seed)
+        summary = run_study(score, space, settings, storage_path=tmp_path / name)
+        return [candidate.score.architecture for candidate in summary.candidates]
+
+    assert keys("one", 7) == keys("two", 7) != keys("three", 8)
+
+
+@pytest.mark.slow
+def test_a_search_is_better_than_chance(tmp_path):
+    space = ToySpace(num_blocks=8)
+
+    def best(sampler, seed):
+        settings = StudySettings(
+            num_trials=60, sampler=sampler, population=10, seed=seed, budget=Budget(latency_ms=12.0)
+        )
+        path = tmp_path / f"{sampler}{seed}"
+        summary = run_study(lambda a: toy_score(a, space), space, settings, storage_path=path)
+        front = pareto_front(summary.candidates, cost="latency", budget=settings.budget)
+        return max((each.score.reward for each in front), default=0.0)
+
+    seeds = range(2)
+    assert sum(best("nsga2", seed) for seed in seeds) > sum(best("random", seed) for seed in seeds)
+
+
+def test_more_trials_continue_the_study_without_replaying_it(study, space):
+    scored = []
+
+    def score(architecture):
+        scored.append(architecture.key)
+        return toy_score(architecture)
+
+    first = run_study(score, space, macs_settings(5), storage_path=study)
+    second = run_study(score, space, macs_settings(12), storage_path=study)
+
+    assert second.candidates[:5] == first.candidates
+    assert len(set(scored)) == len(scored) == 12
+    assert second.counts.reused < 5  # the same random numbers would have proposed all five again
+
+
+def test_a_failed_candidate_is_a_result_and_no_sampler_sees_it(study, space):
+    def score(architecture):
+        if architecture.blocks[0] == 3:
+            raise RuntimeError("the compiler died")
+        result = toy_score(architecture)
+        return replace(result, reward=math.nan) if architecture.blocks[0] == 2 else result
+
+    summary = run_study(score, space, macs_settings(30), storage_path=study)
+
+    assert summary.counts.finished == 30
+    errors = collections.Counter(
+        (each.score.architecture[:2], each.score.error) for each in summary.candidates
+    )
+    assert {error for (block, error) in errors if block == "xc"} == {
+        "RuntimeError: the compiler died"
+    }
+    assert {error for (block, error) in errors if block == "k7"} == {
+        "the reward heterogeneous must be a finite number, got nan"
+    }
+    assert summary.counts.failed == sum(n for (_, error), n in errors.items() if error) > 0
+    assert summary.counts.feasible == 30 - summary.counts.failed
+
+
+def test_when_all_fail_it_is_said_once(study, space):
+    notices = []
+    run_study(
+        lambda a: CandidateScore(architecture=a.key, reward_name="r", error="no such target"),
+        space,
+        macs_settings(FIRST_FAILURES + 3),
+        storage_path=study,
+        on_trial=lambda progress: notices.append(progress.notice),
+    )
+    assert [notice for notice in notices if notice] == [notices[FIRST_FAILURES - 1]]
+    assert "no such target" in notices[FIRST_FAILURES - 1]
+
+
+def test_an_error_about_the_run_leaves_the_candidate_to_the_next_process(study, space, score):
+    class DeviceGone(SearchError):
+        exit_code = 4
+
+    asked = []
+
+    def unplugged(architecture):
+        asked.append(architecture.key)
+        raise DeviceGone("rpi4 is gone")
+
+    with pytest.raises(DeviceGone):
+        run_study(unplugged, space, macs_settings(1), storage_path=study)
+    summary = run_study(score, space, macs_settings(1), storage_path=study)
+
+    assert [each.score.architecture for each in summary.candidates] == asked
+
+
+def test_a_mac_budget_is_never_exceeded_even_when_chance_would_never_meet_it(study):
+    # 12 blocks of 6 MACs at least: one of 12^12 architectures costs 72, few cost less than 90.
+    space = ToySpace(num_blocks=12)
+    budget = Budget(macs=90)
+    summary = run_study(
+        lambda a: toy_score(a, space), space, macs_settings(8, budget=budget), storage_path=study
+    )
+    assert summary.counts.feasible == summary.counts.finished == 8
+    assert summary.counts.over_budget > 0
+    assert all(each.score.macs <= 90 for each in summary.candidates)
+
+
+def test_a_mac_budget_below_the_whole_space_says_so(study, space, score):
+    with pytest.raises(BudgetNotMet, match="must stay within 3 MACs; the smallest of"):
+        run_study(score, space, macs_settings(5, budget=Budget(macs=3)), storage_path=study)
+
+
+def test_a_latency_over_the_budget_is_recorded_but_not_feasible(study, space, score):
+    settings = StudySettings(num_trials=20, population=6, budget=Budget(latency_ms=9.0))
+    summary = run_study(score, space, settings, storage_path=study)
+
+    over = [each for each in summary.candidates if each.score.latency_ms > 9.0]
+    assert over
+    assert summary.counts.feasible == 20 - len(over)
+
+
+@pytest.mark.parametrize("sampler", sorted(SAMPLERS))
+@pytest.mark.parametrize("num_blocks", [1, 2])
+def test_a_space_that_runs_out_ends_the_search_and_says_why(study, sampler, num_blocks):
+    space = ToySpace(num_blocks=num_blocks, block_choices=(0, 1), width_choices=(1.0,))
+    settings = macs_settings(50, sampler=sampler)
+    summary = run_study(lambda a: toy_score(a, space), space, settings, storage_path=study)
+
+    assert summary.counts.finished == 2**num_blocks
+    assert summary.stopped_early == f"all {2**num_blocks} architectures are known"
+    again = run_study(lambda a: toy_score(a, space), space, settings, storage_path=study)
+    assert again.candidates == summary.candidates
+
+
+def test_a_space_of_one_architecture_is_scored_once(study):
+    space = ToySpace(num_blocks=2, block_choices=(1,), width_choices=(1.0,))
+    summary = run_study(lambda a: toy_score(a, space), space, macs_settings(3), storage_path=study)
+    assert summary.counts.finished == 1
+
+
+def test_the_progress_tells_counts_best_and_time(study, space, score):
+    seen = []
+    run_study(score, space, macs_settings(6), storage_path=study, on_trial=seen.append)
+
+    assert [(each.finished, each.total) for each in seen] == [(n, 6) for n in range(1, 7)]
+    rewards = [each.candidate.score.reward for each in seen]
+    assert [each.best_reward for each in seen] == [max(rewards[:n]) for n in range(1, 7)]
+    assert seen[-1].remaining_s == 0
+    assert seen[2].remaining_s == pytest.approx(seen[2].elapsed_s)  # half is done
+
+
+def test_another_space_or_cost_is_refused(study, space, score):
+    run_study(score, space, macs_settings(2), storage_path=study)
+    with pytest.raises(BadRun, match="must keep its num_blocks: this one was begun with 4, got 5"):
+        run_study(score, ToySpace(num_blocks=5), macs_settings(3), storage_path=study)
+    with pytest.raises(BadRun, match="must keep its cost"):
+        run_study(score, space, StudySettings(num_trials=3), storage_path=study)
+
+
+def test_an_unknown_sampler_lists_the_known_ones(study, space, score):
+    with pytest.raises(UnknownName, match="nsga2, random, tpe, got 'nsga3'"):
+        run_study(score, space, macs_settings(2, sampler="nsga3"), storage_path=study)
+
+
+def test_a_missing_study_is_not_created_by_looking(study):
+    with pytest.raises(BadRun, match="run `cmpc search`"):
+        load_candidates(study)
+    assert not study.exists()
