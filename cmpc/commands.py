@@ -27,8 +27,16 @@ COMMANDS = {
     "doctor": CommandEntry(
         "cmpc.cli.doctor:doctor", "Check that this machine has what cmpc needs."
     ),
+    "data": CommandEntry("cmpc.cli.data:data", "List, prepare and look at data sets."),
+    "data": CommandEntry("cmpc.cli.data:data", "List, prepare and look at data sets."),
+    "run": CommandEntry(
+        "cmpc.cli.run:run", "Embed pictures with the compiled network of a bundle."
+    ),
     "index": CommandEntry(
         "cmpc.cli.index:index",
         "Turn gallery embeddings into an index that `cmpc query` searches.",
+    ),
+    "query": CommandEntry(
+        "cmpc.cli.query:query", "Find the gallery items that look like a picture."
     ),
 }

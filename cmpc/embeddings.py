@@ -9,6 +9,7 @@ more.
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,21 @@ from safetensors.numpy import save
 from cmpc.errors import BadEmbeddings
 from cmpc.files import replacing
 
-__all__ = ["EMBEDDINGS_FILE", "Embeddings", "read_embeddings", "write_embeddings"]
+if TYPE_CHECKING:  # bundles import ONNX, which an index does without
+    from cmpc_cost_models.bundles import Bundle
+
+__all__ = [
+    "EMBEDDINGS_FILE",
+    "GALLERY_NETWORK_KEY",
+    "Embeddings",
+    "gallery_network_of",
+    "read_embeddings",
+    "write_embeddings",
+]
+
+GALLERY_NETWORK_KEY = "gallery_network_sha256"
+"""Under this name the provenance of a bundle says in which network's space it embeds."""
+
 
 EMBEDDINGS_FILE = "embeddings.safetensors"
 """What the file is called in the folder of a gallery."""
@@ -32,6 +47,12 @@ class Embeddings:
     item_names: tuple[str, ...] | None = None
     labels: npt.NDArray[np.int64] | None = None
     network_sha256: str | None = None
+
+
+def gallery_network_of(bundle: "Bundle") -> str | None:
+    """Return the sha256 of the gallery network in whose space a bundle embeds, if it says so."""
+    found = bundle.manifest["provenance"].get(GALLERY_NETWORK_KEY)
+    return None if found is None else str(found)
 
 
 def read_embeddings(path: Path) -> Embeddings:

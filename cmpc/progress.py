@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+    from rich.progress import Progress
 
 __all__ = ["LineSteps", "Steps", "progress"]
 
@@ -51,17 +51,27 @@ class Steps(ABC):
     def show(self, note: str) -> None:
         """Let the user see where it stands."""
 
+    @abstractmethod
+    def close(self) -> None:
+        """Take leave, however the work ended."""
+
 
 class BarSteps(Steps):
-    """A bar that rich draws on a terminal."""
+    """A bar that rich draws on a terminal, from the first step on."""
 
-    def __init__(self, total: int | None, bar: "Progress", task: "TaskID") -> None:
+    def __init__(self, description: str, total: int | None) -> None:
         super().__init__(total)
-        self.bar, self.task = bar, task
+        self.bar = terminal_bar()
+        self.task = self.bar.add_task(description, total=total, note="")
 
     def show(self, note: str) -> None:
         """Move the bar."""
+        self.bar.start()
         self.bar.update(self.task, completed=self.num_done, total=self.total, note=note)
+
+    def close(self) -> None:
+        """Leave the bar as it is and give the terminal back."""
+        self.bar.stop()
 
 
 class LineSteps(Steps):
@@ -91,7 +101,9 @@ class LineSteps(Steps):
         return ", ".join([*parts, note] if note else parts)
 
     def close(self) -> None:
-        """Write the closing line."""
+        """Write the closing line, unless there was nothing to do."""
+        if self.num_done == 0:
+            return
         took = clock_time(self.clock() - self.started_at)
         click.echo(f"{self.description}: {self.num_done} done in {took}", err=True)
 
@@ -105,14 +117,16 @@ def clock_time(seconds: float) -> str:
 
 @contextmanager
 def progress(description: str, *, total: int | None = None) -> Iterator[Steps]:
-    """Show how far the body is, on stderr, in the way that suits what stderr is."""
-    if not sys.stderr.isatty():
-        lines = LineSteps(description, total)
-        yield lines
-        lines.close()
-        return
-    with terminal_bar() as bar:
-        yield BarSteps(total, bar, bar.add_task(description, total=total, note=""))
+    """Show how far the body is, on stderr, in the way that suits what stderr is.
+
+    Nothing is shown before the first step, so work that turns out to be done already is silent.
+    """
+    is_terminal = sys.stderr.isatty()
+    steps = BarSteps(description, total) if is_terminal else LineSteps(description, total)
+    try:
+        yield steps
+    finally:
+        steps.close()
 
 
 def terminal_bar() -> "Progress":

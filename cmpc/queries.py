@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cmpc.pictures import NeighbourRow, ShownItem
-from cmpc_kernels import GalleryIndex
+from cmpc_kernels import Neighbours
 from cmpc_search.data import ImageSet, load_image
 from cmpc_search.errors import BadArgument
 
@@ -108,16 +108,13 @@ class KnownItems:
 
 def answers(
     queries: Sequence[Item],
-    embeddings: npt.NDArray[np.float32],
-    index: GalleryIndex,
+    neighbours: Neighbours,
+    item_names: Sequence[str] | None,
     known: KnownItems,
-    *,
-    k: int,
 ) -> list[Answer]:
-    """Return the ``k`` items nearest to each row of ``embeddings`` [Q, D], with what is known."""
-    neighbours = index.search(embeddings, min(k, len(index)))
+    """Name what the index found for each query, and say what is known about it."""
     return [
-        Answer(query=query, found=tuple(found_items(query, scores, ids, index, known)))
+        Answer(query=query, found=tuple(found_items(query, scores, ids, item_names, known)))
         for query, scores, ids in zip(queries, neighbours.scores, neighbours.ids, strict=True)
     ]
 
@@ -126,12 +123,12 @@ def found_items(
     query: Item,
     scores: npt.NDArray[np.float32],
     ids: npt.NDArray[np.int64],
-    index: GalleryIndex,
+    item_names: Sequence[str] | None,
     known: KnownItems,
 ) -> Iterator[Found]:
-    """Name one query's neighbours [K]."""
+    """Name one query's neighbours [K]; items without names go by their numbers."""
     for score, number in zip(scores, ids, strict=True):
-        item = known.find(index.item_names[number] if index.item_names else str(number))
+        item = known.find(item_names[number] if item_names else str(number))
         is_known = query.class_name is not None and item.class_name is not None
         is_right = query.class_name == item.class_name if is_known else None
         yield Found(item=item, score=float(score), is_right=is_right)

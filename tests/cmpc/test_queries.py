@@ -41,11 +41,15 @@ def embed(items):
     return np.stack([item.image.mean(axis=(0, 1))[:2] for item in items]).astype(np.float32)
 
 
+def ask(items, embeddings, index, known, *, k):
+    return answers(items, index.search(embeddings, k), index.item_names, known)
+
+
 def test_items_of_a_data_set_are_judged_by_their_class(image_set, index):
     known = KnownItems(image_set, size_px=6)
     queries = known.queries(["q/red", "q/green"])
 
-    red, green = as_document(answers(queries, embed(queries), index, known, k=5))
+    red, green = as_document(ask(queries, embed(queries), index, known, k=2))
 
     assert (red["query"], red["class_name"]) == ("q/red", "red")
     assert [found["item"] for found in green["neighbours"]] == ["g/green", "g/red"]
@@ -57,7 +61,7 @@ def test_a_file_is_a_query_about_which_nothing_is_claimed(image_set, index, tmp_
     known = KnownItems(image_set, size_px=6)
     queries = known.queries([str(tmp_path / "leaf.png")])
 
-    (answer,) = answers(queries, embed(queries), index, known, k=1)
+    (answer,) = ask(queries, embed(queries), index, known, k=1)
 
     assert answer.query.class_name is None
     assert answer.found[0].item.class_name == "green"
@@ -68,7 +72,7 @@ def test_the_picture_shows_the_class_and_the_thumbnail_of_what_was_found(image_s
     known = KnownItems(image_set, size_px=6)
     queries = known.queries(["q/red"])
 
-    (row,) = as_picture_rows(answers(queries, embed(queries), index, known, k=1))
+    (row,) = as_picture_rows(ask(queries, embed(queries), index, known, k=1))
 
     assert (row.query.name, row.neighbours[0].name) == ("red", "red")
     assert tuple(row.neighbours[0].image[0, 0]) == (250, 0, 0)
@@ -80,7 +84,7 @@ def test_an_index_without_names_answers_with_numbers(index):
     known = KnownItems(None, size_px=6)
     asked = known.find("nothing known of it")
 
-    (answer,) = answers([asked], np.array([[0, 1]], np.float32), nameless, known, k=1)
+    (answer,) = ask([asked], np.array([[0, 1]], np.float32), nameless, known, k=1)
 
     assert answer.found[0].item.name == "1"
     assert answer.found[0].item.image is None

@@ -1,0 +1,132 @@
+"""From a bundle to what it finds, with a network whose embeddings anybody can work out.
+
+The network averages the pixels and scales the mean colour to unit length, so that a picture's
+embedding is its colour. It is compiled and run by the real thing.
+"""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from cmpc.cli import command_line
+from cmpc.embeddings import GALLERY_NETWORK_KEY, read_embeddings
+from cmpc_cost_models import Target
+from cmpc_cost_models.bundles import BundleContents, Preprocessing, write_bundle
+from cmpc_cost_models.compiling import compile_network
+from cmpc_cost_models.graph_writer import GraphWriter
+
+SIZE_PX = 8
+COLOURS = {"red": (255, 0, 0), "leaf": (51, 204, 0), "sea": (0, 51, 204), "rust": (204, 51, 0)}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with a bundle, pictures of one colour each, and another bundle's space."""
+    folder = tmp_path_factory.mktemp("bundle-commands")
+    writer = GraphWriter("mean_colour", (1, 3, SIZE_PX, SIZE_PX))
+    writer.save(folder / "net.onnx", writer.l2_normalise(writer.global_average_pool(writer.input)))
+    target = Target.named("host")
+    compiled = compile_network(folder / "net.onnx", target, cache_dir=folder / "cache")
+    preprocessing = Preprocessing(size_px=SIZE_PX, resize_filter="bilinear")
+    for name, space in (("bundle", "ab" * 32), ("other", "cd" * 32)):
+        contents = BundleContents(
+            compiled=compiled,
+            target=target,
+            preprocessing=preprocessing,
+            provenance={GALLERY_NETWORK_KEY: space},
+        )
+        write_bundle(folder / name, contents, with_runner=False)
+    for name, colour in COLOURS.items():
+        Image.new("RGB", (20, 20), colour).save(folder / f"{name}.png")
+    return folder
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(command_line, [str(argument) for argument in arguments])
+
+
+def unit(name):
+    colour = np.array(COLOURS[name], np.float64)
+    return colour / np.linalg.norm(colour)
+
+
+def test_run_embeds_pictures_as_worked_out_by_hand(folder):
+    images = [folder / "red.png", folder / "leaf.png"]
+
+    result = invoke("run", folder / "bundle", *images, "--out", folder / "e.npy", "--json")
+
+    assert result.exit_code == 0, result.stderr
+    expected = [unit("red"), unit("leaf")]
+    shown = [row["embedding"] for row in json.loads(result.stdout)["embeddings"]]
+    np.testing.assert_allclose(shown, expected, atol=1e-6)
+    np.testing.assert_allclose(np.load(folder / "e.npy", allow_pickle=False), expected, atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def index(folder):
+    """An index of three pictures, made with the same commands that a user would type."""
+    images = [folder / f"{name}.png" for name in ("red", "leaf", "sea")]
+    embeddings, index = folder / "gallery.safetensors", folder / "gallery.index"
+    assert invoke("run", folder / "bundle", *images, "--out", embeddings).exit_code == 0
+    assert invoke("index", embeddings, "--out", index).exit_code == 0
+    assert read_embeddings(embeddings).network_sha256 == "ab" * 32
+    return index
+
+
+def test_query_finds_the_nearest_colour_first(folder, index):
+    result = invoke(
+        "query", index, folder / "rust.png", "--bundle", folder / "bundle", "-k", 2, "--json"
+    )
+
+    assert result.exit_code == 0, result.stderr
+    (answer,) = json.loads(result.stdout)["answers"]
+    assert [found["item"] for found in answer["neighbours"]] == [
+        str(folder / "red.png"),
+        str(folder / "leaf.png"),
+    ]
+    assert answer["neighbours"][0]["score"] == pytest.approx(unit("rust") @ unit("red"), abs=1e-6)
+
+
+def test_query_draws_what_it_found_and_keeps_the_table_pure(folder, index):
+    picture = folder / "found.png"
+
+    result = invoke(
+        *("query", index, folder / "rust.png", folder / "sea.png"),
+        *("--bundle", folder / "bundle", "-k", 2, "--picture", picture),
+    )
+
+    assert result.exit_code == 0, result.stderr
+    assert str(picture) in result.stderr
+    assert str(picture) not in result.stdout
+    colours = {tuple(pixel) for pixel in np.asarray(Image.open(picture)).reshape(-1, 3)}
+    assert {COLOURS["rust"], COLOURS["red"], COLOURS["sea"]} <= colours
+
+
+def test_a_bundle_for_another_gallery_network_is_refused(folder, index):
+    result = invoke("query", index, folder / "rust.png", "--bundle", folder / "other")
+
+    assert result.exit_code == 2
+    assert "ab" * 32 in result.stderr
+    assert "cd" * 32 in result.stderr
+
+
+def test_a_query_without_pictures_says_how_to_ask(folder, index):
+    result = invoke("query", index, "--bundle", folder / "bundle")
+
+    assert result.exit_code == 2
+    assert "--sample" in result.stderr
+
+
+def test_a_bundle_that_was_altered_is_refused(folder, tmp_path):
+    altered = shutil.copytree(folder / "bundle", tmp_path / "bundle")
+    library = altered / "network.so"
+    library.write_bytes(library.read_bytes()[:-1] + b"?")
+
+    result = invoke("run", altered, folder / "red.png")
+
+    assert result.exit_code == 1
+    assert "network.so was altered" in result.stderr
