@@ -28,7 +28,6 @@ COMMANDS = {
         "cmpc.cli.doctor:doctor", "Check that this machine has what cmpc needs."
     ),
     "data": CommandEntry("cmpc.cli.data:data", "List, prepare and look at data sets."),
-    "data": CommandEntry("cmpc.cli.data:data", "List, prepare and look at data sets."),
     "run": CommandEntry(
         "cmpc.cli.run:run", "Embed pictures with the compiled network of a bundle."
     ),
