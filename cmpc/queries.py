@@ -27,6 +27,7 @@ __all__ = [
     "as_document",
     "as_picture_rows",
     "as_table_rows",
+    "how_many_right",
 ]
 
 
@@ -183,6 +184,15 @@ def as_picture_rows(found_by: Sequence[Answer]) -> list[NeighbourRow]:
         )
         for answer in found_by
     ]
+
+
+def how_many_right(found_by: Sequence[Answer]) -> str:
+    """Say how many queries find an item of their class first; nothing where no class is known."""
+    judged = [answer.found[0].is_right for answer in found_by if answer.found]
+    known = [is_right for is_right in judged if is_right is not None]
+    if not known:
+        return ""
+    return f"{sum(known)} of {len(known)} queries find an item of their class first"
 
 
 def shown(item: Item, note: str, is_right: bool | None) -> ShownItem:

@@ -67,7 +67,14 @@ def query(
     from cmpc.output import emit, make_table, say
     from cmpc.pictures import neighbours_picture, save_picture
     from cmpc.progress import progress
-    from cmpc.queries import KnownItems, answers, as_document, as_picture_rows, as_table_rows
+    from cmpc.queries import (
+        KnownItems,
+        answers,
+        as_document,
+        as_picture_rows,
+        as_table_rows,
+        how_many_right,
+    )
     from cmpc_cost_models.bundles import open_bundle
     from cmpc_kernels import GalleryIndex
     from cmpc_search.data import load_image_set
@@ -88,11 +95,14 @@ def query(
         embeddings, min(k, len(index)), network_sha256=gallery_network_of(opened)
     )
     found = answers(asked, neighbours, index.item_names, known)
+    judgement = how_many_right(found)
     if picture is not None:
-        save_picture(neighbours_picture(as_picture_rows(found)), picture)
+        save_picture(neighbours_picture(as_picture_rows(found), title=judgement), picture)
         say(f"drew {picture}")
     emit(
         {"index": index_path, "bundle": bundle, "answers": as_document(found)},
         make_table(COLUMNS, as_table_rows(found)),
         as_json=as_json,
     )
+    if judgement:
+        say(judgement)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cmpc.queries import KnownItems, answers, as_document, as_picture_rows
+from cmpc.queries import KnownItems, answers, as_document, as_picture_rows, how_many_right
 from cmpc_kernels import GalleryIndex
 from cmpc_search.data import Drops, ImageSet
 from cmpc_search.errors import BadArgument
@@ -77,6 +77,18 @@ def test_the_picture_shows_the_class_and_the_thumbnail_of_what_was_found(image_s
     assert (row.query.name, row.neighbours[0].name) == ("red", "red")
     assert tuple(row.neighbours[0].image[0, 0]) == (250, 0, 0)
     assert row.neighbours[0].is_right is True
+
+
+def test_what_is_counted_as_right_is_only_what_can_be_judged(image_set, index, tmp_path):
+    Image.new("RGB", (6, 6), (0, 255, 0)).save(tmp_path / "leaf.png")
+    known = KnownItems(image_set, size_px=6)
+    red, green, leaf = known.queries(["q/red", "q/green", str(tmp_path / "leaf.png")])
+    swapped = np.array([[1, 0], [1, 0], [0, 1]], np.float32)
+
+    found = ask([red, green, leaf], swapped, index, known, k=1)
+
+    assert how_many_right(found) == "1 of 2 queries find an item of their class first"
+    assert how_many_right(found[2:]) == ""
 
 
 def test_an_index_without_names_answers_with_numbers(index):
