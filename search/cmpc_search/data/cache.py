@@ -31,6 +31,15 @@ __all__ = [
 ]
 
 RECORD_NAME = "image_set.json"
+UNREADABLE = (
+    OSError,
+    UnicodeDecodeError,
+    json.JSONDecodeError,
+    AttributeError,
+    KeyError,
+    TypeError,
+)
+"""What a damaged record makes of itself while it is read."""
 
 
 @contextmanager
@@ -62,9 +71,10 @@ def remove_folder(folder: Path) -> None:
 def write_record(folder: Path, record: dict[str, Any]) -> None:
     """Write the record last: it seals the files that are in the folder by now."""
     seals = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
-    text = json.dumps({**record, "sha256": seals}, ensure_ascii=False)
+    sealed = {**record, "sha256": seals}
+    sealed["record_sha256"] = _sha256_of_record(sealed)
     temporary = folder / f"{RECORD_NAME}.tmp"
-    temporary.write_text(text, encoding="utf-8")
+    temporary.write_text(json.dumps(sealed, ensure_ascii=False), encoding="utf-8")
     os.replace(temporary, folder / RECORD_NAME)
 
 
@@ -72,11 +82,13 @@ def read_record(folder: Path) -> dict[str, Any]:
     """Return the record of a folder whose files all are what they were, else raise BadData."""
     try:
         record: dict[str, Any] = json.loads((folder / RECORD_NAME).read_text(encoding="utf-8"))
+        if record.pop("record_sha256") != _sha256_of_record(record):
+            raise BadData(f"{folder / RECORD_NAME} is not what was written: its sha256 differs")
         seals: dict[str, str] = record["sha256"]
         for name, seal in seals.items():
             if sha256_of(folder / name) != seal:
                 raise BadData(f"{folder / name} is not what was written: its sha256 differs")
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
+    except UNREADABLE as error:
         raise BadData(f"{folder} can't be read: {type(error).__name__} {error}") from error
     return record
 
@@ -86,6 +98,10 @@ def prepared_sizes(name: str, cache_dir: Path) -> list[int]:
     folders = (cache_dir / "data").glob(f"{name}-*px-*/{RECORD_NAME}")
     found = (re.fullmatch(rf"{re.escape(name)}-(\d+)px-\w+", path.parent.name) for path in folders)
     return sorted({int(match[1]) for match in found if match})
+
+
+def _sha256_of_record(record: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 
 
 def sha256_of(path: Path) -> str:

@@ -14,7 +14,10 @@ is the easiest of the good ones to repeat exactly on a device. SVGs are drawn at
 """
 
 import io
+import struct
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +39,19 @@ IMAGE_SUFFIXES = frozenset(
 
 WHITE = (255, 255, 255)
 
+UNREADABLE = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    LookupError,
+    TypeError,
+    struct.error,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
+)
+"""What Pillow's decoders raise for damaged files, each format in its own way; and BadData."""
+
 
 def load_image(picture: Path | str | bytes, size_px: int) -> npt.NDArray[np.uint8]:
     """Return a picture, given as a path or as the bytes of its file, as uint8 [S, S, 3]."""
@@ -46,12 +62,9 @@ def load_image(picture: Path | str | bytes, size_px: int) -> npt.NDArray[np.uint
         content = picture if isinstance(picture, bytes) else Path(picture).read_bytes()
         if is_svg(content):
             content = svg_to_png(content, size_px)
-        with _open_within_limits(content) as opened:
+        with _strict_about_size(), Image.open(io.BytesIO(content)) as opened:
             return square_image(opened, size_px)
-    except BadData as error:
-        raise BadData(f"{shown} is not a usable picture: {error}") from error
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        # Pillow's decoders raise all of these for damaged files.
+    except UNREADABLE as error:
         raise BadData(f"{shown} is not a usable picture: {error}") from error
 
 
@@ -67,14 +80,13 @@ def square_image(picture: Image.Image, size_px: int) -> npt.NDArray[np.uint8]:
     return np.asarray(square, dtype=np.uint8)
 
 
-def _open_within_limits(content: bytes) -> Image.Image:
-    """Open a picture; one with more pixels than Pillow warns about is an error, not a warning."""
+@contextmanager
+def _strict_about_size() -> Iterator[None]:
+    """Refuse a picture whose size Pillow only warns about; be silent on untidy metadata."""
     with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        try:
-            return Image.open(io.BytesIO(content))
-        except Image.DecompressionBombWarning as warning:
-            raise BadData(str(warning)) from warning
+        yield
 
 
 def _on_white(picture: Image.Image) -> Image.Image:

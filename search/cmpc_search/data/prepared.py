@@ -27,7 +27,7 @@ __all__ = ["OPEN", "PreparedImages", "Progress", "prepare_images", "read_prepare
 OPEN = -1
 """Stands for a role or split that the source leaves to the seed."""
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 Progress = Callable[[int, int], None]
 """Called with how many pictures are done, and of how many."""

@@ -1,0 +1,94 @@
+"""CSV files: what they may say, and that a mistake is named with its line."""
+
+from pathlib import Path
+
+import pytest
+
+from cmpc_search.data import SplitFractions, load_image_set
+from cmpc_search.errors import BadArgument, BadData
+
+
+@pytest.fixture
+def write_csv(tmp_path, save_picture):
+    """Return a function that writes a CSV beside six pictures a0.png to a5.png."""
+    for number in range(6):
+        save_picture(tmp_path / f"a{number}.png", seed=number)
+
+    def write(*lines: str, encoding: str = "utf-8") -> Path:
+        path = tmp_path / "list.csv"
+        path.write_text("\n".join(lines) + "\n", encoding=encoding)
+        return path
+
+    return write
+
+
+ROWS = (
+    "a0.png,x,train,query",
+    "a1.png,x,train,gallery",
+    "a2.png,y,validation,query",
+    "a3.png,y,validation,gallery",
+    "a4.png,z,test,query",
+    "a5.png,z,test,gallery",
+)
+
+
+def load(path, **options):
+    return load_image_set(str(path), size_px=8, cache_dir=path.parent / "cache", **options)
+
+
+def test_splits_and_roles_are_taken_as_written(write_csv):
+    image_set = load(write_csv("path,label,split,role", *ROWS))
+
+    assert image_set.item_names == tuple(f"a{number}.png" for number in range(6))
+    assert image_set.split.tolist() == [0, 0, 1, 1, 2, 2]
+    assert image_set.is_query.tolist() == [True, False] * 3
+    assert image_set.class_names == ("x", "y", "z")
+
+
+def test_a_spreadsheets_byte_order_mark_and_other_column_order_are_read(write_csv):
+    lines = ["role,split,label,path", *(",".join(row.split(",")[::-1]) for row in ROWS)]
+
+    assert load(write_csv(*lines, encoding="utf-8-sig")).split.tolist() == [0, 0, 1, 1, 2, 2]
+
+
+def test_absolute_paths_are_read(write_csv, tmp_path):
+    image_set = load(write_csv("path,label,split,role", *(f"{tmp_path}/{row}" for row in ROWS)))
+
+    assert image_set.item_names[0] == f"{tmp_path}/a0.png"
+
+
+def test_fractions_beside_written_splits_are_an_error(write_csv):
+    with pytest.raises(BadArgument, match="comes with its own splits"):
+        load(write_csv("path,label,split,role", *ROWS), fractions=SplitFractions())
+
+
+def test_a_written_split_that_is_empty_is_told_with_numbers(write_csv):
+    with pytest.raises(BadData, match="train 1 and 1, validation 1 and 1, test 0 and 0"):
+        load(write_csv("path,label,split,role", *ROWS[:4]))
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "message"),
+    [
+        ("path,label,split,role", "a1.png,x,trian,query", r"split in line 3 .* got 'trian'"),
+        ("path,label,split,role", "a1.png,x,train,", r"role in line 3 .* got ''"),
+        ("path,label,split,role", "a1.png,x,train", r"line 3 .* as many cells"),
+        ("path,label,split,role", "a1.png,x,train,query,more", r"line 3 .* as many cells"),
+        ("path,label,split,role", "a1.png,,train,query", r"line 3 .* a path and a label"),
+        ("path,label,split,role", "gone.png,x,train,query", r"1 of 2 .*gone\.png' in line 3"),
+        ("path,label,split,role", "a0.png,x,train,query", r"unique, got 'a0\.png' twice"),
+        ("path,label,split,roll", "a1.png,x,train,query", r"may name split and role, got .*roll"),
+        ("path,class,split,role", "a1.png,x,train,query", r"must name the columns path and label"),
+    ],
+)
+def test_a_mistake_is_named_with_its_place(write_csv, header, row, message):
+    with pytest.raises(BadData, match=message):
+        load(write_csv(header, ROWS[0], row))
+
+
+def test_a_file_that_is_no_text_is_refused(write_csv):
+    path = write_csv("path,label")
+    path.write_bytes(b"\xff\xfe\x00path")
+
+    with pytest.raises(BadData, match="can't be read as CSV"):
+        load(path)

@@ -1,0 +1,140 @@
+"""The one preprocessing, on pictures small enough to know every pixel."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cmpc_search.data import load_image
+from cmpc_search.errors import BadArgument, BadData
+
+RED, BLACK, WHITE = (255, 0, 0), (0, 0, 0), (255, 255, 255)
+SVG = b"""<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 4">
+<rect width="8" height="4" fill="#ff0000"/></svg>"""
+
+
+def encoded(picture: Image.Image, format_name: str = "PNG", **options: object) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, format_name, **options)
+    return file.getvalue()
+
+
+def pixels_of(content: bytes, size_px: int) -> list[list[tuple[int, ...]]]:
+    return [[tuple(int(v) for v in pixel) for pixel in row] for row in load_image(content, size_px)]
+
+
+def test_a_transparent_pixel_becomes_white_and_a_half_transparent_one_is_mixed():
+    picture = Image.new("RGBA", (2, 2), (*BLACK, 0))
+    picture.putpixel((1, 0), (*RED, 255))
+    picture.putpixel((0, 1), (*BLACK, 128))
+
+    assert pixels_of(encoded(picture), 2) == [[WHITE, RED], [(127, 127, 127), WHITE]]
+
+
+def test_a_transparent_colour_of_a_palette_becomes_white():
+    picture = Image.new("P", (2, 1), 0)
+    picture.putpalette([*RED, *BLACK])
+    picture.putpixel((1, 0), 1)
+
+    content = encoded(picture, transparency=0)
+
+    assert pixels_of(content, 2)[0] == [WHITE, BLACK]
+
+
+def test_a_wide_picture_is_centred_on_a_white_square():
+    content = encoded(Image.new("RGB", (4, 2), RED))
+
+    assert pixels_of(content, 4) == [[WHITE] * 4, [RED] * 4, [RED] * 4, [WHITE] * 4]
+
+
+def test_the_odd_pixel_of_a_tall_picture_is_to_the_right():
+    content = encoded(Image.new("RGB", (2, 3), RED))
+
+    assert pixels_of(content, 3) == [[RED, RED, WHITE]] * 3
+
+
+def test_a_line_keeps_at_least_one_pixel():
+    content = encoded(Image.new("RGB", (100, 1), RED))
+
+    assert pixels_of(content, 3) == [[WHITE] * 3, [RED] * 3, [WHITE] * 3]
+
+
+def test_shrinking_averages_instead_of_skipping_pixels():
+    checks = np.indices((64, 64)).sum(axis=0) % 2 * 255
+
+    image = load_image(encoded(Image.fromarray(checks.astype(np.uint8))), 8)
+
+    np.testing.assert_allclose(image, 127.5, atol=2)
+
+
+def test_white_beside_black_is_never_darkened_away_from_the_edge():
+    bars = np.full((16, 16, 3), 255, np.uint8)
+    bars[:, :8] = 0
+
+    image = load_image(encoded(Image.fromarray(bars)), 64)
+
+    assert np.all(image[:, 40:] == 255)
+    assert np.all(image[:, :24] == 0)
+
+
+def test_a_photograph_is_turned_upright():
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held on its side: rotate by a quarter, clockwise
+    picture = Image.new("RGB", (2, 2), WHITE)
+    picture.putpixel((0, 0), BLACK)
+
+    assert pixels_of(encoded(picture, exif=exif), 2) == [[WHITE, BLACK], [WHITE, WHITE]]
+
+
+def test_sixteen_bit_grey_is_scaled_and_not_clipped():
+    levels = np.array([[0, 128 * 256], [255 * 256, 65535]], np.uint16)
+
+    image = load_image(encoded(Image.fromarray(levels)), 2)
+
+    np.testing.assert_array_equal(image[..., 0], [[0, 128], [255, 255]])
+
+
+def test_an_svg_is_drawn_at_the_size_on_white():
+    assert pixels_of(SVG, 4) == [[WHITE] * 4, [RED] * 4, [RED] * 4, [WHITE] * 4]
+
+
+def test_a_path_and_its_bytes_give_the_same_pixels(tmp_path):
+    path = tmp_path / "half.png"
+    path.write_bytes(encoded(Image.linear_gradient("L")))
+
+    np.testing.assert_array_equal(load_image(path, 16), load_image(path.read_bytes(), 16))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"no picture",
+        SVG[:-20],
+        b"<svg>\xff</svg>",
+        encoded(Image.effect_noise((64, 64), 50))[:900],
+    ],
+    ids=["empty", "text", "half an svg", "svg in latin-1", "a third of a png"],
+)
+def test_a_broken_file_is_named(tmp_path, content):
+    path = tmp_path / "broken.png"
+    path.write_bytes(content)
+
+    with pytest.raises(BadData, match=r"broken\.png is not a usable picture"):
+        load_image(path, 8)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("limit", [30, 90], ids=["error", "warning"])
+def test_a_decompression_bomb_is_refused_even_where_pillow_only_warns(monkeypatch, limit):
+    content = encoded(Image.new("RGB", (10, 10)))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+
+    with pytest.raises(BadData, match="100 pixels"):
+        load_image(content, 8)
+
+
+def test_a_size_below_one_is_refused():
+    with pytest.raises(BadArgument, match="size_px=0"):
+        load_image(SVG, 0)
