@@ -77,10 +77,9 @@ class KnownItems:
         """Return pictures to ask with; each name must have one."""
         found = [self.find(name) for name in names]
         if missing := [item.name for item in found if item.image is None]:
-            origin = f"an item of {self.image_set.name}" if self.image_set else "no data set given"
+            items = f"an item of {self.image_set.name}" if self.image_set else "an item of --data"
             raise BadArgument(
-                f"a query must be a picture file or an item of the data set ({origin}), "
-                f"got {', '.join(missing)}"
+                f"a query must be a picture file or {items}, got {', '.join(missing)}"
             )
         return found
 
