@@ -16,7 +16,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["Worker", "exclusive"]
+__all__ = ["Worker", "exclusive", "live_workers"]
+
+
+def live_workers(folder: Path) -> tuple[str, ...]:
+    """Return the names of the workers in ``folder`` that still run; not for workers themselves."""
+    return tuple(path.stem for path in sorted(folder.glob("*.lock")) if _is_held(path))
 
 
 @contextmanager
@@ -46,18 +51,25 @@ class Worker:
 
     def is_alive(self, name: str) -> bool:
         """Whether the worker of this name still runs; call it with the study's lock held."""
-        path = self._path(name)
         if name == self.name:
             return True  # opening and closing our own file would drop our lock
-        if not path.exists():
-            return False
-        with path.open("r+") as file:
-            try:
-                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                return True
-        path.unlink(missing_ok=True)
+        if _is_held(self._path(name)):
+            return True
+        self._path(name).unlink(missing_ok=True)
         return False
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}.lock"
+
+
+def _is_held(path: Path) -> bool:
+    try:
+        file = path.open("r+")
+    except FileNotFoundError:
+        return False  # its worker ended in good order
+    with file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False

@@ -1,0 +1,41 @@
+"""Files of a run that a reader finds whole or not at all, whatever happens to the writer."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from cmpc_search.errors import BadRun
+
+__all__ = ["read_json", "write_json", "write_text"]
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` under another name in the same folder, then rename."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8", newline="")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, document: dict[str, Any]) -> None:
+    """Write one JSON document; NaN and infinity are refused, since JSON has none."""
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(path, f"{text}\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read what `write_json` wrote.
+
+    Raises:
+        BadRun: the file is missing or not a JSON object.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadRun(f"{path} must be a readable JSON file: {error}") from error
+    if not isinstance(document, dict):
+        raise BadRun(f"{path} must hold a JSON object, got {type(document).__name__}")
+    return document

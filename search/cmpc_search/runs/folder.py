@@ -1,0 +1,197 @@
+"""One folder with everything that a search produced: made once, resumed as often as one likes.
+
+    runs/NAME/
+      settings.json      the resolved settings and the hashes of what was read: the run's identity
+      manifest.json      each process that worked here: when, on which machine, with which versions
+      supernet/          weights and checkpoints of the supernet
+      study.db           every trial with its candidate's score (SQLite)
+      candidates/        exported networks
+      compiled/          compiled networks, named by their hash
+      trials.csv  front.json  pick.json  evaluation.json      results, for people and programs
+
+A run is resumed only with the settings it was begun with: half a study under one budget and half
+under another has a front that means nothing. What may change, such as the number of trials, the
+caller names.
+"""
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cmpc_search.errors import BadRun
+from cmpc_search.runs.files import read_json, write_json
+from cmpc_search.study.locks import live_workers
+
+__all__ = ["RunFolder", "open_run", "reopen_run"]
+
+SCHEMA_VERSION = 1
+SHOWN_DIFFERENCES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """Where the parts of a run are."""
+
+    path: Path
+
+    @property
+    def settings_path(self) -> Path:
+        return self.path / "settings.json"
+
+    @property
+    def manifest_path(self) -> Path:
+        return self.path / "manifest.json"
+
+    @property
+    def supernet_path(self) -> Path:
+        return self.path / "supernet"
+
+    @property
+    def study_path(self) -> Path:
+        return self.path / "study.db"
+
+    @property
+    def candidates_path(self) -> Path:
+        return self.path / "candidates"
+
+    @property
+    def compiled_path(self) -> Path:
+        return self.path / "compiled"
+
+    @property
+    def trials_path(self) -> Path:
+        return self.path / "trials.csv"
+
+    @property
+    def front_path(self) -> Path:
+        return self.path / "front.json"
+
+    @property
+    def pick_path(self) -> Path:
+        return self.path / "pick.json"
+
+    @property
+    def evaluation_path(self) -> Path:
+        return self.path / "evaluation.json"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The resolved settings of the run, as `open_run` stored them."""
+        return dict(read_json(self.settings_path)["settings"])
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """The hashes of what the run reads, as `open_run` stored them."""
+        return dict(read_json(self.settings_path)["inputs"])
+
+
+def open_run(
+    path: Path,
+    *,
+    settings: Mapping[str, Any],
+    inputs: Mapping[str, Any],
+    free: Collection[str] = (),
+    fresh: bool = False,
+) -> RunFolder:
+    """Make the run, or return the one in ``path`` if it was begun with the same.
+
+    Args:
+        settings: Everything that decides the result, nested as one likes, of JSON values.
+        inputs: Hashes of the data, the gallery and whatever else is read.
+        free: Settings that may change on the way, as dotted names such as "search.trials"; the new
+            value is stored.
+        fresh: Move what is in ``path`` aside, to ``path``.old-1 or the next free number.
+
+    Raises:
+        BadRun: other settings or inputs, a folder that is no run, or one in use with ``fresh``.
+    """
+    if fresh:
+        _move_aside(path)
+    run = RunFolder(path)
+    document = {
+        "schema_version": SCHEMA_VERSION,
+        "settings": json.loads(json.dumps(settings)),  # as it would come back: lists, text keys
+        "inputs": json.loads(json.dumps(inputs)),
+    }
+    if run.settings_path.exists():
+        _check_same(path, read_json(run.settings_path), document, free)
+    elif path.exists() and any(path.iterdir()):
+        raise BadRun(f"{path} must be a run of cmpc or not exist, got a folder with other files")
+    path.mkdir(parents=True, exist_ok=True)
+    for folder in (run.supernet_path, run.candidates_path, run.compiled_path):
+        folder.mkdir(exist_ok=True)
+    write_json(run.settings_path, document)
+    return run
+
+
+def reopen_run(path: Path) -> RunFolder:
+    """Return the run in ``path``, to read it or to work with its results.
+
+    Raises:
+        BadRun: there is none, or it was written by a newer cmpc.
+    """
+    run = RunFolder(path)
+    if not run.settings_path.is_file():
+        raise BadRun(f"{path} must be a run, got a folder without settings.json; see `cmpc search`")
+    _check_version(path, read_json(run.settings_path))
+    return run
+
+
+def _check_same(
+    path: Path, stored: dict[str, Any], given: dict[str, Any], free: Collection[str]
+) -> None:
+    _check_version(path, stored)
+    before = _flat(stored["settings"]) | _flat(stored["inputs"])
+    now = _flat(given["settings"]) | _flat(given["inputs"])
+    differences = [
+        f"{name} was {_said(before, name)}, now {_said(now, name)}"
+        for name in sorted(before.keys() | now.keys())
+        if name not in free and _said(before, name) != _said(now, name)
+    ]
+    if not differences:
+        return
+    more = len(differences) - SHOWN_DIFFERENCES
+    listed = "; ".join(differences[:SHOWN_DIFFERENCES]) + (f"; and {more} more" if more > 0 else "")
+    raise BadRun(
+        f"{path} must be resumed with the settings it was begun with, got others: {listed}. "
+        "Give the same, name another folder, or use --fresh, which keeps the old run aside"
+    )
+
+
+def _check_version(path: Path, stored: dict[str, Any]) -> None:
+    if stored.get("schema_version") != SCHEMA_VERSION:
+        raise BadRun(
+            f"{path} must be a run with schema_version {SCHEMA_VERSION}, "
+            f"got {stored.get('schema_version')}; read it with the cmpc that wrote it"
+        )
+
+
+def _flat(tree: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """Return the leaves of nested mappings by their dotted names."""
+    leaves: dict[str, Any] = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            leaves |= _flat(value, f"{above}{name}.")
+        else:
+            leaves[f"{above}{name}"] = value
+    return leaves
+
+
+def _said(leaves: Mapping[str, Any], name: str) -> str:
+    return json.dumps(leaves[name]) if name in leaves else "not set"
+
+
+def _move_aside(path: Path) -> None:
+    if not path.exists():
+        return
+    if workers := live_workers(path / "study.db.workers"):
+        raise BadRun(
+            f"a run must be idle to start it afresh, but {len(workers)} process(es) search in "
+            f"{path}: {', '.join(workers)} (process number first)"
+        )
+    number = 1
+    while (aside := path.with_name(f"{path.name}.old-{number}")).exists():
+        number += 1
+    path.rename(aside)

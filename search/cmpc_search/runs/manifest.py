@@ -1,0 +1,52 @@
+"""Who worked on a run, when, where and with what: the evidence behind its numbers.
+
+One entry a process. A run that was resumed on another machine or with another TVM shows it here,
+which matters since latencies of two machines must not be compared.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+
+from cmpc_cost_models.machine import describe_machine, describe_versions
+from cmpc_search.runs.files import read_json, write_json
+from cmpc_search.runs.folder import RunFolder
+from cmpc_search.study.locks import exclusive
+
+__all__ = ["note_session"]
+
+SCHEMA_VERSION = 1
+PACKAGES = ("cmpc", "numba", "optuna", "torch")  # beside those that cost models name
+
+
+def note_session(run: RunFolder, command: Sequence[str]) -> None:
+    """Add this process to the manifest of ``run``.
+
+    Args:
+        command: What was typed, for whoever wants to do it again.
+    """
+    entry = {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": list(command),
+        "machine": describe_machine(),
+        "versions": describe_versions() | _versions(),
+    }
+    with exclusive(run.path / "manifest.lock"):
+        path = run.manifest_path
+        earlier = read_json(path)["sessions"] if path.exists() else []
+        document = {
+            "schema_version": SCHEMA_VERSION,
+            "inputs": run.inputs,
+            "sessions": [*earlier, entry],
+        }
+        write_json(path, document)
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

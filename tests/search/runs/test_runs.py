@@ -1,0 +1,188 @@
+"""A run folder is made once, resumed only as what it is, and never lost."""
+
+import csv
+import json
+import subprocess
+import sys
+
+import pytest
+
+from cmpc_search.errors import BadRun
+from cmpc_search.runs import (
+    note_session,
+    open_run,
+    read_json,
+    read_pick,
+    reopen_run,
+    write_front,
+    write_json,
+    write_pick,
+    write_trials,
+)
+from cmpc_search.study import Accuracy, Budget, Candidate, CandidateScore
+from cmpc_search.study.locks import Worker
+
+SETTINGS = {"search": {"trials": 10, "seed": 0, "widths": (0.6, 1.0)}, "space": "small"}
+INPUTS = {"data_sha256": "d0", "gallery_sha256": "60"}
+FREE = {"search.trials"}
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "runs" / "emoji"
+
+
+def opened(path, settings=SETTINGS, inputs=INPUTS, **options):
+    return open_run(path, settings=settings, inputs=inputs, free=FREE, **options)
+
+
+def changed(**search):
+    return SETTINGS | {"search": SETTINGS["search"] | search}
+
+
+def test_the_same_settings_open_the_run_again(path):
+    first = opened(path)
+    (first.supernet_path / "weights").write_text("kept")
+    assert (opened(path).supernet_path / "weights").read_text() == "kept"
+    assert reopen_run(path).settings["search"]["widths"] == [0.6, 1.0]
+
+
+def test_a_free_setting_may_change_and_is_stored(path):
+    opened(path)
+    assert opened(path, changed(trials=50)).settings["search"]["trials"] == 50
+
+
+@pytest.mark.parametrize(
+    ("settings", "inputs", "said"),
+    [
+        (changed(seed=1), INPUTS, "search.seed was 0, now 1"),
+        (changed(budget_ms=5), INPUTS, "search.budget_ms was not set, now 5"),
+        (SETTINGS, INPUTS | {"gallery_sha256": "61"}, 'gallery_sha256 was "60", now "61"'),
+    ],
+)
+def test_another_setting_or_input_is_refused_by_name(path, settings, inputs, said):
+    opened(path)
+    with pytest.raises(BadRun, match=r"use --fresh") as caught:
+        opened(path, settings, inputs)
+    assert said in str(caught.value)
+    assert reopen_run(path).settings == json.loads(json.dumps(SETTINGS))
+
+
+def test_many_differences_are_counted_not_listed(path):
+    opened(path)
+    with pytest.raises(BadRun, match="and 2 more"):
+        opened(path, changed(a=1, b=2, c=3, d=4, seed=5))
+
+
+def test_fresh_moves_each_old_run_aside(path):
+    for seed in range(3):
+        opened(path, changed(seed=seed), fresh=True)
+    kept = [path, path.with_name("emoji.old-1"), path.with_name("emoji.old-2")]
+    assert [reopen_run(each).settings["search"]["seed"] for each in kept] == [2, 0, 1]
+
+
+def test_fresh_refuses_while_another_process_searches(path):
+    run = opened(path)
+    hold = (
+        "import sys, pathlib; from cmpc_search.study.locks import Worker\n"
+        "with Worker(pathlib.Path(sys.argv[1])): print('held', flush=True); input()"
+    )
+    arguments = [sys.executable, "-c", hold, f"{run.study_path}.workers"]
+    with subprocess.Popen(
+        arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(BadRun, match=rf"must be idle.*{holder.pid}-"):
+            opened(path, fresh=True)
+        holder.kill()
+    opened(path, fresh=True)  # the dead don't count, though their file is still there
+
+
+def test_a_folder_with_other_files_is_not_taken_over(path):
+    path.mkdir(parents=True)
+    (path / "thesis.tex").write_text("precious")
+    with pytest.raises(BadRun, match="other files"):
+        opened(path)
+    with pytest.raises(BadRun, match="without settings.json"):
+        reopen_run(path)
+    assert [each.name for each in path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_run_of_another_schema_is_not_guessed_at(path):
+    run = opened(path)
+    write_json(run.settings_path, {"schema_version": 2, "settings": {}, "inputs": {}})
+    with pytest.raises(BadRun, match="schema_version 1, got 2"):
+        reopen_run(path)
+
+
+def test_the_manifest_gets_an_entry_for_each_process(path):
+    run = opened(path)
+    for trials in ("10", "50"):
+        note_session(run, ["cmpc", "search", "--trials", trials])
+    manifest = read_json(run.manifest_path)
+    assert [entry["command"][-1] for entry in manifest["sessions"]] == ["10", "50"]
+    assert manifest["inputs"] == INPUTS
+    assert {"optuna", "torch", "python"} <= manifest["sessions"][0]["versions"].keys()
+    assert manifest["sessions"][0]["machine"]["cpu_model"]
+
+
+@pytest.mark.parametrize("value", [float("nan"), {1, 2}])
+def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, value):
+    write_json(tmp_path / "front.json", {"a": 1})
+    with pytest.raises((TypeError, ValueError)):
+        write_json(tmp_path / "front.json", {"a": value})
+    assert [each.name for each in tmp_path.iterdir()] == ["front.json"]
+    assert read_json(tmp_path / "front.json") == {"a": 1}
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "\x00"])
+def test_a_damaged_file_is_named(tmp_path, text):
+    (tmp_path / "front.json").write_text(text)
+    with pytest.raises(BadRun, match=r"front\.json must"):
+        read_json(tmp_path / "front.json")
+
+
+def test_results_come_back_from_disk(path):
+    run = opened(path)
+    score = CandidateScore(
+        architecture="k3w1.0",
+        heterogeneous=Accuracy(top1=0.5, top10=0.9, mean_average_precision=0.4),
+        reward_name="heterogeneous",
+        reward=0.5,
+        macs=2_000_000,
+        latency={"value": 3.5, "unit": "ms", "source": "measured", "spread": 0.1},
+        unstable_reasons=("drift",),
+    )
+    failed = CandidateScore(architecture="xcw1.0", reward_name="r", error='said "no", twice')
+    candidates = [Candidate(number=0, score=score), Candidate(number=3, score=failed)]
+    budget = Budget(latency_ms=4.0)
+    write_trials(run, candidates, budget=budget)
+    write_front(run, candidates[:1], cost="latency", budget=budget)
+    write_pick(run, candidates[0], how="best", cost="latency", budget=budget)
+
+    with run.trials_path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["number"] for row in rows] == ["0", "3"]
+    assert (rows[0]["latency_ms"], rows[0]["latency_is_stable"]) == ("3.5", "False")
+    assert (rows[0]["heterogeneous_map"], rows[0]["homogeneous_top1"]) == ("0.4", "")
+    assert (rows[1]["error"], rows[1]["is_feasible"]) == ('said "no", twice', "False")
+    assert read_json(run.front_path)["front"] == [{"number": 0, "score": score.to_json()}]
+    assert read_pick(run) == candidates[0]
+
+
+def test_a_run_without_a_pick_says_what_to_do(path):
+    with pytest.raises(BadRun, match="run `cmpc pareto`"):
+        read_pick(opened(path))
+
+
+def test_reading_runs_needs_none_of_the_heavy_libraries():
+    script = "import sys, cmpc_search.runs, cmpc_search.study; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert {"optuna", "torch", "tvm", "onnx", "numba"}.isdisjoint(run.stdout.split())
+
+
+def test_a_worker_that_ended_leaves_no_file(tmp_path):
+    with Worker(tmp_path / "workers") as worker:
+        assert worker.is_alive(worker.name)
+    assert not worker.is_alive("12-unknown")
+    assert list((tmp_path / "workers").iterdir()) == []
