@@ -1,0 +1,63 @@
+"""Small real networks for the tests; TVM is loaded once in this process and once in a worker."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cmpc_cost_models.compiling import linker_for
+from cmpc_cost_models.graph_writer import GraphWriter
+from cmpc_cost_models.measured import LatencyMeter, MeasureSettings
+from cmpc_cost_models.targets import Target
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("compiled")
+
+
+@pytest.fixture(scope="session")
+def host() -> Target:
+    target = Target.named("host")
+    if linker_for(target) is None:
+        pytest.skip("compiling needs a C++ compiler to link with")
+    return target
+
+
+@pytest.fixture(scope="session")
+def write_tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
+    """Writes a convolution, a depthwise one and a dense layer: 16 px in, 12 numbers out."""
+    folder = tmp_path_factory.mktemp("tiny")
+
+    def write(seed: int) -> Path:
+        rng = np.random.default_rng(seed)
+        writer = GraphWriter("tiny", (1, 3, 16, 16))
+        weight = rng.standard_normal((8, 3, 3, 3), dtype=np.float32)
+        features = writer.relu(writer.conv(writer.input, weight, stride=2, padding=1))
+        weight = rng.standard_normal((8, 1, 3, 3), dtype=np.float32)
+        features = writer.conv(features, weight, padding=1, groups=8)
+        pooled = writer.global_average_pool(features)
+        weight = rng.standard_normal((12, 8), dtype=np.float32)
+        path = folder / f"tiny-{seed}.onnx"
+        writer.save(path, writer.l2_normalise(writer.dense(pooled, weight)))
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def tiny_network(write_tiny: Callable[[int], Path]) -> Path:
+    return write_tiny(0)
+
+
+@pytest.fixture(scope="session")
+def meter(host: Target, cache_dir: Path) -> Iterator[LatencyMeter]:
+    settings = MeasureSettings(num_blocks=6, block_ms=1.0, warmup_ms=5.0, max_attempts=1)
+    with LatencyMeter(host, cache_dir=cache_dir, settings=settings) as meter:
+        yield meter

@@ -1,0 +1,132 @@
+"""What compiled networks answer, against ONNX Runtime."""
+
+import json
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper
+
+from cmpc_cost_models.compiling import LIBRARY_NAME, compile_network
+from cmpc_cost_models.counted import load_graph
+from cmpc_cost_models.errors import BadNetworkFile, CompileFailed
+from cmpc_cost_models.graph_writer import GraphWriter
+from cmpc_cost_models.node_rules import plan_network
+from cmpc_cost_models.running import LoadedNetwork
+from cmpc_cost_models.targets import Target
+
+
+def assert_answers_as_onnx_runtime(path, compiled):
+    image = np.random.default_rng(3).random(compiled.input_shape, dtype=np.float32)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    [expected] = session.run(None, {session.get_inputs()[0].name: image})
+    network = LoadedNetwork(compiled.path, compiled.input_shape)
+    np.testing.assert_allclose(network.run(image), expected, atol=2e-5 * np.abs(expected).max())
+    np.testing.assert_array_equal(network.run(image), network.run(image))  # leaves nothing behind
+
+
+def write_odd_network(path, rng, *, size_px, channels):
+    """Every kernel of ours, on sizes that divide into nothing."""
+
+    def weight(*shape):
+        return rng.standard_normal(shape, dtype=np.float32) / np.float32(
+            np.sqrt(np.prod(shape[1:]))
+        )
+
+    writer = GraphWriter("odd", (1, 3, size_px, size_px))
+    half = rng.random(3, dtype=np.float32)
+    x = writer.affine(writer.input, half, half)
+    x = writer.relu(writer.conv(x, weight(channels, 3, 3, 3), weight(channels, 1)[:, 0], padding=1))
+    even, odd = (writer.slice_channels(x, start=start, step=2) for start in (0, 1))
+    width = writer.shape(odd)[1]
+    y = writer.conv(odd, weight(width, 1, 5, 5), stride=1, padding=2, groups=width)
+    y = writer.relu(writer.conv(y, weight(channels + 2, width, 1, 1)))
+    x = writer.concat([even, y])
+    kept = writer.shape(x)[1]
+    y = writer.conv(x, weight(kept, kept, 3, 3), padding=1)
+    x = writer.relu(writer.add(y, x))
+    x = writer.max_pool(x, kernel=3, stride=2, padding=1)
+    y = writer.conv(x, weight(kept, 1, 7, 7), stride=2, padding=3, groups=kept)
+    z = writer.conv(x, weight(5, kept, 1, 1), weight(5, 1)[:, 0], stride=2)
+    x = writer.concat([y, z, y])
+    x = writer.add(x, writer.relu(x))
+    x = writer.global_average_pool(x)
+    x = writer.dense(x, weight(9, writer.shape(x)[1]), weight(9, 1)[:, 0])
+    writer.save(path, writer.l2_normalise(x))
+
+
+@pytest.mark.parametrize("name", ["x86-64-v2", "x86-64-v3", "x86-64-v4", "cortex-a72"])
+@pytest.mark.parametrize(("size_px", "channels"), [(13, 7), (20, 38)])
+def test_odd_sizes_compute_what_onnx_runtime_computes(
+    name, size_px, channels, tmp_path, cache_dir, rng
+):
+    target = Target.named(name)
+    if reason := target.why_not_here():
+        pytest.skip(reason)
+    path = tmp_path / "odd.onnx"
+    write_odd_network(path, rng, size_px=size_px, channels=channels)
+    assert plan_network(load_graph(path)) is not None  # our kernels, not the importer
+
+    assert_answers_as_onnx_runtime(path, compile_network(path, target, cache_dir=cache_dir))
+
+
+def test_code_for_another_architecture_is_generated(tiny_network):
+    from cmpc_cost_models.lowering import build_executable
+
+    executable = build_executable(load_graph(tiny_network), Target.named("cortex-a72"))
+
+    [code] = [one for one in executable.mod.imports if one.kind == "llvm"]
+    assert ".4s" in code.inspect_source("s")  # NEON's vectors of four
+
+
+def save_graph(path, nodes, result_shape, *, weights=()):
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 8, 8])
+    result = helper.make_tensor_value_info("result", TensorProto.FLOAT, result_shape)
+    graph = helper.make_graph(nodes, "given", [image], [result], weights)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), path)
+
+
+def test_a_graph_with_other_operators_compiles_through_the_importer(tmp_path, host, cache_dir):
+    path = tmp_path / "sigmoid.onnx"
+    nodes = [
+        helper.make_node("Sigmoid", ["image"], ["a"]),
+        helper.make_node("ReduceMean", ["a"], ["result"], axes=[2, 3], keepdims=0),
+    ]
+    save_graph(path, nodes, [1, 3])
+    assert plan_network(load_graph(path)) is None
+
+    assert_answers_as_onnx_runtime(path, compile_network(path, host, cache_dir=cache_dir))
+
+
+def test_a_second_compilation_is_the_first_one(tiny_network, host, tmp_path):
+    first = compile_network(tiny_network, host, cache_dir=tmp_path)
+    second = compile_network(tiny_network, host, cache_dir=tmp_path)
+
+    assert (first.from_cache, second.from_cache) == (False, True)
+    assert second.sha256 == first.sha256
+    assert [path.name for path in tmp_path.iterdir()] == [first.path.parent.name]  # no drafts
+
+
+@pytest.mark.parametrize("name", [LIBRARY_NAME, "compiled.json"])
+def test_an_altered_cache_entry_is_compiled_again(name, tiny_network, host, tmp_path):
+    first = compile_network(tiny_network, host, cache_dir=tmp_path)
+    with (first.path.parent / name).open("ab") as file:
+        file.write(b"x")
+
+    again = compile_network(tiny_network, host, cache_dir=tmp_path)
+
+    assert not again.from_cache
+    assert_answers_as_onnx_runtime(tiny_network, again)
+    record = json.loads((again.path.parent / "compiled.json").read_text())
+    assert record["sha256"] == again.sha256
+
+
+def test_what_is_not_supported_is_refused_in_words(tmp_path, host):
+    path = tmp_path / "strange.onnx"
+    save_graph(path, [helper.make_node("Det", ["image"], ["result"])], [1, 3])
+
+    with pytest.raises(CompileFailed, match="must compile for host"):
+        compile_network(path, host, cache_dir=tmp_path)
+    with pytest.raises(BadNetworkFile, match="can't be read"):
+        compile_network(tmp_path / "nowhere.onnx", host, cache_dir=tmp_path)

@@ -1,0 +1,44 @@
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from cmpc_cost_models.counted import count_network
+from cmpc_cost_models.errors import BadNetworkFile
+from cmpc_cost_models.graph_writer import GraphWriter
+
+
+def test_a_tiny_network_counts_to_what_the_hand_counts(tmp_path):
+    writer = GraphWriter("counted", (1, 3, 8, 8))
+    ones = np.ones
+    x = writer.affine(writer.input, ones(3, np.float32), ones(3, np.float32))  # counts nothing
+    x = writer.conv(x, ones((4, 3, 3, 3), np.float32), ones(4, np.float32), stride=2, padding=1)
+    x = writer.conv(x, ones((4, 1, 3, 3), np.float32), padding=1, groups=4)
+    x = writer.dense(writer.global_average_pool(x), ones((5, 4), np.float32), ones(5, np.float32))
+    writer.save(tmp_path / "counted.onnx", x)
+
+    count = count_network(tmp_path / "counted.onnx")
+
+    assert count.macs == 4 * 4 * (4 * 3 * 9) + 4 * 4 * (4 * 9) + 5 * 4
+    assert count.parameters == (4 * 3 * 9 + 4) + 4 * 9 + (5 * 4 + 5)
+
+
+def test_a_layer_whose_shape_is_not_fixed_is_refused(tmp_path):
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 3])
+    result = helper.make_tensor_value_info("result", TensorProto.FLOAT, ["batch", 2])
+    weight = helper.make_tensor("weight", TensorProto.FLOAT, [3, 2], [1.0] * 6)
+    node = helper.make_node("MatMul", ["image", "weight"], ["result"])
+    graph = helper.make_graph([node], "dynamic", [image], [result], [weight])
+    onnx.save(helper.make_model(graph), tmp_path / "dynamic.onnx")
+
+    with pytest.raises(BadNetworkFile, match="static shape"):
+        count_network(tmp_path / "dynamic.onnx")
+
+
+def test_a_file_that_is_no_network_is_refused(tmp_path):
+    (tmp_path / "text.onnx").write_text("no network")
+
+    with pytest.raises(BadNetworkFile, match="valid ONNX"):
+        count_network(tmp_path / "text.onnx")
+    with pytest.raises(BadNetworkFile, match="can't be read"):
+        count_network(tmp_path / "nowhere.onnx")

@@ -1,0 +1,119 @@
+"""Real networks, a real worker, and real accidents."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from cmpc_cost_models.compiling import compile_network, file_sha256
+from cmpc_cost_models.errors import BadArgument
+from cmpc_cost_models.measured import LatencyMeter, MeasureSettings
+from cmpc_cost_models.targets import Target
+
+QUICK = {"num_blocks": 3, "block_ms": 1.0, "warmup_ms": 1.0, "max_attempts": 1}
+
+
+def test_the_cost_names_the_library_that_was_timed(meter, tiny_network):
+    measurement = meter.measure(tiny_network)
+
+    assert measurement.error is None
+    assert 0 < measurement.cost.value < 100
+    assert measurement.cost.unit == "ms"
+    assert measurement.cost.source == "measured"
+    assert measurement.cost.artefact_sha256 == file_sha256(measurement.compiled.path)
+    assert measurement.cost.machine["num_threads"] == 1
+    assert measurement.is_stable == (not measurement.unstable_reasons)
+
+
+def test_a_candidate_that_fails_is_a_result_and_the_next_one_is_measured(
+    meter, tiny_network, tmp_path
+):
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 8, 8])
+    result = helper.make_tensor_value_info("result", TensorProto.FLOAT, [1, 3])
+    node = helper.make_node("Det", ["image"], ["result"])
+    graph = helper.make_graph([node], "strange", [image], [result])
+    onnx.save(helper.make_model(graph), tmp_path / "strange.onnx")
+
+    bad, good = meter.measure_interleaved([tmp_path / "strange.onnx", tiny_network])
+
+    assert "must compile" in bad.error
+    assert bad.cost is None
+    assert good.error is None
+    assert "can't be read" in meter.measure(tmp_path / "nowhere.onnx").error
+
+
+def test_a_wrong_answer_is_never_timed(meter, host, write_tiny, tiny_network, cache_dir):
+    poisoned = write_tiny(1)
+    entry = compile_network(poisoned, host, cache_dir=cache_dir).path.parent
+    other = compile_network(tiny_network, host, cache_dir=cache_dir).path.parent
+    shutil.rmtree(entry)
+    shutil.copytree(other, entry)
+
+    measurement = meter.measure(poisoned)
+
+    assert "wrong answer" in measurement.error
+    assert measurement.cost is None
+
+
+def test_a_worker_that_hangs_or_dies_is_replaced(host, cache_dir, tiny_network):
+    settings = MeasureSettings(**QUICK, limit_seconds=2.5)
+    with LatencyMeter(host, cache_dir=cache_dir, settings=settings) as meter:
+        assert meter.measure(tiny_network).error is None
+
+        os.kill(meter.worker_pid, signal.SIGSTOP)
+        assert "took longer than 2.5 s" in meter.measure(tiny_network).error
+        assert meter.worker_pid is None
+
+        assert meter.measure(tiny_network).error is None
+        os.kill(meter.worker_pid, signal.SIGSTOP)  # so that it dies while it has work to do
+        threading.Timer(0.5, os.kill, (meter.worker_pid, signal.SIGKILL)).start()
+        assert "signal 9" in meter.measure(tiny_network).error
+
+
+def test_a_worker_ends_with_its_parent(host, cache_dir, tiny_network):
+    script = (
+        "import sys, time; from pathlib import Path\n"
+        "from cmpc_cost_models.measured import LatencyMeter\n"
+        "from cmpc_cost_models.targets import Target\n"
+        "meter = LatencyMeter(Target.named('host'), cache_dir=Path(sys.argv[1]))\n"
+        "meter.measure(Path(sys.argv[2]))\n"
+        "print(meter.worker_pid, flush=True); time.sleep(60)\n"
+    )
+    command = [sys.executable, "-c", script, str(cache_dir), str(tiny_network)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        worker_pid = int(parent.stdout.readline())
+        assert is_alive(worker_pid)
+        parent.kill()
+
+    deadline = time.monotonic() + 10
+    while is_alive(worker_pid) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not is_alive(worker_pid)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_a_target_that_does_not_run_here_is_not_measured(host, cache_dir):
+    foreign = "cortex-a72" if host.architecture == "x86_64" else "x86-64-v3"
+
+    with pytest.raises(BadArgument, match="can't be measured here"):
+        LatencyMeter(Target.named(foreign), cache_dir=cache_dir)
+
+
+@pytest.mark.parametrize("change", [{"num_blocks": 2}, {"limit_seconds": 0}, {"num_threads": 0}])
+def test_settings_without_sense_are_refused(change):
+    with pytest.raises(BadArgument, match="must hold"):
+        MeasureSettings(**change)
