@@ -77,7 +77,7 @@ def _compile(onnx_path: Path, target: Target, folder: Path) -> dict[str, Any]:
         )
     from tvm.support import cc
 
-    from cmpc_cost_models.lowering import build_executable
+    from cmpc_cost_models.lowering.executable import build_executable
 
     start = time.perf_counter()
     library = folder / LIBRARY_NAME

@@ -14,7 +14,7 @@ import onnx
 
 from cmpc_cost_models.errors import BadNetworkFile
 
-__all__ = ["NetworkCount", "count_network", "input_and_output_shape", "load_graph"]
+__all__ = ["NetworkCount", "count_network", "input_and_output_shape", "known_shapes", "load_graph"]
 
 Shape = tuple[int, ...]
 
@@ -34,7 +34,7 @@ def count_network(onnx_path: Path) -> NetworkCount:
         BadNetworkFile: the file can't be read, or a layer's shape isn't known from the graph.
     """
     model = load_graph(onnx_path)
-    shapes = dict(_shapes(model))
+    shapes = known_shapes(model)
     weights = {tensor.name for tensor in model.graph.initializer}
     macs, read = 0, set[str]()
     for node in model.graph.node:
@@ -75,7 +75,7 @@ def input_and_output_shape(model: onnx.ModelProto) -> tuple[Shape, Shape]:
     weights = {tensor.name for tensor in model.graph.initializer}
     inputs = [value.name for value in model.graph.input if value.name not in weights]
     outputs = [value.name for value in model.graph.output]
-    shapes = dict(_shapes(model))
+    shapes = known_shapes(model)
     if len(inputs) != 1 or len(outputs) != 1 or not shapes.keys() >= {inputs[0], outputs[0]}:
         raise BadNetworkFile(
             "a network must have one input and one output of fixed size, "
@@ -84,8 +84,12 @@ def input_and_output_shape(model: onnx.ModelProto) -> tuple[Shape, Shape]:
     return shapes[inputs[0]], shapes[outputs[0]]
 
 
+def known_shapes(model: onnx.ModelProto) -> dict[str, Shape]:
+    """Return the shapes of all tensors for which they are wholly known."""
+    return dict(_shapes(model))
+
+
 def _shapes(model: onnx.ModelProto) -> Iterator[tuple[str, Shape]]:
-    """Yield every tensor whose shape is wholly known."""
     for tensor in model.graph.initializer:
         yield tensor.name, tuple(tensor.dims)
     for value in (*model.graph.input, *model.graph.value_info, *model.graph.output):

@@ -15,9 +15,9 @@ from typing import Any, Self
 from cmpc_cost_models.base import CompiledNetwork, Cost, Measurement
 from cmpc_cost_models.errors import BadArgument
 from cmpc_cost_models.machine import describe_machine, describe_versions
+from cmpc_cost_models.measuring.timing import BlockStatistics, summarise_blocks
+from cmpc_cost_models.measuring.worker_process import WorkerProcess
 from cmpc_cost_models.targets import Target
-from cmpc_cost_models.timing import BlockStatistics, summarise_blocks
-from cmpc_cost_models.worker_process import WorkerProcess
 
 __all__ = ["LatencyMeter", "MeasureSettings"]
 

@@ -12,7 +12,7 @@ from cmpc_cost_models.compiling import LIBRARY_NAME, compile_network
 from cmpc_cost_models.counted import load_graph
 from cmpc_cost_models.errors import BadNetworkFile, CompileFailed
 from cmpc_cost_models.graph_writer import GraphWriter
-from cmpc_cost_models.node_rules import plan_network
+from cmpc_cost_models.lowering.planning import plan_network
 from cmpc_cost_models.running import LoadedNetwork
 from cmpc_cost_models.targets import Target
 
@@ -72,7 +72,7 @@ def test_odd_sizes_compute_what_onnx_runtime_computes(
 
 
 def test_code_for_another_architecture_is_generated(tiny_network):
-    from cmpc_cost_models.lowering import build_executable
+    from cmpc_cost_models.lowering.executable import build_executable
 
     executable = build_executable(load_graph(tiny_network), Target.named("cortex-a72"))
 

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cmpc_cost_models.tiling import REGISTERS, choose_tile
+from cmpc_cost_models.lowering.tiling import REGISTERS, choose_tile
 
 sizes = st.integers(1, 300)
 

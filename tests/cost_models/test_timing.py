@@ -1,6 +1,6 @@
 import pytest
 
-from cmpc_cost_models.timing import summarise_blocks
+from cmpc_cost_models.measuring.timing import summarise_blocks
 
 QUIET = [1.0, 1.01, 0.99, 1.0, 1.01, 0.99, 1.0, 1.01, 0.99]
 

@@ -14,7 +14,22 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
-from cmpc_cost_models.kernel_specs import (
+from cmpc_cost_models.lowering.kernel_parts import (
+    FLOAT,
+    clamp,
+    constant,
+    element,
+    load_channels,
+    load_vector,
+    parameter,
+    pixel_start,
+    pixels,
+    relu,
+    store_vector,
+    vector_dtype,
+    zero_border,
+)
+from cmpc_cost_models.lowering.kernel_specs import (
     Affine,
     Concat,
     Convolution,
@@ -26,11 +41,10 @@ from cmpc_cost_models.kernel_specs import (
     Normalise,
     View,
 )
-from cmpc_cost_models.tiling import Tile, choose_tile, vector_lanes
+from cmpc_cost_models.lowering.tiling import Tile, choose_tile, vector_lanes
 
 __all__ = ["write_kernel"]
 
-FLOAT = "float32"
 Expr = Any  # TVM's expressions have no useful static type
 
 
@@ -54,31 +68,32 @@ class _KernelWriter:
     def image_to_map(self, spec: ImageToMap) -> None:
         target = spec.target
         image = T.arg("image", T.Buffer((1, target.channels, target.height, target.width), FLOAT))
-        result = _buffer("result", target.size)
-        _zero_border(result, target)
-        with _pixels(target) as (y, x), T.serial(target.channels) as channel:
+        result = parameter("result", target.size)
+        zero_border(result, target)
+        with pixels(target) as (y, x), T.serial(target.channels) as channel:
             value = image[0, channel, y, x]
-            T.buffer_store(result, value, [_at(target, y, x) + channel])
+            T.buffer_store(result, value, [pixel_start(target, y, x) + channel])
 
     def affine(self, spec: Affine) -> None:
         target, source = spec.target, spec.source
-        data = _buffer("data", source.map.size)
-        scale, shift = (_buffer(name, target.channels) for name in ("scale", "shift"))
-        residual = spec.residual and _buffer("residual", spec.residual.map.size)
-        result = _buffer("result", target.size)
-        _zero_border(result, target)
-        with _pixels(target) as (y, x), self._chunks(target.channels) as (channel, lanes):
-            value = _load(data, source, (y, x), channel, lanes)
-            value = value * _vector(scale, channel, lanes) + _vector(shift, channel, lanes)
+        data = parameter("data", source.map.size)
+        scale, shift = (parameter(name, target.channels) for name in ("scale", "shift"))
+        residual = spec.residual and parameter("residual", spec.residual.map.size)
+        result = parameter("result", target.size)
+        zero_border(result, target)
+        with pixels(target) as (y, x), self._chunks(target.channels) as (channel, lanes):
+            value = load_channels(data, source, (y, x), channel, lanes)
+            value = value * load_vector(scale, channel, lanes) + load_vector(shift, channel, lanes)
             if spec.residual:
-                value = value + _load(residual, spec.residual, (y, x), channel, lanes)
-            _store(result, _at(target, y, x) + channel, _relu(value, lanes, spec.relu), lanes)
+                value = value + load_channels(residual, spec.residual, (y, x), channel, lanes)
+            value = relu(value, lanes, spec.relu)
+            store_vector(result, pixel_start(target, y, x) + channel, value, lanes)
 
     def concat(self, spec: Concat) -> None:
         sizes = [source.map.size for source in spec.sources]
-        parts = [_buffer(f"part_{index}", size) for index, size in enumerate(sizes)]
-        result = _buffer("result", spec.target.size)
-        _zero_border(result, spec.target)
+        parts = [parameter(f"part_{index}", size) for index, size in enumerate(sizes)]
+        result = parameter("result", spec.target.size)
+        zero_border(result, spec.target)
         offset = 0
         for part, source in zip(parts, spec.sources, strict=True):
             self._copy(part, source, result, spec.target, offset)
@@ -87,61 +102,62 @@ class _KernelWriter:
     def convolution(self, spec: Convolution) -> None:
         target, channels = spec.target, spec.out_channels
         depth = 1 if spec.is_depthwise else spec.source.channels
-        data = _buffer("data", spec.source.map.size)
-        weight = _buffer("weight", spec.kernel[0] * spec.kernel[1] * depth * channels)
-        bias = _buffer("bias", channels)
-        residual = spec.residual and _buffer("residual", spec.residual.map.size)
-        kept = spec.kept and _buffer("kept", spec.kept.map.size)
-        result = _buffer("result", target.size)
-        _zero_border(result, target)
+        data = parameter("data", spec.source.map.size)
+        weight = parameter("weight", spec.kernel[0] * spec.kernel[1] * depth * channels)
+        bias = parameter("bias", channels)
+        residual = spec.residual and parameter("residual", spec.residual.map.size)
+        kept = spec.kept and parameter("kept", spec.kept.map.size)
+        result = parameter("result", target.size)
+        zero_border(result, target)
         if spec.kept:
             self._copy(kept, spec.kept, result, target, 0)
         tile = choose_tile(target.height, target.width, channels, vector_bits=self.vector_bits)
-        sums = T.alloc_buffer((tile.num_accumulators,), _dtype(tile.lanes), scope="local")
+        sums = T.alloc_buffer((tile.num_accumulators,), vector_dtype(tile.lanes), scope="local")
         offset = spec.kept.channels if spec.kept else 0
         with _tiles(target, channels, tile) as (y, x, channel):
             for index, _, _, lane in _positions(tile, y, x, channel):
-                T.buffer_store(sums, _vector(bias, lane, tile.lanes), [index])
+                T.buffer_store(sums, load_vector(bias, lane, tile.lanes), [index])
             _accumulate(spec, (data, weight, sums), tile, (y, x, channel))
             for index, row, column, lane in _positions(tile, y, x, channel):
                 value = sums[index]
                 if spec.residual:
                     pixel = (row, column)
-                    value = value + _load(residual, spec.residual, pixel, lane, tile.lanes)
-                value = _relu(value, tile.lanes, spec.relu)
-                _store(result, _at(target, row, column) + offset + lane, value, tile.lanes)
+                    value = value + load_channels(residual, spec.residual, pixel, lane, tile.lanes)
+                value = relu(value, tile.lanes, spec.relu)
+                start = pixel_start(target, row, column) + offset
+                store_vector(result, start + lane, value, tile.lanes)
 
     def max_pool(self, spec: MaxPool) -> None:
         source, target = spec.source, spec.target
-        data, result = _buffer("data", source.map.size), _buffer("result", target.size)
-        _zero_border(result, target)
+        data, result = parameter("data", source.map.size), parameter("result", target.size)
+        zero_border(result, target)
         taps = [(dy, dx) for dy in range(spec.kernel) for dx in range(spec.kernel)]
-        with _pixels(target) as (y, x), self._chunks(target.channels) as (channel, lanes):
+        with pixels(target) as (y, x), self._chunks(target.channels) as (channel, lanes):
             largest: Expr = None
             for dy, dx in taps:
                 # What is clamped to the edge lies in the window anyway: it can't win unduly.
-                row = _clamp(y * spec.stride + dy - spec.padding, source.map.height)
-                column = _clamp(x * spec.stride + dx - spec.padding, source.map.width)
-                value = _load(data, source, (row, column), channel, lanes)
+                row = clamp(y * spec.stride + dy - spec.padding, source.map.height)
+                column = clamp(x * spec.stride + dx - spec.padding, source.map.width)
+                value = load_channels(data, source, (row, column), channel, lanes)
                 largest = value if largest is None else tirx.max(largest, value)
-            _store(result, _at(target, y, x) + channel, largest, lanes)
+            store_vector(result, pixel_start(target, y, x) + channel, largest, lanes)
 
     def global_mean(self, spec: GlobalMean) -> None:
         source, target = spec.source, spec.target
-        data, result = _buffer("data", source.map.size), _buffer("result", target.size)
+        data, result = parameter("data", source.map.size), parameter("result", target.size)
         num_pixels = source.map.height * source.map.width
         lanes = vector_lanes(target.channels, self.vector_floats)
-        total = T.alloc_buffer((1,), _dtype(lanes), scope="local")
+        total = T.alloc_buffer((1,), vector_dtype(lanes), scope="local")
         with self._chunks(target.channels) as (channel, _):
-            T.buffer_store(total, _constant(0.0, lanes), [0])
-            with _pixels(source.map) as (y, x):
-                value = total[0] + _load(data, source, (y, x), channel, lanes)
+            T.buffer_store(total, constant(0.0, lanes), [0])
+            with pixels(source.map) as (y, x):
+                value = total[0] + load_channels(data, source, (y, x), channel, lanes)
                 T.buffer_store(total, value, [0])
-            _store(result, channel, total[0] * _constant(1.0 / num_pixels, lanes), lanes)
+            store_vector(result, channel, total[0] * constant(1.0 / num_pixels, lanes), lanes)
 
     def normalise(self, spec: Normalise) -> None:
         source, length = spec.source, spec.target.channels
-        data, result = _buffer("data", source.map.size), _buffer("result", length)
+        data, result = parameter("data", source.map.size), parameter("result", length)
         total = T.alloc_buffer((1,), FLOAT, scope="local")
         T.buffer_store(total, tirx.const(0.0, FLOAT), [0])
         with T.serial(length) as index:
@@ -154,9 +170,9 @@ class _KernelWriter:
 
     def _copy(self, data: Expr, source: View, result: Expr, target: Map, offset: int) -> None:
         """Copy a view to the channels of ``target`` from ``offset``."""
-        with _pixels(target) as (y, x), self._chunks(source.channels) as (channel, lanes):
-            value = _load(data, source, (y, x), channel, lanes)
-            _store(result, _at(target, y, x) + offset + channel, value, lanes)
+        with pixels(target) as (y, x), self._chunks(source.channels) as (channel, lanes):
+            value = load_channels(data, source, (y, x), channel, lanes)
+            store_vector(result, pixel_start(target, y, x) + offset + channel, value, lanes)
 
     @contextmanager
     def _chunks(self, channels: int) -> Iterator[tuple[Expr, int]]:
@@ -192,10 +208,11 @@ def _accumulate(
                 column * spec.stride + dx - spec.padding,
             )
             if spec.is_depthwise:
-                value = _load(data, source, pixel, lane, lanes)
+                value = load_channels(data, source, pixel, lane, lanes)
             else:
-                value = tirx.Broadcast(data[_index(source, pixel, inner)], lanes)
-            factor = _vector(weight, ((dy * width + dx) * depth + inner) * channels + lane, lanes)
+                value = tirx.Broadcast(data[element(source, pixel, inner)], lanes)
+            tap = (dy * width + dx) * depth + inner
+            factor = load_vector(weight, tap * channels + lane, lanes)
             T.buffer_store(sums, sums[index] + value * factor, [index])
 
 
@@ -222,70 +239,3 @@ def _positions(tile: Tile, y: Expr, x: Expr, channel: Expr) -> Iterator[tuple[in
             for vector in range(tile.vectors):
                 yield index, y + row, x + column, channel + vector * tile.lanes
                 index += 1
-
-
-@contextmanager
-def _pixels(pixels: Map) -> Iterator[tuple[Expr, Expr]]:
-    with T.serial(pixels.height) as y, T.serial(pixels.width) as x:
-        yield y, x
-
-
-def _zero_border(result: Expr, target: Map) -> None:
-    """Write zeros around the map; memory is reused, so they are written at every run."""
-    if not target.border:
-        return
-    zero = tirx.const(0.0, FLOAT)
-    edge = target.border * target.row
-    side = target.border * target.channels
-    for start in (0, target.size - edge):
-        with T.serial(edge) as index:
-            T.buffer_store(result, zero, [start + index])
-    for start in (0, target.row - side):
-        with T.serial(target.height) as y, T.serial(side) as index:
-            T.buffer_store(result, zero, [edge + y * target.row + start + index])
-
-
-def _buffer(name: str, size: int) -> Expr:
-    return T.arg(name, T.Buffer((size,), FLOAT))
-
-
-def _at(target: Map, y: Expr, x: Expr) -> Expr:
-    """Return where the channels of pixel ``y, x`` start."""
-    return (y + target.border) * target.row + (x + target.border) * target.channels
-
-
-def _index(source: View, pixel: tuple[Expr, Expr], channel: Expr) -> Expr:
-    return _at(source.map, *pixel) + source.start + channel * source.step
-
-
-def _load(data: Expr, source: View, pixel: tuple[Expr, Expr], channel: Expr, lanes: int) -> Expr:
-    """Load ``lanes`` channels of a view."""
-    index = _index(source, pixel, channel)
-    return (
-        data[index] if lanes == 1 else tirx.BufferLoad(data, [tirx.Ramp(index, source.step, lanes)])
-    )
-
-
-def _vector(data: Expr, index: Expr, lanes: int) -> Expr:
-    return data[index] if lanes == 1 else tirx.BufferLoad(data, [tirx.Ramp(index, 1, lanes)])
-
-
-def _store(result: Expr, index: Expr, value: Expr, lanes: int) -> None:
-    T.buffer_store(result, value, [index if lanes == 1 else tirx.Ramp(index, 1, lanes)])
-
-
-def _relu(value: Expr, lanes: int, is_wanted: bool) -> Expr:
-    return tirx.max(value, _constant(0.0, lanes)) if is_wanted else value
-
-
-def _constant(value: float, lanes: int) -> Expr:
-    constant = tirx.const(value, FLOAT)
-    return constant if lanes == 1 else tirx.Broadcast(constant, lanes)
-
-
-def _clamp(index: Expr, size: int) -> Expr:
-    return tirx.max(tirx.min(index, size - 1), 0)
-
-
-def _dtype(lanes: int) -> str:
-    return FLOAT if lanes == 1 else f"{FLOAT}x{lanes}"

@@ -2,7 +2,7 @@
 
 The graph is read once, in order. A convolution is not called at once but waits: a residual, a ReLU
 or a concatenation that alone reads it becomes part of it. Slices of channels are views. The rules
-for each ONNX operator are in ``node_rules.py``.
+for each ONNX operator are in ``arithmetic_rules`` and ``shape_rules``.
 """
 
 from collections import Counter
@@ -14,7 +14,7 @@ import numpy.typing as npt
 import onnx
 from onnx import numpy_helper
 
-from cmpc_cost_models.kernel_specs import Affine, Convolution, KernelSpec, Map, View
+from cmpc_cost_models.lowering.kernel_specs import Affine, Convolution, KernelSpec, Map, View
 
 __all__ = ["Call", "NotOurs", "Planner", "Value", "Waiting"]
 
@@ -81,6 +81,17 @@ class Planner:
         """Return how the map ``name`` is to be stored for those who read it."""
         border = self._borders.get(name, 0)
         return Map(height=height, width=width, channels=channels, border=border)
+
+    def shape(self, name: str) -> tuple[int, int, int, int] | None:
+        """Return the shape [N, C, H, W] that ``name`` is planned to have, if it is a map."""
+        found = self.values.get(name)
+        if found is None:
+            return None
+        if isinstance(found, Waiting):
+            stored, channels = found.spec.target, found.spec.target.channels
+        else:
+            stored, channels = found.view.map, found.view.channels
+        return (1, channels, stored.height, stored.width)
 
     def call(self, spec: KernelSpec, inputs: tuple[str, ...], name: str) -> None:
         """Call a kernel without constants, which fills the map ``name``."""

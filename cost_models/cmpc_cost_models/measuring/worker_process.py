@@ -11,7 +11,7 @@ import tempfile
 from typing import Any, BinaryIO
 
 from cmpc_cost_models.errors import DeviceUnreachable
-from cmpc_cost_models.messages import read_message, write_message
+from cmpc_cost_models.measuring.messages import read_message, write_message
 
 __all__ = ["Answer", "WorkerProcess"]
 
@@ -91,7 +91,7 @@ class WorkerProcess:
         self._stderr.truncate()
         return subprocess.Popen(
             # -P: a file called like a library in the current folder must not be imported
-            [sys.executable, "-P", "-m", "cmpc_cost_models.worker"],
+            [sys.executable, "-P", "-m", "cmpc_cost_models.measuring.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,

@@ -1,6 +1,6 @@
 """Turn an ONNX graph into a TVM executable.
 
-Graphs of the operators that our networks consist of run on kernels of our own (``node_rules``,
+Graphs of the operators that our networks consist of run on kernels of our own (``planning``,
 ``kernel_code``). Any other graph goes through TVM's importer: it is fused, but its kernels are the
 plain loops of ``tvm.compile``, tens of times slower.
 """
@@ -12,9 +12,9 @@ import tvm
 from tvm import relax
 from tvm.relax.frontend.onnx import from_onnx
 
-from cmpc_cost_models.kernel_code import write_kernel
-from cmpc_cost_models.kernel_specs import KernelSpec
-from cmpc_cost_models.node_rules import Plan, plan_network
+from cmpc_cost_models.lowering.kernel_code import write_kernel
+from cmpc_cost_models.lowering.kernel_specs import KernelSpec
+from cmpc_cost_models.lowering.planning import Plan, plan_network
 from cmpc_cost_models.targets import Target
 
 __all__ = ["build_executable"]

@@ -1,9 +1,9 @@
 """The process that loads TVM once, and compiles, checks and times networks for its parent.
 
 A compiled candidate can crash, and LLVM can run for ever on one. Both happen here, in a process
-that the parent may kill, never in the search itself. It is started by ``measured.LatencyMeter`` as
-``python -m cmpc_cost_models.worker`` and speaks length-prefixed JSON over its standard streams
-(``messages.py``). It ends when its input ends, and when its parent is gone.
+that the parent may kill, never in the search itself. ``worker_process`` starts it as a module; it
+speaks length-prefixed JSON over its standard streams (``messages``), and ends when its input ends
+and when its parent is gone.
 
     {"verb": "compile", "onnx_path", "target", "cache_dir"}   -> CompiledNetwork
     {"verb": "check", "library", "input_shape", "onnx_path"}  -> {"relative_difference"}
@@ -23,7 +23,7 @@ import numpy as np
 
 from cmpc_cost_models.compiling import compile_network
 from cmpc_cost_models.errors import CostModelsError
-from cmpc_cost_models.messages import read_message, write_message
+from cmpc_cost_models.measuring.messages import read_message, write_message
 from cmpc_cost_models.running import LoadedNetwork
 from cmpc_cost_models.targets import Target
 

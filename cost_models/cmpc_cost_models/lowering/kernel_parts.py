@@ -1,0 +1,98 @@
+"""The phrases that kernels are written in: parameters, loops over pixels, vector loads, stores."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tvm import tirx
+from tvm.script.ir_builder import tirx as T
+
+from cmpc_cost_models.lowering.kernel_specs import Map, View
+
+__all__ = [
+    "FLOAT",
+    "clamp",
+    "constant",
+    "element",
+    "load_channels",
+    "load_vector",
+    "parameter",
+    "pixel_start",
+    "pixels",
+    "relu",
+    "store_vector",
+    "vector_dtype",
+    "zero_border",
+]
+
+FLOAT = "float32"
+Expr = Any  # TVM's expressions have no useful static type
+
+
+@contextmanager
+def pixels(pixels: Map) -> Iterator[tuple[Expr, Expr]]:
+    with T.serial(pixels.height) as y, T.serial(pixels.width) as x:
+        yield y, x
+
+
+def zero_border(result: Expr, target: Map) -> None:
+    """Write zeros around the map; memory is reused, so they are written at every run."""
+    if not target.border:
+        return
+    zero = tirx.const(0.0, FLOAT)
+    edge = target.border * target.row
+    side = target.border * target.channels
+    for start in (0, target.size - edge):
+        with T.serial(edge) as index:
+            T.buffer_store(result, zero, [start + index])
+    for start in (0, target.row - side):
+        with T.serial(target.height) as y, T.serial(side) as index:
+            T.buffer_store(result, zero, [edge + y * target.row + start + index])
+
+
+def parameter(name: str, size: int) -> Expr:
+    return T.arg(name, T.Buffer((size,), FLOAT))
+
+
+def pixel_start(target: Map, y: Expr, x: Expr) -> Expr:
+    """Return where the channels of pixel ``y, x`` start."""
+    return (y + target.border) * target.row + (x + target.border) * target.channels
+
+
+def element(source: View, pixel: tuple[Expr, Expr], channel: Expr) -> Expr:
+    return pixel_start(source.map, *pixel) + source.start + channel * source.step
+
+
+def load_channels(
+    data: Expr, source: View, pixel: tuple[Expr, Expr], channel: Expr, lanes: int
+) -> Expr:
+    """Load ``lanes`` channels of a view."""
+    index = element(source, pixel, channel)
+    return (
+        data[index] if lanes == 1 else tirx.BufferLoad(data, [tirx.Ramp(index, source.step, lanes)])
+    )
+
+
+def load_vector(data: Expr, index: Expr, lanes: int) -> Expr:
+    return data[index] if lanes == 1 else tirx.BufferLoad(data, [tirx.Ramp(index, 1, lanes)])
+
+
+def store_vector(result: Expr, index: Expr, value: Expr, lanes: int) -> None:
+    T.buffer_store(result, value, [index if lanes == 1 else tirx.Ramp(index, 1, lanes)])
+
+
+def relu(value: Expr, lanes: int, is_wanted: bool) -> Expr:
+    return tirx.max(value, constant(0.0, lanes)) if is_wanted else value
+
+
+def constant(value: float, lanes: int) -> Expr:
+    constant = tirx.const(value, FLOAT)
+    return constant if lanes == 1 else tirx.Broadcast(constant, lanes)
+
+
+def clamp(index: Expr, size: int) -> Expr:
+    return tirx.max(tirx.min(index, size - 1), 0)
+
+
+def vector_dtype(lanes: int) -> str:
+    return FLOAT if lanes == 1 else f"{FLOAT}x{lanes}"

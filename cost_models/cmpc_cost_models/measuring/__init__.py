@@ -1,0 +1,1 @@
+"""What ``measured.LatencyMeter`` is made of: the worker process, its messages, the verdict."""
