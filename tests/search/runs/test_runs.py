@@ -103,7 +103,7 @@ def test_a_folder_with_other_files_is_not_taken_over(path):
     (path / "thesis.tex").write_text("precious")
     with pytest.raises(BadRun, match="other files"):
         opened(path)
-    with pytest.raises(BadRun, match="without settings.json"):
+    with pytest.raises(BadRun, match=r"without settings\.json"):
         reopen_run(path)
     assert [each.name for each in path.iterdir()] == ["thesis.tex"]
 

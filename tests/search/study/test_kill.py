@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import optuna
 import pytest
 from optuna.trial import TrialState
 
@@ -50,14 +51,14 @@ def test_a_search_killed_again_and_again_completes_without_loss(tmp_path):
     study, log, rng = tmp_path / "study.db", tmp_path / "scored", random.Random(3)
     num_kills = 4
     for kill in range(num_kills):
-        process = start(study, log, num_trials=24, seconds=0.02)
-        wait_for_lines(log, process, 5 * (kill + 1))
+        process = start(study, log, num_trials=16, seconds=0.02)
+        wait_for_lines(log, process, 3 * (kill + 1))
         time.sleep(rng.uniform(0, 0.08))
         process.kill()
         process.wait()
-    assert start(study, log, num_trials=24, seconds=0).wait() == 0
+    assert start(study, log, num_trials=16, seconds=0).wait() == 0
 
-    check_nothing_is_lost_or_repeated(study, log, num_trials=24, num_kills=num_kills)
+    check_nothing_is_lost_or_repeated(study, log, num_trials=16, num_kills=num_kills)
 
 
 def test_a_candidate_interrupted_while_scored_is_the_next_one(tmp_path, space, score):
@@ -82,11 +83,36 @@ def test_a_candidate_interrupted_while_scored_is_the_next_one(tmp_path, space, s
     assert all("NSGAIISampler:generation" in trial.system_attrs for trial in trials)
 
 
+def test_a_death_while_the_dead_are_settled_queues_nothing_twice(
+    tmp_path, space, score, monkeypatch
+):
+    study, scored = tmp_path / "study.db", []
+
+    def interrupted(*_, **options):
+        raise KeyboardInterrupt
+
+    def counted(architecture):
+        scored.append(architecture.key)
+        return score(architecture)
+
+    settings = StudySettings(num_trials=3, cost="macs")
+    with pytest.raises(KeyboardInterrupt):
+        run_study(interrupted, space, settings, storage_path=study)
+    with monkeypatch.context() as patch:
+        patch.setattr(optuna.Study, "tell", interrupted)  # the candidate is queued by then
+        with pytest.raises(KeyboardInterrupt):
+            run_study(counted, space, settings, storage_path=study)
+    summary = run_study(counted, space, settings, storage_path=study)
+
+    assert summary.counts.finished == 3
+    assert len(set(scored)) == len(scored) == 3
+
+
 def test_two_processes_share_one_study_and_one_may_die(tmp_path):
     study, log = tmp_path / "study.db", tmp_path / "scored"
-    processes = [start(study, log, num_trials=30, seconds=0.05) for _ in range(2)]
-    wait_for_lines(log, processes[0], 8)
+    processes = [start(study, log, num_trials=16, seconds=0.05) for _ in range(2)]
+    wait_for_lines(log, processes[0], 6)
     processes[0].kill()
     assert [process.wait() for process in processes] == [-9, 0]
 
-    check_nothing_is_lost_or_repeated(study, log, num_trials=30, num_kills=1)
+    check_nothing_is_lost_or_repeated(study, log, num_trials=16, num_kills=1)

@@ -30,16 +30,16 @@ def test_every_sampler_scores_each_architecture_once(study, space, sampler):
         scored.append(architecture)
         return toy_score(architecture)
 
-    summary = run_study(score, space, macs_settings(25, sampler=sampler), storage_path=study)
+    summary = run_study(score, space, macs_settings(16, sampler=sampler), storage_path=study)
 
-    assert len(set(scored)) == len(scored) == summary.counts.finished == 25
+    assert len(set(scored)) == len(scored) == summary.counts.finished == 16
     assert load_candidates(study) == summary.candidates
 
 
 @pytest.mark.parametrize("sampler", sorted(SAMPLERS))
 def test_the_seed_decides_the_search(tmp_path, space, score, sampler):
     def keys(name, seed):
-        settings = macs_settings(9, sampler=sampler, seed=seed)
+        settings = macs_settings(8, sampler=sampler, seed=seed)
         summary = run_study(score, space, settings, storage_path=tmp_path / name)
         return [candidate.score.architecture for candidate in summary.candidates]
 
@@ -78,27 +78,27 @@ def test_more_trials_continue_the_study_without_replaying_it(study, space):
     assert second.counts.reused < 5  # the same random numbers would have proposed all five again
 
 
-def test_a_failed_candidate_is_a_result_and_no_sampler_sees_it(study, space):
+def test_a_failed_candidate_is_a_result_and_no_sampler_sees_it(study):
+    space = ToySpace(num_blocks=2)
+
     def score(architecture):
         if architecture.blocks[0] == 3:
             raise RuntimeError("the compiler died")
         result = toy_score(architecture)
         return replace(result, reward=math.nan) if architecture.blocks[0] == 2 else result
 
-    summary = run_study(score, space, macs_settings(30), storage_path=study)
+    summary = run_study(score, space, macs_settings(20), storage_path=study)
 
-    assert summary.counts.finished == 30
+    assert summary.counts.finished == 20
     errors = collections.Counter(
         (each.score.architecture[:2], each.score.error) for each in summary.candidates
     )
-    assert {error for (block, error) in errors if block == "xc"} == {
-        "RuntimeError: the compiler died"
-    }
-    assert {error for (block, error) in errors if block == "k7"} == {
-        "the reward heterogeneous must be a finite number, got nan"
+    assert {(block, error) for (block, error) in errors if error} == {
+        ("xc", "RuntimeError: the compiler died"),
+        ("k7", "the reward heterogeneous must be a finite number, got nan"),
     }
     assert summary.counts.failed == sum(n for (_, error), n in errors.items() if error) > 0
-    assert summary.counts.feasible == 30 - summary.counts.failed
+    assert summary.counts.feasible == 20 - summary.counts.failed
 
 
 def test_when_all_fail_it_is_said_once(study, space):
@@ -136,9 +136,9 @@ def test_a_mac_budget_is_never_exceeded_even_when_chance_would_never_meet_it(stu
     space = ToySpace(num_blocks=12)
     budget = Budget(macs=90)
     summary = run_study(
-        lambda a: toy_score(a, space), space, macs_settings(8, budget=budget), storage_path=study
+        lambda a: toy_score(a, space), space, macs_settings(3, budget=budget), storage_path=study
     )
-    assert summary.counts.feasible == summary.counts.finished == 8
+    assert summary.counts.feasible == summary.counts.finished == 3
     assert summary.counts.over_budget > 0
     assert all(each.score.macs <= 90 for each in summary.candidates)
 
@@ -149,12 +149,12 @@ def test_a_mac_budget_below_the_whole_space_says_so(study, space, score):
 
 
 def test_a_latency_over_the_budget_is_recorded_but_not_feasible(study, space, score):
-    settings = StudySettings(num_trials=20, population=6, budget=Budget(latency_ms=9.0))
+    settings = StudySettings(num_trials=12, population=6, budget=Budget(latency_ms=9.0))
     summary = run_study(score, space, settings, storage_path=study)
 
     over = [each for each in summary.candidates if each.score.latency_ms > 9.0]
     assert over
-    assert summary.counts.feasible == 20 - len(over)
+    assert summary.counts.feasible == 12 - len(over)
 
 
 @pytest.mark.parametrize("sampler", sorted(SAMPLERS))
