@@ -51,7 +51,14 @@ def stored_in(study):
         return [json.loads(text)["architecture"] for (text,) in connection.execute(query)]
 
 
-def test_no_commit_is_the_wrong_one_to_die_before(tmp_path, die_at):
+@pytest.mark.parametrize(
+    ("num_spared", "num_writes"),
+    [
+        pytest.param(0, 30, id="from-the-start", marks=pytest.mark.slow),
+        pytest.param(1, 10, id="last"),
+    ],
+)
+def test_no_commit_is_the_wrong_one_to_die_before(tmp_path, die_at, num_spared, num_writes):
     for count in itertools.count():
         study, scored = tmp_path / f"{count}.db", []
 
@@ -59,9 +66,13 @@ def test_no_commit_is_the_wrong_one_to_die_before(tmp_path, die_at):
             scored.append(architecture.key)
             return toy_score(architecture, SPACE)
 
-        die_at(count)
+        def arm(progress, count=count):
+            if progress.finished == num_spared:
+                die_at(count)
+
+        die_at(None if num_spared else count)
         try:
-            run_study(score, SPACE, SETTINGS, storage_path=study)
+            run_study(score, SPACE, SETTINGS, storage_path=study, on_trial=arm)
             break  # it did not die: every write has had its turn
         except Dies:
             die_at(None)
@@ -74,4 +85,4 @@ def test_no_commit_is_the_wrong_one_to_die_before(tmp_path, die_at):
         assert set(scored_at_death) <= set(stored), f"lost: {count}"
         assert not set(stored_at_death) & set(scored), f"repeated: {count}"
         assert summary.counts.running == 0
-    assert count > 20  # two trials of ten writes each
+    assert count >= num_writes  # all of them were tried
