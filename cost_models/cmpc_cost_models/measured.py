@@ -31,6 +31,7 @@ class MeasureSettings:
     Attributes:
         num_threads: Threads a network may use. Compiled networks of today use one.
         num_blocks: How many blocks are timed; a block's mean is one repeat.
+        max_seconds: Slow networks get fewer blocks, at least three, to stay within this.
         block_ms: How long one block runs at least; clocks and calls must not show.
         warmup_ms: How long a network runs before the first block.
         limit_seconds: Time limit for each of compiling, checking and timing one network.
@@ -40,6 +41,7 @@ class MeasureSettings:
 
     num_threads: int = 1
     num_blocks: int = 30
+    max_seconds: float = 10.0
     block_ms: float = 5.0
     warmup_ms: float = 50.0
     limit_seconds: float = 120.0
@@ -52,10 +54,11 @@ class MeasureSettings:
                 "`num_threads >= 1`, `max_attempts >= 1` and `num_blocks >= 3` must hold, "
                 f"got {self.num_threads}, {self.max_attempts} and {self.num_blocks}"
             )
-        if min(self.block_ms, self.limit_seconds) <= 0 or self.warmup_ms < 0:
+        times = (self.block_ms, self.max_seconds, self.limit_seconds)
+        if min(times) <= 0 or self.warmup_ms < 0:
             raise BadArgument(
-                "`block_ms > 0`, `limit_seconds > 0` and `warmup_ms >= 0` must hold, "
-                f"got {self.block_ms}, {self.limit_seconds} and {self.warmup_ms}"
+                "`block_ms`, `max_seconds` and `limit_seconds` must be positive and `warmup_ms` "
+                f"not negative for measuring to make sense, got {times} and {self.warmup_ms}"
             )
 
 
@@ -155,9 +158,12 @@ class LatencyMeter:
         cpus = settings.cpus or sorted(os.sched_getaffinity(0))[-settings.num_threads :]
         return {
             "networks": [_as_request(one) for one in networks],
-            "num_blocks": settings.num_blocks,
-            "block_ms": settings.block_ms,
-            "warmup_ms": settings.warmup_ms,
+            "settings": {
+                "num_blocks": settings.num_blocks,
+                "block_ms": settings.block_ms,
+                "warmup_ms": settings.warmup_ms,
+                "max_seconds": settings.max_seconds,
+            },
             "cpus": list(cpus),
         }
 

@@ -99,6 +99,20 @@ def test_a_graph_with_other_operators_compiles_through_the_importer(tmp_path, ho
     assert_answers_as_onnx_runtime(path, compile_network(path, host, cache_dir=cache_dir))
 
 
+def test_a_broadcast_that_our_kernels_do_not_do_is_left_to_the_importer(tmp_path, host, cache_dir):
+    path = tmp_path / "broadcast.onnx"
+    weight = helper.make_tensor("weight", TensorProto.FLOAT, [3], [1.0, 2.0, 3.0])
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["image"], ["a"]),
+        helper.make_node("Add", ["a", "weight"], ["b"]),  # [1, 3, 1, 1] + [3] = [1, 3, 1, 3]
+        helper.make_node("ReduceMean", ["b"], ["result"], axes=[2, 3], keepdims=0),
+    ]
+    save_graph(path, nodes, [1, 3], weights=[weight])
+    assert plan_network(load_graph(path)) is None
+
+    assert_answers_as_onnx_runtime(path, compile_network(path, host, cache_dir=cache_dir))
+
+
 def test_a_second_compilation_is_the_first_one(tiny_network, host, tmp_path):
     first = compile_network(tiny_network, host, cache_dir=tmp_path)
     second = compile_network(tiny_network, host, cache_dir=tmp_path)

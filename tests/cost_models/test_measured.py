@@ -16,6 +16,7 @@ from onnx import TensorProto, helper
 from cmpc_cost_models.compiling import compile_network, file_sha256
 from cmpc_cost_models.errors import BadArgument
 from cmpc_cost_models.measured import LatencyMeter, MeasureSettings
+from cmpc_cost_models.measuring import worker_process
 from cmpc_cost_models.targets import Target
 
 QUICK = {"num_blocks": 3, "block_ms": 1.0, "warmup_ms": 1.0, "max_attempts": 1}
@@ -78,6 +79,23 @@ def test_a_worker_that_hangs_or_dies_is_replaced(host, cache_dir, tiny_network):
         assert "signal 9" in meter.measure(tiny_network).error
 
 
+def test_a_worker_is_replaced_before_it_holds_too_much(meter, tiny_network, monkeypatch):
+    assert meter.measure(tiny_network).error is None
+    worn_out = meter.worker_pid
+
+    monkeypatch.setattr(worker_process, "MAX_REQUESTS", 3)  # what one network takes
+    assert meter.measure(tiny_network).error is None
+
+    assert meter.worker_pid != worn_out
+
+
+def test_a_slow_timing_takes_fewer_blocks(meter, tiny_network, monkeypatch):
+    slow = MeasureSettings(num_blocks=50, block_ms=10.0, max_seconds=0.05, max_attempts=1)
+    monkeypatch.setattr(meter, "settings", slow)
+
+    assert 3 <= meter.measure(tiny_network).cost.count < 10
+
+
 def test_a_worker_ends_with_its_parent(host, cache_dir, tiny_network):
     script = (
         "import sys, time; from pathlib import Path\n"
@@ -113,7 +131,9 @@ def test_a_target_that_does_not_run_here_is_not_measured(host, cache_dir):
         LatencyMeter(Target.named(foreign), cache_dir=cache_dir)
 
 
-@pytest.mark.parametrize("change", [{"num_blocks": 2}, {"limit_seconds": 0}, {"num_threads": 0}])
+@pytest.mark.parametrize(
+    "change", [{"num_blocks": 2}, {"max_seconds": 0}, {"limit_seconds": 0}, {"num_threads": 0}]
+)
 def test_settings_without_sense_are_refused(change):
-    with pytest.raises(BadArgument, match="must hold"):
+    with pytest.raises(BadArgument, match="must"):
         MeasureSettings(**change)

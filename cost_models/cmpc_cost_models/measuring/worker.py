@@ -7,8 +7,7 @@ and when its parent is gone.
 
     {"verb": "compile", "onnx_path", "target", "cache_dir"}   -> CompiledNetwork
     {"verb": "check", "library", "input_shape", "onnx_path"}  -> {"relative_difference"}
-    {"verb": "time", "networks", "num_blocks", "block_ms", "warmup_ms", "cpus"}
-                                                              -> {"blocks_ms", "cpu_share", ...}
+    {"verb": "time", "networks", "settings", "cpus"}          -> {"blocks_ms", "cpu_share", ...}
 """
 
 import math
@@ -32,6 +31,7 @@ __all__ = ["main"]
 Verb = Callable[..., dict[str, Any]]
 
 MAX_RUNS_PER_BLOCK = 100_000
+FEWEST_BLOCKS = 3
 
 
 def main() -> None:
@@ -82,11 +82,7 @@ def _check(library: str, input_shape: list[int], onnx_path: str) -> dict[str, An
 
 
 def _time(
-    networks: list[dict[str, Any]],
-    num_blocks: int,
-    block_ms: float,
-    warmup_ms: float,
-    cpus: list[int],
+    networks: list[dict[str, Any]], settings: dict[str, Any], cpus: list[int]
 ) -> dict[str, Any]:
     """Time the networks in turn, block by block, so that whatever drifts hits all alike."""
     allowed = os.sched_getaffinity(0)
@@ -94,7 +90,9 @@ def _time(
         os.sched_setaffinity(0, cpus)
     try:
         loaded = [LoadedNetwork(Path(one["library"]), one["input_shape"]) for one in networks]
-        num_runs = [_warm_up(one, block_ms=block_ms, warmup_ms=warmup_ms) for one in loaded]
+        num_runs, warm_ms = zip(*(_warm_up(one, settings) for one in loaded), strict=True)
+        affordable = int(settings["max_seconds"] * 1e3 / sum(warm_ms))
+        num_blocks = max(FEWEST_BLOCKS, min(settings["num_blocks"], affordable))
         blocks: list[list[float]] = [[] for _ in loaded]
         start, cpu_start = time.perf_counter(), time.process_time()
         for _ in range(num_blocks):
@@ -106,13 +104,14 @@ def _time(
     return {"blocks_ms": blocks, "runs_per_block": num_runs, "cpu_share": cpu / wall}
 
 
-def _warm_up(network: LoadedNetwork, *, block_ms: float, warmup_ms: float) -> int:
-    """Run for ``warmup_ms`` and return how many runs make one block."""
-    end = time.perf_counter() + warmup_ms / 1e3
+def _warm_up(network: LoadedNetwork, settings: dict[str, Any]) -> tuple[int, float]:
+    """Run for a while; return how many runs make one block, and how long that block takes."""
+    end = time.perf_counter() + settings["warmup_ms"] / 1e3
     latency_ms = network.time_ms(1)
     while time.perf_counter() < end:
-        latency_ms = network.time_ms(_runs_in(block_ms, latency_ms))
-    return _runs_in(block_ms, latency_ms)
+        latency_ms = network.time_ms(_runs_in(settings["block_ms"], latency_ms))
+    num_runs = _runs_in(settings["block_ms"], latency_ms)
+    return num_runs, num_runs * latency_ms
 
 
 def _runs_in(block_ms: float, latency_ms: float) -> int:

@@ -17,6 +17,7 @@ __all__ = ["Answer", "WorkerProcess"]
 
 START_LIMIT_SECONDS = 180.0  # importing TVM: 3 s on an idle machine, far more on a busy board
 STDERR_TAIL_BYTES = 600
+MAX_REQUESTS = 600  # TVM keeps 2 to 3 MB of each network that it compiled and loaded
 
 Answer = dict[str, Any]  # {"result": ...} or {"error": text}
 
@@ -27,6 +28,7 @@ class WorkerProcess:
     def __init__(self, *, num_threads: int) -> None:
         self._num_threads = num_threads
         self._process: subprocess.Popen[bytes] | None = None
+        self._num_requests = 0
         self._stderr: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
 
     @property
@@ -68,7 +70,9 @@ class WorkerProcess:
         self._stderr.close()
 
     def _running(self) -> subprocess.Popen[bytes]:
-        if self._process is not None and self._process.poll() is None:
+        self._num_requests += 1
+        is_fresh = self._num_requests <= MAX_REQUESTS
+        if self._process is not None and self._process.poll() is None and is_fresh:
             return self._process
         self.kill()
         self._process = process = self._start()
@@ -87,6 +91,7 @@ class WorkerProcess:
         threads = str(self._num_threads)
         # TVM's pool reads its size at import; numerical libraries beside it must not add threads.
         limits = {"TVM_NUM_THREADS": threads, "OMP_NUM_THREADS": threads}
+        self._num_requests = 1
         self._stderr.seek(0)
         self._stderr.truncate()
         return subprocess.Popen(
