@@ -21,6 +21,7 @@ from cmpc_cost_models.targets import Target
 
 __all__ = ["LatencyMeter", "MeasureSettings"]
 
+NUM_THREADS = 1  # the kernels are written for one core
 LARGEST_DIFFERENCE = 1e-3  # of the largest value; float32 sums in another order stay below 1e-5
 
 
@@ -29,17 +30,15 @@ class MeasureSettings:
     """How to measure.
 
     Attributes:
-        num_threads: Threads a network may use. Compiled networks of today use one.
         num_blocks: How many blocks are timed; a block's mean is one repeat.
         max_seconds: Slow networks get fewer blocks, at least three, to stay within this.
         block_ms: How long one block runs at least; clocks and calls must not show.
         warmup_ms: How long a network runs before the first block.
         limit_seconds: Time limit for each of compiling, checking and timing one network.
         max_attempts: How often an unstable timing is repeated before it is given as it is.
-        cpus: The processors to pin the worker to while it times; empty for the last ones allowed.
+        cpus: The processors to pin the worker to while it times; empty for the last one allowed.
     """
 
-    num_threads: int = 1
     num_blocks: int = 30
     max_seconds: float = 10.0
     block_ms: float = 5.0
@@ -49,10 +48,10 @@ class MeasureSettings:
     cpus: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        if min(self.num_threads, self.max_attempts) < 1 or self.num_blocks < 3:
+        if self.max_attempts < 1 or self.num_blocks < 3:
             raise BadArgument(
-                "`num_threads >= 1`, `max_attempts >= 1` and `num_blocks >= 3` must hold, "
-                f"got {self.num_threads}, {self.max_attempts} and {self.num_blocks}"
+                "`max_attempts >= 1` and `num_blocks >= 3` must hold, "
+                f"got {self.max_attempts} and {self.num_blocks}"
             )
         times = (self.block_ms, self.max_seconds, self.limit_seconds)
         if min(times) <= 0 or self.warmup_ms < 0:
@@ -83,7 +82,7 @@ class LatencyMeter:
         self.target = target
         self.settings = settings or MeasureSettings()
         self._cache_dir = cache_dir
-        self._worker = WorkerProcess(num_threads=self.settings.num_threads)
+        self._worker = WorkerProcess(num_threads=NUM_THREADS)
 
     def __enter__(self) -> Self:
         return self
@@ -155,7 +154,7 @@ class LatencyMeter:
 
     def _timing_request(self, networks: list[CompiledNetwork]) -> dict[str, Any]:
         settings = self.settings
-        cpus = settings.cpus or sorted(os.sched_getaffinity(0))[-settings.num_threads :]
+        cpus = settings.cpus or sorted(os.sched_getaffinity(0))[-NUM_THREADS:]
         return {
             "networks": [_as_request(one) for one in networks],
             "settings": {
@@ -170,7 +169,7 @@ class LatencyMeter:
     def _as_measurements(
         self, networks: list[CompiledNetwork], result: dict[str, Any]
     ) -> list[Measurement]:
-        machine = describe_machine() | {"num_threads": self.settings.num_threads}
+        machine = describe_machine() | {"num_threads": NUM_THREADS}
         versions = describe_versions()
         measurements = []
         for network, blocks_ms in zip(networks, result["blocks_ms"], strict=True):

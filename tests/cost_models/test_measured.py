@@ -132,7 +132,7 @@ def test_a_target_that_does_not_run_here_is_not_measured(host, cache_dir):
 
 
 @pytest.mark.parametrize(
-    "change", [{"num_blocks": 2}, {"max_seconds": 0}, {"limit_seconds": 0}, {"num_threads": 0}]
+    "change", [{"num_blocks": 2}, {"max_seconds": 0}, {"limit_seconds": 0}, {"max_attempts": 0}]
 )
 def test_settings_without_sense_are_refused(change):
     with pytest.raises(BadArgument, match="must"):
