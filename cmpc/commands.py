@@ -28,6 +28,31 @@ COMMANDS = {
         "cmpc.cli.doctor:doctor", "Check that this machine has what cmpc needs."
     ),
     "data": CommandEntry("cmpc.cli.data:data", "List, prepare and look at data sets."),
+    "gallery": CommandEntry(
+        "cmpc.cli.gallery:gallery",
+        "Train, import or apply the large network of the gallery side.",
+        reads_settings=True,
+    ),
+    "search": CommandEntry(
+        "cmpc.cli.search:search",
+        "Search query networks that fit a gallery, and measure each on the target.",
+        reads_settings=True,
+    ),
+    "pareto": CommandEntry(
+        "cmpc.cli.pareto:pareto", "Show the front of a run and pick a candidate from it."
+    ),
+    "train": CommandEntry(
+        "cmpc.cli.train:train",
+        "Train the picked architecture on its own, from its supernet weights.",
+        reads_settings=True,
+    ),
+    "evaluate": CommandEntry(
+        "cmpc.cli.evaluate:evaluate", "Judge the trained pick of a run on the test classes."
+    ),
+    "build": CommandEntry(
+        "cmpc.cli.build:build",
+        "Write the trained pick as a bundle: compiled network, runtime, runner, manifest.",
+    ),
     "run": CommandEntry(
         "cmpc.cli.run:run", "Embed pictures with the compiled network of a bundle."
     ),

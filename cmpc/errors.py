@@ -1,22 +1,17 @@
 """Everything the command line itself raises on purpose; each lower package has its own tree.
 
 CmpcError
-+-- BadEmbeddings (ValueError)    a file of embeddings can't be read or contradicts itself
 +-- BadSettings (ValueError)      a settings file, a variable or a flag says what can't be
 +-- MissingLibrary (ImportError)  the command needs an extra that is not installed
 """
 
-__all__ = ["BadEmbeddings", "BadSettings", "CmpcError", "MissingLibrary"]
+__all__ = ["BadSettings", "CmpcError", "MissingLibrary"]
 
 
 class CmpcError(Exception):
     """Base of every error of the command line that a user can act on."""
 
     exit_code = 1
-
-
-class BadEmbeddings(CmpcError, ValueError):
-    """A file of embeddings can't be read, or contradicts itself."""
 
 
 class BadSettings(CmpcError, ValueError):

@@ -36,9 +36,9 @@ def index(embeddings: Path, index_path: Path, metric: str, as_json: bool) -> Non
       cmpc index galleries/emoji --out gallery.index
       cmpc index shop.safetensors --metric ip --out shop.index
     """
-    from cmpc.embeddings import read_embeddings
     from cmpc.output import emit, make_table
     from cmpc_kernels import GalleryIndex
+    from cmpc_search.embeddings import read_embeddings
 
     found = read_embeddings(embeddings)
     built = GalleryIndex.build(

@@ -49,9 +49,7 @@ seed_option = click.option(
 threads_option = click.option(
     "--threads",
     type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Threads of the numeric libraries.",
+    help="Threads of torch; by default every processor. Give 1 on a machine that is busy.",
 )
 config_option = click.option(
     "--config",

@@ -63,7 +63,6 @@ def query(
 
     import numpy as np
 
-    from cmpc.embeddings import gallery_network_of
     from cmpc.output import emit, make_table, say
     from cmpc.pictures import neighbours_picture, save_picture
     from cmpc.progress import progress
@@ -78,6 +77,7 @@ def query(
     from cmpc_cost_models.bundles import open_bundle
     from cmpc_kernels import GalleryIndex
     from cmpc_search.data import load_image_set
+    from cmpc_search.embeddings import gallery_network_of
 
     index = GalleryIndex.load(index_path)
     opened = open_bundle(bundle)

@@ -39,10 +39,10 @@ def run(
     """
     import numpy as np
 
-    from cmpc.embeddings import Embeddings, gallery_network_of, write_embeddings
     from cmpc.output import emit, make_table
     from cmpc_cost_models.bundles import open_bundle
     from cmpc_search.data import load_image
+    from cmpc_search.embeddings import Embeddings, gallery_network_of, write_embeddings
 
     opened = open_bundle(bundle)
     size_px = opened.preprocessing.size_px

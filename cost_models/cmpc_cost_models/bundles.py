@@ -46,8 +46,9 @@ SCHEMA_VERSION = 1
 class Preprocessing:
     """What happens to an image before the network sees it; whoever embeds must do the same.
 
-    The image is composed on ``background``, padded to a square with it, resized to ``size_px`` and
-    multiplied by ``scale``.
+    The image is composed on ``background``, resized so that its longer side is ``size_px``, centred
+    on a square of ``background`` (an odd pixel goes right, or below) and multiplied by ``scale``.
+    ``resize_filter`` is Pillow's name of the filter.
     """
 
     size_px: int
@@ -97,6 +98,11 @@ class Bundle:
     @property
     def embedding_dim(self) -> int:
         return int(self.manifest["embedding_dim"])
+
+    @property
+    def network_sha256(self) -> str:
+        """Hash of the compiled network."""
+        return str(self.manifest["files"][LIBRARY_NAME]["sha256"])
 
     @property
     def preprocessing(self) -> Preprocessing:

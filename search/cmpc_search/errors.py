@@ -5,6 +5,7 @@ SearchError
 |   +-- UnknownName                 no data set, space, sampler or method has this name
 +-- BadData (ValueError)            images, labels or splits can't be used as they are
 |   +-- DownloadFailed              a package could not be fetched or is damaged
++-- BadEmbeddings (ValueError)      a file of embeddings can't be read or contradicts itself
 +-- BadGallery (ValueError)         a gallery network or its embeddings don't fit the data
 +-- BadRun (ValueError)             a run folder is incomplete or was made with other settings
 +-- BudgetNotMet (RuntimeError)     no candidate stays within the budget
@@ -15,6 +16,7 @@ SearchError
 __all__ = [
     "BadArgument",
     "BadData",
+    "BadEmbeddings",
     "BadGallery",
     "BadRun",
     "BudgetNotMet",
@@ -48,6 +50,10 @@ class BadData(SearchError, ValueError):
 
 class DownloadFailed(BadData):
     """A package could not be fetched, or what came is damaged."""
+
+
+class BadEmbeddings(SearchError, ValueError):
+    """A file of embeddings can't be read, or contradicts itself."""
 
 
 class BadGallery(SearchError, ValueError):

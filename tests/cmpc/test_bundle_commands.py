@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from cmpc.cli import command_line
-from cmpc.embeddings import GALLERY_NETWORK_KEY, read_embeddings
+from cmpc_search.embeddings import GALLERY_NETWORK_KEY, read_embeddings
 from cmpc_cost_models import Target
 from cmpc_cost_models.bundles import BundleContents, Preprocessing, write_bundle
 from cmpc_cost_models.compiling import compile_network

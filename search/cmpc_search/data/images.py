@@ -27,7 +27,13 @@ from PIL import Image, ImageOps
 from cmpc_search.data.svg import is_svg, svg_to_png
 from cmpc_search.errors import BadArgument, BadData
 
-__all__ = ["IMAGE_SUFFIXES", "PREPROCESSING_VERSION", "load_image", "square_image"]
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "PREPROCESSING_VERSION",
+    "RESIZE_FILTER",
+    "load_image",
+    "square_image",
+]
 
 PREPROCESSING_VERSION = 1
 """Raised with any change of a pixel: prepared data and bundles carry it."""
@@ -38,6 +44,7 @@ IMAGE_SUFFIXES = frozenset(
 """What counts as a picture when a folder is listed."""
 
 WHITE = (255, 255, 255)
+RESIZE_FILTER = Image.Resampling.BILINEAR
 
 UNREADABLE = (
     OSError,
@@ -74,7 +81,7 @@ def square_image(picture: Image.Image, size_px: int) -> npt.NDArray[np.uint8]:
     longer = max(content.size)
     width, height = (max(1, round(side * size_px / longer)) for side in content.size)
     if content.size != (width, height):
-        content = content.resize((width, height), Image.Resampling.BILINEAR)
+        content = content.resize((width, height), RESIZE_FILTER)
     square = Image.new("RGB", (size_px, size_px), WHITE)
     square.paste(content, ((size_px - width) // 2, (size_px - height) // 2))
     return np.asarray(square, dtype=np.uint8)

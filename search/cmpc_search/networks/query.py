@@ -4,7 +4,7 @@ Shapes: N images, H and W pixels, D embedding length. Images are float32 in [0, 
 unit length, so that an inner product is a cosine everywhere in cmpc.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from cmpc_search.space.layers import BlockLayers, Convolution, NetworkLayers
 
-__all__ = ["ConvNorm", "QueryNetwork", "apply_block", "split_channels"]
+__all__ = ["ChoiceBlock", "ConvNorm", "EmbeddingLayer", "QueryNetwork", "split_channels"]
 
 
 class ConvNorm(nn.Module):
@@ -48,6 +48,31 @@ class ChoiceBlock(nn.Module):
         return torch.cat((self.shortcut(kept), self.main(read)), dim=1)
 
 
+class EmbeddingLayer(nn.Module):
+    """Pooled features float32 [N, C] -> unit embeddings float32 [N, D].
+
+    The batch norm between product and normalisation centres the embeddings: averages of ReLUs are
+    all positive, so without it all images start out in one narrow cone and training is slow to
+    leave it. Folded, it costs nothing but a bias.
+    """
+
+    def __init__(self, in_channels: int, embedding_dim: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(in_channels, embedding_dim, bias=False)
+        self.norm = nn.BatchNorm1d(embedding_dim, affine=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return functional.normalize(self.norm(self.linear(features)), dim=1)
+
+    def folded(self) -> tuple[Tensor, Tensor]:
+        """Return weight [D, C] and bias [D] of the layer with its batch norm in eval mode."""
+        mean, variance = self.norm.running_mean, self.norm.running_var
+        assert mean is not None
+        assert variance is not None
+        factor = (variance + self.norm.eps).rsqrt()
+        return self.linear.weight.detach() * factor[:, None], -mean * factor
+
+
 class QueryNetwork(nn.Module):
     """Images float32 [N, 3, H, W] in [0, 1] -> unit embeddings float32 [N, D].
 
@@ -61,14 +86,16 @@ class QueryNetwork(nn.Module):
         self.stem = ConvNorm(layers.stem)
         self.blocks = nn.Sequential(*map(ChoiceBlock, layers.blocks))
         self.head = ConvNorm(layers.head)
-        self.embedding = nn.Linear(layers.head.out_channels, layers.embedding_dim, bias=False)
+        self.embedding = EmbeddingLayer(layers.head.out_channels, layers.embedding_dim)
 
     def forward(self, images: Tensor) -> Tensor:
         features = self.head(self.blocks(self.stem(images)))
-        return functional.normalize(self.embedding(features.mean(dim=(2, 3))), dim=1)
+        embeddings: Tensor = self.embedding(features.mean(dim=(2, 3)))
+        return embeddings
 
-    def batch_norms(self) -> Iterable[nn.BatchNorm2d]:
-        return (module for module in self.modules() if isinstance(module, nn.BatchNorm2d))
+    def batch_norms(self) -> Iterator[nn.BatchNorm1d | nn.BatchNorm2d]:
+        kinds = (nn.BatchNorm1d, nn.BatchNorm2d)
+        return (module for module in self.modules() if isinstance(module, kinds))
 
 
 def split_channels(features: Tensor, stride: int) -> tuple[Tensor, Tensor]:
@@ -79,10 +106,3 @@ def split_channels(features: Tensor, stride: int) -> tuple[Tensor, Tensor]:
     if stride == 2:
         return features, features
     return features[:, 0::2], features[:, 1::2]
-
-
-def apply_block(convolutions: Iterable[nn.Module], features: Tensor) -> Tensor:
-    """Run ``features`` through ``convolutions``, in order."""
-    for convolution in convolutions:
-        features = convolution(features)
-    return features

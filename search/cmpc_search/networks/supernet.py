@@ -76,8 +76,9 @@ class Supernet(nn.Module):
         features = self.stem(images, layers.stem)
         for position, block in enumerate(layers.blocks):
             features = self._operator(position, architecture)(features, block)
-        features = self.head(features, layers.head).mean(dim=(2, 3))
-        return functional.normalize(self.embedding(features), dim=1)
+        pooled = self.embedding(self.head(features, layers.head).mean(dim=(2, 3)))
+        centred = functional.batch_norm(pooled, None, None, training=True)
+        return functional.normalize(centred, dim=1)
 
     def extract(self, architecture: Architecture) -> QueryNetwork:
         """Return ``architecture`` as a network of its own, with a copy of its shared weights.
@@ -89,7 +90,7 @@ class Supernet(nn.Module):
         with torch.no_grad():
             _copy(self.stem, network.stem)
             _copy(self.head, network.head)
-            network.embedding.weight.copy_(self.embedding.weight)
+            network.embedding.linear.weight.copy_(self.embedding.weight)
             for position, block in enumerate(network.blocks):
                 shared = self._operator(position, architecture)
                 for branch in ("main", "shortcut"):

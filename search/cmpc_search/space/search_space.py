@@ -7,6 +7,7 @@ map, and every block chooses one of four operators and a middle width. A space i
 
 import random
 from dataclasses import dataclass
+from itertools import pairwise
 
 from cmpc_search.errors import BadArgument
 from cmpc_search.space.architecture import Architecture
@@ -56,7 +57,7 @@ class SearchSpace:
                 f"got {self.stages}"
             )
         widths = (self.stem_channels, *(stage.channels for stage in self.stages))
-        if any(after <= before for before, after in zip(widths, widths[1:], strict=False)):
+        if any(after <= before for before, after in pairwise(widths)):
             raise BadArgument(
                 "each stage of a space must be wider than the one before it (a stride-2 block "
                 f"keeps its input channels and adds to them), got the widths {widths}"

@@ -16,8 +16,8 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from cmpc.errors import BadEmbeddings
-from cmpc.files import replacing
+from cmpc_search.errors import BadEmbeddings
+from cmpc_search.files import replacing
 
 if TYPE_CHECKING:  # bundles import ONNX, which an index does without
     from cmpc_cost_models.bundles import Bundle

@@ -1,0 +1,87 @@
+"""What is a finished run worth, on classes that nothing has seen?"""
+
+from pathlib import Path
+
+import click
+
+from cmpc.cli.options import cache_dir_option, json_option, run_folder_argument, threads_option
+
+__all__ = ["evaluate"]
+
+
+@click.command()
+@run_folder_argument
+@click.option(
+    "--gallery",
+    "gallery_path",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="The gallery that the run was searched for.",
+)
+@click.option(
+    "--queries-per-gallery-image",
+    type=click.FloatRange(min=0),
+    default=10.0,
+    show_default=True,
+    help="How often a gallery image is paid for by queries, for the amortised cost.",
+)
+@threads_option
+@cache_dir_option
+@json_option
+def evaluate(
+    run_folder: Path,
+    gallery_path: Path,
+    queries_per_gallery_image: float,
+    threads: int | None,
+    cache_dir: Path,
+    as_json: bool,
+) -> None:
+    """Judge the trained pick of a run on the test classes.
+
+    Prints M(q,q), M(q,g) and the paragon M(g,g), whether the pick is compatible, and what query
+    and gallery network cost: counted arithmetic and measured latency.
+
+    \b
+    Example:
+      cmpc evaluate runs/emoji --gallery galleries/emoji
+    """
+    from contextlib import ExitStack
+
+    from cmpc.output import emit, plain_mapping, say
+    from cmpc.reports import accuracy_table, cost_table, verdict, warnings_of
+    from cmpc_cost_models import Target
+    from cmpc_cost_models.measured import LatencyMeter
+    from cmpc_search.runs import read_pick, reopen_run, write_json
+    from cmpc_search.space import Architecture
+    from cmpc_search.stages.evaluation import amortised_macs
+    from cmpc_search.stages.evaluation import evaluate as evaluate_run
+    from cmpc_search.stages.inputs import load_run_inputs
+    from cmpc_search.stages.picks import control_of, trained_picks
+    from cmpc_search.training.numerics import set_threads
+
+    set_threads(threads)
+    run = reopen_run(run_folder)
+    inputs = load_run_inputs(run, gallery_path, cache_dir=cache_dir)
+    architecture = Architecture.from_key(read_pick(run).score.architecture)
+    picks = trained_picks(run, architecture)
+    with ExitStack() as stack:
+        meter = None
+        if inputs.settings.cost == "latency":
+            target = Target.named(inputs.settings.target)
+            meter = stack.enter_context(LatencyMeter(target, cache_dir=run.compiled_path))
+        found = evaluate_run(inputs, picks, control_of(run, architecture), meter)
+    document = {"run": str(run.path), "architecture": architecture.key} | found.to_json()
+    if found.gallery_cost is not None:
+        document["amortised"] = {
+            "queries_per_gallery_image": queries_per_gallery_image,
+            "macs": amortised_macs(
+                found.query_cost.macs, found.gallery_cost.macs, queries_per_gallery_image
+            ),
+        }
+    write_json(run.evaluation_path, plain_mapping(document))
+    emit(document, accuracy_table(found), as_json=as_json)
+    if not as_json:
+        emit({}, cost_table(found, queries_per_gallery_image), as_json=False)
+    for note in warnings_of(found):
+        say(note)
+    say(verdict(found))

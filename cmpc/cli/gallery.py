@@ -1,0 +1,217 @@
+"""Where does the large network of the gallery side come from, and what did it embed?"""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cmpc.cli.options import (
+    cache_dir_option,
+    config_option,
+    data_option,
+    flags_given,
+    json_option,
+    threads_option,
+)
+
+if TYPE_CHECKING:
+    from cmpc_search.gallery import Gallery
+
+__all__ = ["gallery"]
+
+FOLDER = click.Path(file_okay=False, path_type=Path)
+NOT_SETTINGS = ("folder", "threads", "toml_path", "cache_dir", "as_json")
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.group()
+def gallery() -> None:
+    """Train, import or apply the large network of the gallery side.
+
+    A gallery is a folder: the network, its classifier, and its embeddings of a data set. The
+    network is frozen from then on; query networks are searched to fit it.
+
+    \b
+    Examples:
+      cmpc gallery train galleries/emoji --data emoji
+      cmpc gallery embed galleries/emoji --data emoji
+      cmpc gallery import galleries/shop --network large.onnx --data shop.csv
+    """
+
+
+@gallery.command()
+@click.argument("folder", metavar="GALLERY", type=FOLDER)
+@click.option("--data", metavar="NAME|PATH", help="Data set.  [default: emoji]")
+@click.option(
+    "--network",
+    help="residual-small, resnet18, resnet50 or resnet101.  [default: residual-small]",
+)
+@click.option("--depths", help="Blocks of each stage, such as 2,2,2.  [default: the preset's]")
+@click.option("--width", type=int, help="Channels of the first stage.  [default: the preset's]")
+@click.option("--input-size-px", type=int, help="Size of the images.  [default: the preset's]")
+@click.option("--num-steps", "training_num_steps", type=int, help="Updates in all.")
+@click.option("--seed", type=int, help="Seed of everything drawn at random.  [default: 0]")
+@threads_option
+@config_option
+@cache_dir_option
+@json_option
+@click.pass_context
+def train(ctx: click.Context, /, **_: object) -> None:
+    """Train a residual network on the training classes of a data set.
+
+    A gallery that was trained with the same settings on the same data is left as it is.
+
+    \b
+    Examples:
+      cmpc gallery train galleries/emoji --data emoji
+      cmpc gallery train galleries/photos --data photos.csv --network resnet101
+    """
+    from cmpc.output import say
+    from cmpc.progress import progress
+    from cmpc.settings import resolve
+    from cmpc_search.data import load_image_set
+    from cmpc_search.gallery import existing_gallery, save_gallery_network
+    from cmpc_search.stages.settings import GallerySettings
+    from cmpc_search.training.gallery import train_gallery_network
+    from cmpc_search.training.numerics import set_threads
+
+    options = ctx.params
+    settings = resolve(
+        GallerySettings,
+        "gallery",
+        toml_path=options["toml_path"],
+        environment=os.environ,
+        flags={name: given for name, given in flags_given(ctx).items() if name not in NOT_SETTINGS},
+    )
+    set_threads(options["threads"])
+    folder, shape = options["folder"], settings.shape
+    with progress(f"Preparing {settings.data}") as steps:
+        image_set = load_image_set(
+            settings.data,
+            size_px=shape.input_size_px,
+            cache_dir=options["cache_dir"],
+            progress=steps,
+        )
+    facts = settings.model_dump(mode="json")
+    found = existing_gallery(folder, image_set, facts=facts)
+    if found is None:
+        with progress("Training the gallery network") as steps:
+            network, directions = train_gallery_network(
+                shape, image_set, settings.training, seed=settings.seed, progress=steps
+            )
+        found = save_gallery_network(folder, network, directions, image_set, facts=facts)
+    else:
+        say(f"{folder} is trained already")
+    show(found, as_json=options["as_json"])
+
+
+@gallery.command()
+@click.argument("folder", metavar="GALLERY", type=FOLDER)
+@data_option
+@threads_option
+@cache_dir_option
+@json_option
+def embed(
+    folder: Path, data_set: str | None, threads: int | None, cache_dir: Path, as_json: bool
+) -> None:
+    """Embed a data set with a gallery's network and keep the result.
+
+    \b
+    Example:
+      cmpc gallery embed galleries/emoji --data emoji
+    """
+    from cmpc.output import emit, make_table
+    from cmpc_search.data import load_image_set
+    from cmpc_search.gallery import embed_gallery, open_gallery
+    from cmpc_search.training.numerics import set_threads
+
+    set_threads(threads)
+    opened = open_gallery(folder)
+    image_set = load_image_set(
+        data_set or "emoji", size_px=opened.input_size_px, cache_dir=cache_dir
+    )
+    embeddings = embed_gallery(opened, image_set)
+    shown: dict[str, object] = {
+        "gallery": folder,
+        "data": image_set.name,
+        "num_items": len(embeddings.rows),
+        "embedding_dim": embeddings.rows.shape[1],
+        "network_sha256": embeddings.network_sha256,
+    }
+    emit(shown, make_table(["gallery", ""], shown.items()), as_json=as_json)
+
+
+@gallery.command("import")
+@click.argument("folder", metavar="GALLERY", type=FOLDER)
+@click.option("--network", "onnx_path", type=FILE, help="The network as ONNX: image -> embedding.")
+@click.option(
+    "--embeddings",
+    "embeddings_path",
+    type=FILE,
+    help="Ready embeddings: safetensors with item_names, or .npy beside --ids.",
+)
+@click.option("--ids", "ids_path", type=FILE, help="One item name a line, for a .npy file.")
+@click.option(
+    "--classifier",
+    "classifier_path",
+    type=FILE,
+    help="safetensors with `directions` [C, D] and `class_names`; class means stand in without.",
+)
+@data_option
+@threads_option
+@cache_dir_option
+@json_option
+def import_(
+    folder: Path,
+    onnx_path: Path | None,
+    embeddings_path: Path | None,
+    ids_path: Path | None,
+    classifier_path: Path | None,
+    data_set: str | None,
+    threads: int | None,
+    cache_dir: Path,
+    as_json: bool,
+) -> None:
+    """Make a gallery from a network of your own, or from its ready embeddings.
+
+    The network reads float32 images [N, 3, S, S] in [0, 1] and gives one embedding each. With
+    --data it embeds that set at once. Item names are those of `cmpc data show`.
+
+    \b
+    Examples:
+      cmpc gallery import galleries/shop --network large.onnx --data shop.csv
+      cmpc gallery import galleries/shop --embeddings shop.npy --ids shop.txt
+    """
+    from cmpc_search.data import load_image_set
+    from cmpc_search.gallery import embed_gallery
+    from cmpc_search.gallery_import import GallerySources, import_gallery
+    from cmpc_search.training.numerics import set_threads
+
+    set_threads(threads)
+    sources = GallerySources(
+        onnx_path=onnx_path,
+        embeddings_path=embeddings_path,
+        ids_path=ids_path,
+        classifier_path=classifier_path,
+    )
+    imported = import_gallery(folder, sources)
+    if data_set is not None and imported.has_network:
+        size_px = imported.input_size_px
+        image_set = load_image_set(data_set, size_px=size_px, cache_dir=cache_dir)
+        embed_gallery(imported, image_set)
+    show(imported, as_json=as_json)
+
+
+def show(found: "Gallery", *, as_json: bool) -> None:
+    """Print what a gallery is."""
+    from cmpc.output import emit, make_table
+
+    facts: dict[str, object] = {
+        "gallery": found.path,
+        "macs": found.macs,
+        "parameters": found.record.get("parameters"),
+        "embedding_dim": found.embedding_dim,
+        "network_sha256": found.network_sha256,
+    }
+    emit(facts, make_table(["gallery", ""], facts.items()), as_json=as_json)

@@ -1,0 +1,69 @@
+"""Which candidates of a run are worth having, and which one shall it be?"""
+
+from pathlib import Path
+
+import click
+
+from cmpc.cli.options import json_option, run_folder_argument
+
+__all__ = ["pareto"]
+
+
+@click.command()
+@run_folder_argument
+@click.option(
+    "--pick",
+    "how",
+    default="best",
+    show_default=True,
+    help="best (highest reward), fastest, knee, or a trial's number.",
+)
+@click.option("--budget-ms", type=float, help="Latency limit; else that of the search.")
+@click.option("--budget-mmacs", type=float, help="MMAC limit; else that of the search.")
+@click.option(
+    "--picture",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Draw all candidates into this PNG.",
+)
+@json_option
+def pareto(
+    run_folder: Path,
+    how: str,
+    budget_ms: float | None,
+    budget_mmacs: float | None,
+    picture: Path | None,
+    as_json: bool,
+) -> None:
+    """Show the front of a run and pick a candidate from it.
+
+    The pick is kept in the run; `cmpc train` trains it. A latency marked * was unstable.
+
+    \b
+    Examples:
+      cmpc pareto runs/emoji
+      cmpc pareto runs/emoji --pick knee --picture front.png
+    """
+    from cmpc.output import emit, say
+    from cmpc.reports import front_document, front_image, front_table
+    from cmpc_search.runs import reopen_run, write_pick
+    from cmpc_search.stages.settings import SearchSettings
+    from cmpc_search.study import pareto_front, pick
+    from cmpc_search.study.loop import load_candidates
+
+    run = reopen_run(run_folder)
+    settings = SearchSettings.model_validate(run.settings)
+    tighter = {"budget_ms": budget_ms, "budget_mmacs": budget_mmacs}
+    given = {name: limit for name, limit in tighter.items() if limit is not None}
+    budget = SearchSettings.model_validate(run.settings | given).budget
+    candidates = load_candidates(run.study_path)
+    front = pareto_front(candidates, cost=settings.cost, budget=budget)
+    picked = pick(candidates, how, cost=settings.cost, budget=budget)
+    write_pick(run, picked, how=how, cost=settings.cost, budget=budget)
+    if picture is not None:
+        from cmpc.pictures import save_picture
+
+        save_picture(front_image(candidates, picked, cost=settings.cost, budget=budget), picture)
+        say(f"drew {picture}")
+    document = front_document(run, front) | {"pick": picked.number}
+    emit(document, front_table(front), as_json=as_json)
+    say(f"picked trial {picked.number} ({how}): {picked.score.architecture}")

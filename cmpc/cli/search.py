@@ -1,0 +1,153 @@
+"""Which query network is worth its cost? The command that cmpc is about."""
+
+import os
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cmpc.cli.options import cache_dir_option, config_option, flags_given, json_option
+
+if TYPE_CHECKING:
+    from cmpc_search.networks.supernet import Supernet
+    from cmpc_search.runs import RunFolder
+    from cmpc_search.stages.inputs import Inputs
+    from cmpc_search.study import TrialProgress
+
+__all__ = ["search"]
+
+FOLDER = click.Path(file_okay=False, path_type=Path)
+NOT_SETTINGS = (
+    "run_folder",
+    "gallery_path",
+    "fresh",
+    "threads",
+    "toml_path",
+    "cache_dir",
+    "as_json",
+)
+
+
+@click.command()
+@click.argument("run_folder", metavar="RUN", type=FOLDER)
+@click.option(
+    "--gallery",
+    "gallery_path",
+    type=FOLDER,
+    required=True,
+    help="A folder made by `cmpc gallery`.",
+)
+@click.option("--data", metavar="NAME|PATH", help="Data set.  [default: emoji]")
+@click.option("--target", metavar="NAME", help="What to compile for.  [default: host]")
+@click.option("--space", help="Search space: small or spos.  [default: small]")
+@click.option("--method", help="Compatibility method.  [default: bct-regression]")
+@click.option(
+    "--reward", help="homogeneous (R1), heterogeneous (R2) or product (R3).  [default: product]"
+)
+@click.option("--cost", help="latency, measured, or macs, counted.  [default: latency]")
+@click.option("--sampler", help="nsga2, tpe or random.  [default: nsga2]")
+@click.option("--trials", type=int, help="Candidates to score in all.  [default: 48]")
+@click.option("--budget-ms", type=float, help="Latency limit in milliseconds.")
+@click.option("--budget-mmacs", type=float, help="Limit in million multiply-accumulates.")
+@click.option("--seed", type=int, help="Seed of everything drawn at random.  [default: 0]")
+@click.option("--threads", type=click.IntRange(min=1), help="Threads of torch.  [default: all]")
+@click.option("--fresh", is_flag=True, help="Begin again; the old run is kept aside.")
+@config_option
+@cache_dir_option
+@json_option
+@click.pass_context
+def search(ctx: click.Context, /, **_: object) -> None:
+    """Search query networks that fit a gallery, and measure each on the target.
+
+    Trains a supernet against the frozen gallery network, then lets Optuna propose architectures:
+    each is scored on validation classes, compiled through TVM and timed. Run again on the same
+    RUN, it goes on where it stopped, even after a kill.
+
+    \b
+    Examples:
+      cmpc search runs/emoji --gallery galleries/emoji --target host --budget-mmacs 2.6
+      cmpc search runs/faces --gallery galleries/faces --data faces.csv --cost macs
+    """
+    from cmpc.output import emit, say
+    from cmpc.progress import progress
+    from cmpc.reports import front_document, front_table
+    from cmpc.settings import resolve
+    from cmpc_cost_models import Target
+    from cmpc_cost_models.measured import LatencyMeter
+    from cmpc_search.runs import note_session, open_run, write_front, write_trials
+    from cmpc_search.stages.inputs import load_inputs
+    from cmpc_search.stages.scoring import CandidateScorer
+    from cmpc_search.stages.settings import FREE_SETTINGS, SearchSettings
+    from cmpc_search.study import pareto_front
+    from cmpc_search.study.loop import run_study
+    from cmpc_search.training.numerics import set_threads
+
+    options = ctx.params
+    settings = resolve(
+        SearchSettings,
+        "search",
+        toml_path=options["toml_path"],
+        environment=os.environ,
+        flags={name: given for name, given in flags_given(ctx).items() if name not in NOT_SETTINGS},
+    )
+    set_threads(options["threads"])
+    inputs = load_inputs(settings, options["gallery_path"], cache_dir=options["cache_dir"])
+    run = open_run(
+        options["run_folder"],
+        settings=settings.model_dump(mode="json"),
+        inputs=inputs.hashes(),
+        free=FREE_SETTINGS,
+        fresh=options["fresh"],
+    )
+    note_session(run, sys.argv)
+    supernet = obtain_supernet(run, inputs)
+    with ExitStack() as stack:
+        meter = None
+        if settings.cost == "latency" or settings.budget_ms is not None:
+            target = Target.named(settings.target)
+            meter = stack.enter_context(LatencyMeter(target, cache_dir=run.compiled_path))
+        scorer = CandidateScorer(supernet, inputs, meter, folder=run.candidates_path)
+        with progress("Searching", total=settings.trials) as steps:
+            summary = run_study(
+                scorer,
+                inputs.space,
+                settings.study,
+                storage_path=run.study_path,
+                on_trial=lambda trial: steps.reach(trial.finished, note=described(trial)),
+            )
+    write_trials(run, summary.candidates, budget=settings.budget)
+    front = pareto_front(summary.candidates, cost=settings.cost, budget=settings.budget)
+    write_front(run, front, cost=settings.cost, budget=settings.budget)
+    if summary.stopped_early:
+        say(summary.stopped_early)
+    counts = summary.counts
+    say(
+        f"{counts.finished} candidates: {counts.feasible} within the budget, {counts.failed} "
+        f"failed; {len(front)} on the front"
+    )
+    emit(front_document(run, front, counts), front_table(front), as_json=options["as_json"])
+
+
+def obtain_supernet(run: "RunFolder", inputs: "Inputs") -> "Supernet":
+    """Load the supernet of a run, or train it with progress shown."""
+    from cmpc.progress import progress
+    from cmpc_search.stages.supernet import has_supernet, load_supernet, make_supernet
+
+    if has_supernet(run):
+        return load_supernet(run, inputs)
+    with progress("Embedding views with the gallery network") as steps:
+        bank = inputs.view_bank(steps)
+    with progress("Training the supernet") as steps:
+        return make_supernet(run, inputs, bank, progress=steps)
+
+
+def described(trial: "TrialProgress") -> str:
+    """Tell in a few words what came of a candidate."""
+    score = trial.candidate.score
+    if score.error is not None:
+        return f"failed: {score.error}"
+    cost = f"{score.latency_ms:.3f} ms" if score.latency_ms is not None else f"{score.macs} MACs"
+    best = "" if trial.best_reward is None else f", best {trial.best_reward:.3f}"
+    return f"{score.reward_name} {score.reward:.3f} at {cost}{best}"

@@ -1,0 +1,102 @@
+"""What can the picked architecture learn when it has the weights to itself?"""
+
+import os
+from pathlib import Path
+
+import click
+
+from cmpc.cli.options import (
+    cache_dir_option,
+    config_option,
+    flags_given,
+    json_option,
+    run_folder_argument,
+    threads_option,
+)
+
+__all__ = ["train"]
+
+FLAGS = ("pick_num_steps", "control_steps")
+
+
+@click.command()
+@run_folder_argument
+@click.option(
+    "--gallery",
+    "gallery_path",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="The gallery that the run was searched for.",
+)
+@click.option("--pick", "how", help="Pick anew: best, fastest, knee or a trial's number.")
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="How many times to train, each with another seed.",
+)
+@click.option("--num-steps", "pick_num_steps", type=int, help="Updates of each training.")
+@click.option("--control-steps", type=int, help="Updates of the control; 0 trains none.")
+@threads_option
+@config_option
+@cache_dir_option
+@json_option
+@click.pass_context
+def train(ctx: click.Context, /, **_: object) -> None:
+    """Train the picked architecture on its own, from its supernet weights.
+
+    Beside it a control of the same architecture is trained without the gallery: across networks
+    it must be near chance. What is trained already is left as it is.
+
+    \b
+    Examples:
+      cmpc train runs/emoji --gallery galleries/emoji
+      cmpc train runs/emoji --gallery galleries/emoji --pick knee --seeds 3
+    """
+    from cmpc.output import emit, make_table
+    from cmpc.progress import progress
+    from cmpc.settings import resolve
+    from cmpc_search.runs import read_pick, reopen_run, write_pick
+    from cmpc_search.space import Architecture
+    from cmpc_search.stages.inputs import load_run_inputs
+    from cmpc_search.stages.picks import train_control, train_pick
+    from cmpc_search.stages.settings import TrainSettings
+    from cmpc_search.study import pick
+    from cmpc_search.study.loop import load_candidates
+    from cmpc_search.training.numerics import set_threads
+
+    options = ctx.params
+    settings = resolve(
+        TrainSettings,
+        "train",
+        toml_path=options["toml_path"],
+        environment=os.environ,
+        flags={name: given for name, given in flags_given(ctx).items() if name in FLAGS},
+    )
+    set_threads(options["threads"])
+    run = reopen_run(options["run_folder"])
+    inputs = load_run_inputs(run, options["gallery_path"], cache_dir=options["cache_dir"])
+    how = options["how"]
+    if how is not None:
+        study = inputs.settings.study
+        picked = pick(load_candidates(run.study_path), how, cost=study.cost, budget=study.budget)
+        write_pick(run, picked, how=how, cost=study.cost, budget=study.budget)
+    architecture = Architecture.from_key(read_pick(run).score.architecture)
+    with progress("Embedding views with the gallery network") as steps:
+        bank = inputs.view_bank(steps)
+    trained = []
+    for seed in range(options["seeds"]):
+        with progress(f"Training the pick, seed {seed}") as steps:
+            trained.append(
+                train_pick(run, inputs, bank, architecture, settings, seed=seed, progress=steps)
+            )
+    if settings.control_steps:
+        with progress("Training the control") as steps:
+            trained.append(train_control(run, inputs, bank, architecture, settings, progress=steps))
+    names = [one.folder.name for one in trained]
+    emit(
+        {"run": run.path, "architecture": architecture.key, "trained": names},
+        make_table(("trained", "folder"), [(one.folder.name, one.folder) for one in trained]),
+        as_json=options["as_json"],
+    )

@@ -1,0 +1,140 @@
+"""Make a gallery folder from what a user already has: an ONNX network, or ready embeddings."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from cmpc_cost_models.compiling import file_sha256
+from cmpc_cost_models.counted import count_network, input_and_output_shape, load_graph
+from cmpc_search.embeddings import EMBEDDINGS_FILE, Embeddings, read_embeddings, write_embeddings
+from cmpc_search.errors import BadArgument, BadGallery
+from cmpc_search.gallery import (
+    CLASSIFIER_FILE,
+    ONNX_FILE,
+    RECORD_FILE,
+    SCHEMA_VERSION,
+    Gallery,
+    open_gallery,
+    read_classifier,
+)
+from cmpc_search.runs.files import write_json
+
+__all__ = ["GallerySources", "import_gallery"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GallerySources:
+    """Files to make a gallery from; a network or embeddings must be among them."""
+
+    onnx_path: Path | None = None
+    embeddings_path: Path | None = None
+    ids_path: Path | None = None
+    classifier_path: Path | None = None
+
+
+def import_gallery(folder: Path, sources: GallerySources) -> Gallery:
+    """Copy ``sources`` into a new gallery ``folder``.
+
+    Raises:
+        BadArgument: the folder is a gallery already, or no source is given.
+        BadGallery, BadEmbeddings: a source can't be used.
+    """
+    if (folder / RECORD_FILE).exists():
+        raise BadArgument(f"{folder} must not be a gallery yet; choose another folder")
+    if sources.onnx_path is None and sources.embeddings_path is None:
+        raise BadArgument("a gallery must come from a network or from embeddings, got neither")
+    record: dict[str, object] = {"schema_version": SCHEMA_VERSION, "network": None}
+    embeddings = _embeddings(sources)
+    if sources.onnx_path is not None:
+        record |= _network_facts(sources.onnx_path)
+    else:
+        assert sources.embeddings_path is not None
+        assert embeddings is not None
+        record |= {
+            "network_sha256": embeddings.network_sha256 or file_sha256(sources.embeddings_path),
+            "embedding_dim": embeddings.rows.shape[1],
+        }
+    if sources.classifier_path is not None:
+        _check_classifier(sources.classifier_path, record["embedding_dim"])
+    folder.mkdir(parents=True, exist_ok=True)
+    if sources.onnx_path is not None:
+        shutil.copyfile(sources.onnx_path, folder / ONNX_FILE)
+    if sources.classifier_path is not None:
+        shutil.copyfile(sources.classifier_path, folder / CLASSIFIER_FILE)
+    if embeddings is not None:
+        kept = Embeddings(
+            rows=embeddings.rows,
+            item_names=embeddings.item_names,
+            labels=embeddings.labels,
+            network_sha256=str(record["network_sha256"]),
+        )
+        write_embeddings(folder / EMBEDDINGS_FILE, kept)
+    write_json(folder / RECORD_FILE, record)
+    return open_gallery(folder)
+
+
+def _network_facts(path: Path) -> dict[str, object]:
+    input_shape, output_shape = input_and_output_shape(load_graph(path))
+    if len(input_shape) != 4 or input_shape[1] != 3 or input_shape[2] != input_shape[3]:
+        raise BadGallery(
+            f"{path} must read square RGB images [N, 3, S, S] of a fixed size, got {input_shape}"
+        )
+    if len(output_shape) != 2:
+        raise BadGallery(f"{path} must give embeddings [N, D], got {output_shape}")
+    counted = count_network(path)
+    return {
+        "network": "onnx",
+        "network_sha256": file_sha256(path),
+        "input_size_px": input_shape[2],
+        "embedding_dim": output_shape[1],
+        "macs": counted.macs // input_shape[0],
+        "parameters": counted.parameters,
+    }
+
+
+def _embeddings(sources: GallerySources) -> Embeddings | None:
+    if sources.embeddings_path is None:
+        return None
+    if sources.embeddings_path.suffix == ".npy":
+        found = _from_npy(sources.embeddings_path, sources.ids_path)
+    else:
+        found = read_embeddings(sources.embeddings_path)
+    rows = found.rows
+    if rows.ndim != 2 or not np.isfinite(rows).all() or not np.linalg.norm(rows, axis=1).all():
+        raise BadGallery(
+            f"{sources.embeddings_path} must hold finite, non-zero rows [N, D], got an array of "
+            f"shape {rows.shape} with others"
+        )
+    if found.item_names is None:
+        raise BadGallery(
+            f"{sources.embeddings_path} must name its items: `item_names` in the metadata of a "
+            "safetensors file, or --ids beside a .npy file"
+        )
+    return found
+
+
+def _from_npy(path: Path, ids_path: Path | None) -> Embeddings:
+    if ids_path is None:
+        raise BadArgument(f"the rows of {path} must be named; give --ids, one item name a line")
+    try:
+        rows: npt.NDArray[np.float32] = np.load(path, allow_pickle=False).astype(np.float32)
+    except (OSError, ValueError) as error:
+        raise BadGallery(f"{path} must be a .npy file of numbers: {error}") from error
+    names = tuple(ids_path.read_text(encoding="utf-8").splitlines())
+    if len(names) != len(rows):
+        raise BadGallery(
+            f"{ids_path} must name each of the {len(rows)} rows of {path}, got {len(names)} names"
+        )
+    return Embeddings(rows=rows, item_names=names)
+
+
+def _check_classifier(path: Path, embedding_dim: object) -> None:
+    directions = next(iter(read_classifier(path).values()))
+    if len(directions) != embedding_dim:
+        raise BadGallery(
+            f"the directions of {path} must have the embeddings' length {embedding_dim}, "
+            f"got {len(directions)}"
+        )

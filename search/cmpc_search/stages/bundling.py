@@ -1,0 +1,99 @@
+"""Hand the trained pick over as a bundle: what was measured is what ships."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from cmpc_cost_models import Cost, Target
+from cmpc_cost_models.bundles import (
+    Bundle,
+    BundleContents,
+    Preprocessing,
+    open_bundle,
+    write_bundle,
+)
+from cmpc_cost_models.compiling import compile_network, linker_for
+from cmpc_search.data.images import RESIZE_FILTER
+from cmpc_search.embeddings import GALLERY_NETWORK_KEY
+from cmpc_search.errors import BadArgument, BadRun
+from cmpc_search.runs import RunFolder, read_json, read_pick
+from cmpc_search.space import Architecture
+from cmpc_search.stages.picks import TrainedPick, trained_picks
+from cmpc_search.stages.settings import SearchSettings
+
+__all__ = ["BundleOrder", "build_bundle"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BundleOrder:
+    """What to build.
+
+    Attributes:
+        target: Name of the target; None is that of the search.
+        seed: Which of the trained networks.
+        with_runner: Build the native program; None builds it where a compiler is at hand.
+    """
+
+    folder: Path
+    target: str | None = None
+    seed: int = 0
+    with_runner: bool | None = None
+
+
+def build_bundle(run: RunFolder, order: BundleOrder) -> Bundle:
+    """Compile the trained pick, or take it from the cache, and write its bundle.
+
+    Raises:
+        BadArgument: no network of that seed is trained, or another bundle is in the folder.
+        CompileFailed: the network or the native program does not compile.
+    """
+    settings = SearchSettings.model_validate(run.settings)
+    target = Target.named(order.target or settings.target)
+    trained = _trained(run, order.seed)
+    compiled = compile_network(trained.onnx_path, target, cache_dir=run.compiled_path)
+    if order.folder.exists():
+        existing = open_bundle(order.folder, must_run_here=False)
+        if existing.network_sha256 == compiled.sha256:
+            return existing
+        raise BadArgument(f"{order.folder} must not hold another bundle; choose another folder")
+    contents = BundleContents(
+        compiled=compiled,
+        target=target,
+        preprocessing=Preprocessing(
+            size_px=compiled.input_shape[2], resize_filter=RESIZE_FILTER.name.lower()
+        ),
+        cost=_measured_cost(run, compiled.sha256),
+        provenance={
+            "architecture": trained.architecture.key,
+            "seed": order.seed,
+            "data": settings.data,
+            GALLERY_NETWORK_KEY: run.inputs[GALLERY_NETWORK_KEY],
+        },
+    )
+    can_build = linker_for(target) is not None
+    return write_bundle(
+        order.folder,
+        contents,
+        with_runner=can_build if order.with_runner is None else order.with_runner,
+    )
+
+
+def _trained(run: RunFolder, seed: int) -> TrainedPick:
+    picks = trained_picks(run, Architecture.from_key(read_pick(run).score.architecture))
+    for pick in picks:
+        if pick.seed == seed:
+            return pick
+    seeds = ", ".join(str(pick.seed) for pick in picks)
+    raise BadArgument(f"the seed must be one that was trained ({seeds}), got {seed}")
+
+
+def _measured_cost(run: RunFolder, library_sha256: str) -> Cost | None:
+    """Return the latency that `cmpc evaluate` measured on this very library, if it did."""
+    if not run.evaluation_path.exists():
+        return None
+    try:
+        document = read_json(run.evaluation_path)["query_cost"]["latency"]
+    except (KeyError, TypeError) as error:
+        raise BadRun(f"{run.evaluation_path} must hold an evaluation, it lacks {error}") from error
+    if document is None or document["artefact_sha256"] != library_sha256:
+        return None
+    return Cost.from_json(document)

@@ -1,0 +1,145 @@
+"""What every stage of a run reads: its data, its gallery, its space, and the bank of views."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from cmpc_search.data import ImageSet, load_image_set
+from cmpc_search.errors import BadGallery, BadRun
+from cmpc_search.gallery import Gallery, open_gallery
+from cmpc_search.runs import RunFolder
+from cmpc_search.space import SearchSpace, load_space
+from cmpc_search.stages.settings import SearchSettings
+from cmpc_search.training.optimisation import Progress
+from cmpc_search.training.views import ViewBank, ViewSettings, make_views
+
+__all__ = ["Inputs", "load_inputs", "load_run_inputs"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """Data, gallery and space of a run, found to fit together.
+
+    Attributes:
+        image_set: The images at the size that query networks read.
+        gallery_rows: The gallery network's embeddings of all of them, float32 [N, D].
+        directions: The gallery classifier, float32 [C, D], a row for each training class.
+    """
+
+    settings: SearchSettings
+    image_set: ImageSet
+    gallery: Gallery
+    gallery_rows: npt.NDArray[np.float32]
+    directions: Tensor
+    space: SearchSpace
+    cache_dir: Path
+
+    def hashes(self) -> dict[str, str]:
+        """Return what identifies the inputs of a run."""
+        return {
+            "data_sha256": self.image_set.sha256,
+            "gallery_network_sha256": self.gallery.network_sha256,
+        }
+
+    def view_bank(self, progress: Progress | None = None) -> ViewBank:
+        """Return the bank of views, from the cache if it was made before."""
+        path = self.cache_dir / "views" / f"{self._view_key()}.safetensors"
+        if path.exists():
+            try:
+                return ViewBank(**load_file(path))
+            except (SafetensorError, OSError, TypeError):
+                path.unlink()  # damaged: made again below
+        bank = self._make_views(progress)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.tmp")
+        save_file({"views": bank.views, "labels": bank.labels, "targets": bank.targets}, temporary)
+        temporary.replace(path)
+        return bank
+
+    def _view_key(self) -> str:
+        settings = self.settings
+        parts = [self.space.input_size_px, settings.views_per_image, settings.mixed_share]
+        document = json.dumps([*parts, settings.seed, self.hashes()], sort_keys=True)
+        return hashlib.sha256(document.encode()).hexdigest()[:20]
+
+    def _make_views(self, progress: Progress | None) -> ViewBank:
+        has_network = self.gallery.has_network
+        size_px = self.gallery.input_size_px if has_network else self.space.input_size_px
+        image_set = _load(self.settings, size_px, self.cache_dir)
+        positions = image_set.select(split="train")
+        kept = self.gallery_rows[positions]
+
+        def embed(
+            views: npt.NDArray[np.uint8], shown: npt.NDArray[np.int64]
+        ) -> npt.NDArray[np.float32]:
+            if has_network:
+                return self.gallery.embed(views, is_mixed=True)
+            return kept[shown]  # ready embeddings: every view aims at its image's own
+
+        settings = ViewSettings(
+            views_per_image=self.settings.views_per_image,
+            # Without a network nobody knows what a view of two images should be.
+            mixed_share=self.settings.mixed_share if has_network else 0.0,
+            size_px=self.space.input_size_px,
+        )
+        labels = np.unique(image_set.labels[positions], return_inverse=True)[1].astype(np.int64)
+        images = np.ascontiguousarray(image_set.images[positions])
+        return make_views(
+            images, labels, embed, settings, seed=self.settings.seed, progress=progress
+        )
+
+
+def load_inputs(settings: SearchSettings, gallery_path: Path, *, cache_dir: Path) -> Inputs:
+    """Load everything that a search reads and check that it fits together.
+
+    Raises:
+        UnknownName: the data set or the space is unknown.
+        BadGallery: the gallery is not of this data.
+    """
+    gallery = open_gallery(gallery_path)
+    space = load_space(settings.space, embedding_dim=gallery.embedding_dim)
+    image_set = _load(settings, space.input_size_px, cache_dir)
+    rows = gallery.rows_of(image_set)
+    if rows.shape[1] != gallery.embedding_dim:
+        raise BadGallery(
+            f"embeddings of {gallery.path} must have {gallery.embedding_dim} values, "
+            f"got {rows.shape[1]}"
+        )
+    return Inputs(
+        settings=settings,
+        image_set=image_set,
+        gallery=gallery,
+        gallery_rows=rows,
+        directions=gallery.directions(image_set),
+        space=space,
+        cache_dir=cache_dir,
+    )
+
+
+def load_run_inputs(run: RunFolder, gallery_path: Path, *, cache_dir: Path) -> Inputs:
+    """Load what the search of ``run`` read.
+
+    Raises:
+        BadRun: the data or the gallery are no longer those of the search.
+    """
+    settings = SearchSettings.model_validate(run.settings)
+    inputs = load_inputs(settings, gallery_path, cache_dir=cache_dir)
+    for name, now in inputs.hashes().items():
+        if run.inputs[name] != now:
+            raise BadRun(
+                f"{run.path} must be used with the {name} that it was searched with "
+                f"({run.inputs[name]}), got {now}"
+            )
+    return inputs
+
+
+def _load(settings: SearchSettings, size_px: int, cache_dir: Path) -> ImageSet:
+    # The split's seed is not the search's: other seeds must be compared on the same classes.
+    return load_image_set(settings.data, size_px=size_px, cache_dir=cache_dir)

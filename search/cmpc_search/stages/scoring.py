@@ -1,0 +1,92 @@
+"""Score one candidate: how well it retrieves on validation classes, and what it costs.
+
+architecture --> slice of the supernet --> batch norms rebuilt --> embeddings --> M(q,q), M(q,g)
+                          \\--> ONNX --> compiled, checked, timed on the target --> latency
+"""
+
+import time
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from cmpc_cost_models import Measurement
+from cmpc_cost_models.counted import count_network
+from cmpc_search.export import export_query_network
+from cmpc_search.networks.supernet import Supernet
+from cmpc_search.space import Architecture
+from cmpc_search.stages.accuracy import accuracies
+from cmpc_search.stages.inputs import Inputs
+from cmpc_search.study import Accuracy, CandidateScore
+from cmpc_search.training.augmentation import to_float
+from cmpc_search.training.recalibration import rebuild_batch_norms
+
+__all__ = ["CandidateScorer", "Meter"]
+
+MAX_CALIBRATION_IMAGES = 4096
+
+
+class Meter(Protocol):
+    """What measures a network: `cmpc_cost_models.measured.LatencyMeter`, or a test's fake."""
+
+    def measure(self, onnx_path: Path) -> Measurement: ...
+
+
+class CandidateScorer:
+    """Scores architectures of one supernet.
+
+    ``meter`` is None where the cost is counted in MACs and nothing is compiled.
+    """
+
+    def __init__(
+        self, supernet: Supernet, inputs: Inputs, meter: Meter | None, *, folder: Path
+    ) -> None:
+        self._supernet = supernet
+        self._inputs = inputs
+        self._meter = meter
+        self._folder = folder
+        positions = inputs.image_set.select(split="train")
+        chosen = positions[:: max(1, len(positions) // MAX_CALIBRATION_IMAGES)]
+        images = np.ascontiguousarray(inputs.image_set.images[chosen])
+        self._calibration_images = to_float(torch.from_numpy(images))
+
+    def __call__(self, architecture: Architecture) -> CandidateScore:
+        """Score ``architecture``; what goes wrong with it comes back as the score's error."""
+        started = time.monotonic()
+        network = self._supernet.extract(architecture)
+        rebuild_batch_norms(network, self._calibration_images)
+        path = self._folder / f"{architecture.key}.onnx"
+        export_query_network(network, path)
+        counted = count_network(path)
+        homogeneous, heterogeneous = accuracies(
+            network, self._inputs.image_set, "validation", self._inputs.gallery_rows
+        )
+        measurement = None if self._meter is None else self._meter.measure(path)
+        cost = None if measurement is None else measurement.cost
+        return CandidateScore(
+            architecture=architecture.key,
+            homogeneous=homogeneous,
+            heterogeneous=heterogeneous,
+            reward_name=self._reward_name,
+            reward=self._reward(homogeneous, heterogeneous),
+            macs=counted.macs,
+            parameters=counted.parameters,
+            latency=None if cost is None else cost.to_json(),
+            unstable_reasons=() if measurement is None else tuple(measurement.unstable_reasons),
+            error=None if measurement is None else measurement.error,
+            seconds=time.monotonic() - started,
+        )
+
+    @property
+    def _reward_name(self) -> str:
+        settings = self._inputs.settings
+        return f"{settings.reward} {settings.metric}"
+
+    def _reward(self, homogeneous: Accuracy, heterogeneous: Accuracy) -> float:
+        """Return R1 = M(q, q), R2 = M(q, g) or R3 = R1 * R2 of CMP-NAS."""
+        is_map = self._inputs.settings.metric == "map"
+        own = homogeneous.mean_average_precision if is_map else homogeneous.top1
+        across = heterogeneous.mean_average_precision if is_map else heterogeneous.top1
+        rewards = {"homogeneous": own, "heterogeneous": across, "product": own * across}
+        return rewards[self._inputs.settings.reward]

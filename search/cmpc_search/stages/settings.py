@@ -1,0 +1,101 @@
+"""What a user may set: a model for each table of the settings file, whose fields are its keys."""
+
+from dataclasses import replace
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from cmpc_search.networks.gallery import ResidualShape, load_gallery_shape
+from cmpc_search.study.settings import Budget, StudySettings
+from cmpc_search.training.gallery import GalleryTraining
+from cmpc_search.training.query import QueryTraining
+
+__all__ = ["FREE_SETTINGS", "GallerySettings", "RewardName", "SearchSettings", "TrainSettings"]
+
+RewardName = Literal["homogeneous", "heterogeneous", "product"]
+
+FREE_SETTINGS = ("trials",)
+"""What may change when a run is resumed."""
+
+MMAC = 1_000_000
+
+
+class GallerySettings(BaseModel):
+    """Which gallery network is trained, on what, and how."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    data: str = Field("emoji", description="Data set: a name, a folder or a CSV file.")
+    network: str = Field("residual-small", description="Preset of the residual family.")
+    depths: str | None = Field(None, description="Blocks of each stage, such as 2,2,2.")
+    width: int | None = Field(None, ge=1, description="Channels of the first stage.")
+    input_size_px: int | None = Field(None, ge=8, description="Size of the images.")
+    seed: int = Field(0, ge=0)
+    training: GalleryTraining = GalleryTraining()
+
+    @field_validator("depths")
+    @classmethod
+    def _check_depths(cls, depths: str | None) -> str | None:
+        if depths is not None and not all(word.strip().isdigit() for word in depths.split(",")):
+            raise ValueError("depths must be whole numbers between commas, such as 2,2,2")
+        return depths
+
+    @property
+    def shape(self) -> ResidualShape:
+        """The preset with what was given in its place."""
+        preset = load_gallery_shape(self.network)
+        words = [] if self.depths is None else self.depths.split(",")
+        return replace(
+            preset,
+            depths=tuple(map(int, words)) or preset.depths,
+            width=self.width or preset.width,
+            input_size_px=self.input_size_px or preset.input_size_px,
+        )
+
+
+class SearchSettings(BaseModel):
+    """Everything that decides the result of a search."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    data: str = Field("emoji", description="Data set: a name, a folder or a CSV file.")
+    space: str = Field("small", description="Search space.")
+    target: str = Field("host", description="What networks are compiled for.")
+    method: str = Field("bct-regression", description="Compatibility method.")
+    reward: RewardName = Field("product", description="R1, R2 or R3 of CMP-NAS.")
+    metric: Literal["top1", "map"] = Field("map", description="Accuracy that the reward is of.")
+    cost: Literal["latency", "macs"] = Field("latency", description="What is minimised.")
+    sampler: Literal["nsga2", "tpe", "random"] = Field("nsga2", description="Optuna sampler.")
+    trials: int = Field(48, ge=1, description="Candidates to score in all.")
+    population: int = Field(16, ge=2, description="Population of NSGA-II.")
+    budget_ms: float | None = Field(None, gt=0, description="Latency limit, ms.")
+    budget_mmacs: float | None = Field(None, gt=0, description="Limit of million MACs.")
+    seed: int = Field(0, ge=0)
+    views_per_image: int = Field(24, ge=1, description="Views of each training image.")
+    mixed_share: float = Field(0.4, ge=0, le=1, description="Share of views of two images.")
+    supernet: QueryTraining = QueryTraining()
+
+    @property
+    def budget(self) -> Budget:
+        macs = None if self.budget_mmacs is None else round(self.budget_mmacs * MMAC)
+        return Budget(latency_ms=self.budget_ms, macs=macs)
+
+    @property
+    def study(self) -> StudySettings:
+        return StudySettings(
+            num_trials=self.trials,
+            sampler=self.sampler,
+            population=self.population,
+            seed=self.seed,
+            cost=self.cost,
+            budget=self.budget,
+        )
+
+
+class TrainSettings(BaseModel):
+    """How picks, and the control beside them, are trained."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    pick: QueryTraining = QueryTraining()
+    control_steps: int = Field(600, ge=0, description="Steps of the independent control; 0: none.")

@@ -1,0 +1,67 @@
+"""Bring a run's supernet into being: train it, go on training it, or load it."""
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from cmpc_search.compatibility import make_method
+from cmpc_search.errors import BadRun
+from cmpc_search.networks.supernet import Supernet
+from cmpc_search.runs import RunFolder
+from cmpc_search.stages.inputs import Inputs
+from cmpc_search.training.optimisation import Progress
+from cmpc_search.training.query import train_supernet
+from cmpc_search.training.views import ViewBank
+
+__all__ = ["has_supernet", "load_supernet", "make_supernet"]
+
+WEIGHTS_FILE = "supernet.safetensors"
+CHECKPOINT_FILE = "checkpoint.safetensors"
+
+
+def has_supernet(run: RunFolder) -> bool:
+    """Tell whether the supernet of ``run`` is trained."""
+    return (run.supernet_path / WEIGHTS_FILE).exists()
+
+
+def make_supernet(
+    run: RunFolder, inputs: Inputs, bank: ViewBank, *, progress: Progress | None = None
+) -> Supernet:
+    """Train the supernet of ``run`` from its beginning or its last checkpoint, and keep it."""
+    settings = inputs.settings
+    torch.manual_seed(settings.seed)
+    supernet = Supernet(inputs.space)
+    method = make_method(settings.method, inputs.directions)
+    checkpoint = run.supernet_path / CHECKPOINT_FILE
+    train_supernet(
+        supernet,
+        method,
+        bank,
+        settings.supernet,
+        seed=settings.seed,
+        checkpoint=checkpoint,
+        progress=progress,
+    )
+    weights = {name: value.contiguous() for name, value in supernet.state_dict().items()}
+    temporary = run.supernet_path / f".{WEIGHTS_FILE}.tmp"
+    save_file(weights, temporary)
+    temporary.replace(run.supernet_path / WEIGHTS_FILE)
+    checkpoint.unlink(missing_ok=True)
+    return supernet.eval()
+
+
+def load_supernet(run: RunFolder, inputs: Inputs) -> Supernet:
+    """Return the trained supernet of ``run``.
+
+    Raises:
+        BadRun: it is missing, or of another space.
+    """
+    supernet = Supernet(inputs.space)
+    try:
+        supernet.load_state_dict(load_file(run.supernet_path / WEIGHTS_FILE))
+    except (SafetensorError, OSError, RuntimeError) as error:
+        raise BadRun(
+            f"{run.supernet_path} must hold the trained supernet of space "
+            f"{inputs.space.name!r}; run `cmpc search` to the end of its training ({error})"
+        ) from error
+    return supernet.eval()

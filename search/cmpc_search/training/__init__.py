@@ -1,0 +1,1 @@
+"""How networks learn: augmented views, gallery training, supernet training, training one pick."""
