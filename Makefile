@@ -1,7 +1,8 @@
 # What a person types here; each target says what it does, and is safe to repeat.
 #
 #   make setup    a virtual environment in .venv with everything cmpc needs
-#   make search   set up, then search, on the data that the package installers bring
+#   make search   set up, then the whole job on the default data: train a gallery network, search,
+#                 train the pick, evaluate, build a bundle, query with it (about 20 minutes)
 #   make check    lint, formatting, types and layers
 #   make test     the tests
 #
@@ -35,7 +36,24 @@ $(VENV)/.installed-%: pyproject.toml $(wildcard constraints.txt)
 doctor: setup
 	$(BIN)/cmpc doctor
 
+# The main job, each step kept: what is done already is not done again.
+export CMPC_CACHE ?= $(CURDIR)/.cache/cmpc
+GALLERY := galleries/emoji
+RUN := runs/emoji
+BUNDLE := bundles/emoji
+
 search: doctor
+	$(BIN)/cmpc data prepare emoji --size-px 32
+	$(BIN)/cmpc gallery train $(GALLERY) --data emoji
+	$(BIN)/cmpc gallery embed $(GALLERY) --data emoji
+	$(BIN)/cmpc search $(RUN) --gallery $(GALLERY) --target host --budget-mmacs 2.6
+	$(BIN)/cmpc pareto $(RUN) --picture $(RUN)/front.png
+	$(BIN)/cmpc train $(RUN) --gallery $(GALLERY)
+	$(BIN)/cmpc evaluate $(RUN) --gallery $(GALLERY)
+	$(BIN)/cmpc build $(RUN) --target host --out $(BUNDLE)
+	$(BIN)/cmpc index $(GALLERY) --data emoji --out $(RUN)/gallery.index
+	$(BIN)/cmpc query $(RUN)/gallery.index --bundle $(BUNDLE) --data emoji --sample 5 \
+	  --picture $(RUN)/queries.png
 
 test: setup-dev
 	$(BIN)/python -m pytest

@@ -127,17 +127,18 @@ def cost_table(found: "Evaluation", queries_per_gallery_image: float) -> "Table"
 def verdict(found: "Evaluation") -> str:
     """Say in two sentences what the numbers mean."""
     rule = "holds" if found.is_compatible else "does not hold"
+    kept = "nothing" if found.kept_share is None else f"{found.kept_share:.1%}"
     text = (
-        f"The query network keeps {found.kept_share:.1%} of the paragon's top-1; "
+        f"The query network keeps {kept} of the paragon's top-1, {found.paragon.top1:.1%}; "
         f"the rule M(q,g) > M(q,q) {rule}"
     )
     if len(found.picks) > 1:
         text += f" (over {len(found.picks)} seeds)"
     if found.control is not None:
-        chance = 1 / found.num_gallery
         text += (
             f". Trained without the gallery, the same architecture finds "
-            f"{found.control.heterogeneous.top1:.1%} across networks; chance is {chance:.1%}"
+            f"{found.control.heterogeneous.top1:.1%} across networks; "
+            f"chance is {found.chance_top1:.1%}"
         )
     return text + "."
 

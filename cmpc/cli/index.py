@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from cmpc.cli.options import json_option
+from cmpc.cli.options import cache_dir_option, data_option, json_option
 
 __all__ = ["index"]
 
@@ -25,15 +25,26 @@ __all__ = ["index"]
     show_default=True,
     help="How near two embeddings are: angle, inner product or squared distance.",
 )
+@data_option
+@cache_dir_option
 @json_option
-def index(embeddings: Path, index_path: Path, metric: str, as_json: bool) -> None:
+def index(
+    embeddings: Path,
+    index_path: Path,
+    metric: str,
+    data_set: str | None,
+    cache_dir: Path,
+    as_json: bool,
+) -> None:
     """Turn gallery embeddings into an index that `cmpc query` searches.
 
     EMBEDDINGS is a folder made by `cmpc gallery`, or a safetensors file with a tensor `embeddings`.
+    With --data only the items that stand on the gallery side of that data set are indexed: a query
+    must not find itself.
 
     \b
     Examples:
-      cmpc index galleries/emoji --out gallery.index
+      cmpc index galleries/emoji --data emoji --out gallery.index
       cmpc index shop.safetensors --metric ip --out shop.index
     """
     from cmpc.output import emit, make_table
@@ -41,6 +52,8 @@ def index(embeddings: Path, index_path: Path, metric: str, as_json: bool) -> Non
     from cmpc_search.embeddings import read_embeddings
 
     found = read_embeddings(embeddings)
+    if data_set is not None:
+        found = found.named(gallery_items(data_set, cache_dir))
     built = GalleryIndex.build(
         found.rows,
         metric,
@@ -59,3 +72,11 @@ def index(embeddings: Path, index_path: Path, metric: str, as_json: bool) -> Non
         "network_sha256": found.network_sha256,
     }
     emit(facts, make_table(["index", ""], facts.items()), as_json=as_json)
+
+
+def gallery_items(data_set: str, cache_dir: Path) -> list[str]:
+    """Name the items of a data set's gallery side; their pictures are not looked at."""
+    from cmpc_search.data import load_image_set
+
+    image_set = load_image_set(data_set, size_px=32, cache_dir=cache_dir)
+    return [image_set.item_names[position] for position in image_set.select(role="gallery")]

@@ -8,6 +8,8 @@ from cmpc.cli.options import json_option, run_folder_argument
 
 __all__ = ["pareto"]
 
+POSITIVE = click.FloatRange(min=0, min_open=True)
+
 
 @click.command()
 @run_folder_argument
@@ -18,8 +20,8 @@ __all__ = ["pareto"]
     show_default=True,
     help="best (highest reward), fastest, knee, or a trial's number.",
 )
-@click.option("--budget-ms", type=float, help="Latency limit; else that of the search.")
-@click.option("--budget-mmacs", type=float, help="MMAC limit; else that of the search.")
+@click.option("--budget-ms", type=POSITIVE, help="Latency limit; else that of the search.")
+@click.option("--budget-mmacs", type=POSITIVE, help="MMAC limit; else that of the search.")
 @click.option(
     "--picture",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -46,15 +48,15 @@ def pareto(
     from cmpc.output import emit, say
     from cmpc.reports import front_document, front_image, front_table
     from cmpc_search.runs import reopen_run, write_pick
-    from cmpc_search.stages.settings import SearchSettings
+    from cmpc_search.stages.inputs import search_settings_of
     from cmpc_search.study import pareto_front, pick
     from cmpc_search.study.loop import load_candidates
 
     run = reopen_run(run_folder)
-    settings = SearchSettings.model_validate(run.settings)
-    tighter = {"budget_ms": budget_ms, "budget_mmacs": budget_mmacs}
-    given = {name: limit for name, limit in tighter.items() if limit is not None}
-    budget = SearchSettings.model_validate(run.settings | given).budget
+    settings = search_settings_of(run)
+    limits = {"budget_ms": budget_ms, "budget_mmacs": budget_mmacs}
+    given = {name: limit for name, limit in limits.items() if limit is not None}
+    budget = settings.model_copy(update=given).budget
     candidates = load_candidates(run.study_path)
     front = pareto_front(candidates, cost=settings.cost, budget=budget)
     picked = pick(candidates, how, cost=settings.cost, budget=budget)

@@ -86,7 +86,7 @@ def query(
     if data_set is not None:
         with progress(f"Preparing {data_set}") as steps:
             image_set = load_image_set(
-                data_set, size_px=size_px, cache_dir=cache_dir, seed=seed, progress=steps
+                data_set, size_px=size_px, cache_dir=cache_dir, progress=steps
             )
     known = KnownItems(image_set, size_px=size_px)
     asked = [*known.queries(images), *(known.draw(sample, seed=seed) if sample else ())]

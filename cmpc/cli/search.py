@@ -11,6 +11,7 @@ import click
 from cmpc.cli.options import cache_dir_option, config_option, flags_given, json_option
 
 if TYPE_CHECKING:
+    from cmpc_cost_models import Target
     from cmpc_search.networks.supernet import Supernet
     from cmpc_search.runs import RunFolder
     from cmpc_search.stages.inputs import Inputs
@@ -74,7 +75,6 @@ def search(ctx: click.Context, /, **_: object) -> None:
     from cmpc.progress import progress
     from cmpc.reports import front_document, front_table
     from cmpc.settings import resolve
-    from cmpc_cost_models import Target
     from cmpc_cost_models.measured import LatencyMeter
     from cmpc_search.runs import note_session, open_run, write_front, write_trials
     from cmpc_search.stages.inputs import load_inputs
@@ -94,6 +94,7 @@ def search(ctx: click.Context, /, **_: object) -> None:
     )
     set_threads(options["threads"])
     inputs = load_inputs(settings, options["gallery_path"], cache_dir=options["cache_dir"])
+    target = check_feasible(inputs)
     run = open_run(
         options["run_folder"],
         settings=settings.model_dump(mode="json"),
@@ -106,7 +107,6 @@ def search(ctx: click.Context, /, **_: object) -> None:
     with ExitStack() as stack:
         meter = None
         if settings.cost == "latency" or settings.budget_ms is not None:
-            target = Target.named(settings.target)
             meter = stack.enter_context(LatencyMeter(target, cache_dir=run.compiled_path))
         scorer = CandidateScorer(supernet, inputs, meter, folder=run.candidates_path)
         with progress("Searching", total=settings.trials) as steps:
@@ -130,17 +130,41 @@ def search(ctx: click.Context, /, **_: object) -> None:
     emit(front_document(run, front, counts), front_table(front), as_json=options["as_json"])
 
 
+def check_feasible(inputs: "Inputs") -> "Target":
+    """Return the target; what would fail after hours of training, or bind a run, fails here.
+
+    Raises:
+        UnknownTarget, UnknownName: no target or no method has this name.
+        BudgetNotMet: the smallest architecture takes more than the budget in MACs.
+    """
+    from cmpc_cost_models import Target
+    from cmpc_search.compatibility import make_method
+    from cmpc_search.errors import BudgetNotMet
+
+    make_method(inputs.settings.method, inputs.directions)
+    limit, space = inputs.settings.budget.macs, inputs.space
+    least = space.macs(space.smallest())
+    if limit is not None and least > limit:
+        raise BudgetNotMet(
+            f"an architecture must stay within {limit} MACs; the smallest of space "
+            f"{space.name!r} takes {least}: raise the budget or take a smaller space"
+        )
+    return Target.named(inputs.settings.target)
+
+
 def obtain_supernet(run: "RunFolder", inputs: "Inputs") -> "Supernet":
-    """Load the supernet of a run, or train it with progress shown."""
+    """Load the supernet of a run, or train it with progress shown; one process trains."""
     from cmpc.progress import progress
     from cmpc_search.stages.supernet import has_supernet, load_supernet, make_supernet
+    from cmpc_search.study.locks import exclusive
 
-    if has_supernet(run):
-        return load_supernet(run, inputs)
-    with progress("Embedding views with the gallery network") as steps:
-        bank = inputs.view_bank(steps)
-    with progress("Training the supernet") as steps:
-        return make_supernet(run, inputs, bank, progress=steps)
+    with exclusive(run.supernet_path / "training.lock"):
+        if has_supernet(run):
+            return load_supernet(run, inputs)
+        with progress("Embedding views with the gallery network") as steps:
+            bank = inputs.view_bank(steps)
+        with progress("Training the supernet") as steps:
+            return make_supernet(run, inputs, bank, progress=steps)
 
 
 def described(trial: "TrialProgress") -> str:

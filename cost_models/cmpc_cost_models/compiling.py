@@ -22,7 +22,7 @@ from cmpc_cost_models.errors import CompileFailed
 from cmpc_cost_models.machine import describe_versions
 from cmpc_cost_models.targets import Target
 
-__all__ = ["LIBRARY_NAME", "compile_network", "file_sha256", "linker_for"]
+__all__ = ["LIBRARY_NAME", "compile_network", "cxx_compiler_for", "file_sha256", "linker_for"]
 
 LIBRARY_NAME = "network.so"
 RECORD_NAME = "compiled.json"
@@ -53,7 +53,15 @@ def compile_network(onnx_path: Path, target: Target, *, cache_dir: Path) -> Comp
 
 
 def linker_for(target: Target) -> str | None:
-    """Return the C++ compiler that links for ``target``, or ``None`` if there is none here."""
+    """Return what links a library for ``target``, a C compiler at least, or ``None``."""
+    found = cxx_compiler_for(target)
+    if found is not None or target.architecture != os.uname().machine:
+        return found
+    return next(filter(None, map(shutil.which, ("gcc", "clang", "cc"))), None)
+
+
+def cxx_compiler_for(target: Target) -> str | None:
+    """Return the C++ compiler for ``target``, or ``None`` if there is none here."""
     if target.architecture == os.uname().machine:
         return next(filter(None, map(shutil.which, ("g++", "clang++", "c++"))), None)
     return shutil.which(f"{target.triple}-g++")

@@ -12,7 +12,7 @@ from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 
-from cmpc_cost_models.compiling import linker_for
+from cmpc_cost_models.compiling import cxx_compiler_for
 from cmpc_cost_models.errors import BadArgument, CompileFailed
 from cmpc_cost_models.targets import Target
 
@@ -50,7 +50,7 @@ def build_runner(target: Target, bundle: Path, input_shape: Sequence[int]) -> No
     Raises:
         CompileFailed: there is no C++ compiler for the target, or it refuses.
     """
-    compiler = linker_for(target)
+    compiler = cxx_compiler_for(target)
     if compiler is None:
         raise CompileFailed(
             f"the native program for {target.name} needs a C++ compiler and none was found; "

@@ -21,7 +21,7 @@ def embed_images(network: nn.Module, images: npt.NDArray[np.uint8]) -> npt.NDArr
     with torch.inference_mode():
         for start in range(0, len(images), BATCH_SIZE):
             batch = torch.from_numpy(np.array(images[start : start + BATCH_SIZE]))
-            batches.append(network(to_layout(to_float(batch))).numpy())
+            batches.append(network(to_layout(to_float(batch))).float().numpy())
     embeddings: npt.NDArray[np.float32] = np.concatenate(batches)
     return embeddings
 

@@ -7,7 +7,8 @@ more.
 """
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,27 @@ class Embeddings:
     item_names: tuple[str, ...] | None = None
     labels: npt.NDArray[np.int64] | None = None
     network_sha256: str | None = None
+
+    def named(self, names: Sequence[str]) -> "Embeddings":
+        """Return the rows of these items, in this order.
+
+        Raises:
+            BadEmbeddings: the rows have no names, or none of these names.
+        """
+        position = {name: row for row, name in enumerate(self.item_names or ())}
+        missing = [name for name in names if name not in position]
+        if missing:
+            raise BadEmbeddings(
+                f"the embeddings must have a row for each of {len(names)} items, {len(missing)} "
+                f"have none, the first is {missing[0]!r}; embed them with `cmpc gallery embed`"
+            )
+        chosen = [position[name] for name in names]
+        return replace(
+            self,
+            rows=self.rows[chosen],
+            item_names=tuple(names),
+            labels=None if self.labels is None else self.labels[chosen],
+        )
 
 
 def gallery_network_of(bundle: "Bundle") -> str | None:

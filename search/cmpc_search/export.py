@@ -25,7 +25,10 @@ def export_query_network(network: QueryNetwork, path: Path) -> None:
     for block in network.blocks:
         assert isinstance(block, ChoiceBlock)
         features = _choice_block(writer, features, block)
-    _save(writer, _conv(writer, features, network.head), network.embedding, path)
+    features = _conv(writer, features, network.head)
+    if isinstance(network.layout, ConvNorm):
+        features = _conv(writer, features, network.layout)
+    _save(writer, features, network.embedding, path)
 
 
 def export_gallery_network(network: GalleryNetwork, path: Path) -> None:
@@ -43,6 +46,8 @@ def export_gallery_network(network: GalleryNetwork, path: Path) -> None:
         if isinstance(block.shortcut, ConvNorm):
             shortcut = _conv(writer, features, block.shortcut)
         features = writer.relu(writer.add(branch, shortcut))
+    if isinstance(network.layout, ConvNorm):
+        features = _conv(writer, features, network.layout)
     _save(writer, features, network.embedding, path)
 
 
@@ -74,7 +79,7 @@ def _conv(writer: GraphWriter, features: str, convolution: nn.Module) -> str:
         weight,
         bias,
         stride=layer.stride,
-        padding=layer.kernel // 2,
+        padding=layer.padding,
         groups=layer.groups,
     )
     return writer.relu(features) if layer.relu else features

@@ -98,9 +98,14 @@ class Gallery:
         """The embeddings that this folder keeps.
 
         Raises:
-            BadEmbeddings: they are missing or damaged.
-            BadGallery: they are of another network.
+            BadEmbeddings: they are damaged.
+            BadGallery: they are missing, or of another network.
         """
+        if not (self.path / EMBEDDINGS_FILE).exists():
+            raise BadGallery(
+                f"{self.path} must hold embeddings of the data, it has none; "
+                "run `cmpc gallery embed`"
+            )
         found = read_embeddings(self.path / EMBEDDINGS_FILE)
         if found.network_sha256 != self.network_sha256:
             raise BadGallery(
@@ -111,6 +116,8 @@ class Gallery:
 
     @cached_property
     def _network(self) -> "GalleryNetwork | _OnnxNetwork":
+        if not self.has_network:
+            raise BadGallery(f"{self.path} must have a network to embed new images, it has none")
         if self.record["network"] == "onnx":
             return _OnnxNetwork(self.path / ONNX_FILE)
         shape = dict(self.record["network"])
@@ -140,19 +147,9 @@ class Gallery:
         """Return the kept embeddings in the order of ``image_set``, float32 [N, D].
 
         Raises:
-            BadGallery: an item has no embedding.
+            BadEmbeddings: an item has no embedding; run `cmpc gallery embed`.
         """
-        kept = self.embeddings
-        if kept.item_names is None:
-            raise BadGallery(f"the embeddings of {self.path} must name their items (`item_names`)")
-        position = {name: row for row, name in enumerate(kept.item_names)}
-        missing = [name for name in image_set.item_names if name not in position]
-        if missing:
-            raise BadGallery(
-                f"every item of {image_set.name} must have an embedding in {self.path}, "
-                f"{len(missing)} have none, the first is {missing[0]!r}; run `cmpc gallery embed`"
-            )
-        rows = kept.rows[[position[name] for name in image_set.item_names]]
+        rows = self.embeddings.named(image_set.item_names).rows
         return np.ascontiguousarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))
 
     def directions(self, image_set: ImageSet) -> Tensor:
@@ -190,8 +187,11 @@ class _OnnxNetwork:
         rows = []
         for start in range(0, len(images), step):
             batch = to_float(torch.from_numpy(np.array(images[start : start + step]))).numpy()
+            count = len(batch)
+            if isinstance(batch_size, int):  # the last batch is filled up, and cut again
+                batch = np.resize(batch, (batch_size, *batch.shape[1:]))
             found = self._session.run(None, {self._input.name: np.ascontiguousarray(batch)})[0]
-            rows.append(found.reshape(len(batch), -1))
+            rows.append(found.reshape(len(batch), -1)[:count])
         unit = functional.normalize(torch.from_numpy(np.concatenate(rows)).float(), dim=1)
         result: npt.NDArray[np.float32] = unit.numpy()
         return result
@@ -206,8 +206,10 @@ def read_classifier(path: Path) -> dict[str, Tensor]:
     try:
         with safe_open(path, framework="pt") as file:
             names = json.loads((file.metadata() or {})["class_names"])
-            directions = functional.normalize(file.get_tensor("directions").float(), dim=1)
-        return dict(zip(names, directions, strict=True))
+            directions = file.get_tensor("directions").float()
+        if not isinstance(names, list) or directions.ndim != 2 or not len(directions):
+            raise ValueError(f"got {names} and directions of shape {tuple(directions.shape)}")
+        return dict(zip(names, functional.normalize(directions, dim=1), strict=True))
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise BadGallery(
             f"{path} must hold a tensor `directions` [C, D] and, in its metadata, "
@@ -308,6 +310,7 @@ def embed_gallery(gallery: Gallery, image_set: ImageSet) -> Embeddings:
         network_sha256=gallery.network_sha256,
     )
     write_embeddings(path, embeddings)
+    gallery.__dict__.pop("embeddings", None)  # what was read of the old file is kept no longer
     return embeddings
 
 

@@ -1,16 +1,20 @@
 """Make a gallery folder from what a user already has: an ONNX network, or ready embeddings."""
 
-import shutil
+import hashlib
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import onnx
+from onnx import external_data_helper
 
 from cmpc_cost_models.compiling import file_sha256
 from cmpc_cost_models.counted import count_network, input_and_output_shape, load_graph
 from cmpc_search.embeddings import EMBEDDINGS_FILE, Embeddings, read_embeddings, write_embeddings
 from cmpc_search.errors import BadArgument, BadGallery
+from cmpc_search.files import replacing
 from cmpc_search.gallery import (
     CLASSIFIER_FILE,
     ONNX_FILE,
@@ -46,10 +50,14 @@ def import_gallery(folder: Path, sources: GallerySources) -> Gallery:
         raise BadArgument(f"{folder} must not be a gallery yet; choose another folder")
     if sources.onnx_path is None and sources.embeddings_path is None:
         raise BadArgument("a gallery must come from a network or from embeddings, got neither")
+    network = None if sources.onnx_path is None else _self_contained(sources.onnx_path)
     record: dict[str, object] = {"schema_version": SCHEMA_VERSION, "network": None}
     embeddings = _embeddings(sources)
-    if sources.onnx_path is not None:
+    if network is not None:
+        assert sources.onnx_path is not None
         record |= _network_facts(sources.onnx_path)
+        record["network_sha256"] = hashlib.sha256(network).hexdigest()
+        _check_length(embeddings, record["embedding_dim"], sources)
     else:
         assert sources.embeddings_path is not None
         assert embeddings is not None
@@ -60,8 +68,9 @@ def import_gallery(folder: Path, sources: GallerySources) -> Gallery:
     if sources.classifier_path is not None:
         _check_classifier(sources.classifier_path, record["embedding_dim"])
     folder.mkdir(parents=True, exist_ok=True)
-    if sources.onnx_path is not None:
-        shutil.copyfile(sources.onnx_path, folder / ONNX_FILE)
+    if network is not None:
+        with replacing(folder / ONNX_FILE) as file:
+            file.write(network)
     if sources.classifier_path is not None:
         shutil.copyfile(sources.classifier_path, folder / CLASSIFIER_FILE)
     if embeddings is not None:
@@ -87,12 +96,19 @@ def _network_facts(path: Path) -> dict[str, object]:
     counted = count_network(path)
     return {
         "network": "onnx",
-        "network_sha256": file_sha256(path),
         "input_size_px": input_shape[2],
         "embedding_dim": output_shape[1],
         "macs": counted.macs // input_shape[0],
         "parameters": counted.parameters,
     }
+
+
+def _self_contained(path: Path) -> bytes:
+    """Return the network with its weights, which may lie in files beside ``path``."""
+    model = load_graph(path)
+    bare = onnx.load(path, load_external_data=False)
+    is_split = any(map(external_data_helper.uses_external_data, bare.graph.initializer))
+    return model.SerializeToString() if is_split else path.read_bytes()
 
 
 def _embeddings(sources: GallerySources) -> Embeddings | None:
@@ -101,6 +117,10 @@ def _embeddings(sources: GallerySources) -> Embeddings | None:
     if sources.embeddings_path.suffix == ".npy":
         found = _from_npy(sources.embeddings_path, sources.ids_path)
     else:
+        if sources.ids_path is not None:
+            raise BadArgument(
+                f"{sources.embeddings_path} names its items itself; --ids is for a .npy file"
+            )
         found = read_embeddings(sources.embeddings_path)
     rows = found.rows
     if rows.ndim != 2 or not np.isfinite(rows).all() or not np.linalg.norm(rows, axis=1).all():
@@ -113,6 +133,12 @@ def _embeddings(sources: GallerySources) -> Embeddings | None:
             f"{sources.embeddings_path} must name its items: `item_names` in the metadata of a "
             "safetensors file, or --ids beside a .npy file"
         )
+    if len(set(found.item_names)) < len(found.item_names):
+        twice = Counter(found.item_names).most_common(1)[0][0]
+        raise BadGallery(
+            f"each row of {sources.embeddings_path} must have a name of its own, "
+            f"got {twice!r} more than once"
+        )
     return found
 
 
@@ -120,7 +146,9 @@ def _from_npy(path: Path, ids_path: Path | None) -> Embeddings:
     if ids_path is None:
         raise BadArgument(f"the rows of {path} must be named; give --ids, one item name a line")
     try:
-        rows: npt.NDArray[np.float32] = np.load(path, allow_pickle=False).astype(np.float32)
+        rows: npt.NDArray[np.float32] = np.atleast_1d(
+            np.lib.format.open_memmap(path, mode="r").astype(np.float32)
+        )
     except (OSError, ValueError) as error:
         raise BadGallery(f"{path} must be a .npy file of numbers: {error}") from error
     names = tuple(ids_path.read_text(encoding="utf-8").splitlines())
@@ -129,6 +157,16 @@ def _from_npy(path: Path, ids_path: Path | None) -> Embeddings:
             f"{ids_path} must name each of the {len(rows)} rows of {path}, got {len(names)} names"
         )
     return Embeddings(rows=rows, item_names=names)
+
+
+def _check_length(
+    embeddings: Embeddings | None, embedding_dim: object, sources: GallerySources
+) -> None:
+    if embeddings is not None and embeddings.rows.shape[1] != embedding_dim:
+        raise BadGallery(
+            f"{sources.embeddings_path} must have the {embedding_dim} values that "
+            f"{sources.onnx_path} gives, got {embeddings.rows.shape[1]}"
+        )
 
 
 def _check_classifier(path: Path, embedding_dim: object) -> None:

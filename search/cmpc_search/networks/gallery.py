@@ -30,6 +30,7 @@ class ResidualShape:
         is_bottleneck: 1x1-3x3-1x1 blocks instead of two 3x3.
         has_large_stem: The ImageNet stem, 7x7 stride 2 and a pool; else one 3x3.
         stem_stride: Stride of the 3x3 stem.
+        has_layout_head: Pool the last map by a global depthwise convolution instead of a mean.
         embedding_dim: Length of the embedding.
     """
 
@@ -40,6 +41,7 @@ class ResidualShape:
     is_bottleneck: bool = False
     has_large_stem: bool = False
     stem_stride: int = 2
+    has_layout_head: bool = False
     embedding_dim: int = 128
 
     def __post_init__(self) -> None:
@@ -49,13 +51,27 @@ class ResidualShape:
                 f"got depths {self.depths} and width {self.width}"
             )
 
+    @property
+    def last_size_px(self) -> int:
+        """Size of the map before pooling: each halving rounds up."""
+        size = -(-self.input_size_px // (4 if self.has_large_stem else self.stem_stride))
+        for _ in self.depths[1:]:
+            size = -(-size // 2)
+        return size
+
 
 GALLERY_NETWORKS = {
     shape.name: shape
     for shape in (
         # Wide and shallow at half the resolution: on a CPU its MACs cost a quarter of the time of
         # the same number spent on narrow layers at full resolution.
-        ResidualShape(name="residual-small", input_size_px=32, depths=(2, 2, 2), width=64),
+        ResidualShape(
+            name="residual-small",
+            input_size_px=32,
+            depths=(2, 2, 2),
+            width=64,
+            has_layout_head=True,
+        ),
         ResidualShape(
             name="resnet18", input_size_px=224, depths=(2, 2, 2, 2), width=64, has_large_stem=True
         ),
@@ -124,10 +140,12 @@ class GalleryNetwork(nn.Module):
                 stride = 2 if stage > 0 and position == 0 else 1
                 block, channels = _residual_block(shape, channels, shape.width << stage, stride)
                 self.blocks.append(block)
+        layout = Convolution.over_whole_map(channels, shape.last_size_px)
+        self.layout = ConvNorm(layout) if shape.has_layout_head else nn.Identity()
         self.embedding = EmbeddingLayer(channels, shape.embedding_dim)
 
     def forward(self, images: Tensor) -> Tensor:
-        features = self.blocks(self.pool(self.stem(images)))
+        features = self.layout(self.blocks(self.pool(self.stem(images))))
         embeddings: Tensor = self.embedding(features.mean(dim=(2, 3)))
         return embeddings
 

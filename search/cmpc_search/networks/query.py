@@ -28,7 +28,7 @@ class ConvNorm(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         layer = self.layer
         features = functional.conv2d(
-            features, self.weight, None, layer.stride, layer.kernel // 2, 1, layer.groups
+            features, self.weight, None, layer.stride, layer.padding, 1, layer.groups
         )
         features = self.norm(features)
         return functional.relu(features) if layer.relu else features
@@ -86,10 +86,11 @@ class QueryNetwork(nn.Module):
         self.stem = ConvNorm(layers.stem)
         self.blocks = nn.Sequential(*map(ChoiceBlock, layers.blocks))
         self.head = ConvNorm(layers.head)
+        self.layout = nn.Identity() if layers.layout is None else ConvNorm(layers.layout)
         self.embedding = EmbeddingLayer(layers.head.out_channels, layers.embedding_dim)
 
     def forward(self, images: Tensor) -> Tensor:
-        features = self.head(self.blocks(self.stem(images)))
+        features = self.layout(self.head(self.blocks(self.stem(images))))
         embeddings: Tensor = self.embedding(features.mean(dim=(2, 3)))
         return embeddings
 

@@ -32,7 +32,7 @@ class SharedConvolution(nn.Module):
 
     def forward(self, features: Tensor, layer: Convolution) -> Tensor:
         features = functional.conv2d(
-            features, self.corner(layer), None, layer.stride, layer.kernel // 2, 1, layer.groups
+            features, self.corner(layer), None, layer.stride, layer.padding, 1, layer.groups
         )
         features = functional.batch_norm(features, None, None, training=True)
         return functional.relu(features) if layer.relu else features
@@ -69,6 +69,7 @@ class Supernet(nn.Module):
             for operators in zip(*(network.blocks for network in layers), strict=True)
         )
         self.head = SharedConvolution(layers[0].head)
+        self.layout = None if layers[0].layout is None else SharedConvolution(layers[0].layout)
         self.embedding = nn.Linear(space.head_channels, space.embedding_dim, bias=False)
 
     def forward(self, images: Tensor, architecture: Architecture) -> Tensor:
@@ -76,7 +77,10 @@ class Supernet(nn.Module):
         features = self.stem(images, layers.stem)
         for position, block in enumerate(layers.blocks):
             features = self._operator(position, architecture)(features, block)
-        pooled = self.embedding(self.head(features, layers.head).mean(dim=(2, 3)))
+        features = self.head(features, layers.head)
+        if self.layout is not None and layers.layout is not None:
+            features = self.layout(features, layers.layout)
+        pooled = self.embedding(features.mean(dim=(2, 3)))
         centred = functional.batch_norm(pooled, None, None, training=True)
         return functional.normalize(centred, dim=1)
 
@@ -90,6 +94,9 @@ class Supernet(nn.Module):
         with torch.no_grad():
             _copy(self.stem, network.stem)
             _copy(self.head, network.head)
+            if self.layout is not None:
+                assert isinstance(network.layout, ConvNorm)
+                _copy(self.layout, network.layout)
             network.embedding.linear.weight.copy_(self.embedding.weight)
             for position, block in enumerate(network.blocks):
                 shared = self._operator(position, architecture)

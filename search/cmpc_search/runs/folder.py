@@ -117,12 +117,12 @@ def open_run(
     }
     if run.settings_path.exists():
         _check_same(path, read_json(run.settings_path), document, free)
-    elif path.exists() and any(path.iterdir()):
+    elif path.exists() and any(not _is_temporary(found) for found in path.iterdir()):
         raise BadRun(f"{path} must be a run of cmpc or not exist, got a folder with other files")
     path.mkdir(parents=True, exist_ok=True)
+    write_json(run.settings_path, document)  # first: a kill must not leave a folder without it
     for folder in (run.supernet_path, run.candidates_path, run.compiled_path):
         folder.mkdir(exist_ok=True)
-    write_json(run.settings_path, document)
     return run
 
 
@@ -137,6 +137,11 @@ def reopen_run(path: Path) -> RunFolder:
         raise BadRun(f"{path} must be a run, got a folder without settings.json; see `cmpc search`")
     _check_version(path, read_json(run.settings_path))
     return run
+
+
+def _is_temporary(path: Path) -> bool:
+    """Tell whether ``path`` is what a kill leaves while the settings are written."""
+    return path.name.startswith(".settings.json.")
 
 
 def _check_same(

@@ -13,6 +13,8 @@ __all__ = ["BLOCK_NAMES", "Architecture"]
 
 # The SPOS block codes 0 to 3 (Guo et al., ECCV 2020): three ShuffleNetV2 units and an Xception one.
 BLOCK_NAMES = ("k3", "k5", "k7", "xc")
+# Wider than any use, and every float between them prints without an exponent, as keys need.
+_SMALLEST_WIDTH, _GREATEST_WIDTH = 0.001, 1000.0
 _WORD = re.compile(r"(k3|k5|k7|xc)w([0-9]+\.[0-9]+)")
 
 
@@ -26,7 +28,7 @@ class Architecture:
         widths: One factor a block; the middle width is ``int(out_channels // 2 * factor)``.
 
     Raises:
-        BadArgument: the two differ in length, are empty, or a code is unknown.
+        BadArgument: the two differ in length, are empty, a code is unknown or a width absurd.
     """
 
     blocks: tuple[int, ...]
@@ -40,6 +42,11 @@ class Architecture:
             )
         if unknown := set(self.blocks) - set(range(len(BLOCK_NAMES))):
             raise BadArgument(f"block codes must lie in 0..3, got {sorted(unknown)}")
+        absurd = [one for one in self.widths if not _SMALLEST_WIDTH <= one <= _GREATEST_WIDTH]
+        if absurd:
+            raise BadArgument(
+                f"widths must lie in {_SMALLEST_WIDTH}..{_GREATEST_WIDTH:.0f}, got {absurd}"
+            )
 
     @property
     def key(self) -> str:

@@ -21,7 +21,11 @@ KERNELS = (3, 5, 7, 3)
 
 @dataclass(frozen=True, slots=True)
 class Convolution:
-    """A bias-free convolution, its batch norm, and a ReLU when ``relu`` holds."""
+    """A bias-free convolution, its batch norm, and a ReLU when ``relu`` holds.
+
+    Its padding keeps the map's size (at stride 1), unless ``is_global`` holds: then the kernel
+    covers the whole map and one pixel comes out.
+    """
 
     in_channels: int
     out_channels: int
@@ -29,6 +33,20 @@ class Convolution:
     stride: int = 1
     depthwise: bool = False
     relu: bool = True
+    is_global: bool = False
+
+    @classmethod
+    def over_whole_map(cls, channels: int, size: int) -> "Convolution":
+        """Return the global depthwise convolution of MobileFaceNets (Chen et al., 2018).
+
+        A mean over the map forgets where things are; this weighs each place, channel by channel,
+        for ``channels * size ** 2`` multiply-accumulates.
+        """
+        return cls(channels, channels, size, depthwise=True, relu=False, is_global=True)
+
+    @property
+    def padding(self) -> int:
+        return 0 if self.is_global else self.kernel // 2
 
     @property
     def groups(self) -> int:
@@ -46,7 +64,7 @@ class Convolution:
         return out_channels * in_channels * height * width + 2 * out_channels
 
     def out_size(self, in_size: int) -> int:
-        return (in_size - 1) // self.stride + 1  # "same" padding of odd kernels
+        return (in_size + 2 * self.padding - self.kernel) // self.stride + 1
 
     def macs(self, in_size: int) -> int:
         """Multiply-accumulates of the convolution on an ``in_size`` x ``in_size`` input."""
@@ -65,12 +83,16 @@ class BlockLayers:
 
 @dataclass(frozen=True, slots=True)
 class NetworkLayers:
-    """A whole query network, from image to embedding."""
+    """A whole query network, from image to embedding.
+
+    ``layout`` is the global convolution between head and embedding layer; None takes the mean.
+    """
 
     input_size_px: int
     stem: Convolution
     blocks: tuple[BlockLayers, ...]
     head: Convolution
+    layout: Convolution | None
     embedding_dim: int
 
     @property
@@ -102,6 +124,8 @@ class NetworkLayers:
                     branch_size = conv.out_size(branch_size)
             size = branch_size
         yield self.head, size
+        if self.layout is not None:
+            yield self.layout, size
 
 
 def block_layers(

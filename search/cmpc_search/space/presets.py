@@ -29,9 +29,10 @@ _SMALL = SearchSpace(
     stem_channels=8,
     stem_stride=1,
     stages=(Stage(24, 2), Stage(64, 3), Stage(128, 3)),
-    head_channels=256,
+    head_channels=192,
     embedding_dim=128,
-    width_choices=(0.4, 0.6, 0.8, 1.0, 1.2, 1.4),
+    has_layout_head=True,
+    width_choices=(0.2, 0.4, 0.6, 0.8, 1.0, 1.2),
 )
 
 SPACES = {space.name: space for space in (_SPOS, _SMALL)}

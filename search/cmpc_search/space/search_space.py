@@ -6,11 +6,12 @@ map, and every block chooses one of four operators and a middle width. A space i
 """
 
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
 from cmpc_search.errors import BadArgument
-from cmpc_search.space.architecture import Architecture
+from cmpc_search.space.architecture import BLOCK_NAMES, Architecture
 from cmpc_search.space.layers import Convolution, NetworkLayers, block_layers
 
 __all__ = ["SearchSpace", "Stage"]
@@ -34,6 +35,8 @@ class SearchSpace:
         stages: Widths and depths; a stage's channels must be even, since blocks split them.
         head_channels: Channels of the 1x1 convolution before pooling.
         embedding_dim: Length of the embedding, that of the gallery network.
+        has_layout_head: Pool the last map by a global depthwise convolution, which knows places,
+            instead of a mean, which does not.
         block_choices, width_choices: What each block chooses from.
 
     Raises:
@@ -47,6 +50,7 @@ class SearchSpace:
     stages: tuple[Stage, ...]
     head_channels: int
     embedding_dim: int
+    has_layout_head: bool = False
     block_choices: tuple[int, ...] = (0, 1, 2, 3)
     width_choices: tuple[float, ...]
 
@@ -62,10 +66,19 @@ class SearchSpace:
                 "each stage of a space must be wider than the one before it (a stride-2 block "
                 f"keeps its input channels and adds to them), got the widths {widths}"
             )
+        self._check_choices()
 
     @property
     def num_blocks(self) -> int:
         return sum(stage.depth for stage in self.stages)
+
+    @property
+    def last_size_px(self) -> int:
+        """Size of the map before pooling: stem and stages each divide it, rounding up."""
+        size = -(-self.input_size_px // self.stem_stride)
+        for _ in self.stages:
+            size = -(-size // 2)
+        return size
 
     @property
     def num_architectures(self) -> int:
@@ -84,6 +97,16 @@ class SearchSpace:
                 f"an architecture of space {self.name!r} must have {self.num_blocks} blocks, "
                 f"got {len(architecture.blocks)} in {architecture.key}"
             )
+        if other := set(architecture.blocks) - set(self.block_choices):
+            raise BadArgument(
+                f"the operators of space {self.name!r} must be among "
+                f"{_names(self.block_choices)}, got {_names(sorted(other))}"
+            )
+        if strange := set(architecture.widths) - set(self.width_choices):
+            raise BadArgument(
+                f"the widths of space {self.name!r} must be among "
+                f"{', '.join(map(str, self.width_choices))}, got {sorted(strange)}"
+            )
 
     def layers(self, architecture: Architecture) -> NetworkLayers:
         """Return every convolution of ``architecture`` with its shape."""
@@ -98,11 +121,13 @@ class SearchSpace:
                 middle = int(stage.channels // 2 * width)
                 blocks.append(block_layers(code, read, stage.channels, middle, stride=stride))
             channels = stage.channels
+        layout = Convolution.over_whole_map(self.head_channels, self.last_size_px)
         return NetworkLayers(
             input_size_px=self.input_size_px,
             stem=Convolution(3, self.stem_channels, 3, self.stem_stride),
             blocks=tuple(blocks),
             head=Convolution(channels, self.head_channels),
+            layout=layout if self.has_layout_head else None,
             embedding_dim=self.embedding_dim,
         )
 
@@ -118,3 +143,21 @@ class SearchSpace:
         """Return the architecture of the fewest MACs among those with one choice throughout."""
         uniform = [self.uniform(code, min(self.width_choices)) for code in self.block_choices]
         return min(uniform, key=self.macs)
+
+    def _check_choices(self) -> None:
+        known = range(len(BLOCK_NAMES))
+        if not self.block_choices or not self.width_choices or set(self.block_choices) - set(known):
+            raise BadArgument(
+                f"space {self.name!r} must have operators among the codes 0..3 and widths as "
+                f"choices, got {self.block_choices} and {self.width_choices}"
+            )
+        narrowest = min(stage.channels for stage in self.stages)
+        if int(narrowest // 2 * min(self.width_choices)) < 1:
+            raise BadArgument(
+                f"every block of space {self.name!r} must have at least one middle channel, the "
+                f"width {min(self.width_choices)} leaves none of {narrowest} channels"
+            )
+
+
+def _names(codes: Iterable[int]) -> str:
+    return ", ".join(BLOCK_NAMES[code] for code in codes)

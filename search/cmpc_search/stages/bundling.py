@@ -11,7 +11,7 @@ from cmpc_cost_models.bundles import (
     open_bundle,
     write_bundle,
 )
-from cmpc_cost_models.compiling import compile_network, linker_for
+from cmpc_cost_models.compiling import compile_network, cxx_compiler_for
 from cmpc_search.data.images import RESIZE_FILTER
 from cmpc_search.embeddings import GALLERY_NETWORK_KEY
 from cmpc_search.errors import BadArgument, BadRun
@@ -69,7 +69,7 @@ def build_bundle(run: RunFolder, order: BundleOrder) -> Bundle:
             GALLERY_NETWORK_KEY: run.inputs[GALLERY_NETWORK_KEY],
         },
     )
-    can_build = linker_for(target) is not None
+    can_build = cxx_compiler_for(target) is not None
     return write_bundle(
         order.folder,
         contents,

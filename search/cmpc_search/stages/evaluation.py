@@ -11,6 +11,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from cmpc_cost_models.base import Cost
 from cmpc_cost_models.counted import count_network
 from cmpc_search.stages.accuracy import accuracies, accuracy
@@ -58,11 +61,16 @@ class PickAccuracy:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evaluation:
-    """Everything that `cmpc evaluate` found."""
+    """Everything that `cmpc evaluate` found.
+
+    Attributes:
+        chance_top1: Top-1 of a network that ranks the gallery at random.
+    """
 
     num_classes: int
     num_queries: int
     num_gallery: int
+    chance_top1: float
     paragon: Accuracy
     picks: tuple[PickAccuracy, ...]
     control: PickAccuracy | None
@@ -70,8 +78,10 @@ class Evaluation:
     gallery_cost: NetworkCost | None
 
     @property
-    def kept_share(self) -> float:
-        """Mean M(q, g) top-1 over the paragon's."""
+    def kept_share(self) -> float | None:
+        """Mean M(q, g) top-1 over the paragon's; None where the paragon finds nothing."""
+        if self.paragon.top1 == 0:
+            return None
         return self.mean_top1("heterogeneous") / self.paragon.top1
 
     @property
@@ -133,12 +143,19 @@ def evaluate(
         num_classes=image_set.counts()[SPLIT].num_classes,
         num_queries=len(queries),
         num_gallery=len(gallery),
+        chance_top1=_chance(image_set.labels[queries], image_set.labels[gallery]),
         paragon=accuracy(image_set, SPLIT, rows[queries], rows[gallery]),
         picks=tuple(_accuracy_of(pick, inputs) for pick in picks),
         control=None if control is None else _accuracy_of(control, inputs),
         query_cost=_cost_of(picks[0].onnx_path, meter),
         gallery_cost=None if gallery_path is None else _cost_of(gallery_path, meter),
     )
+
+
+def _chance(query_labels: npt.NDArray[np.int64], gallery_labels: npt.NDArray[np.int64]) -> float:
+    """Return the mean share of the gallery that is of a query's class."""
+    num_items = np.bincount(gallery_labels, minlength=int(query_labels.max()) + 1)
+    return float(num_items[query_labels].mean() / len(gallery_labels))
 
 
 def _accuracy_of(pick: TrainedPick, inputs: Inputs) -> PickAccuracy:

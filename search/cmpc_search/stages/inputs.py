@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -20,7 +22,7 @@ from cmpc_search.stages.settings import SearchSettings
 from cmpc_search.training.optimisation import Progress
 from cmpc_search.training.views import ViewBank, ViewSettings, make_views
 
-__all__ = ["Inputs", "load_inputs", "load_run_inputs"]
+__all__ = ["Inputs", "load_inputs", "load_run_inputs", "search_settings_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,14 +60,17 @@ class Inputs:
                 path.unlink()  # damaged: made again below
         bank = self._make_views(progress)
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.tmp")
+        # Of this process alone: another search may be making the same bank.
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         save_file({"views": bank.views, "labels": bank.labels, "targets": bank.targets}, temporary)
         temporary.replace(path)
         return bank
 
     def _view_key(self) -> str:
         settings = self.settings
-        parts = [self.space.input_size_px, settings.views_per_image, settings.mixed_share]
+        # Ready embeddings may name the network that gave them, and aim views elsewhere than it.
+        mixed_share = settings.mixed_share if self.gallery.has_network else "ready embeddings"
+        parts = [self.space.input_size_px, settings.views_per_image, mixed_share]
         document = json.dumps([*parts, settings.seed, self.hashes()], sort_keys=True)
         return hashlib.sha256(document.encode()).hexdigest()[:20]
 
@@ -129,7 +134,7 @@ def load_run_inputs(run: RunFolder, gallery_path: Path, *, cache_dir: Path) -> I
     Raises:
         BadRun: the data or the gallery are no longer those of the search.
     """
-    settings = SearchSettings.model_validate(run.settings)
+    settings = search_settings_of(run)
     inputs = load_inputs(settings, gallery_path, cache_dir=cache_dir)
     for name, now in inputs.hashes().items():
         if run.inputs[name] != now:
@@ -138,6 +143,22 @@ def load_run_inputs(run: RunFolder, gallery_path: Path, *, cache_dir: Path) -> I
                 f"({run.inputs[name]}), got {now}"
             )
     return inputs
+
+
+def search_settings_of(run: RunFolder) -> SearchSettings:
+    """Return the settings of the search that ``run`` was begun with.
+
+    Raises:
+        BadRun: another version of cmpc wrote them.
+    """
+    try:
+        return SearchSettings.model_validate(run.settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise BadRun(
+            f"{run.settings_path} must hold the settings of this version of cmpc; "
+            f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        ) from error
 
 
 def _load(settings: SearchSettings, size_px: int, cache_dir: Path) -> ImageSet:

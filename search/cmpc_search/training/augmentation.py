@@ -33,13 +33,13 @@ class Augmentation:
         max_gain: Each colour channel is gained by up to this share, either way.
     """
 
-    max_turn_degrees: float = 20.0
-    max_scale: float = 1.3
-    max_stretch: float = 1.15
-    max_shift: float = 0.1
+    max_turn_degrees: float = 8.0
+    max_scale: float = 1.15
+    max_stretch: float = 1.08
+    max_shift: float = 0.06
     mirror_share: float = 0.0
-    grey_share: float = 0.15
-    max_gain: float = 0.3
+    grey_share: float = 0.1
+    max_gain: float = 0.2
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """float32 [N, 3, H, W] in [0, 1] -> one view of each, same shape and range."""

@@ -5,6 +5,8 @@ et al., ECCV 2020) recomputes them for each candidate from training images. We a
 batches alike instead of exponentially, so the order of the images does not matter.
 """
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -17,10 +19,12 @@ BATCH_SIZE = 256
 
 
 def rebuild_batch_norms(network: QueryNetwork, images: Tensor) -> None:
-    """Set every batch norm's mean and variance from ``images`` float32 [N, 3, S, S].
+    """Set every batch norm's mean and variance from ``images`` float32 [N, 3, S, S], N > 1.
 
     The network is left in eval mode.
     """
+    # Parts of one size, give or take an image: a short last batch would count as much as a full one.
+    batches = torch.tensor_split(images, math.ceil(len(images) / BATCH_SIZE))
     norms = list(network.batch_norms())
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
@@ -28,7 +32,7 @@ def rebuild_batch_norms(network: QueryNetwork, images: Tensor) -> None:
         norm.momentum = None  # a plain average over the batches
     network.train()
     with torch.inference_mode():
-        for batch in torch.split(images, BATCH_SIZE):
+        for batch in batches:
             network(to_layout(batch))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
