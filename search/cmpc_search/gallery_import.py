@@ -1,8 +1,9 @@
 """Make a gallery folder from what a user already has: an ONNX network, or ready embeddings."""
 
 import hashlib
+import shutil
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -50,23 +51,9 @@ def import_gallery(folder: Path, sources: GallerySources) -> Gallery:
         raise BadArgument(f"{folder} must not be a gallery yet; choose another folder")
     if sources.onnx_path is None and sources.embeddings_path is None:
         raise BadArgument("a gallery must come from a network or from embeddings, got neither")
-    network = None if sources.onnx_path is None else _self_contained(sources.onnx_path)
-    record: dict[str, object] = {"schema_version": SCHEMA_VERSION, "network": None}
     embeddings = _embeddings(sources)
-    if network is not None:
-        assert sources.onnx_path is not None
-        record |= _network_facts(sources.onnx_path)
-        record["network_sha256"] = hashlib.sha256(network).hexdigest()
-        _check_length(embeddings, record["embedding_dim"], sources)
-    else:
-        assert sources.embeddings_path is not None
-        assert embeddings is not None
-        record |= {
-            "network_sha256": embeddings.network_sha256 or file_sha256(sources.embeddings_path),
-            "embedding_dim": embeddings.rows.shape[1],
-        }
-    if sources.classifier_path is not None:
-        _check_classifier(sources.classifier_path, record["embedding_dim"])
+    network = None if sources.onnx_path is None else _self_contained(sources.onnx_path)
+    record = {"schema_version": SCHEMA_VERSION} | _facts(sources, network, embeddings)
     folder.mkdir(parents=True, exist_ok=True)
     if network is not None:
         with replacing(folder / ONNX_FILE) as file:
@@ -74,15 +61,31 @@ def import_gallery(folder: Path, sources: GallerySources) -> Gallery:
     if sources.classifier_path is not None:
         shutil.copyfile(sources.classifier_path, folder / CLASSIFIER_FILE)
     if embeddings is not None:
-        kept = Embeddings(
-            rows=embeddings.rows,
-            item_names=embeddings.item_names,
-            labels=embeddings.labels,
-            network_sha256=str(record["network_sha256"]),
-        )
+        kept = replace(embeddings, network_sha256=str(record["network_sha256"]))
         write_embeddings(folder / EMBEDDINGS_FILE, kept)
     write_json(folder / RECORD_FILE, record)
     return open_gallery(folder)
+
+
+def _facts(
+    sources: GallerySources, network: bytes | None, embeddings: Embeddings | None
+) -> dict[str, object]:
+    """Return what the record says of the sources, once they are known to fit together."""
+    if sources.onnx_path is not None and network is not None:
+        facts = _network_facts(sources.onnx_path)
+        facts["network_sha256"] = hashlib.sha256(network).hexdigest()
+        _check_length(embeddings, facts["embedding_dim"], sources)
+    else:
+        assert sources.embeddings_path is not None
+        assert embeddings is not None
+        facts = {
+            "network": None,
+            "network_sha256": embeddings.network_sha256 or file_sha256(sources.embeddings_path),
+            "embedding_dim": embeddings.rows.shape[1],
+        }
+    if sources.classifier_path is not None:
+        _check_classifier(sources.classifier_path, facts["embedding_dim"])
+    return facts
 
 
 def _network_facts(path: Path) -> dict[str, object]:
@@ -151,7 +154,10 @@ def _from_npy(path: Path, ids_path: Path | None) -> Embeddings:
         )
     except (OSError, ValueError) as error:
         raise BadGallery(f"{path} must be a .npy file of numbers: {error}") from error
-    names = tuple(ids_path.read_text(encoding="utf-8").splitlines())
+    try:
+        names = tuple(ids_path.read_text(encoding="utf-8").splitlines())
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadGallery(f"{ids_path} must be a text file of item names: {error}") from error
     if len(names) != len(rows):
         raise BadGallery(
             f"{ids_path} must name each of the {len(rows)} rows of {path}, got {len(names)} names"
