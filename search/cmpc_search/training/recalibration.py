@@ -23,7 +23,7 @@ def rebuild_batch_norms(network: QueryNetwork, images: Tensor) -> None:
 
     The network is left in eval mode.
     """
-    # Parts of one size, give or take an image: a short last batch would count as much as a full one.
+    # Parts of one size, give or take an image: a short last one would count as much as the others.
     batches = torch.tensor_split(images, math.ceil(len(images) / BATCH_SIZE))
     norms = list(network.batch_norms())
     momenta = [norm.momentum for norm in norms]
