@@ -1,0 +1,191 @@
+"""A gallery folder gives back what was put in, and embeds only what it has not embedded yet."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from cmpc_search.embedding import embed_images
+from cmpc_search.embeddings import Embeddings, read_embeddings, write_embeddings
+from cmpc_search.errors import BadEmbeddings, BadGallery
+from cmpc_search.gallery import (
+    embed_gallery,
+    existing_gallery,
+    open_gallery,
+    read_classifier,
+    save_gallery_network,
+)
+
+FACTS = {"num_steps": 7}
+
+
+def test_an_opened_gallery_is_the_saved_network(gallery, image_set, make_network, directions):
+    opened = open_gallery(gallery.path)
+
+    expected = embed_images(make_network(0), image_set.images)
+    np.testing.assert_allclose(opened.embed(image_set.images), expected, atol=1e-5)
+    torch.testing.assert_close(opened.directions(image_set), directions)
+    assert (opened.embedding_dim, opened.input_size_px, opened.has_network) == (6, 8, True)
+    assert opened.onnx_path.is_file()
+    assert opened.macs > 0
+    assert len(opened.network_sha256) == 64
+
+
+def test_images_of_another_size_are_resized_before_they_are_embedded(gallery, image_set):
+    enlarged = image_set.images.repeat(3, axis=1).repeat(3, axis=2)
+
+    found = gallery.embed(enlarged)
+
+    # Nine equal pixels average to themselves, but the antialiasing filter reaches the neighbours.
+    assert (found * gallery.embed(image_set.images)).sum(axis=1).mean() > 0.7
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
+    flat = np.full((1, 24, 24, 3), 77, np.uint8)
+    np.testing.assert_array_equal(gallery.embed(flat), gallery.embed(flat[:, :8, :8]))
+
+
+def test_embeddings_are_made_once(gallery, image_set, monkeypatch):
+    first = embed_gallery(gallery, image_set)
+    monkeypatch.setattr(type(gallery), "embed", pytest.fail)
+
+    again = embed_gallery(open_gallery(gallery.path), image_set)
+
+    np.testing.assert_array_equal(again.rows, first.rows)
+    assert again.item_names == image_set.item_names
+    np.testing.assert_array_equal(again.labels, image_set.labels)
+
+
+def test_embeddings_are_made_anew_for_another_network(gallery, image_set, make_network, directions):
+    old = embed_gallery(gallery, image_set)
+    changed = save_gallery_network(
+        gallery.path, make_network(1), directions, image_set, facts=FACTS
+    )
+    with pytest.raises(BadGallery, match="of this gallery's network, got another's"):
+        _ = changed.embeddings
+
+    new = embed_gallery(changed, image_set)
+
+    assert new.network_sha256 == changed.network_sha256 != old.network_sha256
+    assert not np.allclose(new.rows, old.rows, atol=0.01)
+    np.testing.assert_array_equal(changed.embeddings.rows, new.rows)
+
+
+def test_embeddings_are_made_anew_for_other_items(gallery, image_set):
+    few = image_set.subset(np.arange(4))
+    embed_gallery(gallery, few)
+    with pytest.raises(BadEmbeddings, match="6 have none, the first is 'dots/4'"):
+        gallery.rows_of(image_set)
+
+    embed_gallery(gallery, image_set)
+
+    assert gallery.rows_of(image_set).shape == (10, 6)
+
+
+def test_rows_come_in_the_order_of_the_images_and_with_unit_length(gallery, image_set):
+    rows = np.arange(1, 61, dtype=np.float32).reshape(10, 6)
+    kept = Embeddings(
+        rows=rows, item_names=image_set.item_names, network_sha256=gallery.network_sha256
+    )
+    write_embeddings(gallery.path / "embeddings.safetensors", kept)
+
+    found = gallery.rows_of(image_set.subset(np.array([7, 2])))
+
+    expected = [row / np.sqrt(row @ row) for row in rows.astype(np.float64)[[7, 2]]]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def without_classifier(gallery):
+    (gallery.path / "classifier.safetensors").unlink()
+
+
+def with_other_classes(gallery):
+    metadata = {"class_names": json.dumps(["ant", "cat", "yak"])}
+    save_file({"directions": torch.eye(3, 6)}, gallery.path / "classifier.safetensors", metadata)
+
+
+@pytest.mark.parametrize("change", [without_classifier, with_other_classes])
+def test_class_means_stand_in_for_a_classifier_that_does_not_fit(gallery, image_set, change):
+    change(gallery)
+    rows = np.zeros((10, 6), np.float32)
+    rows[0], rows[5] = [1, 0, 0, 0, 0, 0], [0, 1, 0, 0, 0, 0]  # elk
+    rows[1], rows[6] = [0, 0, 5, 0, 0, 0], [0, 0, 5, 0, 0, 0]  # ant; length is no matter
+    rows[3], rows[8] = [0, 0, 0, 0, 3, 4], [0, 0, 0, 0, 3, 4]  # cat
+    rows[[2, 4, 7, 9], 3] = 1  # bee and dog, which training must not see
+    kept = Embeddings(
+        rows=rows, item_names=image_set.item_names, network_sha256=gallery.network_sha256
+    )
+    write_embeddings(gallery.path / "embeddings.safetensors", kept)
+
+    found = gallery.directions(image_set)
+
+    root = 0.5**0.5
+    ant, cat, elk = [0, 0, 1, 0, 0, 0], [0, 0, 0, 0, 0.6, 0.8], [root, root, 0, 0, 0, 0]
+    torch.testing.assert_close(found, torch.tensor([ant, cat, elk], dtype=torch.float32))
+
+
+def test_directions_are_matched_by_name_whatever_their_order_and_company(gallery, image_set):
+    metadata = {"class_names": json.dumps(["yak", "elk", "cat", "ant"])}
+    save_file(
+        {"directions": 2 * torch.eye(4, 6)}, gallery.path / "classifier.safetensors", metadata
+    )
+
+    found = gallery.directions(image_set)  # of ant, cat, elk
+
+    torch.testing.assert_close(found, torch.eye(4, 6)[[3, 2, 1]])
+
+
+@pytest.mark.parametrize(
+    ("tensors", "metadata"),
+    [
+        ({"weights": torch.eye(2)}, {"class_names": '["a", "b"]'}),
+        ({"directions": torch.eye(2)}, {}),
+        ({"directions": torch.eye(2)}, {"class_names": '["a"]'}),
+        ({"directions": torch.eye(2)}, {"class_names": "a, b"}),
+        ({"directions": torch.eye(2)}, {"class_names": "2"}),
+        ({"directions": torch.ones(2)}, {"class_names": '["a", "b"]'}),
+        ({"directions": torch.ones(0, 2)}, {"class_names": "[]"}),
+    ],
+)
+def test_a_classifier_file_without_named_directions_is_refused(tmp_path, tensors, metadata):
+    save_file(tensors, tmp_path / "some.safetensors", metadata)
+
+    with pytest.raises(BadGallery, match=r"must hold a tensor `directions`.*`class_names`"):
+        read_classifier(tmp_path / "some.safetensors")
+
+
+def test_a_gallery_is_taken_up_only_as_what_it_was_trained_as(gallery, image_set):
+    assert existing_gallery(gallery.path, image_set, facts=FACTS) is not None
+    assert existing_gallery(gallery.path / "none", image_set, facts=FACTS) is None
+    with pytest.raises(BadGallery, match="it was made otherwise; choose another folder"):
+        existing_gallery(gallery.path, image_set, facts={"num_steps": 8})
+    with pytest.raises(BadGallery, match="it was made otherwise"):
+        existing_gallery(gallery.path, replace(image_set, sha256="cd" * 32), facts=FACTS)
+
+
+def test_a_folder_that_is_no_gallery_is_told_how_one_is_made(tmp_path):
+    with pytest.raises(BadGallery, match=r"without gallery\.json; make one with `cmpc gallery"):
+        open_gallery(tmp_path)
+
+
+def test_a_gallery_of_another_version_is_refused(gallery):
+    record = json.loads((gallery.path / "gallery.json").read_text())
+    (gallery.path / "gallery.json").write_text(json.dumps(record | {"schema_version": 99}))
+
+    with pytest.raises(BadGallery, match="schema_version 1, got 99"):
+        open_gallery(gallery.path)
+
+
+def test_damaged_weights_are_an_error_about_weights(gallery, image_set):
+    path = gallery.path / "network.safetensors"
+    path.write_bytes(path.read_bytes()[:200])
+
+    with pytest.raises(BadGallery, match="must hold the gallery network's weights"):
+        open_gallery(gallery.path).embed(image_set.images)
+
+
+def test_what_was_embedded_reads_back_from_the_folder(gallery, image_set):
+    made = embed_gallery(gallery, image_set)
+
+    np.testing.assert_array_equal(read_embeddings(gallery.path).rows, made.rows)

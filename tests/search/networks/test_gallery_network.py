@@ -1,0 +1,59 @@
+"""Gallery networks have the size of the published ones they are named after."""
+
+import pytest
+import torch
+
+from cmpc_search.errors import BadArgument, UnknownName
+from cmpc_search.networks.gallery import (
+    GALLERY_NETWORKS,
+    GalleryNetwork,
+    ResidualShape,
+    load_gallery_shape,
+)
+from cmpc_search.networks.query import ConvNorm
+
+
+def convolution_macs(shape):
+    """Count by running the network on shapes alone: each output number is one inner product."""
+    macs = []
+
+    def count(module, _, output):
+        macs.append(output.numel() * module.weight[0].numel())
+
+    with torch.device("meta"):
+        network = GalleryNetwork(shape).eval()
+        for module in network.modules():
+            if isinstance(module, ConvNorm):
+                module.register_forward_hook(count)
+        network(torch.zeros(1, 3, shape.input_size_px, shape.input_size_px))
+    return sum(macs)
+
+
+@pytest.mark.parametrize(
+    ("name", "published_mmac"),
+    # 1.8, 3.8 and 7.6 GMAC in table 1 of He et al.; here to the digit, without the dense layer.
+    [("resnet18", 1813.6), ("resnet50", 3855.9), ("resnet101", 7568.1)],
+)
+def test_residual_networks_count_to_their_published_size(name, published_mmac):
+    counted_mmac = convolution_macs(load_gallery_shape(name)) / 1e6
+
+    assert counted_mmac == pytest.approx(published_mmac, abs=0.1)
+
+
+def test_a_fresh_block_is_the_identity_on_what_a_relu_gives():
+    shape = ResidualShape(name="tiny", input_size_px=8, depths=(1,), width=4)
+    block = GalleryNetwork(shape).blocks[0]
+    features = torch.rand(2, 4, 8, 8)
+
+    torch.testing.assert_close(block(features), features)
+
+
+@pytest.mark.parametrize("change", [{"depths": ()}, {"depths": (1, 0)}, {"width": 0}])
+def test_a_shape_without_blocks_or_channels_is_refused(change):
+    with pytest.raises(BadArgument, match="at least one block a stage and a positive width"):
+        ResidualShape(**{"name": "none", "input_size_px": 8, "depths": (1,), "width": 4} | change)
+
+
+def test_an_unknown_gallery_network_is_told_the_known_names():
+    with pytest.raises(UnknownName, match=f"choose one of .*{sorted(GALLERY_NETWORKS)[0]}"):
+        load_gallery_shape("resnet1001")

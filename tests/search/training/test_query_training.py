@@ -1,0 +1,113 @@
+"""Supernet and pick learn to embed as the gallery does, and go on where they were stopped."""
+
+import pytest
+import torch
+
+from cmpc_search.compatibility import make_method
+from cmpc_search.compatibility.base import NO_LABEL
+from cmpc_search.errors import BadRun
+from cmpc_search.networks.supernet import Supernet
+from cmpc_search.space import SearchSpace, Stage
+from cmpc_search.training.query import QueryTraining, train_query_network, train_supernet
+from cmpc_search.training.recalibration import rebuild_batch_norms
+from cmpc_search.training.views import ViewBank
+
+SPACE = SearchSpace(
+    name="tiny",
+    input_size_px=8,
+    stem_channels=4,
+    stem_stride=2,
+    stages=(Stage(8, 2),),
+    head_channels=16,
+    embedding_dim=3,
+    width_choices=(0.5, 1.0),
+)
+# Corners of a triangle about zero: what an embedding layer that centres can reach.
+DIRECTIONS = torch.nn.functional.normalize(torch.eye(3) - 1 / 3)
+TRAINING = QueryTraining(num_steps=80, batch_size=16, learning_rate=0.03)
+
+
+@pytest.fixture(scope="module")
+def bank():
+    """Three classes, told apart by the colour that is missing; the gallery knows them exactly."""
+    labels = torch.arange(48) % 3
+    generator = torch.Generator().manual_seed(0)
+    views = torch.randint(150, 256, (48, 8, 8, 3), generator=generator)
+    views[torch.arange(48), :, :, labels] //= 4
+    return ViewBank(views.to(torch.uint8), labels, DIRECTIONS[labels].half())
+
+
+def share_named(network, bank):
+    """Return the share of views that lie next to their own class's direction of the gallery."""
+    views, batch = bank.draw(0, len(bank.views), 0)
+    with torch.inference_mode():
+        nearest = (network(views) @ DIRECTIONS.T).argmax(dim=1)
+    return float((nearest == batch.labels).float().mean())
+
+
+@pytest.fixture
+def supernet():
+    torch.manual_seed(0)
+    return Supernet(SPACE)
+
+
+@pytest.mark.parametrize("method_name", ["bct", "bct-regression", "regression"])
+def test_a_query_network_learns_to_embed_as_the_gallery(bank, supernet, method_name):
+    network = supernet.extract(SPACE.uniform(0, 1.0))
+    rebuild_batch_norms(network, bank.draw(0, 48, 0)[0])
+    before = share_named(network, bank)
+
+    train_query_network(network, make_method(method_name, DIRECTIONS), bank, TRAINING, seed=0)
+
+    assert not network.training
+    assert before < 0.7
+    assert share_named(network, bank) > 0.9
+
+
+def test_a_trained_supernet_lends_every_path_weights_that_agree_with_the_gallery(bank, supernet):
+    method = make_method("bct-regression", DIRECTIONS)
+
+    longer = TRAINING.model_copy(update={"num_steps": 160})  # a path a step, four operators
+    train_supernet(supernet, method, bank, longer, seed=0)
+
+    for code in range(4):
+        network = supernet.extract(SPACE.uniform(code, 0.5))
+        rebuild_batch_norms(network, bank.draw(0, 48, 0)[0])
+        assert share_named(network, bank) > 0.8, code
+
+
+def test_a_batch_of_mixed_views_alone_is_no_error(supernet):
+    views = torch.randint(0, 256, (16, 8, 8, 3), dtype=torch.uint8)
+    unlabelled = ViewBank(views, torch.full((16,), NO_LABEL), torch.rand(16, 3).half())
+    short = TRAINING.model_copy(update={"num_steps": 1})
+
+    train_supernet(supernet, make_method("bct", DIRECTIONS), unlabelled, short, seed=0)
+
+
+def test_a_finished_training_is_taken_from_its_checkpoint_and_not_by_another_method(
+    bank, supernet, tmp_path
+):
+    training = QueryTraining(num_steps=250, batch_size=8)
+    path = tmp_path / "supernet.safetensors"
+    train_supernet(
+        supernet, make_method("bct", DIRECTIONS), bank, training, seed=0, checkpoint=path
+    )
+    torch.manual_seed(1)
+    again = Supernet(SPACE)
+
+    train_supernet(
+        again,
+        make_method("bct", DIRECTIONS),
+        bank,
+        training,
+        seed=0,
+        checkpoint=path,
+        progress=pytest.fail,
+    )
+
+    for name, weight in supernet.state_dict().items():
+        assert again.state_dict()[name].equal(weight), name
+    with pytest.raises(BadRun, match="must be a checkpoint of this network"):
+        train_supernet(
+            again, make_method("regression", DIRECTIONS), bank, training, seed=0, checkpoint=path
+        )
