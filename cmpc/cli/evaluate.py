@@ -66,7 +66,7 @@ def evaluate(
     picks = trained_picks(run, architecture)
     with ExitStack() as stack:
         meter = None
-        if inputs.settings.cost == "latency":
+        if inputs.settings.needs_latency:
             target = Target.named(inputs.settings.target)
             meter = stack.enter_context(LatencyMeter(target, cache_dir=run.compiled_path))
         found = evaluate_run(inputs, picks, control_of(run, architecture), meter)

@@ -106,7 +106,7 @@ def search(ctx: click.Context, /, **_: object) -> None:
     supernet = obtain_supernet(run, inputs)
     with ExitStack() as stack:
         meter = None
-        if settings.cost == "latency" or settings.budget_ms is not None:
+        if settings.needs_latency:
             meter = stack.enter_context(LatencyMeter(target, cache_dir=run.compiled_path))
         scorer = CandidateScorer(supernet, inputs, meter, folder=run.candidates_path)
         with progress("Searching", total=settings.trials) as steps:

@@ -17,8 +17,8 @@ from cmpc_search.embeddings import GALLERY_NETWORK_KEY
 from cmpc_search.errors import BadArgument, BadRun
 from cmpc_search.runs import RunFolder, read_json, read_pick
 from cmpc_search.space import Architecture
+from cmpc_search.stages.inputs import search_settings_of
 from cmpc_search.stages.picks import TrainedPick, trained_picks
-from cmpc_search.stages.settings import SearchSettings
 
 __all__ = ["BundleOrder", "build_bundle"]
 
@@ -46,7 +46,7 @@ def build_bundle(run: RunFolder, order: BundleOrder) -> Bundle:
         BadArgument: no network of that seed is trained, or another bundle is in the folder.
         CompileFailed: the network or the native program does not compile.
     """
-    settings = SearchSettings.model_validate(run.settings)
+    settings = search_settings_of(run)
     target = Target.named(order.target or settings.target)
     trained = _trained(run, order.seed)
     compiled = compile_network(trained.onnx_path, target, cache_dir=run.compiled_path)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from cmpc_search.gallery import Gallery, open_gallery
 from cmpc_search.runs import RunFolder
 from cmpc_search.space import SearchSpace, load_space
 from cmpc_search.stages.settings import SearchSettings
+from cmpc_search.training.augmentation import Augmentation
 from cmpc_search.training.optimisation import Progress
 from cmpc_search.training.views import ViewBank, ViewSettings, make_views
 
@@ -70,8 +71,8 @@ class Inputs:
         settings = self.settings
         # Ready embeddings may name the network that gave them, and aim views elsewhere than it.
         mixed_share = settings.mixed_share if self.gallery.has_network else "ready embeddings"
-        parts = [self.space.input_size_px, settings.views_per_image, mixed_share]
-        document = json.dumps([*parts, settings.seed, self.hashes()], sort_keys=True)
+        parts = [self.space.input_size_px, settings.views_per_image, mixed_share, settings.seed]
+        document = json.dumps([*parts, self.hashes(), asdict(Augmentation())], sort_keys=True)
         return hashlib.sha256(document.encode()).hexdigest()[:20]
 
     def _make_views(self, progress: Progress | None) -> ViewBank:

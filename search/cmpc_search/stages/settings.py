@@ -76,6 +76,11 @@ class SearchSettings(BaseModel):
     supernet: QueryTraining = QueryTraining()
 
     @property
+    def needs_latency(self) -> bool:
+        """Whether networks are compiled and timed."""
+        return self.cost == "latency" or self.budget_ms is not None
+
+    @property
     def budget(self) -> Budget:
         macs = None if self.budget_mmacs is None else round(self.budget_mmacs * MMAC)
         return Budget(latency_ms=self.budget_ms, macs=macs)

@@ -47,6 +47,19 @@ def test_the_same_settings_open_the_run_again(path):
     assert reopen_run(path).settings["search"]["widths"] == [0.6, 1.0]
 
 
+def test_a_run_that_was_killed_while_it_was_made_is_made_after_all(path):
+    path.mkdir(parents=True)
+    (path / ".settings.json.123.tmp").write_text("{")  # what a kill before the rename leaves
+
+    assert opened(path).candidates_path.is_dir()
+
+
+def test_a_run_whose_folders_a_kill_prevented_gets_them(path):
+    opened(path).candidates_path.rmdir()
+
+    assert opened(path).candidates_path.is_dir()
+
+
 def test_a_free_setting_may_change_and_is_stored(path):
     opened(path)
     assert opened(path, changed(trials=50)).settings["search"]["trials"] == 50

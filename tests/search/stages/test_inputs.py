@@ -1,0 +1,119 @@
+"""A run reads the data and the gallery it was begun with, and its views are made once."""
+
+import json
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+from cmpc_search.compatibility.base import NO_LABEL
+from cmpc_search.embeddings import EMBEDDINGS_FILE, read_embeddings
+from cmpc_search.errors import BadGallery, BadRun
+from cmpc_search.gallery_import import GallerySources, import_gallery
+from cmpc_search.stages import inputs as inputs_module
+from cmpc_search.stages.inputs import load_inputs, load_run_inputs
+from cmpc_search.training import views as views_module
+from cmpc_search.training.augmentation import Augmentation
+
+
+def test_a_run_opens_with_the_gallery_it_was_searched_for(run, gallery_path, cache_dir):
+    assert load_run_inputs(run, gallery_path, cache_dir=cache_dir).hashes() == run.inputs
+
+
+def test_a_run_refuses_another_gallery(run, ready_gallery_path, cache_dir):
+    with pytest.raises(BadRun, match="gallery_network_sha256"):
+        load_run_inputs(run, ready_gallery_path, cache_dir=cache_dir)
+
+
+def test_a_run_of_another_version_says_which_setting_is_foreign(run, gallery_path, cache_dir):
+    document = json.loads(run.settings_path.read_text())
+    document["settings"]["temperature"] = 3
+    run.settings_path.write_text(json.dumps(document))
+
+    with pytest.raises(BadRun, match="temperature"):
+        load_run_inputs(run, gallery_path, cache_dir=cache_dir)
+
+
+def test_a_gallery_without_embeddings_says_how_to_make_them(
+    settings, gallery_path, cache_dir, tmp_path
+):
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    (bare / "gallery.json").write_bytes((gallery_path / "gallery.json").read_bytes())
+
+    with pytest.raises(BadGallery, match="cmpc gallery embed"):
+        load_inputs(settings, bare, cache_dir=cache_dir)
+
+
+def test_views_are_made_once_and_read_from_then_on(inputs, monkeypatch):
+    made = inputs.view_bank()
+    monkeypatch.setattr(inputs_module, "make_views", None)  # calling it again would fail
+
+    read = inputs.view_bank()
+
+    assert torch.equal(read.views, made.views)
+    assert torch.equal(read.labels, made.labels)
+    assert torch.equal(read.targets, made.targets)
+
+
+def test_views_of_another_augmentation_are_other_views(inputs, monkeypatch):
+    made = inputs.view_bank()
+    strong = partial(Augmentation, max_gain=0.9)
+    for module in (inputs_module, views_module):
+        monkeypatch.setattr(module, "Augmentation", strong)
+
+    assert not torch.equal(inputs.view_bank().views, made.views)
+
+
+@pytest.mark.parametrize("damage", ["cut", "emptied"])
+def test_views_that_were_damaged_are_made_again(inputs, damage):
+    made = inputs.view_bank()
+    (path,) = (inputs.cache_dir / "views").glob(f"{inputs._view_key()}*")
+    left = b"" if damage == "emptied" else path.read_bytes()[:-1000]
+    path.unlink()  # banks are memory-mapped: what is in use must not shrink
+    path.write_bytes(left)
+
+    again = inputs.view_bank()
+
+    assert torch.equal(again.views, made.views)
+    assert torch.equal(again.targets, made.targets)
+
+
+def test_views_of_a_network_are_partly_mixed_and_aim_at_what_it_sees(inputs):
+    bank = inputs.view_bank()
+
+    is_mixed = bank.labels == NO_LABEL
+    assert 0 < is_mixed.sum() < len(bank.labels)
+    seen = inputs.gallery.embed(bank.views.numpy())  # both networks read 32 px here
+    np.testing.assert_allclose(bank.targets.float(), seen, atol=2e-2)
+
+
+def test_views_of_ready_embeddings_aim_at_the_kept_rows_and_are_never_mixed(
+    settings, ready_gallery_path, cache_dir
+):
+    inputs = load_inputs(settings, ready_gallery_path, cache_dir=cache_dir)
+
+    bank = inputs.view_bank()
+
+    positions = inputs.image_set.select(split="train")
+    kept = read_embeddings(ready_gallery_path / EMBEDDINGS_FILE)
+    rows = dict(zip(kept.item_names, kept.rows, strict=True))
+    aims = np.stack([rows[inputs.image_set.item_names[position]] for position in positions])
+    aims /= np.linalg.norm(aims, axis=1, keepdims=True)
+    views_per_image = len(bank.views) // len(positions)
+    assert views_per_image == settings.views_per_image
+    np.testing.assert_allclose(bank.targets, np.tile(aims, (views_per_image, 1)), atol=1e-3)
+    assert (bank.labels != NO_LABEL).all()
+
+
+def test_ready_embeddings_that_name_a_network_do_not_get_its_views(
+    settings, inputs, gallery_path, cache_dir, tmp_path
+):
+    sources = GallerySources(embeddings_path=gallery_path / EMBEDDINGS_FILE)
+    import_gallery(tmp_path / "same", sources)
+    ready = load_inputs(settings, tmp_path / "same", cache_dir=cache_dir)
+    assert ready.hashes() == inputs.hashes()
+    inputs.view_bank()
+
+    assert (ready.view_bank().labels != NO_LABEL).all()

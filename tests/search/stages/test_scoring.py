@@ -1,0 +1,91 @@
+"""A candidate's score: what was found out, whether its network compiles or not."""
+
+import pytest
+import torch
+
+from cmpc_cost_models import Cost, Measurement
+from cmpc_search.networks.supernet import Supernet
+from cmpc_search.stages import scoring
+from cmpc_search.stages.inputs import load_inputs
+from cmpc_search.stages.scoring import CandidateScorer
+from cmpc_search.study import Accuracy
+
+
+class FakeMeter:
+    """Gives the same measurement for every network, and remembers which it was asked for."""
+
+    def __init__(self, measurement):
+        self.measurement = measurement
+        self.measured = []
+
+    def measure(self, onnx_path):
+        self.measured.append(onnx_path)
+        return self.measurement
+
+
+@pytest.fixture
+def score_with(settings, gallery_path, cache_dir, tmp_path):
+    """Return a function that scores the smallest architecture under some settings."""
+
+    def score(meter=None, **changes):
+        changed = settings.model_copy(update=changes)
+        inputs = load_inputs(changed, gallery_path, cache_dir=cache_dir)
+        torch.manual_seed(0)
+        supernet = Supernet(inputs.space).eval()
+        scorer = CandidateScorer(supernet, inputs, meter, folder=tmp_path)
+        return scorer(inputs.space.smallest())
+
+    return score
+
+
+def test_a_measured_candidate_carries_its_latency_and_its_doubts(score_with):
+    cost = Cost(name="latency", value=0.25, unit="ms", source="measured", machine={}, versions={})
+    meter = FakeMeter(Measurement(cost=cost, unstable_reasons=("a busy machine",)))
+
+    score = score_with(meter)
+
+    assert score.latency_ms == 0.25
+    assert score.unstable_reasons == ("a busy machine",)
+    assert score.error is None
+    assert [path.name for path in meter.measured] == [f"{score.architecture}.onnx"]
+
+
+def test_a_network_that_does_not_compile_is_a_score_with_an_error(score_with):
+    score = score_with(FakeMeter(Measurement(error="no code for this operator")))
+
+    assert score.error == "no code for this operator"
+    assert score.latency is None
+    assert score.heterogeneous is not None  # what was found out before stays
+
+
+def test_without_a_meter_the_cost_is_counted_and_nothing_else(score_with, inputs):
+    score = score_with()
+
+    assert score.latency is None
+    assert score.error is None
+    assert score.macs == inputs.space.macs(inputs.space.smallest())
+
+
+@pytest.mark.parametrize(
+    ("reward", "metric", "expected"),
+    [
+        ("homogeneous", "top1", 0.5),
+        ("heterogeneous", "top1", 0.75),
+        ("product", "top1", 0.375),
+        ("homogeneous", "map", 0.25),
+        ("heterogeneous", "map", 0.125),
+        ("product", "map", 0.03125),
+    ],
+)
+def test_the_reward_is_the_one_that_was_asked_for(
+    score_with, monkeypatch, reward, metric, expected
+):
+    own = Accuracy(top1=0.5, top10=1.0, mean_average_precision=0.25)
+    across = Accuracy(top1=0.75, top10=1.0, mean_average_precision=0.125)
+    monkeypatch.setattr(scoring, "accuracies", lambda *_: (own, across))
+
+    score = score_with(reward=reward, metric=metric)
+
+    assert score.reward == expected
+    assert score.reward_name == f"{reward} {metric}"
+    assert (score.homogeneous, score.heterogeneous) == (own, across)

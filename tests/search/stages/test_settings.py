@@ -1,0 +1,66 @@
+"""Settings are checked where they come in, and give what the stages read."""
+
+import pytest
+from pydantic import ValidationError
+
+from cmpc_search.stages.settings import GallerySettings, SearchSettings
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"trials": 0},
+        {"population": 1},
+        {"mixed_share": 1.5},
+        {"budget_ms": 0},
+        {"budget_mmacs": -1},
+        {"reward": "R3"},
+        {"cost": "energy"},
+        {"metric": "top5"},
+        {"sampler": "cmaes"},
+        {"seed": -1},
+        {"trails": 10},
+        {"supernet": {"num_steps": 0}},
+        {"supernet": {"steps": 10}},
+    ],
+    ids=str,
+)
+def test_a_search_setting_that_makes_no_sense_is_refused(wrong):
+    with pytest.raises(ValidationError):
+        SearchSettings.model_validate(wrong)
+
+
+def test_a_budget_in_million_macs_is_a_whole_number_of_macs():
+    settings = SearchSettings(budget_mmacs=2.6, budget_ms=0.4)
+
+    assert settings.budget.macs == 2_600_000
+    assert settings.study.budget.latency_ms == 0.4
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [({}, True), ({"cost": "macs"}, False), ({"cost": "macs", "budget_ms": 1.0}, True)],
+    ids=str,
+)
+def test_networks_are_timed_when_the_cost_or_the_budget_asks_for_it(given, expected):
+    assert SearchSettings.model_validate(given).needs_latency is expected
+
+
+def test_what_was_written_down_is_read_back():
+    settings = SearchSettings.model_validate({"supernet": {"num_steps": 7}, "seed": 3})
+
+    assert SearchSettings.model_validate(settings.model_dump(mode="json")) == settings
+
+
+@pytest.mark.parametrize("depths", ["2,x", "", "2,,2", "-1"])
+def test_depths_that_are_no_numbers_are_refused(depths):
+    with pytest.raises(ValidationError, match="depths"):
+        GallerySettings(depths=depths)
+
+
+def test_a_gallery_takes_its_preset_unless_told_otherwise():
+    preset = GallerySettings(network="resnet18").shape
+    changed = GallerySettings(network="resnet18", depths="1, 2", width=8, input_size_px=40).shape
+
+    assert (preset.depths, preset.width, preset.input_size_px) == ((2, 2, 2, 2), 64, 224)
+    assert (changed.depths, changed.width, changed.input_size_px) == ((1, 2), 8, 40)
