@@ -1,0 +1,195 @@
+"""From a folder of pictures to a judged network, with the commands that a user would type."""
+
+import csv
+
+import numpy as np
+import pytest
+from made_up_project import IMAGES_PER_CLASS, NUM_CLASSES, work_done
+from PIL import Image
+
+TRIALS = 6
+
+
+def commands(project, run):
+    """Return the line of commands after the gallery, each with what it must not do twice."""
+    gallery = ["--gallery", project.gallery, "--threads", 1]
+    train = ["train", run, *gallery, "--num-steps", 6, "--control-steps", 5, "--seeds", 2]
+    return {
+        "search": project.search(run, trials=TRIALS),
+        "pareto": ["pareto", run, "--picture", project.folder / "front.png"],
+        "train": train,
+        "evaluate": ["evaluate", run, *gallery],
+        "index": ["index", project.gallery, "--data", project.pictures, "--out", run / "g.index"],
+    }
+
+
+@pytest.fixture(scope="module")
+def run(project):
+    return project.folder / "run"
+
+
+@pytest.fixture(scope="module")
+def answers(project, run):
+    """What each command answered the first time."""
+    return {name: project.answer(*words) for name, words in commands(project, run).items()}
+
+
+def test_a_search_scores_as_many_candidates_as_asked_for_and_none_twice(answers, run):
+    with (run / "trials.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+
+    assert answers["search"]["counts"]["finished"] == len(rows) == TRIALS
+    assert len({row["architecture"] for row in rows}) == TRIALS
+    assert {row["latency_ms"] for row in rows} == {""}  # nothing was measured, nothing is claimed
+
+
+def test_the_front_gains_reward_as_it_costs_more(answers):
+    scores = [one["score"] for one in answers["search"]["front"]]
+
+    assert scores
+    pairs = [(score["macs"], score["reward"]) for score in scores]
+    assert pairs == sorted(pairs)
+
+
+def test_the_pick_is_the_best_of_the_front_and_the_picture_is_drawn(answers, project):
+    front = answers["pareto"]["front"]
+
+    assert answers["pareto"]["pick"] == max(front, key=lambda one: one["score"]["reward"])["number"]
+    with Image.open(project.folder / "front.png") as picture:
+        assert len(np.unique(np.asarray(picture.convert("RGB")).reshape(-1, 3), axis=0)) > 2
+
+
+def test_training_gives_a_network_for_each_seed_and_a_control(answers, run):
+    assert answers["train"]["trained"] == ["seed-0", "seed-1", "control"]
+    weights = {(run / "pick" / name / "network.onnx").read_bytes() for name in ("seed-0", "seed-1")}
+    assert len(weights) == 2
+
+
+def test_the_evaluation_is_of_the_test_classes_alone(answers):
+    found = answers["evaluate"]
+
+    num_test_classes = NUM_CLASSES // 3
+    assert found["num_classes"] == num_test_classes
+    assert found["num_queries"] + found["num_gallery"] == num_test_classes * IMAGES_PER_CLASS
+    assert found["chance_top1"] == pytest.approx(1 / num_test_classes)
+    assert [pick["seed"] for pick in found["picks"]] == [0, 1]
+    assert found["query_cost"]["latency"] is None
+    ratio = found["gallery_cost"]["macs"] / found["query_cost"]["macs"]
+    assert found["macs_ratio"] == pytest.approx(ratio)
+
+
+def test_the_index_holds_the_gallery_side_alone(answers):
+    assert answers["index"]["num_items"] == NUM_CLASSES * (IMAGES_PER_CLASS - 1)
+
+
+@pytest.mark.parametrize("name", ["search", "pareto", "train", "evaluate"])
+def test_a_command_that_is_repeated_does_no_work_again(project, run, answers, name):
+    before = work_done(project.folder)
+
+    again = project.answer(*commands(project, run)[name])
+
+    assert work_done(project.folder) == before
+    assert again == answers[name]
+
+
+def test_a_gallery_that_is_trained_and_embedded_stays_as_it_is(project):
+    before = work_done(project.folder)
+    train = ["gallery", "train", project.gallery, "--data", project.pictures, "--threads", 1]
+
+    result = project.invoke(*train, "--width", 8, "--depths", "1,1", "--num-steps", 20)
+    project.answer("gallery", "embed", project.gallery, "--data", project.pictures)
+
+    assert "is trained already" in result.stderr
+    assert work_done(project.folder) == before
+
+
+def test_a_gallery_is_not_trained_over_another(project):
+    train = ["gallery", "train", project.gallery, "--data", project.pictures, "--threads", 1]
+
+    result = project.invoke(*train, "--width", 8, "--depths", "1,1", "--num-steps", 21)
+
+    assert result.exit_code == 1
+    assert "choose another folder" in result.stderr
+
+
+def test_more_trials_go_on_with_the_same_search(project, run, answers):
+    grown = project.folder / "grown"
+    project.answer(*project.search(grown, trials=2))
+    before = work_done(grown)
+
+    answer = project.answer(*project.search(grown, trials=4))
+
+    assert answer["counts"]["finished"] == 4
+    assert before.items() <= work_done(grown).items()
+
+
+def test_another_setting_is_refused_by_name(project, run, answers):
+    result = project.invoke(*project.search(run, trials=TRIALS, seed=1))
+
+    assert result.exit_code == 2
+    assert "seed was 0, now 1" in result.stderr
+
+
+def test_a_missing_gallery_is_told_in_one_line(project):
+    result = project.invoke(*project.search(project.folder / "new", gallery=project.folder / "no"))
+
+    assert result.exit_code == 1
+    assert result.stderr.count("\n") == 1
+    assert "cmpc gallery train" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"target": "hots"}, "did you mean 'host'"),
+        ({"method": "btc"}, "bct-regression"),
+        ({"space": "smal"}, "small"),
+        ({"reward": "R3"}, "'product'"),
+        ({"data": "emojis"}, "emojis"),
+    ],
+    ids=str,
+)
+def test_a_name_that_nobody_knows_ends_a_search_before_it_begins(project, wrong, said):
+    new = project.folder / "new"
+
+    result = project.invoke(*project.search(new, **wrong))
+
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert not new.exists()
+
+
+def test_a_budget_below_the_smallest_network_ends_a_search_before_it_begins(project):
+    new = project.folder / "new"
+
+    result = project.invoke(*project.search(new, budget_mmacs=0.01))
+
+    assert result.exit_code == 3
+    assert not new.exists()
+
+
+def test_a_pick_within_a_budget_that_nobody_meets_is_refused(project, run, answers):
+    before = (run / "pick.json").read_bytes()
+
+    result = project.invoke("pareto", run, "--budget-mmacs", 0.01)
+
+    assert result.exit_code == 3
+    assert (run / "pick.json").read_bytes() == before
+
+
+def test_a_budget_below_zero_is_wrong_usage(project, run, answers):
+    assert project.invoke("pareto", run, "--budget-ms", -1).exit_code == 2
+
+
+def test_a_run_without_a_trained_pick_says_what_comes_first(project, run, answers):
+    bare = project.folder / "bare"
+    project.answer(*project.search(bare, trials=1))
+    evaluate = ["evaluate", bare, "--gallery", project.gallery, "--threads", 1]
+
+    unpicked = project.invoke(*evaluate)
+    project.answer("pareto", bare)
+    untrained = project.invoke(*evaluate)
+
+    assert (unpicked.exit_code, untrained.exit_code) == (2, 2)
+    assert "run `cmpc pareto`" in unpicked.stderr
+    assert "run `cmpc train`" in untrained.stderr
