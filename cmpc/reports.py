@@ -86,7 +86,7 @@ def front_image(
 def accuracy_table(found: "Evaluation") -> "Table":
     """Show what a run is worth on its test classes."""
     return make_table(
-        ("on the test classes", "top-1", "top-10", "mAP"),
+        ("on test classes", "top-1", "top-10", "mAP"),
         [
             _accuracy_row("paragon M(g,g)", found.paragon),
             *(
@@ -98,8 +98,7 @@ def accuracy_table(found: "Evaluation") -> "Table":
             ),
             *(_pick_rows(found.control, "control") if found.control else []),
         ],
-        title=f"{found.num_queries} queries, {found.num_gallery} gallery images of "
-        f"{found.num_classes} classes that nothing has seen",
+        title=f"{found.num_queries} queries, {found.num_classes} unseen classes",
     )
 
 

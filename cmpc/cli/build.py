@@ -55,6 +55,8 @@ def build(
         "latency_ms": None if cost is None else cost.value,
         "latency_source": None if cost is None else cost.source,
         "has_runner": bundle.runner is not None,
-        "num_bytes": sum(file.stat().st_size for file in bundle.folder.iterdir()),
+        "num_bytes": sum(
+            file.stat().st_size for file in bundle.folder.rglob("*") if file.is_file()
+        ),
     }
     emit(shown, make_table(["bundle", ""], shown.items()), as_json=as_json)
