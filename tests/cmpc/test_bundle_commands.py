@@ -13,11 +13,11 @@ from click.testing import CliRunner
 from PIL import Image
 
 from cmpc.cli import command_line
-from cmpc_search.embeddings import GALLERY_NETWORK_KEY, read_embeddings
 from cmpc_cost_models import Target
 from cmpc_cost_models.bundles import BundleContents, Preprocessing, write_bundle
 from cmpc_cost_models.compiling import compile_network
 from cmpc_cost_models.graph_writer import GraphWriter
+from cmpc_search.embeddings import GALLERY_NETWORK_KEY, read_embeddings
 
 SIZE_PX = 8
 COLOURS = {"red": (255, 0, 0), "leaf": (51, 204, 0), "sea": (0, 51, 204), "rust": (204, 51, 0)}

@@ -59,7 +59,7 @@ class EmbeddingLayer(nn.Module):
     def __init__(self, in_channels: int, embedding_dim: int) -> None:
         super().__init__()
         self.linear = nn.Linear(in_channels, embedding_dim, bias=False)
-        self.norm = nn.BatchNorm1d(embedding_dim, affine=False)
+        self.norm = nn.BatchNorm1d(embedding_dim)
 
     def forward(self, features: Tensor) -> Tensor:
         return functional.normalize(self.norm(self.linear(features)), dim=1)
@@ -69,8 +69,9 @@ class EmbeddingLayer(nn.Module):
         mean, variance = self.norm.running_mean, self.norm.running_var
         assert mean is not None
         assert variance is not None
-        factor = (variance + self.norm.eps).rsqrt()
-        return self.linear.weight.detach() * factor[:, None], -mean * factor
+        factor = self.norm.weight.detach() * (variance + self.norm.eps).rsqrt()
+        bias = self.norm.bias.detach() - mean * factor
+        return self.linear.weight.detach() * factor[:, None], bias
 
 
 class QueryNetwork(nn.Module):

@@ -1,58 +1,102 @@
 """Every architecture of a space in one set of shared weights (single path one-shot).
 
-A block holds its four operators at their greatest width; an architecture reads one of them and the
-first channels of its weights (Guo et al., ECCV 2020, sections 3.3 and 4.1). As there, batch norms
-have no affine part and no running statistics while the supernet trains: they belong to one path
-only, and are rebuilt for each candidate from training images.
+A block holds one weight for each role that a convolution may have in it, at the greatest width and
+kernel; an architecture reads the part that it needs:
+
+    channels   the first ones                        (Guo et al., ECCV 2020, section 4.1)
+    kernels    3x3 and 5x5 are the middle of 7x7     (Once-for-All, Cai et al., ICLR 2020)
+    operators  the Xception-like unit is the ShuffleNetV2 one with three convolutions more,
+               which start as the identity           (Net2Net, Chen et al., ICLR 2016)
+
+SPOS gives each operator weights of its own. It trains them for 120 epochs of ImageNet; in minutes
+they don't come to agree on what the next block reads. As in SPOS, batch norms have no affine part
+and no running statistics while the supernet trains: they belong to one path only, and are rebuilt
+for each candidate from training images.
 """
+
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cmpc_search.networks.query import ConvNorm, QueryNetwork, split_channels
+from cmpc_search.networks.query import ChoiceBlock, ConvNorm, QueryNetwork, split_channels
 from cmpc_search.space.architecture import Architecture
-from cmpc_search.space.layers import BlockLayers, Convolution
+from cmpc_search.space.layers import BlockLayers, Convolution, main_roles
 from cmpc_search.space.search_space import SearchSpace
 
 __all__ = ["Supernet"]
 
+IDENTITY_ROLES = ("before", "mix", "after")
+NOISE = 0.05  # how far from the identity these start, so that their channels differ
+
 
 class SharedConvolution(nn.Module):
-    """The weight of a convolution at its greatest width; a layer reads the corner it needs."""
+    """The weight of a convolution at its largest; a layer reads the part it needs."""
 
-    def __init__(self, widest: Convolution) -> None:
+    def __init__(self, largest: Convolution) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(widest.weight_shape))
-        nn.init.kaiming_normal_(self.weight, mode="fan_in" if widest.depthwise else "fan_out")
+        self.weight = nn.Parameter(torch.empty(largest.weight_shape))
+        nn.init.kaiming_normal_(self.weight, mode="fan_in" if largest.depthwise else "fan_out")
 
-    def corner(self, layer: Convolution) -> Tensor:
-        out_channels, in_channels, _, _ = layer.weight_shape
-        return self.weight[:out_channels, :in_channels]
+    def start_as_identity(self) -> None:
+        """Pass every channel on as it is, but for a little noise."""
+        out_channels, in_channels, _, _ = self.weight.shape
+        groups = out_channels if in_channels == 1 else 1
+        with torch.no_grad():
+            identity = nn.init.dirac_(torch.empty_like(self.weight), groups)
+            self.weight.mul_(NOISE).add_(identity)
+
+    def part(self, layer: Convolution) -> Tensor:
+        """Return the first channels and the middle of the kernel, as many as ``layer`` uses."""
+        out_channels, in_channels, kernel, _ = layer.weight_shape
+        margin = (self.weight.shape[2] - kernel) // 2
+        middle = slice(margin, margin + kernel)
+        return self.weight[:out_channels, :in_channels, middle, middle]
 
     def forward(self, features: Tensor, layer: Convolution) -> Tensor:
         features = functional.conv2d(
-            features, self.corner(layer), None, layer.stride, layer.padding, 1, layer.groups
+            features, self.part(layer), None, layer.stride, layer.padding, 1, layer.groups
         )
         features = functional.batch_norm(features, None, None, training=True)
         return functional.relu(features) if layer.relu else features
 
 
 class SharedBlock(nn.Module):
-    """One operator of one block, at its greatest width."""
+    """All operators of one block; ``largest`` are their layers at the greatest width, by code."""
 
-    def __init__(self, widest: BlockLayers) -> None:
+    def __init__(self, largest: dict[int, BlockLayers]) -> None:
         super().__init__()
-        self.main = nn.ModuleList(map(SharedConvolution, widest.main))
+        by_role: dict[str, Convolution] = {}
+        for code, layers in largest.items():
+            for role, layer in zip(main_roles(code), layers.main, strict=True):
+                kept = by_role.get(role, layer)
+                by_role[role] = max(kept, layer, key=lambda one: one.kernel)
+        self.main = nn.ModuleDict(
+            {role: SharedConvolution(layer) for role, layer in by_role.items()}
+        )
+        for role in IDENTITY_ROLES:
+            if role in by_role and len(largest) > 1:
+                self._convolution(role).start_as_identity()
+        widest = max(largest.values(), key=lambda one: sum(conv.kernel for conv in one.shortcut))
         self.shortcut = nn.ModuleList(map(SharedConvolution, widest.shortcut))
 
-    def forward(self, features: Tensor, layers: BlockLayers) -> Tensor:
+    def main_of(self, code: int) -> list[SharedConvolution]:
+        """Return the convolutions of an operator's main branch, in order."""
+        return [self._convolution(role) for role in main_roles(code)]
+
+    def forward(self, features: Tensor, code: int, layers: BlockLayers) -> Tensor:
         kept, read = split_channels(features, layers.stride)
         for convolution, layer in zip(self.shortcut, layers.shortcut, strict=True):
             kept = convolution(kept, layer)
-        for convolution, layer in zip(self.main, layers.main, strict=True):
+        for convolution, layer in zip(self.main_of(code), layers.main, strict=True):
             read = convolution(read, layer)
         return torch.cat((kept, read), dim=1)
+
+    def _convolution(self, role: str) -> SharedConvolution:
+        found = self.main[role]
+        assert isinstance(found, SharedConvolution)
+        return found
 
 
 class Supernet(nn.Module):
@@ -62,21 +106,25 @@ class Supernet(nn.Module):
         super().__init__()
         self.space = space
         widest = max(space.width_choices)
-        layers = [space.layers(space.uniform(code, widest)) for code in space.block_choices]
-        self.stem = SharedConvolution(layers[0].stem)
+        networks = {code: space.layers(space.uniform(code, widest)) for code in space.block_choices}
+        any_network = next(iter(networks.values()))
+        self.stem = SharedConvolution(any_network.stem)
         self.blocks = nn.ModuleList(
-            nn.ModuleList(map(SharedBlock, operators))
-            for operators in zip(*(network.blocks for network in layers), strict=True)
+            SharedBlock({code: network.blocks[position] for code, network in networks.items()})
+            for position in range(space.num_blocks)
         )
-        self.head = SharedConvolution(layers[0].head)
-        self.layout = None if layers[0].layout is None else SharedConvolution(layers[0].layout)
+        self.head = SharedConvolution(any_network.head)
+        layout = any_network.layout
+        self.layout = None if layout is None else SharedConvolution(layout)
         self.embedding = nn.Linear(space.head_channels, space.embedding_dim, bias=False)
 
     def forward(self, images: Tensor, architecture: Architecture) -> Tensor:
         layers = self.space.layers(architecture)
         features = self.stem(images, layers.stem)
-        for position, block in enumerate(layers.blocks):
-            features = self._operator(position, architecture)(features, block)
+        for block, code, block_layers in zip(
+            self.blocks, architecture.blocks, layers.blocks, strict=True
+        ):
+            features = block(features, code, block_layers)
         features = self.head(features, layers.head)
         if self.layout is not None and layers.layout is not None:
             features = self.layout(features, layers.layout)
@@ -92,26 +140,31 @@ class Supernet(nn.Module):
         """
         network = QueryNetwork(self.space.layers(architecture))
         with torch.no_grad():
-            _copy(self.stem, network.stem)
-            _copy(self.head, network.head)
-            if self.layout is not None:
-                assert isinstance(network.layout, ConvNorm)
-                _copy(self.layout, network.layout)
+            for shared, own in self._pairs(network, architecture):
+                own.weight.copy_(shared.part(own.layer))
             network.embedding.linear.weight.copy_(self.embedding.weight)
-            for position, block in enumerate(network.blocks):
-                shared = self._operator(position, architecture)
-                for branch in ("main", "shortcut"):
-                    pairs = zip(getattr(shared, branch), getattr(block, branch), strict=True)
-                    for source, destination in pairs:
-                        _copy(source, destination)
         return network
 
-    def _operator(self, position: int, architecture: Architecture) -> SharedBlock:
-        operator = self.space.block_choices.index(architecture.blocks[position])
-        block = self.blocks[position][operator]  # type: ignore[index]
-        assert isinstance(block, SharedBlock)
-        return block
+    def _pairs(
+        self, network: QueryNetwork, architecture: Architecture
+    ) -> Iterator[tuple[SharedConvolution, ConvNorm]]:
+        """Pair each convolution of ``network`` with the one it shares weights with."""
+        yield self.stem, network.stem
+        yield self.head, network.head
+        if self.layout is not None:
+            assert isinstance(network.layout, ConvNorm)
+            yield self.layout, network.layout
+        for block, own, code in zip(self.blocks, network.blocks, architecture.blocks, strict=True):
+            assert isinstance(block, SharedBlock)
+            assert isinstance(own, ChoiceBlock)
+            yield from _zip(block.main_of(code), own.main)
+            yield from _zip(list(block.shortcut), own.shortcut)
 
 
-def _copy(source: SharedConvolution, destination: ConvNorm) -> None:
-    destination.weight.copy_(source.corner(destination.layer))
+def _zip(
+    shared: Sequence[nn.Module], own: nn.Sequential
+) -> Iterator[tuple[SharedConvolution, ConvNorm]]:
+    for one, other in zip(shared, own, strict=True):
+        assert isinstance(one, SharedConvolution)
+        assert isinstance(other, ConvNorm)
+        yield one, other

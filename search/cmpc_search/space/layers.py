@@ -13,10 +13,12 @@ The choice blocks are those of SPOS (Guo et al., ECCV 2020, section 4.1, and its
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = ["BlockLayers", "Convolution", "NetworkLayers", "block_layers"]
+__all__ = ["BlockLayers", "Convolution", "NetworkLayers", "block_layers", "main_roles"]
 
 XCEPTION = 3
 KERNELS = (3, 5, 7, 3)
+SHUFFLE_ROLES = ("expand", "depthwise", "project")
+XCEPTION_ROLES = ("before", "expand", "depthwise", "mix", "after", "project")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,3 +162,11 @@ def block_layers(
         Convolution(in_channels, in_channels),
     )
     return BlockLayers(stride=stride, main=main, shortcut=shortcut if stride == 2 else ())
+
+
+def main_roles(code: int) -> tuple[str, ...]:
+    """Name what each convolution of a main branch does, in order.
+
+    The Xception-like unit does what a ShuffleNetV2 unit does, with three more convolutions.
+    """
+    return XCEPTION_ROLES if code == XCEPTION else SHUFFLE_ROLES

@@ -182,7 +182,9 @@ def _keep(
     folder.mkdir(parents=True, exist_ok=True)
     (folder / FACTS_FILE).unlink(missing_ok=True)
     weights = {key: value.contiguous() for key, value in network.state_dict().items()}
-    save_file(weights, folder / WEIGHTS_FILE)
+    temporary = folder / f".{WEIGHTS_FILE}.tmp"
+    save_file(weights, temporary)
+    temporary.replace(folder / WEIGHTS_FILE)
     export_query_network(network, folder / ONNX_FILE)
     write_json(folder / FACTS_FILE, facts)
     checkpoint.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from cmpc_search.networks.gallery import ResidualShape, load_gallery_shape
 from cmpc_search.study.settings import Budget, StudySettings
 from cmpc_search.training.gallery import GalleryTraining
-from cmpc_search.training.query import QueryTraining
+from cmpc_search.training.query import PickTraining, SupernetTraining
 
 __all__ = ["FREE_SETTINGS", "GallerySettings", "RewardName", "SearchSettings", "TrainSettings"]
 
@@ -73,7 +73,7 @@ class SearchSettings(BaseModel):
     seed: int = Field(0, ge=0)
     views_per_image: int = Field(24, ge=1, description="Views of each training image.")
     mixed_share: float = Field(0.4, ge=0, le=1, description="Share of views of two images.")
-    supernet: QueryTraining = QueryTraining()
+    supernet: SupernetTraining = SupernetTraining()
 
     @property
     def needs_latency(self) -> bool:
@@ -102,5 +102,5 @@ class TrainSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    pick: QueryTraining = QueryTraining()
+    pick: PickTraining = PickTraining()
     control_steps: int = Field(600, ge=0, description="Steps of the independent control; 0: none.")

@@ -13,7 +13,13 @@ from cmpc_search.training.numerics import use_channels_last
 from cmpc_search.training.optimisation import Progress, Schedule, optimise
 from cmpc_search.training.views import ViewBank
 
-__all__ = ["QueryTraining", "train_query_network", "train_supernet"]
+__all__ = [
+    "PickTraining",
+    "QueryTraining",
+    "SupernetTraining",
+    "train_query_network",
+    "train_supernet",
+]
 
 
 class QueryTraining(BaseModel):
@@ -21,7 +27,7 @@ class QueryTraining(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    num_steps: int = Field(2000, ge=1, description="Updates in all.")
+    num_steps: int = Field(ge=1, description="Updates in all.")
     batch_size: int = Field(128, ge=2, description="Views in a batch.")
     learning_rate: float = Field(3e-3, gt=0)
     weight_decay: float = Field(0.01, ge=0)
@@ -42,6 +48,18 @@ class _Learner(nn.Module):
         super().__init__()
         self.network = network
         self.method = method
+
+
+class SupernetTraining(QueryTraining):
+    """How the supernet is trained: long enough to tell architectures apart."""
+
+    num_steps: int = Field(1800, ge=1, description="Updates in all.")
+
+
+class PickTraining(QueryTraining):
+    """How a picked network is trained on its own."""
+
+    num_steps: int = Field(3000, ge=1, description="Updates in all.")
 
 
 def train_supernet(
