@@ -71,7 +71,7 @@ def train(ctx: click.Context, /, **_: object) -> None:
     from cmpc.progress import progress
     from cmpc.settings import resolve
     from cmpc_search.data import load_image_set
-    from cmpc_search.gallery import existing_gallery, save_gallery_network
+    from cmpc_search.gallery import checkpoint_of, existing_gallery, save_gallery_network
     from cmpc_search.stages.settings import GallerySettings
     from cmpc_search.training.gallery import train_gallery_network
     from cmpc_search.training.numerics import set_threads
@@ -95,12 +95,19 @@ def train(ctx: click.Context, /, **_: object) -> None:
         )
     facts = settings.model_dump(mode="json")
     found = existing_gallery(folder, image_set, facts=facts)
+    checkpoint = checkpoint_of(folder, image_set, facts=facts)
     if found is None:
         with progress("Training the gallery network") as steps:
             network, directions = train_gallery_network(
-                shape, image_set, settings.training, seed=settings.seed, progress=steps
+                shape,
+                image_set,
+                settings.training,
+                seed=settings.seed,
+                checkpoint=checkpoint,
+                progress=steps,
             )
         found = save_gallery_network(folder, network, directions, image_set, facts=facts)
+        checkpoint.unlink(missing_ok=True)
     else:
         say(f"{folder} is trained already")
     show(found, as_json=options["as_json"])
@@ -117,6 +124,8 @@ def embed(
 ) -> None:
     """Embed a data set with a gallery's network and keep the result.
 
+    Without --data it is the set that the network was trained on.
+
     \b
     Example:
       cmpc gallery embed galleries/emoji --data emoji
@@ -128,9 +137,10 @@ def embed(
 
     set_threads(threads)
     opened = open_gallery(folder)
-    image_set = load_image_set(
-        data_set or "emoji", size_px=opened.input_size_px, cache_dir=cache_dir
-    )
+    named = data_set or opened.data
+    if named is None:
+        raise click.UsageError("name the data set to embed: --data")
+    image_set = load_image_set(named, size_px=opened.input_size_px, cache_dir=cache_dir)
     embeddings = embed_gallery(opened, image_set)
     shown: dict[str, object] = {
         "gallery": folder,

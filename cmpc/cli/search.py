@@ -80,7 +80,7 @@ def search(ctx: click.Context, /, **_: object) -> None:
     from cmpc_search.stages.inputs import load_inputs
     from cmpc_search.stages.scoring import CandidateScorer
     from cmpc_search.stages.settings import FREE_SETTINGS, SearchSettings
-    from cmpc_search.study import pareto_front
+    from cmpc_search.study import pareto_front, pick
     from cmpc_search.study.loop import run_study
     from cmpc_search.training.numerics import set_threads
 
@@ -128,6 +128,7 @@ def search(ctx: click.Context, /, **_: object) -> None:
         f"failed; {len(front)} on the front"
     )
     emit(front_document(run, front, counts), front_table(front), as_json=options["as_json"])
+    pick(summary.candidates, cost=settings.cost, budget=settings.budget)  # raises if none will do
 
 
 def check_feasible(inputs: "Inputs") -> "Target":

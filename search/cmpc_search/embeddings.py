@@ -48,6 +48,8 @@ class Embeddings:
     item_names: tuple[str, ...] | None = None
     labels: npt.NDArray[np.int64] | None = None
     network_sha256: str | None = None
+    data_sha256: str | None = None
+    """Hash of the data set that was embedded, where it was one."""
 
     def named(self, names: Sequence[str]) -> "Embeddings":
         """Return the rows of these items, in this order.
@@ -99,6 +101,7 @@ def read_embeddings(path: Path) -> Embeddings:
         item_names=names_of_rows(metadata, len(rows), file_path),
         labels=labels,
         network_sha256=metadata.get("network_sha256"),
+        data_sha256=metadata.get("data_sha256"),
     )
 
 
@@ -140,4 +143,6 @@ def metadata_of(embeddings: Embeddings) -> dict[str, str]:
         metadata["item_names"] = json.dumps(embeddings.item_names)
     if embeddings.network_sha256 is not None:
         metadata["network_sha256"] = embeddings.network_sha256
+    if embeddings.data_sha256 is not None:
+        metadata["data_sha256"] = embeddings.data_sha256
     return metadata

@@ -40,6 +40,7 @@ from cmpc_search.training.numerics import has_fast_bfloat16, mixed_precision, us
 
 __all__ = [
     "Gallery",
+    "checkpoint_of",
     "embed_gallery",
     "existing_gallery",
     "open_gallery",
@@ -81,6 +82,12 @@ class Gallery:
         if not self.has_network:
             raise BadGallery(f"{self.path} must have a network to embed new images, it has none")
         return int(self.record["input_size_px"])
+
+    @property
+    def data(self) -> str | None:
+        """What the network was trained on, as it was named then; None if cmpc didn't train it."""
+        training = self.record.get("training")
+        return None if training is None else str(training["data"])
 
     @property
     def macs(self) -> int | None:
@@ -234,6 +241,12 @@ def existing_gallery(path: Path, image_set: ImageSet, *, facts: Any) -> Gallery 
     )
 
 
+def checkpoint_of(path: Path, image_set: ImageSet, *, facts: Any) -> Path:
+    """Name the checkpoint of a training, so that no other training goes on from it."""
+    told = json.dumps([image_set.sha256, facts], sort_keys=True)
+    return path / f"{hashlib.sha256(told.encode()).hexdigest()[:12]}.checkpoint.safetensors"
+
+
 def open_gallery(path: Path) -> Gallery:
     """Return the gallery in ``path``.
 
@@ -295,19 +308,20 @@ def save_gallery_network(
 def embed_gallery(gallery: Gallery, image_set: ImageSet) -> Embeddings:
     """Embed every image of ``image_set`` and keep the result in the gallery's folder.
 
-    What is kept already, of this network and these items, is returned as it is.
+    What is kept already, of this network and this data, is returned as it is.
     """
     path = gallery.path / EMBEDDINGS_FILE
     if path.exists():
         kept = read_embeddings(path)
-        same_items = kept.item_names == image_set.item_names
-        if same_items and kept.network_sha256 == gallery.network_sha256:
+        hashes = (kept.data_sha256, kept.network_sha256)
+        if hashes == (image_set.sha256, gallery.network_sha256):
             return kept
     embeddings = Embeddings(
         rows=gallery.embed(image_set.images),
         item_names=image_set.item_names,
         labels=image_set.labels,
         network_sha256=gallery.network_sha256,
+        data_sha256=image_set.sha256,
     )
     write_embeddings(path, embeddings)
     gallery.__dict__.pop("embeddings", None)  # what was read of the old file is kept no longer

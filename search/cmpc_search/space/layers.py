@@ -59,12 +59,6 @@ class Convolution:
         in_channels = self.in_channels // self.groups
         return (self.out_channels, in_channels, self.kernel, self.kernel)
 
-    @property
-    def parameters(self) -> int:
-        """Weights plus the two numbers a channel that the folded batch norm keeps."""
-        out_channels, in_channels, height, width = self.weight_shape
-        return out_channels * in_channels * height * width + 2 * out_channels
-
     def out_size(self, in_size: int) -> int:
         return (in_size + 2 * self.padding - self.kernel) // self.stride + 1
 
@@ -105,10 +99,6 @@ class NetworkLayers:
         323 M and 328 M come out as 322.9 M and 327.9 M.
         """
         return sum(conv.macs(size) for conv, size in self._sized()) + self._dense
-
-    @property
-    def parameters(self) -> int:
-        return sum(conv.parameters for conv, _ in self._sized()) + self._dense
 
     @property
     def _dense(self) -> int:

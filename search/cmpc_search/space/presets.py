@@ -53,6 +53,6 @@ def load_space(
     space = SPACES[name]
     return replace(
         space,
-        embedding_dim=embedding_dim or space.embedding_dim,
-        input_size_px=input_size_px or space.input_size_px,
+        embedding_dim=space.embedding_dim if embedding_dim is None else embedding_dim,
+        input_size_px=space.input_size_px if input_size_px is None else input_size_px,
     )

@@ -52,6 +52,11 @@ class TrainedPick:
         return Architecture.from_key(str(read_json(self.folder / FACTS_FILE)["architecture"]))
 
     @property
+    def training(self) -> dict[str, object]:
+        """How it was trained, as JSON values."""
+        return dict(read_json(self.folder / FACTS_FILE)["training"])
+
+    @property
     def seed(self) -> int:
         return int(read_json(self.folder / FACTS_FILE)["seed"])
 
@@ -129,7 +134,9 @@ def train_control(
 
 
 def trained_picks(run: RunFolder, architecture: Architecture) -> tuple[TrainedPick, ...]:
-    """Return the trained networks of ``architecture``, by seed.
+    """Return the networks of ``architecture`` that were trained like the newest, by seed.
+
+    Seeds left from a shorter or longer training would be another method's numbers.
 
     Raises:
         BadRun: there is none.
@@ -139,7 +146,9 @@ def trained_picks(run: RunFolder, architecture: Architecture) -> tuple[TrainedPi
     picks = [pick for pick in picks if pick.architecture == architecture]
     if not picks:
         raise BadRun(f"{run.path} must have a trained pick, it has none; run `cmpc train` first")
-    return tuple(sorted(picks, key=lambda pick: pick.seed))
+    newest = max(picks, key=lambda pick: (pick.folder / FACTS_FILE).stat().st_mtime_ns)
+    alike = [pick for pick in picks if pick.training == newest.training]
+    return tuple(sorted(alike, key=lambda pick: pick.seed))
 
 
 def control_of(run: RunFolder, architecture: Architecture) -> TrainedPick | None:

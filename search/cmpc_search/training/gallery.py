@@ -8,6 +8,8 @@ alone learns slowly: its 1,000 directions each move only when their class turns 
 Every batch holds one query-role and one gallery-role image of each of its classes.
 """
 
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -61,14 +63,18 @@ def train_gallery_network(
     training: GalleryTraining,
     *,
     seed: int,
+    checkpoint: Path | None = None,
     progress: Progress | None = None,
 ) -> tuple[GalleryNetwork, Tensor]:
     """Return the trained network and its class directions float32 [C, D].
 
     Row c of the directions belongs to the c-th of the sorted training classes of ``image_set``.
 
+    Goes on from ``checkpoint`` if it exists.
+
     Raises:
         BadData: fewer than two training classes have images of both roles.
+        BadRun: the checkpoint is not of this network, or the loss is not finite.
     """
     torch.manual_seed(seed)
     batches = _PairBatches(image_set, training.classes_per_batch, seed)
@@ -90,6 +96,7 @@ def train_gallery_network(
         num_steps=training.num_steps,
         learning_rate=training.learning_rate,
         weight_decay=training.weight_decay,
+        checkpoint=checkpoint,
     )
     learner.train()
     optimise(learner, loss_at, schedule, progress=progress)

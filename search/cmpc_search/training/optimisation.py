@@ -57,7 +57,7 @@ def optimise(
 ) -> None:
     """Minimise ``loss_at(step)`` over the parameters of ``learner``, resuming from a checkpoint.
 
-    Parameters that a step's path does not touch get no update, weight decay included.
+    Weights that a step's path does not use at all get no update, weight decay included.
 
     Raises:
         BadRun: the checkpoint belongs to another network, or the loss is no longer finite.
@@ -69,16 +69,14 @@ def optimise(
             group["lr"] = schedule.rate_at(step)
         optimiser.zero_grad(set_to_none=True)
         loss = loss_at(step)
+        _check_finite(loss, step + 1)
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         done = step + 1
         if schedule.checkpoint and done % schedule.checkpoint_steps == 0:
-            _check_finite(loss, done)
             _store(schedule.checkpoint, learner, optimiser, done)
         if progress is not None:
             progress(done, schedule.num_steps)
-    if first < schedule.num_steps:
-        _check_finite(loss, schedule.num_steps)
 
 
 def _optimiser(learner: nn.Module, schedule: Schedule) -> torch.optim.AdamW:
