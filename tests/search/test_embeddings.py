@@ -8,9 +8,9 @@ from click.testing import CliRunner
 from safetensors.numpy import save_file
 
 from cmpc.cli import command_line
+from cmpc_kernels import GalleryIndex
 from cmpc_search.embeddings import Embeddings, read_embeddings, write_embeddings
 from cmpc_search.errors import BadEmbeddings
-from cmpc_kernels import GalleryIndex
 
 ROWS = np.array([[1, 0], [0, 1], [0.6, 0.8]], np.float32)
 WHOLE = Embeddings(

@@ -55,7 +55,7 @@ class ViewBank:
     def draw(self, step: int, batch_size: int, seed: int) -> tuple[Tensor, Batch]:
         """Return the batch of a step: float32 views [N, 3, S, S], and what is known of them.
 
-        Every view comes at most once an epoch, in an order drawn from ``seed`` and the epoch's number.
+        Every view comes at most once an epoch, in an order drawn from ``seed`` and the epoch.
         """
         per_epoch = max(1, len(self.views) // batch_size)
         epoch, position = divmod(step, per_epoch)
