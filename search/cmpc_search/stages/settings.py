@@ -103,4 +103,4 @@ class TrainSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     pick: PickTraining = PickTraining()
-    control_steps: int = Field(600, ge=0, description="Steps of the independent control; 0: none.")
+    control_steps: int = Field(500, ge=0, description="Steps of the independent control; 0: none.")

@@ -38,7 +38,7 @@ class GalleryTraining(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    num_steps: int = Field(1500, ge=1, description="Updates in all.")
+    num_steps: int = Field(2400, ge=1, description="Updates in all.")
     classes_per_batch: int = Field(24, ge=2, description="Classes in a batch, two images each.")
     learning_rate: float = Field(4e-3, gt=0)
     weight_decay: float = Field(0.05, ge=0)

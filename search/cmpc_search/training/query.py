@@ -53,13 +53,13 @@ class _Learner(nn.Module):
 class SupernetTraining(QueryTraining):
     """How the supernet is trained: long enough to tell architectures apart."""
 
-    num_steps: int = Field(1800, ge=1, description="Updates in all.")
+    num_steps: int = Field(1700, ge=1, description="Updates in all.")
 
 
 class PickTraining(QueryTraining):
     """How a picked network is trained on its own."""
 
-    num_steps: int = Field(3000, ge=1, description="Updates in all.")
+    num_steps: int = Field(2200, ge=1, description="Updates in all.")
 
 
 def train_supernet(

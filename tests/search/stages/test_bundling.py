@@ -19,10 +19,11 @@ def picked(run, inputs):
     return architecture
 
 
-def leave_trained(run, architecture, seed):
+def leave_trained(run, architecture, seed, num_steps=100):
     folder = run.path / "pick" / f"seed-{seed}"
     folder.mkdir(parents=True)
-    write_json(folder / "facts.json", {"architecture": architecture.key, "seed": seed})
+    facts = {"architecture": architecture.key, "seed": seed, "training": {"num_steps": num_steps}}
+    write_json(folder / "facts.json", facts)
 
 
 def test_a_seed_that_was_not_trained_is_refused_with_those_that_were(run, picked, tmp_path):
@@ -45,3 +46,10 @@ def test_seeds_come_in_the_order_of_their_numbers(run, picked):
         leave_trained(run, picked, seed)
 
     assert [pick.seed for pick in trained_picks(run, picked)] == [0, 2, 10]
+
+
+def test_seeds_of_an_older_training_are_not_mixed_with_those_of_the_newest(run, picked):
+    leave_trained(run, picked, seed=1, num_steps=50)
+    leave_trained(run, picked, seed=0, num_steps=100)
+
+    assert [pick.seed for pick in trained_picks(run, picked)] == [0]
