@@ -4,20 +4,20 @@ from pathlib import Path
 
 import click
 
-from cmpc.cli.options import cache_dir_option, json_option, run_folder_argument, threads_option
+from cmpc.cli.options import (
+    cache_dir_option,
+    gallery_option,
+    json_option,
+    run_folder_argument,
+    threads_option,
+)
 
 __all__ = ["evaluate"]
 
 
 @click.command()
 @run_folder_argument
-@click.option(
-    "--gallery",
-    "gallery_path",
-    type=click.Path(file_okay=False, path_type=Path),
-    required=True,
-    help="The gallery that the run was searched for.",
-)
+@gallery_option
 @click.option(
     "--queries-per-gallery-image",
     type=click.FloatRange(min=0),

@@ -14,10 +14,10 @@ __all__ = [
     "config_option",
     "data_option",
     "flags_given",
+    "gallery_option",
     "json_option",
     "run_folder_argument",
     "seed_option",
-    "target_option",
     "threads_option",
 ]
 
@@ -26,9 +26,6 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON document instead of a table."
-)
-target_option = click.option(
-    "--target", default="host", show_default=True, metavar="NAME", help="What to compile for."
 )
 cache_dir_option = click.option(
     "--cache-dir",
@@ -65,6 +62,13 @@ data_option = click.option(
 )
 bundle_option = click.option(
     "--bundle", type=FOLDER, required=True, help="A folder made by `cmpc build`."
+)
+gallery_option = click.option(
+    "--gallery",
+    "gallery_path",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="The gallery that the run was searched for.",
 )
 run_folder_argument = click.argument(
     "run_folder", metavar="RUN", type=click.Path(file_okay=False, path_type=Path)

@@ -1,7 +1,6 @@
 """What can the picked architecture learn when it has the weights to itself?"""
 
 import os
-from pathlib import Path
 
 import click
 
@@ -9,6 +8,7 @@ from cmpc.cli.options import (
     cache_dir_option,
     config_option,
     flags_given,
+    gallery_option,
     json_option,
     run_folder_argument,
     threads_option,
@@ -21,13 +21,7 @@ FLAGS = ("pick_num_steps", "control_steps")
 
 @click.command()
 @run_folder_argument
-@click.option(
-    "--gallery",
-    "gallery_path",
-    type=click.Path(file_okay=False, path_type=Path),
-    required=True,
-    help="The gallery that the run was searched for.",
-)
+@gallery_option
 @click.option("--pick", "how", help="Pick anew: best, fastest, knee or a trial's number.")
 @click.option(
     "--seeds",
