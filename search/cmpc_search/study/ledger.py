@@ -74,10 +74,13 @@ class Ledger:
 
     def reap(self) -> None:
         """Settle what dead processes left: tell what was scored, queue the rest again."""
-        rows = self._rows()
+        dead = {row.number for row in self._rows() if self._is_left_by_the_dead(row)}
+        # Read again: an owner may have stored its score after the first reading and died before we
+        # looked for it. What the dead left can't change any more.
+        rows = self._rows() if dead else []
         queued = {_architecture(row) for row in rows if row.state == TrialState.WAITING}
         for row in rows:
-            if row.state != TrialState.RUNNING or self._is_owned(row):
+            if row.number not in dead or row.state != TrialState.RUNNING:
                 continue
             if "score" in row.user_attrs:
                 self._tell(row.number, _score(row))
@@ -131,9 +134,10 @@ class Ledger:
             known=frozenset(key for key in known if key is not None),
         )
 
-    def _is_owned(self, row: FrozenTrial) -> bool:
+    def _is_left_by_the_dead(self, row: FrozenTrial) -> bool:
         owner: str | None = row.user_attrs.get("worker")
-        return owner is not None and self._worker.is_alive(owner)
+        is_owned = owner is not None and self._worker.is_alive(owner)
+        return row.state == TrialState.RUNNING and not is_owned
 
     def _tell(self, number: int, score: CandidateScore) -> None:
         if score.error is not None:

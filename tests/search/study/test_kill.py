@@ -1,6 +1,7 @@
 """The promise of a run: `kill -9` at any moment loses nothing and repeats nothing."""
 
 import collections
+import copy
 import random
 import subprocess
 import sys
@@ -11,9 +12,11 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from cmpc_search.study.ledger import Ledger
+from cmpc_search.study.locks import Worker
 from cmpc_search.study.loop import load_candidates, run_study
 from cmpc_search.study.settings import StudySettings
-from cmpc_search.study.storage import load_study
+from cmpc_search.study.storage import create_study, load_study
 
 PROGRAM = Path(__file__).with_name("slow_search.py")
 
@@ -116,3 +119,35 @@ def test_two_processes_share_one_study_and_one_may_die(tmp_path):
     assert [process.wait() for process in processes] == [-9, 0]
 
     check_nothing_is_lost_or_repeated(study, log, num_trials=16, num_kills=1)
+
+
+def test_a_score_stored_just_before_its_owner_died_is_kept(tmp_path, space, score, monkeypatch):
+    study = tmp_path / "study.db"
+    settings = StudySettings(num_trials=1, cost="macs")
+
+    def interrupted(*_, **options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(optuna.Study, "tell", interrupted)  # the score is stored by then
+        with pytest.raises(KeyboardInterrupt):
+            run_study(score, space, settings, storage_path=study)
+
+    rows_now, readings = Ledger._rows, []
+
+    def rows_that_lag(self):
+        readings.append(rows_now(self))
+        if len(readings) > 1:
+            return readings[-1]
+        stale = [copy.deepcopy(row) for row in readings[-1]]
+        for row in stale:
+            row.user_attrs.pop("score")
+        return stale
+
+    store = create_study(study)
+    with Worker(tmp_path / "workers") as worker:
+        ledger = Ledger(store, space, settings, worker)
+        monkeypatch.setattr(Ledger, "_rows", rows_that_lag)
+        ledger.reap()
+
+    assert [trial.state for trial in store.trials] == [TrialState.COMPLETE]
