@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cmpc.cli.options import cache_dir_option, json_option, seed_option
+from cmpc.cli.options import cache_dir_option, json_option, split_seed_option
 
 if TYPE_CHECKING:
     from cmpc_search.data import ImageSet
@@ -90,16 +90,17 @@ def list_sets(cache_dir: Path, as_json: bool) -> None:
 @data.command()
 @name_argument
 @size_option
-@seed_option
+@split_seed_option
 @cache_dir_option
 @json_option
-def prepare(name_or_path: str, size_px: int, seed: int, cache_dir: Path, as_json: bool) -> None:
+def prepare(
+    name_or_path: str, size_px: int, split_seed: int, cache_dir: Path, as_json: bool
+) -> None:
     """Bring the images of a data set to one size.
 
     It is fetched if need be and kept in the cache.
 
-    The seed decides only what the source leaves open: which classes are trained on, and which
-    images ask. Another seed prepares nothing again.
+    Another --split-seed divides the same images otherwise, and prepares nothing again.
 
     \b
     Example:
@@ -108,7 +109,7 @@ def prepare(name_or_path: str, size_px: int, seed: int, cache_dir: Path, as_json
     from cmpc.output import emit, make_table
 
     started_at = time.monotonic()
-    image_set = _load(name_or_path, size_px=size_px, seed=seed, cache_dir=cache_dir)
+    image_set = _load(name_or_path, size_px=size_px, split_seed=split_seed, cache_dir=cache_dir)
     counts = image_set.counts()
     columns = ["split", "classes", "queries", "gallery"]
     rows = [
@@ -157,6 +158,7 @@ def prepare(name_or_path: str, size_px: int, seed: int, cache_dir: Path, as_json
     help="How many classes to show.",
 )
 @size_option
+@split_seed_option
 @cache_dir_option
 @json_option
 def show(
@@ -165,6 +167,7 @@ def show(
     split: str,
     num_classes: int,
     size_px: int,
+    split_seed: int,
     cache_dir: Path,
     as_json: bool,
 ) -> None:
@@ -179,19 +182,19 @@ def show(
     from cmpc.output import emit, say
     from cmpc_search.data.contact_sheet import write_contact_sheet
 
-    image_set = _load(name_or_path, size_px=size_px, seed=0, cache_dir=cache_dir)
+    image_set = _load(name_or_path, size_px=size_px, split_seed=split_seed, cache_dir=cache_dir)
     names = write_contact_sheet(image_set, sheet_path, split=split, num_classes=num_classes)
     payload = {"name": image_set.name, "split": split, "sheet": sheet_path, "class_names": names}
     emit(payload, None, as_json=as_json)
     say(f"{sheet_path}: {len(names)} classes of {image_set.describe()}")
 
 
-def _load(name_or_path: str, *, size_px: int, seed: int, cache_dir: Path) -> "ImageSet":
+def _load(name_or_path: str, *, size_px: int, split_seed: int, cache_dir: Path) -> "ImageSet":
     from cmpc_search.data import load_image_set
 
     with _steps_when_needed(f"Preparing {name_or_path}") as report:
         return load_image_set(
-            name_or_path, size_px=size_px, seed=seed, cache_dir=cache_dir, progress=report
+            name_or_path, size_px=size_px, seed=split_seed, cache_dir=cache_dir, progress=report
         )
 
 

@@ -12,6 +12,7 @@ from cmpc.cli.options import (
     data_option,
     flags_given,
     json_option,
+    split_seed_option,
     threads_option,
 )
 
@@ -52,6 +53,7 @@ def gallery() -> None:
 @click.option("--input-size-px", type=int, help="Size of the images.  [default: the preset's]")
 @click.option("--num-steps", "training_num_steps", type=int, help="Updates in all.")
 @click.option("--seed", type=int, help="Seed of everything drawn at random.  [default: 0]")
+@click.option("--split-seed", type=int, help="Decides which classes are trained on.  [default: 0]")
 @threads_option
 @config_option
 @cache_dir_option
@@ -91,6 +93,7 @@ def train(ctx: click.Context, /, **_: object) -> None:
             settings.data,
             size_px=shape.input_size_px,
             cache_dir=options["cache_dir"],
+            seed=settings.split_seed,
             progress=steps,
         )
     facts = settings.model_dump(mode="json")
@@ -140,7 +143,9 @@ def embed(
     named = data_set or opened.data
     if named is None:
         raise click.UsageError("name the data set to embed: --data")
-    image_set = load_image_set(named, size_px=opened.input_size_px, cache_dir=cache_dir)
+    image_set = load_image_set(
+        named, size_px=opened.input_size_px, cache_dir=cache_dir, seed=opened.split_seed
+    )
     embeddings = embed_gallery(opened, image_set)
     shown: dict[str, object] = {
         "gallery": folder,
@@ -169,6 +174,7 @@ def embed(
     help="safetensors with `directions` [C, D] and `class_names`; class means stand in without.",
 )
 @data_option
+@split_seed_option
 @threads_option
 @cache_dir_option
 @json_option
@@ -179,6 +185,7 @@ def import_(
     ids_path: Path | None,
     classifier_path: Path | None,
     data_set: str | None,
+    split_seed: int,
     threads: int | None,
     cache_dir: Path,
     as_json: bool,
@@ -204,11 +211,12 @@ def import_(
         embeddings_path=embeddings_path,
         ids_path=ids_path,
         classifier_path=classifier_path,
+        split_seed=split_seed,
     )
     imported = import_gallery(folder, sources)
     if data_set is not None and imported.has_network:
         size_px = imported.input_size_px
-        image_set = load_image_set(data_set, size_px=size_px, cache_dir=cache_dir)
+        image_set = load_image_set(data_set, size_px=size_px, cache_dir=cache_dir, seed=split_seed)
         embed_gallery(imported, image_set)
     show(imported, as_json=as_json)
 

@@ -50,10 +50,13 @@ def index(
     from cmpc.output import emit, make_table
     from cmpc_kernels import GalleryIndex
     from cmpc_search.embeddings import read_embeddings
+    from cmpc_search.gallery import open_gallery
 
     found = read_embeddings(embeddings)
     if data_set is not None:
-        found = found.named(gallery_items(data_set, cache_dir))
+        # A gallery knows how its data were divided; a bare file is divided as by default.
+        split_seed = open_gallery(embeddings).split_seed if embeddings.is_dir() else 0
+        found = found.named(gallery_items(data_set, cache_dir, split_seed))
     built = GalleryIndex.build(
         found.rows,
         metric,
@@ -74,9 +77,9 @@ def index(
     emit(facts, make_table(["index", ""], facts.items()), as_json=as_json)
 
 
-def gallery_items(data_set: str, cache_dir: Path) -> list[str]:
+def gallery_items(data_set: str, cache_dir: Path, split_seed: int) -> list[str]:
     """Name the items of a data set's gallery side; their pictures are not looked at."""
     from cmpc_search.data import load_image_set
 
-    image_set = load_image_set(data_set, size_px=32, cache_dir=cache_dir)
+    image_set = load_image_set(data_set, size_px=32, cache_dir=cache_dir, seed=split_seed)
     return [image_set.item_names[position] for position in image_set.select(role="gallery")]

@@ -18,6 +18,7 @@ __all__ = [
     "json_option",
     "run_folder_argument",
     "seed_option",
+    "split_seed_option",
     "threads_option",
 ]
 
@@ -42,6 +43,13 @@ seed_option = click.option(
     default=0,
     show_default=True,
     help="Seed of everything that is drawn at random.",
+)
+split_seed_option = click.option(
+    "--split-seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Seed of what the data leave open: which classes are trained on, which images ask.",
 )
 threads_option = click.option(
     "--threads",

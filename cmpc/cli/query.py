@@ -77,7 +77,7 @@ def query(
     from cmpc_cost_models.bundles import open_bundle
     from cmpc_kernels import GalleryIndex
     from cmpc_search.data import load_image_set
-    from cmpc_search.embeddings import gallery_network_of
+    from cmpc_search.embeddings import gallery_network_of, split_seed_of
 
     index = GalleryIndex.load(index_path)
     opened = open_bundle(bundle)
@@ -86,7 +86,11 @@ def query(
     if data_set is not None:
         with progress(f"Preparing {data_set}") as steps:
             image_set = load_image_set(
-                data_set, size_px=size_px, cache_dir=cache_dir, progress=steps
+                data_set,
+                size_px=size_px,
+                cache_dir=cache_dir,
+                seed=split_seed_of(opened),
+                progress=steps,
             )
     known = KnownItems(image_set, size_px=size_px)
     asked = [*known.queries(images), *(known.draw(sample, seed=seed) if sample else ())]

@@ -26,14 +26,19 @@ if TYPE_CHECKING:  # bundles import ONNX, which an index does without
 __all__ = [
     "EMBEDDINGS_FILE",
     "GALLERY_NETWORK_KEY",
+    "SPLIT_SEED_KEY",
     "Embeddings",
     "gallery_network_of",
     "read_embeddings",
+    "split_seed_of",
     "write_embeddings",
 ]
 
 GALLERY_NETWORK_KEY = "gallery_network_sha256"
 """Under this name the provenance of a bundle says in which network's space it embeds."""
+
+SPLIT_SEED_KEY = "split_seed"
+"""Under this name a run and its bundle say how the data were divided."""
 
 
 EMBEDDINGS_FILE = "embeddings.safetensors"
@@ -77,6 +82,11 @@ def gallery_network_of(bundle: "Bundle") -> str | None:
     """Return the sha256 of the gallery network in whose space a bundle embeds, if it says so."""
     found = bundle.manifest["provenance"].get(GALLERY_NETWORK_KEY)
     return None if found is None else str(found)
+
+
+def split_seed_of(bundle: "Bundle") -> int:
+    """Return the seed that divided the data when the bundle's network was trained."""
+    return int(bundle.manifest["provenance"].get(SPLIT_SEED_KEY, 0))
 
 
 def read_embeddings(path: Path) -> Embeddings:

@@ -90,6 +90,11 @@ class Gallery:
         return None if training is None else str(training["data"])
 
     @property
+    def split_seed(self) -> int:
+        """Seed that divides its data: whoever uses this gallery must test on the same classes."""
+        return int((self.record.get("training") or self.record).get("split_seed", 0))
+
+    @property
     def macs(self) -> int | None:
         """Multiply-accumulates of the network for one image; None without a network."""
         found = self.record.get("macs")

@@ -38,6 +38,8 @@ class GallerySources:
     embeddings_path: Path | None = None
     ids_path: Path | None = None
     classifier_path: Path | None = None
+    split_seed: int = 0
+    """Seed that divides the data this gallery is used with."""
 
 
 def import_gallery(folder: Path, sources: GallerySources) -> Gallery:
@@ -53,7 +55,10 @@ def import_gallery(folder: Path, sources: GallerySources) -> Gallery:
         raise BadArgument("a gallery must come from a network or from embeddings, got neither")
     embeddings = _embeddings(sources)
     network = None if sources.onnx_path is None else _self_contained(sources.onnx_path)
-    record = {"schema_version": SCHEMA_VERSION} | _facts(sources, network, embeddings)
+    record: dict[str, object] = {
+        "schema_version": SCHEMA_VERSION,
+        "split_seed": sources.split_seed,
+    } | _facts(sources, network, embeddings)
     folder.mkdir(parents=True, exist_ok=True)
     if network is not None:
         with replacing(folder / ONNX_FILE) as file:

@@ -13,7 +13,7 @@ from cmpc_cost_models.bundles import (
 )
 from cmpc_cost_models.compiling import compile_network, cxx_compiler_for
 from cmpc_search.data.images import RESIZE_FILTER
-from cmpc_search.embeddings import GALLERY_NETWORK_KEY
+from cmpc_search.embeddings import GALLERY_NETWORK_KEY, SPLIT_SEED_KEY
 from cmpc_search.errors import BadArgument, BadRun
 from cmpc_search.runs import RunFolder, read_json, read_pick
 from cmpc_search.space import Architecture
@@ -66,6 +66,7 @@ def build_bundle(run: RunFolder, order: BundleOrder) -> Bundle:
             "architecture": trained.architecture.key,
             "seed": order.seed,
             "data": settings.data,
+            SPLIT_SEED_KEY: run.inputs[SPLIT_SEED_KEY],
             GALLERY_NETWORK_KEY: run.inputs[GALLERY_NETWORK_KEY],
         },
     )

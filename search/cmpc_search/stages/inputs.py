@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from cmpc_search.data import ImageSet, load_image_set
+from cmpc_search.embeddings import SPLIT_SEED_KEY
 from cmpc_search.errors import BadGallery, BadRun
 from cmpc_search.gallery import Gallery, open_gallery
 from cmpc_search.runs import RunFolder
@@ -44,10 +45,11 @@ class Inputs:
     space: SearchSpace
     cache_dir: Path
 
-    def hashes(self) -> dict[str, str]:
+    def hashes(self) -> dict[str, str | int]:
         """Return what identifies the inputs of a run."""
         return {
             "data_sha256": self.image_set.sha256,
+            SPLIT_SEED_KEY: self.gallery.split_seed,
             "gallery_network_sha256": self.gallery.network_sha256,
         }
 
@@ -78,7 +80,7 @@ class Inputs:
     def _make_views(self, progress: Progress | None) -> ViewBank:
         has_network = self.gallery.has_network
         size_px = self.gallery.input_size_px if has_network else self.space.input_size_px
-        image_set = _load(self.settings, size_px, self.cache_dir)
+        image_set = _load(self.settings.data, self.gallery, size_px, self.cache_dir)
         positions = image_set.select(split="train")
         kept = self.gallery_rows[positions]
 
@@ -111,7 +113,7 @@ def load_inputs(settings: SearchSettings, gallery_path: Path, *, cache_dir: Path
     """
     gallery = open_gallery(gallery_path)
     space = load_space(settings.space, embedding_dim=gallery.embedding_dim)
-    image_set = _load(settings, space.input_size_px, cache_dir)
+    image_set = _load(settings.data, gallery, space.input_size_px, cache_dir)
     rows = gallery.rows_of(image_set)
     if rows.shape[1] != gallery.embedding_dim:
         raise BadGallery(
@@ -162,6 +164,6 @@ def search_settings_of(run: RunFolder) -> SearchSettings:
         ) from error
 
 
-def _load(settings: SearchSettings, size_px: int, cache_dir: Path) -> ImageSet:
-    # The split's seed is not the search's: other seeds must be compared on the same classes.
-    return load_image_set(settings.data, size_px=size_px, cache_dir=cache_dir)
+def _load(data: str, gallery: Gallery, size_px: int, cache_dir: Path) -> ImageSet:
+    # The split is the gallery's, not the search's: what it was trained on must not test others.
+    return load_image_set(data, size_px=size_px, cache_dir=cache_dir, seed=gallery.split_seed)
