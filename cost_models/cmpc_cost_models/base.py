@@ -8,6 +8,7 @@ error: a result, not an exception.
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
@@ -15,9 +16,19 @@ from typing import Any, Self
 
 from cmpc_cost_models.errors import BadArgument
 
-__all__ = ["SOURCES", "CompiledNetwork", "Cost", "Measurement"]
+__all__ = [
+    "ORIGINS",
+    "SOURCES",
+    "CompiledNetwork",
+    "Cost",
+    "KernelRecord",
+    "Measurement",
+    "NodePath",
+]
 
 SOURCES = ("measured", "predicted", "counted")
+ORIGINS = ("record", "similar", "rule", "importer")
+PATHS = ("kernel", "folded", "import")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,8 +41,11 @@ class Cost:
         source: One of ``SOURCES``.
         count: How many repeats the value summarises; 1 where nothing is repeated.
         spread: Median absolute deviation of the repeats, in ``unit``.
+        p90, p99: Quantiles of the repeats, in ``unit``.
+        drift: Relative change from the first third of the repeats to the last.
         target: Name of the target the value holds for; ``None`` where it holds on all.
-        machine: The machine that measured, as ``machine.describe_machine`` tells it.
+        machine: The machine that measured, as ``machine.describe_machine`` tells it, and under
+            ``conditions`` what else went on there meanwhile.
         artefact_sha256: Hash of the compiled network the value belongs to.
     """
 
@@ -43,6 +57,7 @@ class Cost:
     spread: float | None = None
     p90: float | None = None
     p99: float | None = None
+    drift: float | None = None
     target: str | None = None
     machine: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -71,6 +86,67 @@ class Cost:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class KernelRecord:
+    """One function of a compiled network, as its writer knows it.
+
+    Attributes:
+        symbol: What the compiled network calls it.
+        kind: What it computes, e.g. ``depthwise convolution``.
+        shape: Of what size, e.g. ``3x3/2, 112x112x16 to 56x56x64``.
+        flops: Counted: two for each multiply-add of one call.
+        origin: Where its loops come from: a tuned ``record`` of this very workload, one of a
+            ``similar`` workload, a ``rule``, or TVM's ``importer``, which leaves loops plain.
+        schedule: The loops' parameters; ``None`` where there are none.
+    """
+
+    symbol: str
+    kind: str
+    shape: str
+    flops: int
+    origin: str
+    schedule: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if self.origin not in ORIGINS:
+            raise BadArgument(f"`origin` must be one of {ORIGINS}, got {self.origin!r}")
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        return cls(**_known_fields(cls, document))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NodePath:
+    """Which way one node of the ONNX graph took.
+
+    Attributes:
+        node, operator: Its name and its ONNX operator.
+        path: ``kernel``, one of ours; ``folded`` into a constant or another node's kernel;
+            ``import``, TVM's importer.
+        kernel: The function that computes it; ``None`` where it was folded into a constant.
+    """
+
+    node: str
+    operator: str
+    path: str
+    kernel: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.path not in PATHS:
+            raise BadArgument(f"`path` must be one of {PATHS}, got {self.path!r}")
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        return cls(**_known_fields(cls, document))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CompiledNetwork:
     """A compiled network on disk: one shared library with code and weights.
 
@@ -81,6 +157,9 @@ class CompiledNetwork:
         from_cache: Whether an earlier call had compiled it.
         compile_seconds: What compiling took when it was done.
         input_shape, output_shape: float32 tensors, batch first.
+        num_threads: How many threads its loops are divided for.
+        kernels: Its functions, each once.
+        nodes: Which way each node of the graph took.
     """
 
     path: Path
@@ -90,19 +169,33 @@ class CompiledNetwork:
     compile_seconds: float
     input_shape: tuple[int, ...]
     output_shape: tuple[int, ...]
+    num_threads: int = 1
+    kernels: tuple[KernelRecord, ...] = ()
+    nodes: tuple[NodePath, ...] = ()
+
+    def num_kernels_by_origin(self) -> dict[str, int]:
+        """Return how many functions come from each origin; those from none are left out."""
+        counts = Counter(kernel.origin for kernel in self.kernels)
+        return {origin: counts[origin] for origin in ORIGINS if counts[origin]}
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self) | {
             "path": str(self.path),
             "input_shape": list(self.input_shape),
             "output_shape": list(self.output_shape),
+            "kernels": [kernel.to_json() for kernel in self.kernels],
+            "nodes": [node.to_json() for node in self.nodes],
         }
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
         values = _known_fields(cls, document)
         shapes = {name: tuple(values[name]) for name in ("input_shape", "output_shape")}
-        return cls(**values | shapes | {"path": Path(values["path"])})
+        lists = {
+            "kernels": tuple(KernelRecord.from_json(one) for one in values.get("kernels", ())),
+            "nodes": tuple(NodePath.from_json(one) for one in values.get("nodes", ())),
+        }
+        return cls(**values | shapes | lists | {"path": Path(values["path"])})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

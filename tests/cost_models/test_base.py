@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cmpc_cost_models.base import SOURCES, CompiledNetwork, Cost, Measurement
+from cmpc_cost_models.base import (
+    SOURCES,
+    CompiledNetwork,
+    Cost,
+    KernelRecord,
+    Measurement,
+    NodePath,
+)
 from cmpc_cost_models.errors import BadArgument
 
 positive = st.floats(0, 1e300)
@@ -19,6 +26,7 @@ costs = st.builds(
     spread=st.none() | positive,
     p90=st.none() | positive,
     p99=st.none() | positive,
+    drift=st.none() | st.floats(-1, 1e300),
     target=st.none() | st.text(),
     machine=st.dictionaries(st.text(), st.none() | st.booleans() | positive | st.text()),
     versions=st.dictionaries(st.text(), st.text()),
@@ -40,6 +48,13 @@ def test_a_measurement_comes_back_unchanged_from_json():
         compile_seconds=1.5,
         input_shape=(1, 3, 32, 32),
         output_shape=(1, 128),
+        num_threads=2,
+        kernels=(
+            KernelRecord(
+                symbol="convolution", kind="dense", shape="64 to 128", flops=16384, origin="rule"
+            ),
+        ),
+        nodes=(NodePath(node="head", operator="Gemm", path="kernel", kernel="convolution"),),
     )
     cost = Cost(name="latency", value=0.5, unit="ms", source="measured", artefact_sha256="ab")
     measurement = Measurement(cost=cost, compiled=compiled, unstable_reasons=("a busy machine",))
