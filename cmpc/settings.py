@@ -20,10 +20,9 @@ from pydantic import BaseModel, ValidationError
 
 from cmpc.commands import COMMANDS
 from cmpc.errors import BadSettings
+from cmpc.targets import DEFAULT_FILE, TARGETS_TABLE
 
-__all__ = ["DEFAULT_FILE", "resolve"]
-
-DEFAULT_FILE = "cmpc.toml"
+__all__ = ["resolve"]
 
 Settings = TypeVar("Settings", bound=BaseModel)
 KeyPath = tuple[
@@ -46,18 +45,20 @@ def resolve(
     toml_path: Path | None,
     environment: Mapping[str, str],
     flags: Mapping[str, object],
+    spellings: Mapping[str, str] | None = None,
 ) -> Settings:
     """Return the settings of one table, each taken from the strongest place that gives it.
 
     Without ``toml_path``, ``./cmpc.toml`` is read if there is one. ``flags`` are those that the
     user typed (see ``cmpc.cli.options.flags_given``), named after the fields; a field ``epochs``
-    within a field ``training`` is the flag ``training_epochs``.
+    within a field ``training`` is the flag ``training_epochs``. ``spellings`` says how a flag is
+    typed, for errors, where that is not ``--training-epochs``.
     """
     keys = sorted(key_paths(model_class))
     given = {
         **from_file(keys, table, toml_path),
         **from_environment(keys, table, environment),
-        **from_flags(keys, flags),
+        **from_flags(keys, flags, spellings or {}),
     }
     try:
         return model_class.model_validate(nested(given))
@@ -84,7 +85,7 @@ def from_file(keys: list[KeyPath], table: str, toml_path: Path | None) -> dict[K
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadSettings(f"{path} must be a TOML file, and is not: {error}") from None
-    tables = [name for name, entry in COMMANDS.items() if entry.reads_settings]
+    tables = [name for name, entry in COMMANDS.items() if entry.reads_settings] + [TARGETS_TABLE]
     for name in document:
         require_known(name, tables, f"{path} has a table [{name}]", "no command reads it")
     content = document.get(table, {})
@@ -133,11 +134,13 @@ def from_text(text: str) -> object:
         return text
 
 
-def from_flags(keys: list[KeyPath], flags: Mapping[str, object]) -> dict[KeyPath, Given]:
+def from_flags(
+    keys: list[KeyPath], flags: Mapping[str, object], spellings: Mapping[str, str]
+) -> dict[KeyPath, Given]:
     """Take over the typed flags; a flag that is no setting belongs to the command alone."""
     by_name = {"_".join(path): path for path in keys}
     return {
-        by_name[name]: Given(value, "--" + name.replace("_", "-"))
+        by_name[name]: Given(value, spellings.get(name, "--" + name.replace("_", "-")))
         for name, value in flags.items()
         if name in by_name
     }

@@ -1,6 +1,5 @@
 """Where does the large network of the gallery side come from, and what did it embed?"""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,8 +9,8 @@ from cmpc.cli.options import (
     cache_dir_option,
     config_option,
     data_option,
-    flags_given,
     json_option,
+    resolve_settings,
     split_seed_option,
     threads_option,
 )
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["gallery"]
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
-NOT_SETTINGS = ("folder", "threads", "toml_path", "cache_dir", "as_json")
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -71,7 +69,6 @@ def train(ctx: click.Context, /, **_: object) -> None:
     """
     from cmpc.output import say
     from cmpc.progress import progress
-    from cmpc.settings import resolve
     from cmpc_search.data import load_image_set
     from cmpc_search.gallery import checkpoint_of, existing_gallery, save_gallery_network
     from cmpc_search.stages.settings import GallerySettings
@@ -79,13 +76,7 @@ def train(ctx: click.Context, /, **_: object) -> None:
     from cmpc_search.training.numerics import set_threads
 
     options = ctx.params
-    settings = resolve(
-        GallerySettings,
-        "gallery",
-        toml_path=options["toml_path"],
-        environment=os.environ,
-        flags={name: given for name, given in flags_given(ctx).items() if name not in NOT_SETTINGS},
-    )
+    settings = resolve_settings(ctx, GallerySettings, "gallery")
     set_threads(options["threads"])
     folder, shape = options["folder"], settings.shape
     with progress(f"Preparing {settings.data}") as steps:

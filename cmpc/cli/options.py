@@ -4,24 +4,32 @@ Each is a decorator for a command. Nothing here imports more than Click: names s
 are checked in the command's body, where the package that knows them is loaded.
 """
 
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 __all__ = [
     "bundle_option",
     "cache_dir_option",
     "config_option",
     "data_option",
+    "device_option",
     "flags_given",
     "gallery_option",
     "json_option",
+    "resolve_settings",
     "run_folder_argument",
     "seed_option",
     "split_seed_option",
     "threads_option",
 ]
 
+Settings = TypeVar("Settings", bound="BaseModel")
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
@@ -68,6 +76,13 @@ data_option = click.option(
     metavar="NAME|PATH",
     help="A data set: a name from `cmpc data list`, a folder or a CSV file.",
 )
+device_option = click.option(
+    "--device",
+    metavar="NAME",
+    help="Where networks are timed: local, rpc://HOST:PORT (a server of TVM's), "
+    "rpc://HOST:PORT/KEY (a tracker) or none, which predicts.  "
+    "[default: local if it can run the target, else none]",
+)
 bundle_option = click.option(
     "--bundle", type=FOLDER, required=True, help="A folder made by `cmpc build`."
 )
@@ -92,3 +107,17 @@ def flags_given(ctx: click.Context) -> dict[str, object]:
     return {
         name: value for name, value in ctx.params.items() if ctx.get_parameter_source(name) is typed
     }
+
+
+def resolve_settings(ctx: click.Context, model_class: type[Settings], table: str) -> Settings:
+    """Return the settings of a command's table: from the file, the environment, typed flags."""
+    from cmpc.settings import resolve
+
+    return resolve(
+        model_class,
+        table,
+        toml_path=ctx.params["toml_path"],
+        environment=os.environ,
+        flags=flags_given(ctx),
+        spellings={str(param.name): param.opts[0] for param in ctx.command.params},
+    )

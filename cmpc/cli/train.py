@@ -1,22 +1,18 @@
 """What can the picked architecture learn when it has the weights to itself?"""
 
-import os
-
 import click
 
 from cmpc.cli.options import (
     cache_dir_option,
     config_option,
-    flags_given,
     gallery_option,
     json_option,
+    resolve_settings,
     run_folder_argument,
     threads_option,
 )
 
 __all__ = ["train"]
-
-FLAGS = ("pick_num_steps", "control_steps")
 
 
 @click.command()
@@ -50,7 +46,6 @@ def train(ctx: click.Context, /, **_: object) -> None:
     """
     from cmpc.output import emit, make_table
     from cmpc.progress import progress
-    from cmpc.settings import resolve
     from cmpc_search.runs import read_pick, reopen_run, write_pick
     from cmpc_search.space import Architecture
     from cmpc_search.stages.inputs import load_run_inputs
@@ -61,13 +56,7 @@ def train(ctx: click.Context, /, **_: object) -> None:
     from cmpc_search.training.numerics import set_threads
 
     options = ctx.params
-    settings = resolve(
-        TrainSettings,
-        "train",
-        toml_path=options["toml_path"],
-        environment=os.environ,
-        flags={name: given for name, given in flags_given(ctx).items() if name in FLAGS},
-    )
+    settings = resolve_settings(ctx, TrainSettings, "train")
     set_threads(options["threads"])
     run = reopen_run(options["run_folder"])
     inputs = load_run_inputs(run, options["gallery_path"], cache_dir=options["cache_dir"])
