@@ -1,21 +1,36 @@
+"""The table of targets, a user's own, and what makes either of them wrong."""
+
 import subprocess
 import sys
 
 import pytest
 
-from cmpc_cost_models.errors import UnknownTarget
-from cmpc_cost_models.targets import Target, target_names
+from cmpc_cost_models.errors import BadArgument, UnknownTarget
+from cmpc_cost_models.target_table import find_target, read_targets, target_names
+from cmpc_cost_models.targets import Target
 
 HEAVY = {"numpy", "onnx", "onnxruntime", "torch", "tvm"}
 
 
 @pytest.mark.parametrize("name", target_names())
-def test_every_listed_target_exists_and_names_a_processor_for_tvm(name):
-    described = Target.named(name).to_tvm()
+def test_every_listed_target_is_complete_and_survives_json(name):
+    target = Target.named(name)
 
+    described = target.to_tvm()
     assert described["kind"] == "llvm"
     assert described["mcpu"]
     assert described["num-cores"] >= 1
+    assert target.source
+    assert Target.from_json(target.to_json()) == target
+
+
+@pytest.mark.parametrize(
+    ("name", "gflops"),
+    # FLOPS per cycle and core of the usual tables, times the clock of the board
+    [("cortex-a53", 8 * 1.2), ("arm", 8 * 1.5), ("cortex-a76", 16 * 2.4), ("x86-64-v3", 32 * 3.4)],
+)
+def test_the_peak_is_that_of_the_published_tables(name, gflops):
+    assert Target.named(name).peak_gflops == pytest.approx(gflops)
 
 
 def test_an_unknown_target_is_refused_with_the_nearest_name():
@@ -33,8 +48,44 @@ def test_a_target_of_another_architecture_does_not_run_here():
     assert "processor" in (Target.named(foreign).why_not_here() or "")
 
 
+def test_a_user_adds_a_target_that_differs_from_one_of_ours():
+    tables = {"my-board": {"like": "arm", "clock_ghz": 1.8}, "twin": {"like": "my-board"}}
+
+    own = read_targets(tables, origin="cmpc.toml")
+
+    board = find_target("my-board", own)
+    assert board.clock_ghz == find_target("twin", own).clock_ghz == 1.8
+    assert board.to_tvm() == Target.named("cortex-a72").to_tvm()
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ({"like": "arm", "clock": 1.8}, "did you mean 'clock_ghz'"),
+        ({"like": "arm", "clock_ghz": "fast"}, "must be a number, got 'fast'"),
+        ({"like": "arm", "clock_ghz": 0}, "must be positive"),
+        ({"like": "arm", "vector_bits": 100}, "multiple of 32"),
+        ({"like": "arm", "cache_bytes": {"L1": 1}}, "did you mean 'l1'"),
+        ({"like": "arm", "features": "+neon"}, "must be a list of texts"),
+        ({"like": "arn"}, "did you mean 'arm'"),
+        ({"triple": "aarch64-linux-gnu"}, "required_flags"),
+    ],
+    ids=str,
+)
+def test_a_wrong_description_of_a_target_is_refused_with_what_is_wrong(table, said):
+    with pytest.raises(BadArgument, match=said):
+        read_targets({"my-board": table}, origin="cmpc.toml")
+
+
+def test_a_name_of_ours_is_not_described_again():
+    with pytest.raises(BadArgument, match="a name of its own"):
+        read_targets({"arm": {"like": "cortex-a53"}}, origin="cmpc.toml")
+
+
 def test_costs_and_targets_import_nothing_heavy():
-    script = "import sys, cmpc_cost_models; print(*sys.modules)"
+    script = "import sys, cmpc_cost_models; from cmpc_cost_models.cross import toolchain; "
+    script += "from cmpc_cost_models.targets import Target; Target.named('host')"
+    script += "; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
