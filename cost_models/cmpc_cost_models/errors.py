@@ -5,17 +5,25 @@ CostModelsError
 |   +-- UnknownTarget              no target has this name
 +-- BadNetworkFile (ValueError)    the ONNX file can't be read or uses what is not supported
 +-- BadBundle (ValueError)         a bundle is incomplete, altered or for another machine
++-- BadScheduleDatabase (ValueError)  tuned schedules are damaged or of another layout
 +-- CompileFailed (RuntimeError)   the chosen network, not a mere candidate, will not build
 +-- DeviceUnreachable (OSError)    the machine that should measure does not answer
++-- PackageNotFetched (OSError)    the package index did not give what cmpc asked for
++-- ProfileFailed (RuntimeError)   the network can't be compiled, checked or timed
++-- ProgramFailed (RuntimeError)   a native program, not a mere candidate's, ended with an error
 """
 
 __all__ = [
     "BadArgument",
     "BadBundle",
     "BadNetworkFile",
+    "BadScheduleDatabase",
     "CompileFailed",
     "CostModelsError",
     "DeviceUnreachable",
+    "PackageNotFetched",
+    "ProfileFailed",
+    "ProgramFailed",
     "UnknownTarget",
 ]
 
@@ -44,6 +52,10 @@ class BadBundle(CostModelsError, ValueError):
     """A bundle is incomplete, altered or made for another machine."""
 
 
+class BadScheduleDatabase(CostModelsError, ValueError):
+    """The file of tuned schedules is damaged or of another layout."""
+
+
 class CompileFailed(CostModelsError, RuntimeError):
     """The chosen network, not a mere candidate, will not build."""
 
@@ -52,3 +64,15 @@ class DeviceUnreachable(CostModelsError, OSError):
     """The machine that should measure does not answer."""
 
     exit_code = 4
+
+
+class PackageNotFetched(CostModelsError, OSError):
+    """The package index did not give what was asked for, or gave another file."""
+
+
+class ProgramFailed(CostModelsError, RuntimeError):
+    """A bundle's native program ended with an error, or did not end."""
+
+
+class ProfileFailed(CostModelsError, RuntimeError):
+    """The network can't be compiled, checked or timed, so there is nothing to profile."""
