@@ -1,7 +1,7 @@
 """Find the k nearest gallery items of each query, exactly.
 
-Here arguments are checked and memory is allocated; the loops are in ``_compiled.py`` and their
-definition, in plain NumPy, in ``reference.py``. The rules that those three share:
+Here arguments are checked and memory is allocated; the loops are in ``_compiled_scans.py``, and
+their definition, in plain NumPy, in ``reference.py``. The rules that those three share:
 
 - An equal score keeps the lower id first.
 - A zero row has no direction: its cosine with anything is 0.
@@ -11,10 +11,11 @@ definition, in plain NumPy, in ``reference.py``. The rules that those three shar
 - Slots that no item can fill, because k exceeds the gallery or pairs have no score, hold the
   id -1 and the worst score, as in FAISS.
 - A pair's score depends on the two rows alone, not on their place, the batch or the threads.
+- A pair's score is computed in float64, and rounded to float32 after the ranking.
 
-Arithmetic is float32, its sums reassociated for SIMD. Parallelism is Numba's: set
-NUMBA_NUM_THREADS or call ``numba.set_num_threads``. Several Python threads may search at once
-under Numba's OpenMP and TBB layers, not under its "workqueue".
+Few queries are compared in float32, many through 8-bit codes that are made on the way, a piece of
+the gallery at a time; both only say which rows need the exact score (``_compiled_scans.py``).
+For many calls on one gallery keep a ``GalleryIndex``, which keeps such codes.
 """
 
 from collections.abc import Iterator
@@ -25,33 +26,76 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from cmpc_kernels import _compiled
+from cmpc_kernels import _compiled, _compiled_scans
 from cmpc_kernels._checks import check_count, check_metric, check_pair, check_rows
+from cmpc_kernels._threads import num_useful_threads, run_parts
+from cmpc_kernels.codes import MAX_DIMENSION, METRIC_NUMBERS, plain_rows
 from cmpc_kernels.records import Neighbours
+from cmpc_kernels.scanning import ALL_ROWS, Heaps, QueryCodes, neighbours
 
 __all__ = ["compiled_rows", "threads_for", "topk", "unit_rows"]
 
-CHUNK_VALUES = 1 << 20  # converted rows in flight: 4 MiB of float32, a second-level cache or two
+CHUNK_VALUES = 1 << 20  # rows copied at a time when they lie scattered
+MIN_CODED_QUERIES = 8  # from here on coding the rows on the way costs less than it saves
 MIN_THREAD_PRODUCTS = 1 << 20  # some 0.1 ms: for less, waking a thread costs more than it saves
 
 
 def topk(
-    queries: npt.NDArray[Any], gallery: npt.NDArray[Any], k: int, metric: str = "ip"
+    queries: npt.NDArray[Any],
+    gallery: npt.NDArray[Any],
+    k: int,
+    metric: str = "ip",
+    *,
+    num_threads: int | None = None,
 ) -> Neighbours:
     """Return the ``k`` best gallery items of each query, best first.
 
     ``queries`` is float32 or float16 [Q, D], ``gallery`` the same [G, D]; strided and read-only
     arrays are fine. ``metric`` is "ip" (inner product, larger is nearer), "cosine" (larger) or
-    "l2" (squared distance, smaller). "cosine" normalises the gallery at each call, piece by piece:
-    for many calls keep a ``GalleryIndex``, which does it once.
+    "l2" (squared distance, smaller). ``num_threads`` is by default NUMBA_NUM_THREADS, which is by
+    default all processors that the process may use.
     """
     check_metric(metric)
     num_kept = check_count(k)
     query_QD, gallery_GD = check_pair(queries, gallery)
-    with threads_for(len(query_QD) * gallery_GD.size) as num_threads:
-        score_QK, id_QK = _search(query_QD, gallery_GD, num_kept, metric, num_threads)
-    # Inside, larger is always better: a distance travels with a minus.
-    return Neighbours(scores=np.abs(score_QK) if metric == "l2" else score_QK, ids=id_QK)
+    query = QueryCodes.of(query_QD, 8)
+    num_shards = num_useful_threads(num_threads, gallery_GD.nbytes * len(query_QD))
+    heaps = Heaps.empty(num_shards, len(query_QD), min(num_kept, len(gallery_GD)))
+    if heaps.ids.size:
+        for first_id, row_PD in _pieces(gallery_GD):
+            _scan_piece(query, row_PD, first_id, METRIC_NUMBERS[metric], heaps)
+    return neighbours(heaps, num_kept, metric)
+
+
+def _scan_piece(
+    query: QueryCodes, row_PD: npt.NDArray[Any], first_id: int, metric: int, heaps: Heaps
+) -> None:
+    """Offer the rows of a piece to the heaps, one shard a thread."""
+    is_coded = len(query.rows) >= MIN_CODED_QUERIES and row_PD.shape[1] <= MAX_DIMENSION
+
+    def scan(shard: int, first: int, last: int) -> None:
+        if is_coded:
+            _compiled_scans.scan_plain(
+                row_PD, first, last, first_id, query.codes, query.totals, query.facts,
+                query.lengths, query.rows, ALL_ROWS, metric, heaps.scores[shard], heaps.ids[shard],
+            )  # fmt: skip
+        else:
+            _compiled_scans.scan_rows(
+                row_PD, first, last, first_id, query.lengths, query.rows, ALL_ROWS, metric,
+                heaps.scores[shard], heaps.ids[shard],
+            )  # fmt: skip
+
+    run_parts(scan, len(row_PD), len(heaps.ids))
+
+
+def _pieces(gallery_GD: npt.NDArray[Any]) -> Iterator[tuple[int, npt.NDArray[Any]]]:
+    """Yield (id of the first row, rows): whole, or in copied pieces if they lie scattered."""
+    if gallery_GD.flags.c_contiguous and gallery_GD.flags.aligned:
+        yield 0, plain_rows(gallery_GD)
+        return
+    step = max(1, CHUNK_VALUES // gallery_GD.shape[1])
+    for first_id in range(0, len(gallery_GD), step):
+        yield first_id, plain_rows(gallery_GD[first_id : first_id + step])
 
 
 def unit_rows(rows: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
@@ -69,28 +113,6 @@ def compiled_rows(row_ND: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     return row_ND
 
 
-def _search(
-    query_QD: npt.NDArray[Any],
-    gallery_GD: npt.NDArray[Any],
-    num_kept: int,
-    metric: str,
-    num_threads: int,
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-    """Return larger-is-better scores and ids [Q, K]; see ``_compiled.py`` for the plan."""
-    is_cosine = metric == "cosine"
-    query_QD = unit_rows(query_QD) if is_cosine else compiled_rows(query_QD)
-    # Shards feed the threads that blocks of queries, when these are few, leave idle.
-    is_sharded = len(query_QD) < 2 * num_threads * _compiled.QUERY_BLOCK
-    score_SQK = np.full(
-        (num_threads if is_sharded else 1, len(query_QD), num_kept), -np.inf, np.float32
-    )
-    id_SQK = np.full(score_SQK.shape, -1, np.int64)
-    for first_id, row_GD in _pieces(gallery_GD, is_cosine=is_cosine):
-        _compiled.scan_gallery(query_QD, row_GD, first_id, metric == "l2", score_SQK, id_SQK)
-    _compiled.settle(score_SQK, id_SQK)
-    return score_SQK[0], id_SQK[0]
-
-
 @contextmanager
 def threads_for(num_products: int) -> Iterator[int]:
     """Let Numba use only as many threads as the multiplications ahead are worth; yield how many."""
@@ -101,18 +123,3 @@ def threads_for(num_products: int) -> Iterator[int]:
         yield num_useful
     finally:
         numba.set_num_threads(num_threads)
-
-
-def _pieces(
-    gallery_GD: npt.NDArray[Any], *, is_cosine: bool
-) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
-    """Yield (id of the first row, float32 rows): whole, or in pieces when they must change."""
-    flags = gallery_GD.flags
-    is_ready = gallery_GD.dtype == np.float32 and flags.c_contiguous and flags.aligned
-    if is_ready and not is_cosine:
-        yield 0, compiled_rows(gallery_GD)
-        return
-    step = max(1, CHUNK_VALUES // gallery_GD.shape[1])
-    for first_id in range(0, len(gallery_GD), step):
-        piece = gallery_GD[first_id : first_id + step]
-        yield first_id, unit_rows(piece) if is_cosine else compiled_rows(piece)

@@ -1,0 +1,189 @@
+"""Find the nearest rows through their codes: exactly, or by the codes alone.
+
+``search_exact`` reads every code and few rows. A code bounds its row's score from above (proof in
+``_compiled_codes.py``); a row whose bound does not reach the k-th best score found so far cannot be
+among the k best, and is never read. The others are scored in float64 from the stored row. So the
+answer is that of a full float64 search, on every input; codes decide only how fast it comes.
+
+``search_fast`` ranks by what the codes say, and reads no row. Its recall is a property of the data:
+measure it.
+
+Ties go to the lower id, and slots that no row can fill hold the id -1 and the worst score, as in
+``similarity.py``. Threads are Python's, over compiled loops that let go of the interpreter lock:
+no OpenMP, so nothing that another library set is reset, and several threads may search at once.
+"""
+
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from cmpc_kernels import _compiled_codes, _compiled_scans
+from cmpc_kernels._checks import check_count, check_metric, check_pair, check_rows
+from cmpc_kernels._threads import num_useful_threads, run_parts
+from cmpc_kernels._tiles import BATCH_QUERIES
+from cmpc_kernels.codes import METRIC_NUMBERS, RowCodes, plain_rows
+from cmpc_kernels.errors import BadArgument
+from cmpc_kernels.records import Neighbours
+
+__all__ = ["ALL_ROWS", "Heaps", "QueryCodes", "neighbours", "search_exact", "search_fast"]
+
+ALL_ROWS = np.empty(0, np.bool_)
+
+
+def search_exact(
+    queries: npt.NDArray[Any],
+    rows: npt.NDArray[Any],
+    codes: RowCodes,
+    k: int,
+    *,
+    metric: str,
+    allow: npt.NDArray[np.bool_] | None = None,
+    num_threads: int | None = None,
+) -> Neighbours:
+    """Return the ``k`` best rows of each query, best first, by their float64 scores.
+
+    ``queries`` is float32 or float16 [Q, D], ``rows`` the same [G, D], ``codes`` those of the rows
+    for this metric, with any number of bits. ``allow`` is bool [G]: which rows may be found.
+    """
+    num_kept = check_count(k)
+    query_QD, row_GD = check_pair(queries, rows)
+    _check_codes(codes, metric, row_GD.shape)
+    query = QueryCodes.of(query_QD, codes.bits)
+    heaps = _scan(query, plain_rows(row_GD), codes, num_kept, metric, allow, num_threads)
+    return neighbours(heaps, num_kept, metric)
+
+
+def search_fast(
+    queries: npt.NDArray[Any],
+    codes: RowCodes,
+    k: int,
+    *,
+    metric: str,
+    allow: npt.NDArray[np.bool_] | None = None,
+    num_threads: int | None = None,
+) -> Neighbours:
+    """Return the ``k`` best rows of each query, best first, by what the codes say of their scores.
+
+    Arguments as in ``search_exact``; the scores are approximate, the order is theirs.
+    """
+    num_kept = check_count(k)
+    query_QD = check_rows("queries", queries)
+    _check_codes(codes, metric, (len(codes), query_QD.shape[1]))
+    query = QueryCodes.of(query_QD, codes.bits, is_coarse=True)
+    heaps = _scan(query, None, codes, num_kept, "ip", allow, num_threads)
+    # The codes speak of <q, x>, <q, x> / |x| or <q, x> - |x|^2 / 2.
+    length_Q1 = query.lengths[:, np.newaxis]
+    if metric == "cosine":
+        heaps.scores[:] /= np.where(length_Q1 == 0, 1, length_Q1)
+    elif metric == "l2":
+        heaps.scores[:] = -np.maximum(length_Q1**2 - 2 * heaps.scores, 0)
+    heaps.scores[heaps.ids < 0] = -np.inf
+    return neighbours(heaps, num_kept, metric)
+
+
+class QueryCodes(NamedTuple):
+    """Queries as the compiled scans take them, padded to whole tiles; see ``encode_queries``."""
+
+    rows: npt.NDArray[np.float32]
+    codes: npt.NDArray[np.int8]
+    totals: npt.NDArray[np.int32]
+    facts: npt.NDArray[np.float32]
+    lengths: npt.NDArray[np.float64]
+
+    @classmethod
+    def of(cls, queries: npt.NDArray[Any], bits: int, *, is_coarse: bool = False) -> Self:
+        """Encode float32 or float16 queries [Q, D] for codes of that many bits."""
+        query_QD = plain_rows(queries.astype(np.float32, copy=False))
+        num_queries, dimension = query_QD.shape
+        num_padded = -(-num_queries // BATCH_QUERIES) * BATCH_QUERIES
+        group = 32 // bits  # values that one row has in one vector
+        query = cls(
+            rows=query_QD,
+            codes=np.zeros((num_padded, -(-dimension // group) * group), "i1"),
+            totals=np.zeros(num_padded, np.int32),
+            facts=np.zeros((num_padded, 5), np.float32),
+            lengths=np.empty(num_queries),
+        )
+        _compiled_codes.encode_queries(
+            query_QD, bits, is_coarse, query.codes, query.totals, query.facts, query.lengths
+        )
+        return query
+
+
+class Heaps(NamedTuple):
+    """The best of each shard and query, float64 and int64 [S, Q, K]."""
+
+    scores: npt.NDArray[np.float64]
+    ids: npt.NDArray[np.int64]
+
+    @classmethod
+    def empty(cls, num_shards: int, num_queries: int, num_kept: int) -> Self:
+        """Return heaps that anything beats."""
+        shape = (num_shards, num_queries, num_kept)
+        return cls(np.full(shape, -np.inf), np.full(shape, -1, np.int64))
+
+
+def neighbours(heaps: Heaps, num_kept: int, metric: str) -> Neighbours:
+    """Merge the shards, and return ``num_kept`` best, in float32, a distance without its minus."""
+    if heaps.ids.size:
+        _compiled_scans.settle(*heaps)
+    score_QK = np.full((heaps.ids.shape[1], num_kept), np.inf if metric == "l2" else -np.inf, "f4")
+    id_QK = np.full(score_QK.shape, -1, np.int64)
+    num_found = heaps.ids.shape[2]
+    with np.errstate(over="ignore"):  # a score that float32 cannot hold is infinite
+        score_QK[:, :num_found] = np.abs(heaps.scores[0]) if metric == "l2" else heaps.scores[0]
+    id_QK[:, :num_found] = heaps.ids[0]
+    return Neighbours(scores=score_QK, ids=id_QK)
+
+
+def _scan(
+    query: QueryCodes,
+    row_GD: npt.NDArray[Any] | None,
+    codes: RowCodes,
+    num_kept: int,
+    metric: str,
+    allow: npt.NDArray[np.bool_] | None,
+    num_threads: int | None,
+) -> Heaps:
+    """Scan shards of blocks, each in a thread with heaps of its own."""
+    allow_G = ALL_ROWS if allow is None else _check_allow(allow, len(codes))
+    num_bytes = codes.packed.size * len(query.rows)
+    num_shards = num_useful_threads(num_threads, num_bytes)
+    heaps = Heaps.empty(num_shards, len(query.rows), min(num_kept, len(codes)))
+    if not heaps.ids.size:
+        return heaps
+    shifts = tuple(range(0, 8, codes.bits))
+
+    def scan(shard: int, first_block: int, last_block: int) -> None:
+        _compiled_scans.scan_codes(
+            codes.packed, codes.gains, codes.offsets, codes.bounds, first_block, last_block, shifts,
+            query.codes, query.totals, query.facts, query.lengths, query.rows, row_GD, 0,
+            len(codes), allow_G, METRIC_NUMBERS[metric], heaps.scores[shard], heaps.ids[shard],
+        )  # fmt: skip
+
+    run_parts(scan, len(codes.packed), num_shards)
+    return heaps
+
+
+def _check_codes(codes: RowCodes, metric: str, shape: tuple[int, ...]) -> None:
+    check_metric(metric)
+    if metric != codes.metric:
+        raise BadArgument(
+            f"codes must be those of the metric, got codes for {codes.metric!r} and "
+            f"metric={metric!r}; encode the rows again with metric={metric!r}"
+        )
+    if shape != (codes.num_rows, codes.dimension):
+        raise BadArgument(
+            f"codes must be those of the rows, and queries of their dimension, got codes of "
+            f"{[codes.num_rows, codes.dimension]} and rows of {list(shape)}; encode these rows"
+        )
+
+
+def _check_allow(allow: npt.NDArray[np.bool_], num_rows: int) -> npt.NDArray[np.bool_]:
+    if not isinstance(allow, np.ndarray) or allow.dtype != np.bool_ or allow.shape != (num_rows,):
+        raise BadArgument(
+            f"allow must be a bool array with one entry for each of the {num_rows} rows, got "
+            f"{getattr(allow, 'dtype', type(allow).__name__)} {list(np.shape(allow))}"
+        )
+    return plain_rows(allow)

@@ -1,0 +1,140 @@
+"""Every dot instruction sums the same whole numbers; what this processor lacks is compiled only."""
+
+import ctypes
+
+import numba
+import numpy as np
+import pytest
+from llvmlite import binding, ir
+from numba import config
+
+from cmpc_kernels import _tiles, intrinsics
+from cmpc_kernels.intrinsics import I32_LANES, LANES, dot_instruction, emit_dot
+
+NEEDS = {
+    "vnni512": {"avx512f", "avx512vnni"},
+    "vnni256": {"avx512vl", "avx512vnni"},  # the same instruction, in AVX-512's coding
+    "avx2": {"avx2"},
+    "portable": set(),
+}
+
+
+def written_dot(instruction):
+    """Return a module whose function dot(sums, codes, queries) adds to the sums."""
+    module = ir.Module(name=instruction)
+    arguments = [I32_LANES.as_pointer()] * 3
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), arguments), "dot")
+    builder = ir.IRBuilder(function.append_basic_block())
+    vectors = [builder.load(argument, align=1) for argument in function.args]
+    builder.store(emit_dot(builder, instruction, *vectors), function.args[0], align=1)
+    builder.ret_void()
+    return str(module)
+
+
+def compiled_dot(instruction):
+    features = binding.get_host_cpu_features()
+    if not all(features.get(name) for name in NEEDS[instruction]):
+        pytest.skip(f"this processor has no {instruction}")
+    machine = binding.Target.from_default_triple().create_target_machine(
+        cpu=binding.get_host_cpu_name(), features=features.flatten(), jit=True
+    )
+    engine = binding.create_mcjit_compiler(
+        binding.parse_assembly(written_dot(instruction)), machine
+    )
+    engine.finalize_object()
+    call = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3)(engine.get_function_address("dot"))
+    return engine, call
+
+
+@pytest.mark.parametrize("instruction", NEEDS)
+def test_products_are_summed_exactly_at_the_extremes_too(instruction, rng):
+    engine, dot = compiled_dot(instruction)
+    extremes = np.repeat(np.array([[255, 127], [255, -127], [0, -127], [255, -128]]), 4, axis=0)
+    for code, query in [
+        (extremes[:, :1].repeat(4, 1), extremes[:, 1:].repeat(4, 1)),
+        (rng.integers(0, 256, (LANES, 4)), rng.integers(-127, 128, (LANES, 4))),
+    ]:
+        code, query = code.astype(np.uint8), query.astype(np.int8)
+        sums = rng.integers(-(2**29), 2**29, LANES, dtype=np.int32)
+        expected = sums + (code.astype(np.int64) * query).sum(axis=1)
+        dot(sums.ctypes.data, code.ctypes.data, query.ctypes.data)
+        np.testing.assert_array_equal(sums, expected)
+    assert engine
+
+
+@pytest.mark.parametrize(
+    ("instruction", "triple", "features", "mnemonic"),
+    [
+        ("sdot", "aarch64-unknown-linux-gnu", "+dotprod", "sdot\t"),
+        ("portable", "aarch64-unknown-linux-gnu", "", "mla\t"),
+        ("vnni512", "x86_64-unknown-linux-gnu", "+avx512f,+avx512bw,+avx512vnni", "vpdpbusd"),
+        ("vnni256", "x86_64-unknown-linux-gnu", "+avx2,+avxvnni", "vpdpbusd"),
+        ("avx2", "x86_64-unknown-linux-gnu", "+avx2", "vpmaddwd"),
+    ],
+)
+def test_another_processor_gets_its_own_instruction(instruction, triple, features, mnemonic):
+    binding.initialize_all_targets()
+    binding.initialize_all_asmprinters()
+    machine = binding.Target.from_triple(triple).create_target_machine(features=features)
+
+    assembly = machine.emit_assembly(binding.parse_assembly(written_dot(instruction)))
+
+    assert mnemonic in assembly
+
+
+@pytest.mark.parametrize(
+    ("features", "instruction"),
+    [
+        ("+avx2,+avx512f,+avx512vnni", "vnni512"),
+        ("+avx2,+avx512f,-avx512vnni", "avx2"),
+        ("+avx2,+avxvnni", "vnni256"),
+        ("+sse4.2", "portable"),
+        ("+neon,+dotprod", "sdot"),
+    ],
+)
+def test_the_features_that_numba_compiles_for_decide(features, instruction, monkeypatch):
+    monkeypatch.setattr(config, "CPU_FEATURES", features)
+
+    assert dot_instruction() == instruction
+
+
+def signed_dot(builder, _, sums, codes, queries):
+    """Do what Arm's sdot does, of which this processor may have none: both sides are signed."""
+    for byte in range(4):
+        left, right = intrinsics.splat_constant(24 - 8 * byte), intrinsics.splat_constant(24)
+        code, query = (
+            builder.ashr(builder.shl(vector, left), right) for vector in (codes, queries)
+        )
+        sums = builder.add(sums, builder.mul(code, query))
+    return sums
+
+
+@pytest.mark.skipif(config.DISABLE_JIT, reason="there is nothing compiled to compare with")
+@pytest.mark.parametrize(
+    ("bits", "instruction"), [(8, "sdot"), (2, "sdot"), (8, "portable"), (1, None), (4, None)]
+)
+def test_a_compiled_tile_lets_through_what_its_definition_does(bits, instruction, rng, monkeypatch):
+    if instruction is not None:
+        monkeypatch.setattr(_tiles, "dot_instruction", lambda: instruction)
+    if instruction == "sdot":
+        monkeypatch.setattr(_tiles, "emit_dot", signed_dot)
+    scan = _tiles._make_scan_tile(1, 2)
+    compiled = numba.njit(lambda *arguments: scan(*arguments))
+    shifts = tuple(range(0, 8, bits))
+    packed = rng.integers(0, 256, (3, 5, LANES, 4), dtype=np.uint8)
+    code = rng.integers(-127, 128, (4, 5 * 4 * len(shifts)), dtype=np.int8)
+    total = code.sum(axis=1, dtype=np.int32)
+    fact = np.abs(rng.standard_normal((4, 5), dtype=np.float32))
+    gain, offset = rng.standard_normal((2, 3, LANES), dtype=np.float32)
+    bound = np.abs(rng.standard_normal((3, 2), dtype=np.float32))
+    gain[1, 7] = np.nan
+    num_kept = 0
+    for offsets in (offset, offset[:, :0].copy()):
+        for b, q in [(0, 0), (1, 2), (2, 1)]:
+            arguments = (packed, gain, offsets, bound, b, code, total, fact, q, shifts)
+            found, expected = np.zeros((2, 1, 2), np.uint16)
+            any_found = compiled(*arguments, found)
+            assert bool(any_found) == bool(_tiles._make_plain_tile(1, 2)(*arguments, expected))
+            np.testing.assert_array_equal(found, expected)
+            num_kept += sum(int(bits).bit_count() for bits in expected.ravel())
+    assert 0 < num_kept < 6 * 2 * LANES

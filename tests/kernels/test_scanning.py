@@ -1,0 +1,202 @@
+"""Search through codes: the exact answer is the float64 one, the fast one is what the codes say."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+
+from cmpc_kernels import BadArgument, _threads, reference
+from cmpc_kernels.codes import encode_binary, encode_int2, encode_int4, encode_int8
+from cmpc_kernels.scanning import search_exact, search_fast
+
+ENCODERS = {1: encode_binary, 2: encode_int2, 4: encode_int4, 8: encode_int8}
+METRICS = ["cosine", "ip", "l2"]
+every_width = pytest.mark.parametrize("bits", ENCODERS)
+every_metric = pytest.mark.parametrize("metric", METRICS)
+thoroughly = settings(deadline=None, max_examples=50, derandomize=True)
+
+
+def assert_exact(found, queries, rows, k, metric):
+    """Compare with float64 scores; items whose scores differ by float64's rounding may swap."""
+    expected = reference.topk(queries, rows, k, metric)
+    np.testing.assert_allclose(found.scores, expected.scores, rtol=2e-7, atol=1e-45)
+    differ = found.ids != expected.ids
+    if differ.any():
+        score_QG = reference.score_matrix(queries, rows, metric)
+        scale_QG = reference.score_matrix(np.abs(queries), np.abs(rows), "ip")
+        if metric == "l2":
+            scale_QG = np.abs(score_QG)
+        for q, slot in np.argwhere(differ):
+            pair = [found.ids[q, slot], expected.ids[q, slot]]
+            gap = abs(np.subtract(*score_QG[q, pair]))
+            assert gap <= 1e-13 * scale_QG[q, pair].max()
+
+
+def drawn_rows(rng, num_rows, dimension, kind):
+    """Return rows that try the filter: near ties, copies, sizes that differ, hardly a number."""
+    rows = rng.standard_normal((num_rows, dimension))
+    if kind == "near ties":
+        rows = rows[:1] + 1e-6 * rows
+    elif kind == "copies":
+        rows = rows[rng.integers(0, max(1, num_rows // 4), num_rows)]
+    elif kind == "sizes":
+        rows *= 10.0 ** rng.integers(-20, 18, (num_rows, 1))
+    elif kind == "denormal":
+        rows *= 1e-41
+    elif kind == "spikes":
+        rows *= 1e3 ** rng.integers(0, 3, rows.shape)
+    elif kind == "zeros":
+        rows *= rng.integers(0, 2, (num_rows, 1))
+    return rows.astype(np.float32)
+
+
+KINDS = ["normal", "near ties", "copies", "sizes", "denormal", "spikes", "zeros"]
+
+
+@every_metric
+@every_width
+@thoroughly
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    kinds=st.tuples(st.sampled_from(KINDS), st.sampled_from(KINDS)),
+    shape=st.tuples(st.integers(1, 21), st.integers(1, 90), st.integers(1, 70)),
+    k=st.integers(1, 12),
+)
+def test_the_exact_answer_is_the_float64_answer(bits, metric, seed, kinds, shape, k):
+    rng = np.random.default_rng(seed)
+    num_queries, num_rows, dimension = shape
+    queries = drawn_rows(rng, num_queries, dimension, kinds[0])
+    rows = drawn_rows(rng, num_rows, dimension, kinds[1])
+
+    found = search_exact(queries, rows, ENCODERS[bits](rows, metric=metric), k, metric=metric)
+
+    assert_exact(found, queries, rows, k, metric)
+
+
+@every_metric
+@every_width
+@pytest.mark.parametrize("shape", [(1, 20_000, 64), (24, 5000, 129), (2, 300, 4096)])
+def test_a_larger_gallery_is_searched_exactly_too(bits, metric, shape, rng):
+    num_queries, num_rows, dimension = shape
+    centres = rng.standard_normal((50, dimension), dtype=np.float32)
+    rows = centres[rng.integers(0, 50, num_rows)]
+    rows += 0.3 * rng.standard_normal(rows.shape, dtype=np.float32)
+    queries = rows[:num_queries] + 0.3 * rng.standard_normal((num_queries, dimension), np.float32)
+    half = rows.astype(np.float16)
+    codes = ENCODERS[bits](half, metric=metric)
+
+    for num_threads in (1, 2):
+        found = search_exact(queries, half, codes, 10, metric=metric, num_threads=num_threads)
+        assert_exact(found, queries, half, 10, metric)
+
+
+@pytest.mark.parametrize("metric", ["ip", "l2"])
+@every_width
+@thoroughly
+@given(data=st.data(), k=st.integers(1, 14))
+def test_whole_numbers_rank_exactly_with_ties_by_lower_id(bits, metric, data, k):
+    shape = data.draw(st.tuples(st.integers(0, 18), st.integers(0, 50), st.integers(1, 9)))
+    values = st.integers(-2, 2)
+    queries = data.draw(npst.arrays(np.float32, (shape[0], shape[2]), elements=values))
+    rows = data.draw(npst.arrays(np.float32, shape[1:], elements=values))
+    codes = ENCODERS[bits](rows, metric=metric)
+
+    found = search_exact(queries, rows, codes, k, metric=metric)
+
+    expected = reference.topk(queries, rows, k, metric)
+    np.testing.assert_array_equal(found.ids, expected.ids)
+    np.testing.assert_array_equal(found.scores, expected.scores)
+
+
+@every_metric
+@pytest.mark.parametrize("num_queries", [1, 9])
+def test_nan_infinite_and_huge_values_are_scored_as_the_definition_does(metric, num_queries, rng):
+    rows = rng.standard_normal((70, 6)).astype(np.float32)
+    queries = rng.standard_normal((num_queries, 6)).astype(np.float32)
+    rows[3, 2], rows[17, 0], rows[33, 1], rows[40] = np.nan, np.inf, -np.inf, 3e38
+    queries[num_queries // 2, 1] = np.inf if num_queries > 1 else 3e38
+
+    found = search_exact(queries, rows, encode_int8(rows, metric=metric), 70, metric=metric)
+
+    expected = reference.topk(queries, rows, 70, metric)
+    np.testing.assert_array_equal(found.ids, expected.ids)
+    np.testing.assert_allclose(found.scores, expected.scores, rtol=2e-7)
+
+
+@every_metric
+@every_width
+@pytest.mark.parametrize("num_queries", [1, 19])
+def test_the_fast_answer_ranks_by_the_codes(bits, metric, num_queries, rng, monkeypatch):
+    monkeypatch.setattr(_threads, "MIN_THREAD_BYTES", 1000)
+    rows = rng.standard_normal((333, 50), dtype=np.float32)
+    queries = rng.standard_normal((num_queries, 50), dtype=np.float32)
+    codes = ENCODERS[bits](rows, metric=metric)
+
+    found = search_fast(queries, codes, 20, metric=metric, num_threads=1)
+    parts = search_fast(queries, codes, 20, metric=metric, num_threads=2)
+
+    np.testing.assert_array_equal(parts.ids, found.ids)
+    np.testing.assert_array_equal(parts.scores, found.scores)
+    step = (np.abs(queries).max(axis=1, keepdims=True) / 127).astype(np.float64)
+    coarse = codes.decode().astype(np.float64) @ (step * np.rint(queries / step)).T
+    length = np.linalg.norm(queries.astype(np.float64), axis=1)
+    if metric == "cosine":
+        coarse = coarse / length
+    elif metric == "l2":
+        square = np.square(rows.astype(np.float64)).sum(axis=1, keepdims=True)
+        coarse = -np.maximum(length**2 + square - 2 * coarse, 0)
+    id_QK = np.argsort(-coarse.T, axis=1, kind="stable")[:, :20]
+    score_QK = np.take_along_axis(coarse.T, id_QK, axis=1)
+    assert (found.ids == id_QK).mean() > 0.99  # near ties may swap
+    sign = -1 if metric == "l2" else 1
+    np.testing.assert_allclose(found.scores, sign * score_QK, rtol=1e-4, atol=1e-4)
+
+
+@every_metric
+@pytest.mark.parametrize("num_queries", [1, 20])
+def test_only_allowed_rows_are_found(metric, num_queries, rng):
+    rows = rng.standard_normal((500, 24), dtype=np.float32)
+    queries = rng.standard_normal((num_queries, 24), dtype=np.float32)
+    codes = encode_int8(rows, metric=metric)
+    for allow in (rng.random(500) < 0.05, np.zeros(500, bool), np.ones(500, bool)):
+        kept = np.flatnonzero(allow)
+        expected = reference.topk(queries, rows[kept], 30, metric)
+        found = search_exact(queries, rows, codes, 30, metric=metric, allow=allow)
+        np.testing.assert_array_equal(found.ids, np.append(kept, -1)[expected.ids])
+        fast = search_fast(queries, codes, 30, metric=metric, allow=allow)
+        assert set(fast.ids.ravel()) <= set(kept) | {-1}
+        assert ((fast.ids >= 0).sum(axis=1) == min(30, len(kept))).all()
+
+
+def test_batch_threads_and_neighbours_in_time_change_nothing(rng):
+    rows = rng.standard_normal((60_000, 96), dtype=np.float32)
+    queries = rng.standard_normal((40, 96), dtype=np.float32)
+    codes = encode_int4(rows)
+    together = search_exact(queries, rows, codes, 10, metric="ip", num_threads=3)
+
+    with ThreadPoolExecutor(4) as pool:
+        alone = pool.map(
+            lambda n: search_exact(queries[n : n + 1], rows, codes, 10, metric="ip"), range(40)
+        )
+        for n, one in enumerate(alone):
+            np.testing.assert_array_equal(one.ids[0], together.ids[n])
+            np.testing.assert_array_equal(one.scores[0], together.scores[n])
+
+
+def test_what_does_not_belong_together_is_refused():
+    rows = np.ones((20, 5), np.float32)
+    codes = encode_int8(rows)
+    for change, message in [
+        ({"metric": "l2"}, "codes for 'ip' and metric='l2'; encode the rows again"),
+        ({"rows": rows[:19]}, r"codes of \[20, 5\] and rows of \[19, 5\]; encode these rows"),
+        ({"allow": np.ones(19, bool)}, r"each of the 20 rows, got bool \[19\]"),
+        ({"allow": np.ones(20)}, "allow must be a bool array"),
+        ({"num_threads": 0}, "num_threads must be an integer of at least 1, got 0"),
+        ({"k": 0}, "k must be an integer of at least 1"),
+    ]:
+        arguments = {"queries": rows, "rows": rows, "codes": codes, "k": 1, "metric": "ip"} | change
+        with pytest.raises(BadArgument, match=message):
+            search_exact(**arguments)
