@@ -27,6 +27,10 @@ COMMANDS = {
     "doctor": CommandEntry(
         "cmpc.cli.doctor:doctor", "Check that this machine has what cmpc needs."
     ),
+    "targets": CommandEntry(
+        "cmpc.cli.targets:targets",
+        "List what networks can be compiled for, and fetch what a target needs.",
+    ),
     "data": CommandEntry("cmpc.cli.data:data", "List, prepare and look at data sets."),
     "gallery": CommandEntry(
         "cmpc.cli.gallery:gallery",
@@ -38,6 +42,9 @@ COMMANDS = {
         "Search query networks that fit a gallery, and measure each on the target.",
         reads_settings=True,
     ),
+    "tune": CommandEntry(
+        "cmpc.cli.tune:tune", "Measure schedules of a network's kernels and keep the fastest."
+    ),
     "pareto": CommandEntry(
         "cmpc.cli.pareto:pareto", "Show the front of a run and pick a candidate from it."
     ),
@@ -48,6 +55,10 @@ COMMANDS = {
     ),
     "evaluate": CommandEntry(
         "cmpc.cli.evaluate:evaluate", "Judge the trained pick of a run on the test classes."
+    ),
+    "profile": CommandEntry(
+        "cmpc.cli.profile:profile",
+        "Time each kernel of a network, and say how close it is to the machine's limits.",
     ),
     "build": CommandEntry(
         "cmpc.cli.build:build",

@@ -1,0 +1,70 @@
+"""Which of these schedules is the fastest, on a machine that is never quite quiet?
+
+Successive halving (Karnin et al., ICML 2013): all are timed a little, the better half again and
+longer, the last against the incumbent longest. Times are taken in turn and compared pair by pair,
+since a busy neighbour or a sinking clock then hits both of a pair. The incumbent falls only to what
+is faster by more than the pairs scatter.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from cmpc_cost_models.lowering.schedules import Schedule
+
+__all__ = ["Duel", "fastest_of", "is_faster"]
+
+Times = npt.NDArray[np.float64]
+Timer = Callable[[Sequence[Schedule], int], Mapping[Schedule, Times]]
+
+FIRST_REPEATS = 5
+LAST_REPEATS = 21
+SMALLEST_GAIN = 0.01  # a hundredth is not worth another record, nor sure to last
+ERRORS_TO_BEAT = 3.0  # standard errors of the median ratio
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Duel:
+    """What came of a comparison.
+
+    Attributes:
+        times_us: Of each schedule, its times in the last round it was in.
+        winner: The schedule to use from now on; the incumbent unless it was beaten.
+    """
+
+    times_us: dict[Schedule, Times]
+    winner: Schedule
+
+
+def fastest_of(challengers: Sequence[Schedule], incumbent: Schedule, timer: Timer) -> Duel:
+    """Time ``challengers`` against ``incumbent``.
+
+    Args:
+        timer: Times schedules in turn, so often; it may leave out one that fails.
+    """
+    left, num_repeats = list(challengers), FIRST_REPEATS
+    times: dict[Schedule, Times] = {}
+    while True:
+        is_last = len(left) <= 1
+        latest = timer([incumbent, *left], LAST_REPEATS if is_last else num_repeats)
+        times |= latest
+        left = [one for one in left if one in latest]
+        if is_last or not left or incumbent not in latest:
+            break
+        left.sort(key=lambda one: float(np.median(latest[one] / latest[incumbent])))
+        left = left[: len(left) // 2]
+        num_repeats *= 2
+    beaten = left and incumbent in latest and is_faster(times[left[0]], times[incumbent])
+    return Duel(times_us=times, winner=left[0] if beaten else incumbent)
+
+
+def is_faster(times_us: Times, than_us: Times) -> bool:
+    """Return whether the first times, taken in turn with the others, are surely shorter."""
+    ratios = times_us / than_us
+    median = float(np.median(ratios))
+    scatter = 1.4826 * float(np.median(np.abs(ratios - median)))  # of normal noise: its deviation
+    error = 1.2533 * scatter / math.sqrt(len(ratios))  # a median's, over a mean's, for such noise
+    return median + max(SMALLEST_GAIN, ERRORS_TO_BEAT * error) < 1.0

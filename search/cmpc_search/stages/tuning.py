@@ -1,0 +1,70 @@
+"""Which networks stand for a whole search space when its kernels are tuned?
+
+A block's kernels depend on its own operator and width alone; what the next block reads decides only
+how much room lies around the result. So the architectures with one choice throughout hold every
+kernel of the space, each as often as a random architecture does.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from cmpc_search.errors import BadRun
+from cmpc_search.export import export_query_network
+from cmpc_search.networks.query import QueryNetwork
+from cmpc_search.runs import RunFolder
+from cmpc_search.space import Architecture, SearchSpace, load_space
+from cmpc_search.stages.inputs import search_settings_of
+from cmpc_search.stages.supernet import WEIGHTS_FILE
+
+__all__ = ["covering_architectures", "export_covering_networks", "space_of_run"]
+
+EMBEDDING_WEIGHT = "embedding.linear.weight"
+
+
+def space_of_run(run: RunFolder) -> SearchSpace:
+    """Return the space that ``run`` searches, with the embedding length of its supernet.
+
+    Before there is a supernet, the space's own length stands in: one small kernel depends on it.
+
+    Raises:
+        BadRun: the supernet can't be read, or the settings are of another version.
+    """
+    space = load_space(search_settings_of(run).space)
+    path = run.supernet_path / WEIGHTS_FILE
+    if not path.exists():
+        return space
+    try:
+        with safe_open(path, framework="pt") as weights:
+            embedding_dim, _ = weights.get_slice(EMBEDDING_WEIGHT).get_shape()
+    except (SafetensorError, OSError) as error:
+        raise BadRun(f"{path} must be the supernet of the run: {error}") from error
+    return replace(space, embedding_dim=embedding_dim)
+
+
+def covering_architectures(space: SearchSpace) -> Iterator[Architecture]:
+    """Yield architectures that together hold every kernel of ``space``."""
+    for code in space.block_choices:
+        for width in space.width_choices:
+            yield space.uniform(code, width)
+
+
+def export_covering_networks(space: SearchSpace, folder: Path) -> Iterator[Path]:
+    """Write the covering architectures as ONNX, all weights zero, one file at a time.
+
+    The shapes are what counts. Each file is removed when the next one is asked for.
+    """
+    path = folder / "network.onnx"
+    for architecture in covering_architectures(space):
+        with torch.device("meta"):  # no memory, no random numbers
+            network = QueryNetwork(space.layers(architecture))
+        network.to_empty(device="cpu")
+        with torch.no_grad():
+            for tensor in (*network.parameters(), *network.buffers()):
+                tensor.zero_()
+        export_query_network(network.eval(), path)
+        yield path
+    path.unlink(missing_ok=True)

@@ -1,0 +1,195 @@
+"""Tuning with a real worker: what it finds is right, and nothing that goes wrong ends it."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from cmpc_cost_models.compiling import compile_network
+from cmpc_cost_models.errors import BadArgument
+from cmpc_cost_models.lowering.schedules import RULES_ONLY, rule_schedule
+from cmpc_cost_models.running import LoadedNetwork
+from cmpc_cost_models.targets import Target
+from cmpc_cost_models.tuning import (
+    KernelRunner,
+    ScheduleDatabase,
+    TuneSettings,
+    at_work,
+    extract_tasks,
+    open_schedules,
+    tune,
+)
+
+
+@pytest.fixture(scope="module")
+def runner(host):
+    with KernelRunner(host, num_threads=1) as runner:
+        yield runner
+
+
+@pytest.fixture
+def database(tmp_path, host):
+    with ScheduleDatabase.open(tmp_path / "schedules", host) as database:
+        yield database
+
+
+@pytest.fixture
+def tasks(tiny_network, host):
+    return extract_tasks([tiny_network], host)
+
+
+def test_a_tuned_network_answers_as_onnx_runtime(
+    tiny_network, host, runner, database, tasks, tmp_path
+):
+    reports = tune(tasks, database, runner, TuneSettings(num_trials=30))
+
+    assert sum(one.num_trials for one in reports) == 30
+    assert all(one.best_us <= one.rule_us for one in reports if one.best_us is not None)
+    source = open_schedules(tmp_path / "schedules", host)
+    found = {one.workload_key: one.schedule for one in database.all_best()}
+    for task in tasks:
+        if task.workload.key in found:
+            assert source.find(task.workload) == (found[task.workload.key], "record")
+    compiled = compile_network(tiny_network, host, cache_dir=tmp_path, schedules=source)
+    plain = compile_network(tiny_network, host, cache_dir=tmp_path, schedules=RULES_ONLY)
+    assert compiled.path != plain.path
+    image = np.random.default_rng(3).random(compiled.input_shape, dtype=np.float32)
+    session = onnxruntime.InferenceSession(tiny_network, providers=["CPUExecutionProvider"])
+    [expected] = session.run(None, {session.get_inputs()[0].name: image})
+    given = LoadedNetwork(compiled.path, compiled.input_shape).run(image)
+    np.testing.assert_allclose(given, expected, atol=1e-5)
+
+
+def test_the_tasks_of_two_networks_are_those_of_one_twice(write_tiny, host):
+    once = extract_tasks([write_tiny(0)], host)
+    twice = extract_tasks([write_tiny(0), write_tiny(1)], host)
+
+    assert [one.workload for one in twice] == [one.workload for one in once]
+    assert [one.weight for one in twice] == [2 * one.weight for one in once]
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from cmpc_cost_models.targets import Target
+from cmpc_cost_models.tuning import *
+
+host = Target.named("host")
+with (
+    KernelRunner(host, num_threads=1) as runner,
+    ScheduleDatabase.open(Path(sys.argv[1]), host) as database,
+):
+    tasks = extract_tasks([Path(sys.argv[2])], host)
+    tune(tasks, database, runner, TuneSettings(num_trials=100000, batch_size=4),
+         on_batch=lambda done: print(done.num_tried, flush=True))
+"""
+
+
+def test_after_a_kill_tuning_goes_on_and_tries_nothing_twice(
+    tiny_network, host, runner, database, tasks, monkeypatch
+):
+    command = [sys.executable, "-c", KILLED, str(database.path.parent), str(tiny_network)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as tuning:
+        seen = [int(tuning.stdout.readline()) for _ in range(3)]
+        tuning.kill()
+    tried_before = {
+        (task.workload, record.schedule)
+        for task in tasks
+        for record in database.tried(task.workload.key)
+    }
+    assert len(tried_before) >= seen[-1]
+    tried_again = []
+    check = KernelRunner.error_of
+
+    def noted(self, workload, schedule):
+        tried_again.append((workload, schedule))
+        return check(self, workload, schedule)
+
+    monkeypatch.setattr(KernelRunner, "error_of", noted)
+    num_trials = len(tried_before) + 10
+    reports = tune(tasks, database, runner, TuneSettings(num_trials=num_trials))
+
+    assert sum(one.num_trials for one in reports) == num_trials
+    assert len(tried_again) == len(set(tried_again)) == 10
+    assert tried_before.isdisjoint(tried_again)
+
+
+def test_no_time_and_no_trials_left_try_nothing(runner, database, tasks):
+    tune(tasks, database, runner, TuneSettings(num_trials=4))
+    before = database.state_sha256(), [database.tried(one.workload.key) for one in tasks]
+
+    tune(tasks, database, runner, TuneSettings(num_trials=4))
+    tune(tasks, database, runner, TuneSettings(max_seconds=1e-9))
+
+    assert before == (
+        database.state_sha256(),
+        [database.tried(one.workload.key) for one in tasks],
+    )
+
+
+def dense_task(tasks):
+    """The 1x1 layer of eight inputs: its reduction may be written out in parts."""
+    return next(one for one in tasks if one.workload.spec.target.height == 1)
+
+
+def test_a_schedule_that_computes_something_else_is_a_failure_and_tuning_goes_on(
+    runner, database, tasks, monkeypatch
+):
+    task = dense_task(tasks)
+    wrong = replace(rule_schedule(task.workload), unroll=3)  # leaves the last two of eight out
+    monkeypatch.setattr(at_work, "similar_schedules", lambda *_, **__: [wrong])
+
+    [report] = tune([task], database, runner, TuneSettings(num_trials=8))
+
+    assert (report.num_trials, report.num_failed) == (8, 1)
+    assert report.best_us is not None
+    [failed] = [one for one in database.tried(task.workload.key) if one.error]
+    assert failed.schedule == wrong
+    assert "wrong answer" in failed.error
+
+
+def test_a_compiler_that_does_not_end_is_stopped(host, tasks, monkeypatch):
+    task = dense_task(tasks)
+    spec = task.workload.spec
+    wide = replace(spec.source.map, channels=4096)
+    spec = replace(spec, source=replace(spec.source, map=wide, channels=4096))
+    endless = replace(task.workload, spec=spec)
+    with KernelRunner(host, num_threads=1, limit_seconds=1.0) as runner:
+        assert runner.error_of(endless, rule_schedule(endless)) is None
+        hung = runner.error_of(endless, replace(rule_schedule(endless), unroll=4096, vectors=1))
+
+        assert "took longer than 1 s" in hung
+        assert runner.worker_pid is None
+        assert runner.error_of(task.workload, rule_schedule(task.workload)) is None
+
+
+def test_a_crash_while_timing_leaves_the_others_their_times(runner, tasks):
+    workload = dense_task(tasks).workload
+    rule, other = rule_schedule(workload), replace(rule_schedule(workload), unroll=2)
+    assert runner.error_of(workload, rule) is None
+
+    os.kill(runner.worker_pid, signal.SIGSTOP)  # so that it dies while it has work to do
+    threading.Timer(0.5, os.kill, (runner.worker_pid, signal.SIGKILL)).start()
+    times = runner.time(workload, [rule, other], 5)
+
+    assert times.keys() == {rule, other}
+    assert all(len(one) == 5 and (one > 0).all() for one in times.values())
+
+
+def test_a_target_that_does_not_run_here_is_not_tuned(host):
+    foreign = "cortex-a72" if host.architecture == "x86_64" else "x86-64-v3"
+
+    with pytest.raises(BadArgument, match="tune on a machine of that kind"):
+        KernelRunner(Target.named(foreign), num_threads=1)
+
+
+@pytest.mark.parametrize("change", [{"num_trials": 0}, {"batch_size": 0}, {"max_seconds": 0.0}])
+def test_settings_without_sense_are_refused(change):
+    with pytest.raises(BadArgument, match="must"):
+        TuneSettings(**change)

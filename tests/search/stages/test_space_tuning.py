@@ -1,0 +1,35 @@
+"""The networks that stand for a space hold every kernel that any of its networks has."""
+
+import random
+from pathlib import Path
+
+import pytest
+import torch
+
+from cmpc_cost_models import Target
+from cmpc_cost_models.tuning import extract_tasks
+from cmpc_cost_models.tuning.similar import features_of
+from cmpc_search.export import export_query_network
+from cmpc_search.networks.query import QueryNetwork
+from cmpc_search.space import load_space
+from cmpc_search.stages.tuning import export_covering_networks
+
+TARGET = Target.named("x86-64-v3")
+
+
+def features_in(paths):
+    return {features_of(one.workload) for one in extract_tasks(paths, TARGET, num_threads=2)}
+
+
+@pytest.mark.parametrize("name", ["small"])
+def test_no_architecture_has_a_kernel_that_the_covering_ones_lack(name, tmp_path):
+    space, rng = load_space(name), random.Random(0)
+    covered = features_in(export_covering_networks(space, tmp_path))
+
+    for number in range(4):
+        path = tmp_path / f"{number}.onnx"
+        torch.manual_seed(number)
+        export_query_network(QueryNetwork(space.layers(space.sample(rng))).eval(), path)
+        assert features_in([path]) <= covered
+
+    assert sorted(Path(path).name for path in tmp_path.iterdir()) == [f"{n}.onnx" for n in range(4)]
