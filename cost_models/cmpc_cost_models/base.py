@@ -47,6 +47,7 @@ class Cost:
         machine: The machine that measured, as ``machine.describe_machine`` tells it, and under
             ``conditions`` what else went on there meanwhile.
         artefact_sha256: Hash of the compiled network the value belongs to.
+        kernel_origins: How many of its kernels have each origin, see ``KernelRecord.origin``.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Cost:
     machine: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     artefact_sha256: str | None = None
+    kernel_origins: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.source not in SOURCES:

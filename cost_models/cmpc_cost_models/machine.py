@@ -10,10 +10,21 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-__all__ = ["cpu_flags", "cpu_model", "describe_machine", "describe_versions", "load_average"]
+__all__ = [
+    "cpu_flags",
+    "cpu_model",
+    "describe_machine",
+    "describe_versions",
+    "governor",
+    "has_turbo",
+    "load_average",
+    "pick_cpus",
+    "stolen_share",
+]
 
 PACKAGES = ("apache-tvm", "apache-tvm-ffi", "onnx", "onnxruntime", "numpy")
-GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+CPUS = Path("/sys/devices/system/cpu")
+STEAL_FIELD = 7  # of a "cpu" line in /proc/stat, see proc_stat(5)
 
 
 def describe_machine() -> dict[str, Any]:
@@ -22,7 +33,8 @@ def describe_machine() -> dict[str, Any]:
         "cpu_model": cpu_model(),
         "architecture": platform.machine(),
         "num_cores": os.cpu_count(),
-        "governor": _read(GOVERNOR),
+        "governor": governor(),
+        "has_turbo": has_turbo(),
         "load_average": load_average(),
         "is_virtual": "hypervisor" in cpu_flags(),
         "kernel": platform.release(),
@@ -38,6 +50,50 @@ def describe_versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def governor(cpu: int = 0) -> str | None:
+    """Return what decides over a processor's clock; ``None`` where the system doesn't tell."""
+    return _read(CPUS / f"cpu{cpu}" / "cpufreq" / "scaling_governor")
+
+
+def has_turbo() -> bool | None:
+    """Return whether clocks may rise for a while; ``None`` where the system doesn't tell."""
+    if (boost := _read(CPUS / "cpufreq" / "boost")) is not None:
+        return boost == "1"
+    if (no_turbo := _read(CPUS / "intel_pstate" / "no_turbo")) is not None:
+        return no_turbo == "0"
+    return None
+
+
+def stolen_share() -> float | None:
+    """Return the share of time since boot that the hypervisor gave to others, of time in use."""
+    fields = (_read(Path("/proc/stat")) or "").partition("\n")[0].split()[1:9]
+    if len(fields) <= STEAL_FIELD:
+        return None
+    user, nice, system, _idle, _wait, irq, soft_irq, steal = map(int, fields)
+    in_use = user + nice + system + irq + soft_irq + steal
+    return steal / in_use if in_use else 0.0
+
+
+def pick_cpus(num_threads: int) -> tuple[int, ...]:
+    """Return processors to pin threads to, of those this process may use.
+
+    The last ones, since systems like to put their own work on the first; hardware threads that
+    share a core only when there are no more cores.
+    """
+    allowed = sorted(os.sched_getaffinity(0), reverse=True)
+    core_of = {cpu: _core_of(cpu) for cpu in allowed}
+    is_first = {
+        cpu: core_of[cpu] not in map(core_of.get, allowed[:index])
+        for index, cpu in enumerate(allowed)
+    }
+    return tuple(sorted(allowed, key=lambda cpu: not is_first[cpu])[:num_threads])
+
+
+def _core_of(cpu: int) -> str:
+    """Name the core of a hardware thread; without a word from the system each is its own."""
+    return _read(CPUS / f"cpu{cpu}" / "topology" / "thread_siblings_list") or str(cpu)
 
 
 def load_average() -> float | None:

@@ -3,7 +3,8 @@
 Importing this file is light; the first ``LoadedNetwork`` imports TVM, which takes seconds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +48,27 @@ class LoadedNetwork:
 
         The loop is TVM's own, in C++: Python costs microseconds a call, small networks hardly more.
         """
-        noise = np.random.default_rng(0).random(self._input_shape, dtype=np.float32)
-        self._machine.set_input("main", self._as_tensor(noise, self._device))
+        self._set_noise()
         evaluator = self._machine.time_evaluator(
             "invoke_stateful", self._device, number=num_runs, repeat=1
         )
         return float(evaluator("main").mean) * 1e3
+
+    def caller(self) -> Callable[[], object]:
+        """Return a function that runs once on noise, as a program in Python would."""
+        self._set_noise()
+        invoke = self._machine["invoke_stateful"]
+        return lambda: invoke("main")
+
+    @contextmanager
+    def instrumented(self, instrument: Callable[..., int]) -> Iterator[None]:
+        """Let the machine call ``instrument`` before and after each of its calls meanwhile."""
+        self._machine.set_instrument(instrument)
+        try:
+            yield
+        finally:
+            self._machine.set_instrument(None)
+
+    def _set_noise(self) -> None:
+        noise = np.random.default_rng(0).random(self._input_shape, dtype=np.float32)
+        self._machine.set_input("main", self._as_tensor(noise, self._device))

@@ -15,6 +15,7 @@ from onnx import TensorProto, helper
 
 from cmpc_cost_models.compiling import compile_network, file_sha256
 from cmpc_cost_models.errors import BadArgument
+from cmpc_cost_models.machine import pick_cpus
 from cmpc_cost_models.measured import LatencyMeter, MeasureSettings
 from cmpc_cost_models.measuring import worker_process
 from cmpc_cost_models.targets import Target
@@ -31,6 +32,9 @@ def test_the_cost_names_the_library_that_was_timed(meter, tiny_network):
     assert measurement.cost.source == "measured"
     assert measurement.cost.artefact_sha256 == file_sha256(measurement.compiled.path)
     assert measurement.cost.machine["num_threads"] == 1
+    assert measurement.cost.machine["conditions"]["cpu_share"] > 0
+    num_kernels = len(measurement.compiled.kernels)
+    assert measurement.cost.kernel_origins == ({"rule": num_kernels} if num_kernels else {})
     assert measurement.is_stable == (not measurement.unstable_reasons)
 
 
@@ -49,6 +53,40 @@ def test_a_candidate_that_fails_is_a_result_and_the_next_one_is_measured(
     assert bad.cost is None
     assert good.error is None
     assert "can't be read" in meter.measure(tmp_path / "nowhere.onnx").error
+
+
+def test_beside_a_busy_loop_on_the_same_core_the_verdict_turns(host, cache_dir, tiny_network):
+    [cpu] = pick_cpus(1)
+    script = f"import os; os.sched_setaffinity(0, {{{cpu}}})\nwhile True: pass"
+    settings = MeasureSettings(num_blocks=20, block_ms=5.0, max_attempts=2, cpus=(cpu,))
+    busy = subprocess.Popen([sys.executable, "-c", script])
+    try:
+        with LatencyMeter(host, cache_dir=cache_dir, settings=settings) as meter:
+            measurement = meter.measure(tiny_network)
+    finally:
+        busy.kill()
+        busy.wait()
+
+    assert not measurement.is_stable
+    assert any("core" in reason for reason in measurement.unstable_reasons)
+    assert measurement.cost.machine["conditions"]["waiting_share"] > 0.1
+
+
+def test_two_threads_give_the_answer_of_one_and_have_a_core_each(host, cache_dir, tiny_network):
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("needs two processors")
+    settings = MeasureSettings(**QUICK)
+    with LatencyMeter(host, cache_dir=cache_dir, num_threads=2, settings=settings) as meter:
+        measurement = meter.measure(tiny_network)
+
+    assert measurement.error is None
+    assert measurement.cost.machine["num_threads"] == 2
+    assert len(set(measurement.cost.machine["cpus"])) == 2
+
+
+def test_threads_may_not_share_a_core():
+    with pytest.raises(BadArgument, match="processor of its own"):
+        MeasureSettings(cpus=(0,)).cpus_for(2)
 
 
 def test_a_wrong_answer_is_never_timed(meter, host, write_tiny, tiny_network, cache_dir):

@@ -1,19 +1,32 @@
 """What do the timed blocks say, and may they be trusted?
 
 The median and the median absolute deviation describe a timing: one disturbed block moves a mean,
-and a minimum tells of the luckiest moment only. A verdict of "unstable" always says why.
+and a minimum tells of the luckiest moment only. A verdict of "unstable" always says why: the
+blocks themselves disagree, or the machine did something else meanwhile, even where the blocks
+happen to agree (beside a rival on the same core all of them are equally wrong).
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["BlockStatistics", "summarise_blocks"]
+from cmpc_cost_models.measuring.conditions import Conditions
 
-LARGEST_SPREAD = 0.03  # MAD over median; quiet machines stay below 0.01
-LARGEST_DRIFT = 0.05  # last third over first third; clocks that sink or rise show here
-SMALLEST_CPU_SHARE = 0.95  # below it the timed process had to share its core
+__all__ = ["BlockStatistics", "doubts_of_ratio", "summarise_blocks"]
+
+LARGEST_SPREAD = 0.02  # MAD over median; quiet machines stay below 0.005
+LARGEST_DRIFT = 0.03  # last third over first third; clocks that sink or rise show here
+LARGEST_ERROR = 0.01  # standard error of the median, of the median
+LARGEST_RATIO_ERROR = 0.02
+SMALLEST_CPU_SHARE = 0.97  # below it the timed thread did not run all the time
+LARGEST_WAIT = 0.02  # of the time ready to run and without a processor
+LARGEST_OTHERS = 0.05  # of the processor used by others; counted in ticks, thus the slack
+LARGEST_STEAL = 0.02  # of the processor given away by the hypervisor
+FEWEST_TICKS_S = 0.03  # what is counted in ticks of 10 ms means nothing below three of them
+LARGEST_CLOCK_CHANGE = 0.05  # from before to after, where the system tells its clock
+MEDIAN_ERROR = math.sqrt(math.pi / 2) * 1.4826  # standard error of a median, from the MAD
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,22 +39,23 @@ class BlockStatistics:
     p90_ms: float
     p99_ms: float
     drift: float
-    cpu_share: float
     unstable_reasons: tuple[str, ...]
 
 
-def summarise_blocks(blocks_ms: Sequence[float], *, cpu_share: float) -> BlockStatistics:
+def summarise_blocks(blocks_ms: Sequence[float], conditions: Conditions) -> BlockStatistics:
     """Summarise the mean latencies of at least three blocks, in the order they ran.
 
     Args:
         blocks_ms: The mean latency of each block.
-        cpu_share: CPU time over wall time of the process while it timed them.
+        conditions: What went on in the machine while they were timed.
     """
     blocks = np.asarray(blocks_ms, np.float64)
     third = len(blocks) // 3
     median = float(np.median(blocks))
     spread = float(np.median(np.abs(blocks - median)))
     drift = float(np.median(blocks[-third:]) / np.median(blocks[:third])) - 1
+    error = MEDIAN_ERROR * spread / math.sqrt(len(blocks))
+    doubts = [*_doubts_of_blocks(spread / median, drift, error / median), *_doubts_of(conditions)]
     return BlockStatistics(
         num_blocks=len(blocks),
         median_ms=median,
@@ -49,18 +63,60 @@ def summarise_blocks(blocks_ms: Sequence[float], *, cpu_share: float) -> BlockSt
         p90_ms=float(np.percentile(blocks, 90)),
         p99_ms=float(np.percentile(blocks, 99)),
         drift=drift,
-        cpu_share=cpu_share,
-        unstable_reasons=tuple(_doubts(spread / median, drift, cpu_share)),
+        unstable_reasons=tuple(doubts),
     )
 
 
-def _doubts(spread: float, drift: float, cpu_share: float) -> Iterator[str]:
+def doubts_of_ratio(spread: float, num_pairs: int) -> Iterator[str]:
+    """Say why the median of ratios of neighbouring blocks may not be trusted.
+
+    What disturbs both of a pair cancels, so only the pairs' own disagreement counts.
+
+    Args:
+        spread: Median absolute deviation of the ratios, of their median.
+    """
+    error = MEDIAN_ERROR * spread / math.sqrt(num_pairs)
+    if error > LARGEST_RATIO_ERROR:
+        yield (
+            f"the ratio is known to {error:.1%} over {num_pairs} pairs of blocks, "
+            f"not to {LARGEST_RATIO_ERROR:.0%}"
+        )
+
+
+def _doubts_of_blocks(spread: float, drift: float, error: float) -> Iterator[str]:
     if spread > LARGEST_SPREAD:
         yield f"the blocks spread by {spread:.1%}, more than {LARGEST_SPREAD:.0%}"
+    elif error > LARGEST_ERROR:
+        yield f"too few blocks: the median is known to {error:.1%}, not to {LARGEST_ERROR:.0%}"
     if abs(drift) > LARGEST_DRIFT:
         yield f"the latency drifted by {drift:+.1%}, more than {LARGEST_DRIFT:.0%}"
-    if cpu_share < SMALLEST_CPU_SHARE:
+
+
+def _doubts_of(conditions: Conditions) -> Iterator[str]:
+    if conditions.cpu_share < SMALLEST_CPU_SHARE:
         yield (
-            f"the process had its core for {cpu_share:.0%} of the time, "
+            f"the process had its core for {conditions.cpu_share:.0%} of the time, "
             f"less than {SMALLEST_CPU_SHARE:.0%}: the machine is busy"
         )
+    if (waiting := conditions.waiting_share or 0.0) > LARGEST_WAIT:
+        yield (
+            f"it waited for its core {waiting:.0%} of the time, more than {LARGEST_WAIT:.0%}: "
+            "another process runs there"
+        )
+    if _counts(conditions.others_share, LARGEST_OTHERS, conditions):
+        yield (
+            f"others used {conditions.others_share:.0%} of its core, more than {LARGEST_OTHERS:.0%}"
+        )
+    if _counts(conditions.stolen_share, LARGEST_STEAL, conditions):
+        yield (
+            f"the hypervisor took {conditions.stolen_share:.0%} of its core away, "
+            f"more than {LARGEST_STEAL:.0%}"
+        )
+    before, after = conditions.clock_mhz
+    if before and after and abs(after / before - 1) > LARGEST_CLOCK_CHANGE:
+        yield f"the clock went from {before:.0f} to {after:.0f} MHz meanwhile"
+
+
+def _counts(share: float | None, largest: float, conditions: Conditions) -> bool:
+    """Tell whether a share that was counted in ticks is too large, and no mere tick."""
+    return share is not None and share > largest and share * conditions.wall_s >= FEWEST_TICKS_S

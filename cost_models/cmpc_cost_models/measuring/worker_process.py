@@ -19,14 +19,20 @@ START_LIMIT_SECONDS = 180.0  # importing TVM: 3 s on an idle machine, far more o
 STDERR_TAIL_BYTES = 600
 MAX_REQUESTS = 600  # TVM keeps 2 to 3 MB of each network that it compiled and loaded
 
+WORKER = "cmpc_cost_models.measuring.worker"
+
 Answer = dict[str, Any]  # {"result": ...} or {"error": text}
 
 
 class WorkerProcess:
-    """A worker that is started when needed and replaced when lost."""
+    """A worker that is started when needed and replaced when lost.
 
-    def __init__(self, *, num_threads: int) -> None:
+    ``module`` is what runs there: the module of ``worker.serve``'s caller.
+    """
+
+    def __init__(self, *, num_threads: int, module: str = WORKER) -> None:
         self._num_threads = num_threads
+        self._module = module
         self._process: subprocess.Popen[bytes] | None = None
         self._num_requests = 0
         self._stderr: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
@@ -96,7 +102,7 @@ class WorkerProcess:
         self._stderr.truncate()
         return subprocess.Popen(
             # -P: a file called like a library in the current folder must not be imported
-            [sys.executable, "-P", "-m", "cmpc_cost_models.measuring.worker"],
+            [sys.executable, "-P", "-m", self._module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,

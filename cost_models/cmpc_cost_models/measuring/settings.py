@@ -1,0 +1,71 @@
+"""How long and how often is a network timed, and on which processors?"""
+
+from dataclasses import dataclass
+
+from cmpc_cost_models.errors import BadArgument
+from cmpc_cost_models.machine import pick_cpus
+from cmpc_cost_models.measuring.blocks import TimingSettings
+
+__all__ = ["MeasureSettings"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MeasureSettings:
+    """How to measure.
+
+    Attributes:
+        num_blocks: How many blocks are timed; a block's mean is one repeat.
+        max_seconds: Slow networks get fewer blocks, at least three, to stay within this.
+        block_ms: How long one block runs at least; clocks and calls must not show.
+        warmup_ms: How long a network runs at least before the first block; it goes on, up to ten
+            times as long, until its blocks agree to 1 %.
+        limit_seconds: Time limit for each of compiling, checking and timing one network.
+        max_attempts: How often an unstable timing is repeated before it is given as it is.
+        cpus: The processors to pin the worker's threads to while it times, one each; empty for
+            the last ones allowed, on cores of their own as far as there are.
+    """
+
+    num_blocks: int = 40
+    max_seconds: float = 10.0
+    block_ms: float = 10.0
+    warmup_ms: float = 50.0
+    limit_seconds: float = 120.0
+    max_attempts: int = 3
+    cpus: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.max_attempts < 1 or self.num_blocks < 3:
+            raise BadArgument(
+                "`max_attempts >= 1` and `num_blocks >= 3` must hold, "
+                f"got {self.max_attempts} and {self.num_blocks}"
+            )
+        times = (self.block_ms, self.max_seconds, self.limit_seconds)
+        if min(times) <= 0 or self.warmup_ms < 0:
+            raise BadArgument(
+                "`block_ms`, `max_seconds` and `limit_seconds` must be positive and `warmup_ms` "
+                f"not negative for measuring to make sense, got {times} and {self.warmup_ms}"
+            )
+
+    @property
+    def timing(self) -> TimingSettings:
+        """What the timing itself has to know."""
+        return TimingSettings(
+            num_blocks=self.num_blocks,
+            block_ms=self.block_ms,
+            warmup_ms=self.warmup_ms,
+            max_seconds=self.max_seconds,
+        )
+
+    def cpus_for(self, num_threads: int) -> tuple[int, ...]:
+        """Return the processors to pin ``num_threads`` threads to.
+
+        Raises:
+            BadArgument: there are fewer processors than threads: they would share one.
+        """
+        cpus = self.cpus or pick_cpus(num_threads)
+        if len(cpus) != num_threads:
+            raise BadArgument(
+                f"each of {num_threads} threads must have a processor of its own, "
+                f"got {len(cpus)}: {list(cpus)}; time with fewer threads or name more processors"
+            )
+        return cpus
