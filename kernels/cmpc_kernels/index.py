@@ -1,129 +1,257 @@
 """Keep a gallery ready to be searched, in memory and as one file.
 
-The rows of an index are stored as they are searched (of unit length under "cosine"), so opening
-a file costs no pass of arithmetic: it is memory-mapped, and read once for its checksum. Items may
-carry names and labels; the gallery network's sha256 says which space the rows live in, and a
-query that names another one is refused. How the file is laid out: ``index_file.py``.
+    embeddings --> encoding.py    rows and codes, by position --+
+    names, ids --> items.py       what each position is        +--> search, save
+    settings.py                   what was asked for          --+
+
+An id belongs to one item for ever: ``remove`` and ``compact`` change no other id, ``add`` never
+gives one twice. A loaded index is memory-mapped: opening copies nothing, and the first ``add``
+copies it into memory. Several threads may search at once while nobody changes the index.
 """
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from cmpc_kernels._checks import check_labels, check_metric, check_rows
+from cmpc_kernels._checks import check_count
+from cmpc_kernels.chunks import EmbeddingSource
+from cmpc_kernels.described import Described
+from cmpc_kernels.encoding import EncodedRows, check_dimension
 from cmpc_kernels.errors import BadArgument
-from cmpc_kernels.index_file import IndexHeader, read_index, write_index
+from cmpc_kernels.ids import Ids, check_new_ids
+from cmpc_kernels.index_layout import read_index, write_index
+from cmpc_kernels.items import ItemTable
+from cmpc_kernels.quantizer import QuantizedQueries
+from cmpc_kernels.recall import Recall, measure_recall
 from cmpc_kernels.records import Neighbours
-from cmpc_kernels.similarity import compiled_rows, topk, unit_rows
+from cmpc_kernels.settings import IndexSettings
 
 __all__ = ["GalleryIndex"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class GalleryIndex:
-    """An exact index over gallery embeddings. Make one with ``build`` or ``load``."""
+class GalleryIndex(Described):
+    """An index over gallery embeddings. Make one with ``build`` or ``load``."""
 
-    rows: npt.NDArray[np.float32]
-    metric: str
-    item_names: tuple[str, ...] | None
-    labels: npt.NDArray[np.int64] | None
-    network_sha256: str | None
+    def __init__(self, rows: EncodedRows, items: ItemTable) -> None:
+        self._rows, self._items = rows, items
 
     @classmethod
     def build(
         cls,
-        embeddings: npt.NDArray[Any],
+        embeddings: EmbeddingSource,
         metric: str = "ip",
         *,
+        mode: str = "exact",
+        storage: str | None = None,
         item_names: Sequence[str] | None = None,
         labels: npt.ArrayLike | None = None,
         network_sha256: str | None = None,
+        unit_queries: bool = False,
     ) -> Self:
-        """Index float32 or float16 embeddings [G, D]; ids are their row numbers.
+        """Index embeddings; ids are their row numbers.
 
-        The rows are copied. NaN and infinite values are refused: such an item is never found.
+        The rows are copied, a piece at a time: beyond the index itself this takes some megabytes
+        for an array or a file; a stream of unknown length may take as much again while it grows.
+        Where memory does not hold the index, see ``ShardedIndex.build``.
+
+        Args:
+            embeddings: float32 or float16 [G, D], the path of a .npy file, or an iterable of such
+                arrays. NaN and infinite values are refused: such an item is never found.
+            metric: "ip", "cosine" or "l2" (squared distance, smaller is nearer).
+            mode: "exact", or "fast" for the score of the codes alone.
+            storage: "float32" (default) or "float16"; in fast mode "int8" (default) or "binary".
+            item_names: One name for each row; a name may come twice.
+            labels: Integers, one for each row.
+            network_sha256: The gallery network that made the embeddings.
+            unit_queries: Refuse queries that are not of length 1.
         """
-        check_metric(metric)
-        row_GD = check_rows("embeddings", embeddings)
-        _check_finite(row_GD)
-        row_GD = unit_rows(row_GD) if metric == "cosine" else compiled_rows(row_GD.copy())
-        return cls(
-            rows=row_GD,
+        settings = IndexSettings(
             metric=metric,
-            item_names=_check_names(item_names, len(row_GD)),
-            labels=None if labels is None else check_labels("labels", labels, len(row_GD)),
+            mode=mode,
+            storage=storage,
             network_sha256=network_sha256,
+            unit_queries=unit_queries,
         )
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def search(
-        self, queries: npt.NDArray[Any], k: int, *, network_sha256: str | None = None
-    ) -> Neighbours:
-        """Return the ``k`` nearest items of each query, as ``topk`` does.
-
-        ``network_sha256`` names the gallery network that the queries were made compatible with.
-        """
-        if network_sha256 is not None and network_sha256 != self.network_sha256:
-            raise BadArgument(
-                f"queries must live in the space of the index, which is that of network "
-                f"{self.network_sha256 or 'unknown'}, got queries for network {network_sha256}; "
-                f"search an index built with that gallery network"
-            )
-        if self.metric == "cosine":
-            return topk(unit_rows(queries), self.rows, k, "ip")  # the rows are unit rows already
-        return topk(queries, self.rows, k, self.metric)
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the index to one file, whole or not at all."""
-        header = IndexHeader(
-            metric=self.metric,
-            num_items=len(self.rows),
-            dimension=self.rows.shape[1],
-            item_names=self.item_names,
-            labels=None if self.labels is None else tuple(self.labels.tolist()),
-            network_sha256=self.network_sha256,
-        )
-        write_index(Path(path), header, self.rows)
+        return cls.build_with(settings, embeddings, item_names=item_names, labels=labels)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], *, verify_rows: bool = True) -> Self:
-        """Open a saved index; its rows stay on disk and are paged in as they are searched.
+    def build_with(
+        cls,
+        settings: IndexSettings,
+        embeddings: EmbeddingSource,
+        *,
+        item_names: Sequence[str] | None = None,
+        labels: npt.ArrayLike | None = None,
+        ids: npt.ArrayLike | None = None,
+        first_id: int = 0,
+    ) -> Self:
+        """Index embeddings with given settings; ids count from ``first_id`` or are given.
 
-        ``verify_rows=False`` skips the checksum of the rows, for galleries larger than memory
-        whose file is trusted; the header, the version and the file's length are always checked.
+        ``ids`` are integers [G] of at least 0, ascending, gaps allowed.
         """
-        header, row_GD = read_index(Path(path), verify_rows=verify_rows)
-        return cls(
-            rows=row_GD,
-            metric=header.metric,
-            item_names=header.item_names,
-            labels=None if header.labels is None else np.array(header.labels, np.int64),
-            network_sha256=header.network_sha256,
-        )
+        rows = EncodedRows.encode_all(settings, embeddings)
+        items = ItemTable(Ids(0, first_id=first_id))
+        given = None if ids is None else check_new_ids(ids, len(rows))
+        items.append(len(rows), *items.check_new(len(rows), item_names, labels), ids=given)
+        return cls(rows, items)
 
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, verify: bool = True) -> Self:
+        """Open a saved index; its arrays stay on disk and are paged in as they are searched.
 
-def _check_finite(row_GD: npt.NDArray[Any]) -> None:
-    is_finite_G = np.isfinite(row_GD).all(axis=1)
-    if not is_finite_G.all():
-        raise BadArgument(
-            f"embeddings must be finite, got NaN or infinite values in "
-            f"{np.count_nonzero(~is_finite_G)} of {len(row_GD)} rows, first in row "
-            f"{np.argmin(is_finite_G)}; embed these items again or leave them out"
-        )
+        ``verify=False`` skips the checksums of the arrays, which take a reading of the whole file:
+        for galleries larger than memory, and where opening must take no time. The header, the
+        version, the layout and the file's length are always checked.
 
+        Raises:
+            BadIndexFile: the file is no index, of another version, cut off or altered.
+        """
+        return cls(*read_index(Path(path), verify=verify))
 
-def _check_names(names: Sequence[str] | None, num_items: int) -> tuple[str, ...] | None:
-    if names is None:
-        return None
-    if isinstance(names, str) or len(names) != num_items:
-        raise BadArgument(
-            f"item_names must hold one name for each of the {num_items} items, got {len(names)}"
-        )
-    return tuple(str(name) for name in names)
+    def save(self, path: str | os.PathLike[str]) -> str:
+        """Write the index to one file, whole or not at all; return the SHA-256 of its header."""
+        return write_index(Path(path), self._rows, self._items)
+
+    def __len__(self) -> int:
+        return len(self._items.ids)
+
+    @property
+    def settings(self) -> IndexSettings:
+        return self._rows.settings
+
+    @property
+    def dimension(self) -> int:
+        return self._rows.dimension
+
+    @property
+    def ids(self) -> npt.NDArray[np.int64]:
+        """The ids of the items, int64 [items], ascending; names and labels come in this order."""
+        return self._items.ids.kept_ids()
+
+    @property
+    def rows(self) -> npt.NDArray[Any] | None:
+        """Embeddings as stored, float32 or float16 [items, D]; None in fast mode.
+
+        float16 rows have length 1 under "cosine". After ``remove`` this is a copy, until
+        ``compact``.
+        """
+        row_GD = self._rows.row_GD
+        if row_GD is None or not self._items.ids.has_removed:
+            return row_GD
+        return row_GD[self._items.ids.kept_positions()]
+
+    @property
+    def item_names(self) -> Sequence[str] | None:
+        """The names of the items, each decoded when it is read, or None."""
+        return self._items.names
+
+    @property
+    def labels(self) -> npt.NDArray[np.int64] | None:
+        """The labels of the items, int64 [items], or None."""
+        return self._items.labels
+
+    def bytes_by_part(self) -> dict[str, int]:
+        """Return what the index takes in memory or on disk: "rows", "codes", "items", "names"."""
+        sizes = dict.fromkeys(("rows", "codes", "items", "names"), 0)
+        for name, array in (self._rows.arrays() | self._items.sections()).items():
+            part = next((part for part in sizes if name.startswith(part.rstrip("s"))), "items")
+            sizes[part] += array.nbytes
+        return sizes
+
+    def names_of(self, ids: npt.ArrayLike) -> list[str]:
+        """Return the names of items by their ids [N]; an unknown id, -1 too, is an error."""
+        return self._items.names_of(ids)
+
+    def labels_of(self, ids: npt.ArrayLike) -> npt.NDArray[np.int64]:
+        """Return the labels of items by their ids, of any shape; an unknown id is an error."""
+        return self._items.labels_of(ids)
+
+    def ids_of(self, names: Sequence[str]) -> npt.NDArray[np.int64]:
+        """Return the ids of all items with one of these names; a name of no item adds none."""
+        return self._items.ids_of(names)
+
+    def search(
+        self,
+        queries: npt.NDArray[Any] | QuantizedQueries,
+        k: int,
+        *,
+        allow: npt.ArrayLike | None = None,
+        network_sha256: str | None = None,
+        num_threads: int | None = None,
+    ) -> Neighbours:
+        """Return the ``k`` nearest items of each query, best first, equal scores by lower id.
+
+        Args:
+            queries: float32 or float16 [Q, D], or int8 codes with their scales.
+            k: Slots that no item can fill hold the id -1 and the worst score.
+            allow: Only these may be found: bool [items] in the order of ``ids``, or ids. An id
+                that is not in the index allows nothing.
+            network_sha256: The gallery network that the queries were made compatible with.
+            num_threads: By default as many as the machine has and the work is worth.
+
+        Raises:
+            BadArgument: the queries break the index's contract, or an argument is out of range.
+        """
+        query_QD = self.query_contract().prepare(queries, network_sha256)
+        mask_G = self._items.ids.mask(allow)
+        found = self._rows.search(query_QD, check_count(k), allow=mask_G, num_threads=num_threads)
+        return Neighbours(scores=found.scores, ids=self._items.ids.at(found.ids))
+
+    def recall(
+        self,
+        queries: npt.NDArray[Any] | QuantizedQueries,
+        k: int,
+        *,
+        embeddings: EmbeddingSource | None = None,
+    ) -> Recall:
+        """Measure which share of the exact ``k`` nearest items ``search`` finds.
+
+        ``embeddings`` are those of the items in the order of ``ids``. An index in exact mode has
+        them; one in fast mode must be given them.
+        """
+        source = self.rows if embeddings is None else embeddings
+        if source is None:
+            raise BadArgument(
+                "an index in fast mode keeps no embeddings to compare with; give those that it "
+                "was built from as `embeddings`"
+            )
+        return measure_recall(self, queries, k, source)
+
+    def add(
+        self,
+        embeddings: EmbeddingSource,
+        *,
+        item_names: Sequence[str] | None = None,
+        labels: npt.ArrayLike | None = None,
+    ) -> npt.NDArray[np.int64]:
+        """Add items, all or none; return their ids, int64 [N]."""
+        new = EncodedRows.encode_all(self.settings, embeddings, self.dimension)
+        fitting = self._items.check_new(len(new), item_names, labels)
+        self._rows.append(new)
+        return self._items.append(len(new), *fitting)
+
+    def remove(self, ids: npt.ArrayLike) -> None:
+        """Remove items by their ids, all or none; ``compact`` gives their place back."""
+        self._items.ids.remove(ids)
+
+    def compact(self) -> None:
+        """Give back the place of removed items; every other id stays."""
+        if self._items.ids.has_removed:
+            self._rows = self._rows.take(self._items.ids.kept_positions())
+            self._items.compact()
+
+    def merge(self, other: "GalleryIndex") -> npt.NDArray[np.int64]:
+        """Add all items of another index with equal settings; return their new ids, int64 [N]."""
+        if other.settings != self.settings:
+            raise BadArgument(
+                f"indexes must have the same settings to be merged, got {self.settings} and "
+                f"{other.settings}; build one of them again"
+            )
+        check_dimension(other.dimension, self.dimension)
+        fitting = self._items.check_new(len(other), other.item_names, other.labels)
+        self._rows.append(other._rows.take(other._items.ids.kept_positions()))
+        return self._items.append(len(other), *fitting)

@@ -1,0 +1,79 @@
+"""How much of the exact answer does an index find? Measured, never assumed."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cmpc_kernels._checks import check_count
+from cmpc_kernels.chunks import Chunks, EmbeddingSource
+from cmpc_kernels.errors import BadArgument
+from cmpc_kernels.merging import best_of
+from cmpc_kernels.quantizer import QuantizedQueries
+from cmpc_kernels.records import Neighbours
+from cmpc_kernels.similarity import topk
+
+if TYPE_CHECKING:
+    from cmpc_kernels.index import GalleryIndex
+    from cmpc_kernels.shards import ShardedIndex
+
+__all__ = ["Recall", "measure_recall"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recall:
+    """The share of the exact ``k`` nearest items that a search finds, mean over the queries."""
+
+    recall: float
+    k: int
+    num_queries: int
+
+
+def measure_recall(
+    index: "GalleryIndex | ShardedIndex",
+    queries: npt.NDArray[Any] | QuantizedQueries,
+    k: int,
+    embeddings: EmbeddingSource,
+) -> Recall:
+    """Compare an index with a float32 search through ``embeddings``, [items, D] in id order."""
+    num_kept = check_count(k)
+    query_QD = index.query_contract().prepare(queries, None)
+    pieces = exact_answers(query_QD, embeddings, num_kept, index.metric, len(index))
+    exact = best_of(pieces, num_kept, index.metric)
+    if not (exact.ids >= 0).any():
+        raise BadArgument(
+            f"recall needs at least one query and one item, got {len(query_QD)} queries and "
+            f"{len(index)} items"
+        )
+    exact_id_QK = np.where(exact.ids < 0, -1, index.ids[np.maximum(exact.ids, 0)])
+    found_id_QK = index.search(queries, num_kept).ids
+    shares = [
+        len(np.intersect1d(found, right[right >= 0])) / np.count_nonzero(right >= 0)
+        for found, right in zip(found_id_QK, exact_id_QK, strict=True)
+        if (right >= 0).any()
+    ]
+    return Recall(recall=float(np.mean(shares)), k=num_kept, num_queries=len(shares))
+
+
+def exact_answers(
+    query_QD: npt.NDArray[np.float32],
+    embeddings: EmbeddingSource,
+    num_kept: int,
+    metric: str,
+    num_items: int,
+) -> Iterator[Neighbours]:
+    """Yield the exact nearest of each piece of the embeddings, by row number."""
+    first_row = 0
+    for row_ND in Chunks.of(embeddings):
+        found = topk(query_QD, row_ND, num_kept, metric)
+        yield Neighbours(
+            scores=found.scores, ids=np.where(found.ids < 0, -1, found.ids + first_row)
+        )
+        first_row += len(row_ND)
+    if first_row != num_items:
+        raise BadArgument(
+            f"embeddings must have one row for each of the {num_items} items of the index, "
+            f"got {first_row}"
+        )

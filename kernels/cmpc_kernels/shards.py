@@ -1,0 +1,254 @@
+"""One gallery in several index files: larger than memory, or grown a file at a time.
+
+    folder/manifest.json            which shards there are (shard_manifest.py)
+    folder/shard-4f2a90c1.index     items with the lowest ids
+    folder/shard-93bc07d2.index     ...
+
+A search goes through the shards one by one, each memory-mapped, and keeps the best k: the answer is
+that of one index over everything. Shards hold ascending ids, so ties fall to the lower id. A change
+writes new files, then replaces the manifest, then deletes what nobody names any more: whoever opens
+the folder finds the old gallery or the new one. One writer at a time; the folder takes no locks.
+"""
+
+import itertools
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from cmpc_kernels._checks import check_count
+from cmpc_kernels.chunks import EmbeddingSource
+from cmpc_kernels.described import Described
+from cmpc_kernels.errors import BadArgument, BadIndexFile
+from cmpc_kernels.ids import check_ids
+from cmpc_kernels.index import GalleryIndex
+from cmpc_kernels.merging import best_of
+from cmpc_kernels.quantizer import QuantizedQueries
+from cmpc_kernels.recall import Recall, measure_recall
+from cmpc_kernels.records import Neighbours
+from cmpc_kernels.settings import IndexSettings
+from cmpc_kernels.shard_files import are_ascending, open_shard, save_shard, write_shards
+from cmpc_kernels.shard_manifest import MANIFEST_NAME, Manifest, ShardFile
+
+__all__ = ["ShardedIndex", "open_index"]
+
+ROWS_PER_SHARD = 1_000_000
+
+
+class ShardedIndex(Described):
+    """A gallery in a folder of index files. Make one with ``build`` or ``open``."""
+
+    def __init__(self, folder: Path, manifest: Manifest, shards: Sequence[GalleryIndex]) -> None:
+        self.folder, self._manifest, self.shards = folder, manifest, tuple(shards)
+
+    @classmethod
+    def build(
+        cls,
+        folder: str | os.PathLike[str],
+        embeddings: EmbeddingSource,
+        settings: IndexSettings | None = None,
+        *,
+        rows_per_shard: int = ROWS_PER_SHARD,
+        item_names: Sequence[str] | None = None,
+        labels: npt.ArrayLike | None = None,
+    ) -> Self:
+        """Write embeddings as shards of at most ``rows_per_shard`` items; ids are row numbers.
+
+        Never more than one shard is in memory; embeddings may be a stream. The folder must hold no
+        gallery yet. See ``GalleryIndex.build`` for what embeddings and settings may be.
+        """
+        path, chosen = Path(folder), settings or IndexSettings()
+        if (path / MANIFEST_NAME).exists():
+            raise BadArgument(f"{path} must hold no gallery yet; choose another or remove it")
+        path.mkdir(parents=True, exist_ok=True)
+        blank = Manifest(
+            settings=chosen,
+            dimension=0,
+            rows_per_shard=check_count(rows_per_shard),
+            next_id=0,
+            shards=(),
+        )
+        manifest = write_shards(path, blank, embeddings, item_names, labels)
+        manifest.write(path)
+        return cls.open(path, verify=False)
+
+    @classmethod
+    def open(cls, folder: str | os.PathLike[str], *, verify: bool = True) -> Self:
+        """Open a folder that ``build`` wrote; ``verify`` as in ``GalleryIndex.load``.
+
+        Raises:
+            BadIndexFile: a file is missing, altered, or not the one that the manifest names.
+        """
+        path = Path(folder)
+        manifest = Manifest.read(path)
+        shards = [open_shard(path, shard, manifest, verify=verify) for shard in manifest.shards]
+        if not are_ascending(shards, manifest.next_id):
+            raise BadIndexFile(
+                f"the shards of {path} must hold ascending ids, and do not; build it again"
+            )
+        return cls(path, manifest, shards)
+
+    def __len__(self) -> int:
+        return sum(map(len, self.shards))
+
+    @property
+    def settings(self) -> IndexSettings:
+        return self._manifest.settings
+
+    @property
+    def dimension(self) -> int:
+        return self._manifest.dimension
+
+    @property
+    def ids(self) -> npt.NDArray[np.int64]:
+        """The ids of the items, int64 [items], ascending."""
+        return np.concatenate([shard.ids for shard in self.shards])
+
+    @property
+    def item_names(self) -> list[str] | None:
+        """The names of the items in the order of ``ids``, or None."""
+        names = [shard.item_names for shard in self.shards]
+        return None if None in names else list(itertools.chain(*filter(None, names)))
+
+    @property
+    def labels(self) -> npt.NDArray[np.int64] | None:
+        """The labels of the items, int64 [items], or None."""
+        labels = [shard.labels for shard in self.shards]
+        kept = [label_N for label_N in labels if label_N is not None]
+        return np.concatenate(kept) if len(kept) == len(labels) else None
+
+    def bytes_by_part(self) -> dict[str, int]:
+        """Return what rows, codes and the rest take, as ``GalleryIndex.bytes_by_part``."""
+        parts = [shard.bytes_by_part() for shard in self.shards]
+        return {name: sum(part[name] for part in parts) for name in parts[0]}
+
+    def names_of(self, ids: npt.ArrayLike) -> list[str]:
+        """Return the names of items by their ids [N]; an unknown id is an error."""
+        id_N = check_ids(ids)
+        last_ids = [shard.ids[-1] if len(shard) else -1 for shard in self.shards]
+        shard_N = np.searchsorted(np.maximum.accumulate(last_ids), id_N)
+        shard_N = np.minimum(shard_N, len(self.shards) - 1)
+        pairs = zip(shard_N.tolist(), id_N.tolist(), strict=True)
+        return [self.shards[number].names_of([item])[0] for number, item in pairs]
+
+    def ids_of(self, names: Sequence[str]) -> npt.NDArray[np.int64]:
+        """Return the ids of all items with one of these names; a name of no item adds none."""
+        return np.concatenate([shard.ids_of(names) for shard in self.shards])
+
+    def search(
+        self,
+        queries: npt.NDArray[Any] | QuantizedQueries,
+        k: int,
+        *,
+        allow: npt.ArrayLike | None = None,
+        network_sha256: str | None = None,
+        num_threads: int | None = None,
+    ) -> Neighbours:
+        """Return what ``GalleryIndex.search`` returns for all shards in one index."""
+        found = (
+            shard.search(
+                queries,
+                k,
+                allow=allowed,
+                network_sha256=network_sha256,
+                num_threads=num_threads,
+            )
+            for shard, allowed in zip(self.shards, self._split(allow), strict=True)
+        )
+        return best_of(found, k, self.metric)
+
+    def recall(
+        self,
+        queries: npt.NDArray[Any] | QuantizedQueries,
+        k: int,
+        *,
+        embeddings: EmbeddingSource | None = None,
+    ) -> Recall:
+        """Measure recall as ``GalleryIndex.recall`` does."""
+        if embeddings is not None:
+            return measure_recall(self, queries, k, embeddings)
+        rows = [shard.rows for shard in self.shards]
+        kept = [row_GD for row_GD in rows if row_GD is not None]
+        if len(kept) < len(rows):
+            raise BadArgument(
+                "an index in fast mode keeps no embeddings to compare with; give those that it "
+                "was built from as `embeddings`"
+            )
+        return measure_recall(self, queries, k, kept)
+
+    def add(
+        self,
+        embeddings: EmbeddingSource,
+        *,
+        item_names: Sequence[str] | None = None,
+        labels: npt.ArrayLike | None = None,
+    ) -> npt.NDArray[np.int64]:
+        """Write items as further shards, all or none; return their ids, int64 [N]."""
+        if (self.shards[0].item_names is None) != (item_names is None):
+            raise BadArgument("either all items of a gallery have names or none; give them alike")
+        if (self.shards[0].labels is None) != (labels is None):
+            raise BadArgument("either all items of a gallery have labels or none; give them alike")
+        first_id = self._manifest.next_id
+        self._replace(write_shards(self.folder, self._manifest, embeddings, item_names, labels))
+        return np.arange(first_id, self._manifest.next_id)
+
+    def remove(self, ids: npt.ArrayLike) -> None:
+        """Remove items by their ids, all or none; the shards that hold them are written anew."""
+        wanted = np.unique(check_ids(ids))
+        parts = [wanted[np.isin(wanted, shard.ids)] for shard in self.shards]
+        if sum(map(len, parts)) < len(wanted):
+            missing = np.setdiff1d(wanted, np.concatenate(parts))
+            raise BadArgument(
+                f"every id to remove must be in the gallery, got {missing.size} that are not, "
+                f"first {missing[0]}"
+            )
+
+        files = [
+            self._without(file, part) if len(part) else file
+            for file, part in zip(self._manifest.shards, parts, strict=True)
+        ]
+        self._replace(replace(self._manifest, shards=tuple(files)))
+
+    def _without(self, file: ShardFile, ids: npt.NDArray[np.int64]) -> ShardFile:
+        """Write a shard anew without some items."""
+        shard = GalleryIndex.load(self.folder / file.file, verify=False)
+        shard.remove(ids)
+        shard.compact()
+        return save_shard(self.folder, shard)
+
+    def _replace(self, manifest: Manifest) -> None:
+        """Make a manifest the folder's, open what is new, and delete what it does not name."""
+        known = dict(zip(self._manifest.shards, self.shards, strict=True))
+        manifest.write(self.folder)
+        self.shards = tuple(
+            known[file] if file in known else open_shard(self.folder, file, manifest, verify=False)
+            for file in manifest.shards
+        )
+        for file in known.keys() - set(manifest.shards):
+            (self.folder / file.file).unlink(missing_ok=True)
+        self._manifest = manifest
+
+    def _split(self, allow: npt.ArrayLike | None) -> list[npt.NDArray[Any] | None]:
+        """Return what each shard allows: its part of a mask, or all the ids."""
+        if allow is None:
+            return [None] * len(self.shards)
+        given = np.asarray(allow)
+        if given.dtype != np.bool_:
+            return [check_ids(given)] * len(self.shards)
+        if given.shape != (len(self),):
+            raise BadArgument(
+                f"a mask must have one value for each of the {len(self)} items in the order of "
+                f"`index.ids`, got the shape {list(given.shape)}; or give the ids that are allowed"
+            )
+        return list(np.split(given, np.cumsum([len(shard) for shard in self.shards])[:-1]))
+
+
+def open_index(path: str | os.PathLike[str], *, verify: bool = True) -> GalleryIndex | ShardedIndex:
+    """Open an index file, or a folder of shards; both are searched alike."""
+    if Path(path).is_dir():
+        return ShardedIndex.open(path, verify=verify)
+    return GalleryIndex.load(path, verify=verify)

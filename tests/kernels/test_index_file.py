@@ -1,0 +1,263 @@
+"""An index gives the same answers after a trip through its file, and a damaged file is refused."""
+
+import hashlib
+import json
+import os
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from cmpc_kernels import BadIndexFile, GalleryIndex, IndexSettings, KernelsError
+
+NAMES = ["openmoji/1F600", "twemoji/1F600", "ünï/\n\"'", "", "\udcff"]
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A small index file with every kind of section, and where to write its altered copies."""
+    path = tmp_path_factory.mktemp("index") / "gallery.index"
+    gallery = np.arange(6, dtype=np.float32).reshape(2, 3)
+    index = GalleryIndex.build_with(
+        IndexSettings(metric="l2", network_sha256="5e"),
+        gallery,
+        item_names=["a", "b"],
+        labels=[3, -4],
+        ids=[3, 9],
+    )
+    index.remove([9])
+    index.save(path)
+    return path.read_bytes(), path.with_name("altered.index")
+
+
+@pytest.mark.parametrize("metric", ["cosine", "ip", "l2"])
+@pytest.mark.parametrize(
+    ("mode", "storage"),
+    [("exact", "float32"), ("exact", "float16"), ("fast", "int8"), ("fast", "binary")],
+)
+@pytest.mark.parametrize("verify", [True, False])
+def test_a_loaded_index_is_the_saved_one(metric, mode, storage, verify, rng, tmp_path):
+    gallery = rng.standard_normal((5, 7), dtype=np.float32)
+    built = GalleryIndex.build(
+        gallery,
+        metric,
+        mode=mode,
+        storage=storage,
+        item_names=NAMES,
+        labels=[2**60, -1, 0, 0, 1],
+        network_sha256="5e",
+    )
+    built.save(tmp_path / "gallery.index")
+
+    loaded = GalleryIndex.load(str(tmp_path / "gallery.index"), verify=verify)
+
+    np.testing.assert_array_equal(loaded.labels, [2**60, -1, 0, 0, 1])
+    assert list(loaded.item_names) == NAMES
+    assert (loaded.settings, len(loaded), loaded.dimension) == (built.settings, 5, 7)
+    assert loaded.bytes_by_part() == built.bytes_by_part()
+    expected = built.search(gallery, 3, network_sha256="5e")
+    found = loaded.search(gallery, 3, network_sha256="5e")
+    np.testing.assert_array_equal(found.ids, expected.ids)
+    np.testing.assert_array_equal(found.scores, expected.scores)
+
+
+def test_opening_copies_nothing(rng, tmp_path):
+    GalleryIndex.build(rng.standard_normal((100, 16), dtype=np.float32)).save(tmp_path / "g.index")
+
+    rows = GalleryIndex.load(tmp_path / "g.index", verify=False).rows
+
+    owner = rows
+    while isinstance(owner.base, np.ndarray):
+        owner = owner.base
+    assert type(memoryview(owner.base).obj).__name__ == "mmap"
+    assert (rows.flags.writeable, rows.ctypes.data % 64) == (False, 0)
+
+
+def test_names_labels_and_items_may_all_be_missing(tmp_path):
+    GalleryIndex.build(np.empty((0, 5), np.float16)).save(tmp_path / "empty.index")
+
+    loaded = GalleryIndex.load(tmp_path / "empty.index")
+
+    assert (loaded.item_names, loaded.labels, loaded.network_sha256) == (None, None, None)
+    assert loaded.search(np.ones((1, 5), np.float32), 2).ids.tolist() == [[-1, -1]]
+
+
+@settings(deadline=None, max_examples=300, derandomize=True)
+@given(position=st.integers(0, 10_000), flip=st.integers(1, 255))
+@example(position=8, flip=1)  # the version
+@example(position=12, flip=1)  # the header's length
+@example(position=19, flip=255)
+def test_any_altered_byte_is_noticed(saved, position, flip):
+    content, path = saved
+    altered = bytearray(content)
+    altered[position % len(content)] ^= flip
+    path.write_bytes(altered)
+
+    with pytest.raises(BadIndexFile, match=r"altered\.index"):
+        GalleryIndex.load(path)
+
+
+@settings(deadline=None, max_examples=300, derandomize=True)
+@given(position=st.integers(0, 10_000), noise=st.binary(min_size=1, max_size=40))
+def test_noise_that_nobody_looked_for_is_an_error_or_an_answer_but_no_crash(saved, position, noise):
+    content, path = saved
+    start = position % len(content)
+    path.write_bytes((content[:start] + noise + content[start + len(noise) :])[: len(content)])
+
+    try:
+        index = GalleryIndex.load(path, verify=False)
+        found = index.search(np.ones((2, 3), np.float32), 3)
+        list(index.item_names)
+    except KernelsError:
+        return
+    assert set(found.ids.ravel().tolist()) <= {-1, *index.ids.tolist()}
+
+
+def test_any_missing_or_added_end_is_noticed_even_without_checksums(saved):
+    content, path = saved
+    for altered in [*(content[:length] for length in range(len(content))), content + b"\0"]:
+        path.write_bytes(altered)
+        with pytest.raises(BadIndexFile, match=r"altered\.index"):
+            GalleryIndex.load(path, verify=False)
+
+
+@pytest.mark.parametrize("version", [1, 3])
+def test_another_version_says_so(saved, version):
+    content, path = saved
+    path.write_bytes(content[:8] + struct.pack("<I", version) + content[12:])
+    with pytest.raises(BadIndexFile, match=f"of version 2, got version {version}.*build the index"):
+        GalleryIndex.load(path)
+
+
+def test_a_file_of_another_kind_says_so(tmp_path):
+    (tmp_path / "cat.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
+    with pytest.raises(BadIndexFile, match=r"must begin with 'cmpcgidx', got .*PNG"):
+        GalleryIndex.load(tmp_path / "cat.png")
+    with pytest.raises(FileNotFoundError):
+        GalleryIndex.load(tmp_path / "dog.png")
+
+
+def with_header(content, change):
+    """Return the file with another header whose checksum is right, as a foreign writer's is."""
+    _, _, length, _ = struct.unpack_from("<8sIQ32s", content)
+    header = json.loads(content[52 : 52 + length])
+    change(header)
+    header_json = json.dumps(header).encode()
+    checksum = hashlib.sha256(header_json).digest()
+    start = struct.pack("<8sIQ32s", b"cmpcgidx", 2, len(header_json), checksum) + header_json
+    rest = content[-(-(52 + length) // 64) * 64 :]
+    return start.ljust(-(-len(start) // 64) * 64, b"\0") + rest
+
+
+def facts(**changes):
+    return lambda header: header["facts"].update(changes)
+
+
+def chosen(**changes):
+    return lambda header: header["facts"]["settings"].update(changes)
+
+
+def section(which, **changes):
+    def change(header):
+        next(entry for entry in header["sections"] if entry["name"] == which).update(changes)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        facts(dimension=4),
+        facts(dimension=0),
+        facts(dimension=2**61),
+        facts(num_rows=3),
+        facts(num_rows=-2),
+        facts(num_rows=True),
+        facts(first_id=4),
+        facts(next_id=9),
+        facts(extra=1),
+        facts(settings=None),
+        chosen(metric="ip"),
+        chosen(metric="hamming"),
+        chosen(mode="fast", storage="int8"),
+        chosen(storage=None),
+        chosen(storage="float16"),
+        chosen(network_sha256=3),
+        chosen(unit_queries="no"),
+        chosen(colour="red"),
+        section("rows", dtype="<i4"),
+        section("rows", dtype="O"),
+        section("rows", shape=[3, 2]),
+        section("rows", shape=[-2, -3]),
+        section("rows", shape=6),
+        section("rows", offset=64),
+        section("rows", name="labels"),
+        section("rows", name="rose"),
+        section("ids", dtype="<u8"),
+        section("labels", shape=[1, 2]),
+        section("name_ends", name="name_begins"),
+        lambda header: header.pop("facts"),
+        lambda header: header["sections"].pop(),
+        lambda header: header["sections"].clear(),
+        lambda header: header.update(sections={"a": 1}),
+    ],
+)
+def test_a_header_that_contradicts_itself_is_refused(saved, change):
+    content, path = saved
+    path.write_bytes(with_header(content, lambda header: None))
+    assert len(GalleryIndex.load(path)) == 1
+
+    path.write_bytes(with_header(content, change))
+    with pytest.raises(BadIndexFile, match=r"altered\.index"):
+        GalleryIndex.load(path, verify=False)
+
+
+def test_a_reader_that_knows_only_the_documented_layout_finds_the_rows(saved):
+    content, _ = saved
+    magic, version, length = struct.unpack_from("<8sIQ", content)
+    header = json.loads(content[52 : 52 + length])
+    start = (52 + length + 63) // 64 * 64
+    sections = {}
+    for entry in header["sections"]:
+        count = int(np.prod(entry["shape"]))
+        array = np.frombuffer(content, entry["dtype"], count, start + entry["offset"])
+        assert hashlib.sha256(array.tobytes()).hexdigest() == entry["sha256"]
+        sections[entry["name"]] = array.reshape(entry["shape"]).tolist()
+
+    assert (magic, version) == (b"cmpcgidx", 2)
+    assert header["facts"]["settings"]["metric"] == "l2"
+    assert sections["rows"] == [[0, 1, 2], [3, 4, 5]]
+    assert (sections["ids"], sections["is_removed"]) == ([3, 9], [0, 1])
+    assert (sections["labels"], sections["name_ends"]) == ([3, -4], [1, 2])
+    assert bytes(sections["name_text"]) == b"ab"
+
+
+def test_a_failed_save_leaves_the_old_file_and_nothing_else(rng, tmp_path, monkeypatch):
+    gallery = rng.standard_normal((4, 7), dtype=np.float32)
+    path = tmp_path / "gallery.index"
+    GalleryIndex.build(gallery[:1]).save(path)
+    before = path.read_bytes()
+
+    def full_disk(_):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(OSError, match="no space"):
+        GalleryIndex.build(gallery).save(path)
+
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_index_can_be_saved_over_the_file_it_is_mapped_from(rng, tmp_path):
+    gallery = rng.standard_normal((20, 4), dtype=np.float32)
+    path = tmp_path / "gallery.index"
+    GalleryIndex.build(gallery).save(path)
+    index = GalleryIndex.load(path)
+    index.remove([3])
+    index.compact()
+    index.save(path)
+
+    np.testing.assert_array_equal(GalleryIndex.load(path).rows, np.delete(gallery, 3, axis=0))

@@ -1,0 +1,171 @@
+"""A folder of shards answers as one index does, and a folder that was tampered with is refused."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from cmpc_kernels import (
+    BadArgument,
+    BadIndexFile,
+    GalleryIndex,
+    IndexSettings,
+    ShardedIndex,
+    open_index,
+)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "ip", "l2"])
+@pytest.mark.parametrize("mode", ["exact", "fast"])
+@pytest.mark.parametrize("rows_per_shard", [1, 37, 100, 1000])
+def test_shards_answer_as_one_index(metric, mode, rows_per_shard, rng, tmp_path):
+    gallery = rng.standard_normal((100, 19), dtype=np.float32)
+    gallery[60:70] = gallery[:10]  # ties across shards
+    queries = gallery[:12] + np.float32(0.25)
+    chosen = IndexSettings(metric=metric, mode=mode)
+    expected = GalleryIndex.build_with(chosen, gallery).search(queries, 30)
+
+    stream = (gallery[start : start + 9] for start in range(0, 100, 9))
+    sharded = ShardedIndex.build(tmp_path / "g", stream, chosen, rows_per_shard=rows_per_shard)
+
+    assert len(sharded.shards) == -(-100 // rows_per_shard)
+    for index in (sharded, open_index(tmp_path / "g"), open_index(tmp_path / "g", verify=False)):
+        found = index.search(queries, 30)
+        np.testing.assert_array_equal(found.ids, expected.ids)
+        np.testing.assert_array_equal(found.scores, expected.scores)
+
+
+def test_memory_holds_one_shard_at_a_time(tmp_path, monkeypatch):
+    """The stream is read no further than the shard that is being written."""
+    read, written = [], []
+    save = GalleryIndex.save
+    monkeypatch.setattr(
+        GalleryIndex, "save", lambda self, path: written.append(len(read)) or save(self, path)
+    )
+
+    def stream():
+        for number in range(8):
+            read.append(number)
+            yield np.full((10, 3), number, np.float32)
+
+    ShardedIndex.build(tmp_path / "g", stream(), rows_per_shard=20)
+
+    assert written == [3, 5, 7, 8]  # one piece ahead tells that a shard is full
+
+
+def test_an_empty_gallery_has_one_empty_shard(tmp_path):
+    sharded = ShardedIndex.build(tmp_path / "g", np.empty((0, 3), np.float32))
+
+    assert sharded.search(np.ones((1, 3), np.float32), 2).ids.tolist() == [[-1, -1]]
+    assert sharded.add(np.ones((2, 3), np.float32)).tolist() == [0, 1]
+    assert open_index(tmp_path / "g").search(np.ones((1, 3), np.float32), 1).ids.tolist() == [[0]]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"embeddings": [np.ones((30, 3), "f4"), np.full((30, 3), np.nan, "f4")]},
+        {"embeddings": [np.ones((30, 3), "f4"), np.ones((30, 4), "f4")]},
+        {"item_names": ["a"] * 59},
+        {"item_names": ["a"] * 61},
+        {"labels": [1] * 100},
+    ],
+)
+def test_a_build_or_an_addition_that_fails_leaves_no_file(change, tmp_path):
+    gallery = np.ones((60, 3), np.float32)
+    arguments = {"embeddings": gallery, "item_names": ["a"] * 60, "labels": [1] * 60}
+
+    with pytest.raises(BadArgument):
+        ShardedIndex.build(tmp_path / "g", rows_per_shard=20, **arguments | change)
+    assert not any((tmp_path / "g").iterdir())
+
+    sharded = ShardedIndex.build(tmp_path / "g", rows_per_shard=20, **arguments)
+    with pytest.raises(BadArgument):
+        sharded.add(**arguments | change)
+    assert len(list((tmp_path / "g").iterdir())) == 4
+    assert len(open_index(tmp_path / "g")) == 60
+
+
+def test_a_gallery_is_not_built_over_another(tmp_path):
+    ShardedIndex.build(tmp_path, np.ones((1, 3), np.float32))
+
+    with pytest.raises(BadArgument, match="must hold no gallery yet"):
+        ShardedIndex.build(tmp_path, np.ones((1, 3), np.float32))
+
+
+@pytest.fixture
+def folder(rng, tmp_path):
+    """A gallery of two shards."""
+    gallery = rng.standard_normal((8, 3), dtype=np.float32)
+    ShardedIndex.build(tmp_path / "g", gallery, rows_per_shard=4)
+    return tmp_path / "g"
+
+
+def shards_of(folder):
+    manifest = json.loads((folder / "manifest.json").read_text())
+    return [folder / shard["file"] for shard in manifest["shards"]]
+
+
+def edited(change):
+    def damage(folder):
+        manifest = json.loads((folder / "manifest.json").read_text())
+        change(manifest)
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+
+    return damage
+
+
+def swap(folder):
+    first, second = shards_of(folder)
+    first.rename(folder / "aside")
+    second.rename(first)
+    (folder / "aside").rename(second)
+
+
+def foreign(folder):
+    GalleryIndex.build(np.ones((4, 3), np.float32)).save(shards_of(folder)[0])
+
+
+def flipped(folder):
+    content = bytearray(shards_of(folder)[1].read_bytes())
+    content[-5] ^= 1
+    shards_of(folder)[1].write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda folder: (folder / "manifest.json").unlink(), "must have .*manifest.json"),
+        (lambda folder: (folder / "manifest.json").write_text("[" * 9999), "must be a manifest"),
+        (lambda folder: (folder / "manifest.json").write_text("3"), "must be a manifest"),
+        (lambda folder: shards_of(folder)[1].unlink(), "must have its shard shard-.*index"),
+        (swap, "must be the file that manifest.json names"),
+        (foreign, "must be the file that manifest.json names"),
+        (flipped, "does not match its checksum"),
+        (edited(lambda m: m["shards"].reverse()), "must hold ascending ids"),
+        (edited(lambda m: m.update(next_id=7)), "must hold ascending ids"),
+        (edited(lambda m: m["shards"].clear()), "must be a manifest"),
+        (edited(lambda m: m["shards"][0].update(file="../x.index")), "files of the folder"),
+        (edited(lambda m: m.update(version=2)), "manifest of version 1"),
+        (edited(lambda m: m.update(dimension="3")), "must be whole numbers"),
+        (edited(lambda m: m.update(colour="red")), "must be a manifest"),
+        (edited(lambda m: m["settings"].update(metric="hamming")), "no metric is called"),
+        (edited(lambda m: m["settings"].update(metric="l2")), "must be the file that"),
+    ],
+)
+def test_a_folder_that_was_tampered_with_is_refused(damage, message, folder):
+    damage(folder)
+
+    with pytest.raises(BadIndexFile, match=message):
+        open_index(folder)
+
+
+def test_a_copied_folder_is_the_same_gallery(folder, tmp_path):
+    queries = np.eye(3, dtype=np.float32)
+    expected = open_index(folder).search(queries, 5)
+    shutil.move(shutil.copytree(folder, tmp_path / "copy"), tmp_path / "moved")
+
+    np.testing.assert_array_equal(
+        open_index(tmp_path / "moved").search(queries, 5).ids, expected.ids
+    )
