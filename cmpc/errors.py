@@ -3,9 +3,10 @@
 CmpcError
 +-- BadSettings (ValueError)      a settings file, a variable or a flag says what can't be
 +-- MissingLibrary (ImportError)  the command needs an extra that is not installed
++-- UntrustedTiming               what was asked for is a latency, and it may not be trusted
 """
 
-__all__ = ["BadSettings", "CmpcError", "MissingLibrary"]
+__all__ = ["BadSettings", "CmpcError", "MissingLibrary", "UntrustedTiming"]
 
 
 class CmpcError(Exception):
@@ -24,3 +25,9 @@ class MissingLibrary(CmpcError, ImportError):
     """The command needs a library that comes with an extra which is not installed."""
 
     exit_code = 2
+
+
+class UntrustedTiming(CmpcError):
+    """All work is done and kept, but a latency in the answer may not be trusted."""
+
+    exit_code = 3

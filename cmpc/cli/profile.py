@@ -1,0 +1,88 @@
+"""Where does the time of a network go on a target?"""
+
+from pathlib import Path
+
+import click
+
+from cmpc.cli.options import cache_dir_option, config_option, json_option
+
+__all__ = ["profile"]
+
+RIVALS = click.Choice(["onnxruntime"])
+
+
+@click.command()
+@click.argument("model", metavar="MODEL.onnx|RUN", type=click.Path(exists=True, path_type=Path))
+@click.option("--candidate", type=click.IntRange(min=0), help="Trial of a RUN; else its pick.")
+@click.option(
+    "--target",
+    "target_name",
+    default="host",
+    show_default=True,
+    metavar="NAME",
+    help="What to compile for; this machine must be able to run it.",
+)
+@click.option(
+    "--threads",
+    "num_threads",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Threads the network is compiled for and runs on, each on a core of its own.",
+)
+@click.option("--compare", "rival", type=RIVALS, help="Time it in turn with another runtime.")
+@click.option(
+    "--html",
+    "html_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write a page with charts, which needs no network to be read.",
+)
+@config_option
+@cache_dir_option
+@json_option
+def profile(
+    model: Path,
+    candidate: int | None,
+    target_name: str,
+    num_threads: int,
+    rival: str | None,
+    html_path: Path | None,
+    toml_path: Path | None,
+    cache_dir: Path,
+    as_json: bool,
+) -> None:
+    """Time each kernel of a network, and say how close it is to the machine's limits.
+
+    Takes any ONNX file of fixed size, or a run's pick. The network is compiled and checked as for
+    every measurement; its kernels are timed as they run, in order and on real data. The roofline
+    is measured beside it. When the timing may not be trusted, the exit code is 3.
+
+    \b
+    Examples:
+      cmpc profile resnet18.onnx --target host --compare onnxruntime
+      cmpc profile runs/emoji --threads 2 --html profile.html
+    """
+    from cmpc.output import emit, say
+    from cmpc.profiles import doubts, kernel_table, network_of, summary
+    from cmpc.targets import named_target
+    from cmpc.trust import trust_or_raise
+    from cmpc_cost_models.profiling.profiler import Profiler
+
+    onnx_path = network_of(model, candidate)
+    target = named_target(target_name, toml_path)
+    with Profiler(
+        target,
+        cache_dir=cache_dir / "compiled",
+        schedules_dir=cache_dir / "schedules",
+        num_threads=num_threads,
+    ) as profiler:
+        found = profiler.profile(onnx_path, rival=rival)
+    if html_path is not None:
+        from cmpc.pictures.profile_page import write_profile_page
+
+        write_profile_page(found, html_path)
+        say(f"wrote {html_path}")
+    emit(found.to_json(), kernel_table(found), as_json=as_json)
+    for line in summary(found):
+        say(line)
+    trust_or_raise(doubts(found))

@@ -1,0 +1,217 @@
+"""Profile a network on this machine: compile it as always, then time the library that ships.
+
+compiled, checked --> whole and call by call, in turn --> limits of the machine --> rival
+"""
+
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from cmpc_cost_models.base import CompiledNetwork, Measurement
+from cmpc_cost_models.errors import BadArgument, ProfileFailed
+from cmpc_cost_models.measuring.blocks import Blocks
+from cmpc_cost_models.measuring.costs import as_measurements
+from cmpc_cost_models.measuring.settings import MeasureSettings
+from cmpc_cost_models.measuring.timing import doubts_of_ratio, summarise_blocks
+from cmpc_cost_models.measuring.workbench import Workbench
+from cmpc_cost_models.profiling.records import Comparison, KernelTime, NetworkProfile
+from cmpc_cost_models.profiling.rival import RIVALS
+from cmpc_cost_models.profiling.roofline import Roofline
+from cmpc_cost_models.targets import Target
+
+__all__ = ["Profiler"]
+
+WORKER = "cmpc_cost_models.profiling.worker"
+
+
+class Profiler:
+    """Profiles networks, one after the other, in a worker of its own.
+
+        with Profiler(Target.named("host"), cache_dir=cache) as profiler:
+            profile = profiler.profile(path, rival="onnxruntime")
+
+    Raises:
+        BadArgument: the target can't run on this machine, or there are too few processors.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        *,
+        cache_dir: Path,
+        schedules_dir: Path | None = None,
+        num_threads: int = 1,
+        settings: MeasureSettings | None = None,
+    ) -> None:
+        self._bench = Workbench(
+            target=target,
+            cache_dir=cache_dir,
+            schedules_dir=schedules_dir,
+            num_threads=num_threads,
+            settings=settings or MeasureSettings(),
+            module=WORKER,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the worker."""
+        self._bench.worker.close()
+
+    def profile(self, onnx_path: Path, *, rival: str | None = None) -> NetworkProfile:
+        """Return where the time of a network goes, and how a rival does on it.
+
+        Raises:
+            ProfileFailed: it can't be compiled, gives a wrong answer or can't be timed.
+            BadArgument: there is no such rival.
+        """
+        if rival is not None and rival not in RIVALS:
+            raise BadArgument(f"`rival` must be one of {', '.join(RIVALS)}, got {rival!r}")
+        network = self._bench.prepare(onnx_path)
+        if isinstance(network, Measurement):
+            raise ProfileFailed(f"{onnx_path.name} can't be profiled: {network.error}")
+        timed = self._time_calls(network)
+        here = {"target": self._bench.target.to_json(), "cpus": list(self._bench.cpus)}
+        roofline = Roofline.from_json(self._ask("peaks", here))
+        [whole, _] = as_measurements([network, network], timed.blocks, self._bench)
+        assert whole.cost is not None, "what was timed has a cost"
+        return NetworkProfile(
+            network=onnx_path.name,
+            graph_sha256=network.graph_sha256,
+            input_shape=network.input_shape,
+            num_threads=self._bench.num_threads,
+            total=whole.cost,
+            kernels=_kernel_times(network, timed, whole.cost.value * 1e3, roofline),
+            machine_us=sum(one.median_us for one in timed.calls if not one.is_kernel),
+            fastest_us=timed.fastest_us,
+            roofline=roofline,
+            nodes=network.nodes,
+            comparison=None if rival is None else self._compare(network, onnx_path, rival),
+            unstable_reasons=whole.unstable_reasons,
+        )
+
+    def _time_calls(self, network: CompiledNetwork) -> "_TimedCalls":
+        """Time the network's calls, again while the timing is unstable and attempts are left."""
+        best: _TimedCalls | None = None
+        for _ in range(self._bench.settings.max_attempts):
+            request = self._request(network) | {"target": self._bench.target.to_json()}
+            attempt = _TimedCalls.from_answer(self._ask("profile", request))
+            if best is None or attempt.num_doubts < best.num_doubts:
+                best = attempt
+            if not best.num_doubts:
+                break
+        assert best is not None, "`max_attempts >= 1` holds"
+        return best
+
+    def _compare(self, network: CompiledNetwork, onnx_path: Path, rival: str) -> Comparison:
+        request = self._request(network) | {"onnx_path": str(onnx_path)}
+        blocks = Blocks.from_json(self._ask("compare", request))
+        ours, theirs = (np.asarray(one) for one in blocks.blocks_ms)
+        ratios = ours / theirs
+        ratio = float(np.median(ratios))
+        spread = float(np.median(np.abs(ratios - ratio)))
+        return Comparison(
+            rival=rival,
+            rival_version=version(rival),
+            ratio=ratio,
+            ratio_spread=spread,
+            ratio_p10=float(np.percentile(ratios, 10)),
+            ratio_p90=float(np.percentile(ratios, 90)),
+            num_pairs=len(ratios),
+            ours_ms=float(np.median(ours)),
+            rival_ms=float(np.median(theirs)),
+            unstable_reasons=tuple(doubts_of_ratio(spread / ratio, len(ratios))),
+        )
+
+    def _request(self, network: CompiledNetwork) -> dict[str, Any]:
+        return {
+            "network": self._bench.loadable(network),
+            "settings": asdict(self._bench.settings.timing),
+            "cpus": list(self._bench.cpus),
+        }
+
+    def _ask(self, verb: str, request: dict[str, Any]) -> dict[str, Any]:
+        answer = self._bench.ask(verb, request)
+        if "error" in answer:
+            raise ProfileFailed(f"the network can't be profiled: {answer['error']}")
+        return dict(answer["result"])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _TimedCall:
+    """One call of the virtual machine, with its time in each block summarised."""
+
+    symbol: str
+    num_bytes: int
+    median_us: float
+    spread_us: float
+
+    @property
+    def is_kernel(self) -> bool:
+        return not self.symbol.startswith("vm.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _TimedCalls:
+    """All calls of one run, and the blocks of the network: whole, and with the stopwatch."""
+
+    calls: tuple[_TimedCall, ...]
+    blocks: Blocks
+
+    @property
+    def num_doubts(self) -> int:
+        whole = summarise_blocks(self.blocks.blocks_ms[0], self.blocks.conditions)
+        return len(whole.unstable_reasons)
+
+    @property
+    def fastest_us(self) -> tuple[float, float]:
+        whole, by_calls = self.blocks.blocks_ms
+        return min(whole) * 1e3, min(by_calls) * 1e3
+
+    @classmethod
+    def from_answer(cls, answer: dict[str, Any]) -> "_TimedCalls":
+        times_us = np.asarray(answer["calls_us"])
+        median = np.median(times_us, axis=1)
+        spread = np.median(np.abs(times_us - median[:, None]), axis=1)
+        calls = (
+            _TimedCall(**call, median_us=float(middle), spread_us=float(around))
+            for call, middle, around in zip(answer["calls"], median, spread, strict=True)
+        )
+        return cls(calls=tuple(calls), blocks=Blocks.from_json(answer["blocks"]))
+
+
+def _kernel_times(
+    network: CompiledNetwork, timed: _TimedCalls, total_us: float, roofline: Roofline
+) -> tuple[KernelTime, ...]:
+    records = {one.symbol: one for one in network.kernels}
+    kernels = []
+    for position, call in enumerate((one for one in timed.calls if one.is_kernel), start=1):
+        record = records.get(call.symbol)
+        work = None if record is None else {"flops": record.flops, "num_bytes": call.num_bytes}
+        kernels.append(
+            KernelTime(
+                position=position,
+                symbol=call.symbol,
+                record=record,
+                num_bytes=call.num_bytes,
+                time_us=call.median_us,
+                spread_us=call.spread_us,
+                share=call.median_us / total_us,
+                least_us=None if work is None else roofline.least_us(**work),
+                bound_by=None if work is None else roofline.bound_by(**work),
+            )
+        )
+    return tuple(kernels)

@@ -1,0 +1,195 @@
+"""What a profile says: a time for each kernel, a time for the whole, and how they fit together.
+
+    total (measured, undisturbed)  =  sum of kernels  +  virtual machine  +  rest
+
+The virtual machine's own calls are timed too: they prepare memory and pass tensors on. The rest is
+what no call accounts for, less what the stopwatch itself costs, so it may be slightly negative.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from cmpc_cost_models.base import Cost, KernelRecord, NodePath
+from cmpc_cost_models.profiling.roofline import Roofline
+
+__all__ = ["Comparison", "KernelTime", "NetworkProfile"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KernelTime:
+    """One kernel at its place in the network.
+
+    Attributes:
+        position: Its number among the kernels, from 1, in the order in which they run.
+        record: What its writer knows; ``None`` for a library that was compiled without records.
+        num_bytes: Counted: of the tensors that it reads and writes.
+        time_us, spread_us: Measured: median over the blocks, median absolute deviation.
+        least_us: What the roofline allows at best; ``None`` where the arithmetic is not known.
+        bound_by: ``arithmetic`` or ``memory``, whatever limits it at best.
+    """
+
+    position: int
+    symbol: str
+    record: KernelRecord | None
+    num_bytes: int
+    time_us: float
+    spread_us: float
+    share: float
+    least_us: float | None
+    bound_by: str | None
+
+    @property
+    def gflops(self) -> float | None:
+        """10^9 operations per second; None where no arithmetic is known."""
+        if self.record is None or not self.record.flops:
+            return None
+        return self.record.flops / self.time_us / 1e3
+
+    @property
+    def roofline_share(self) -> float | None:
+        """How much of the best possible speed it reaches."""
+        return None if self.least_us is None else self.least_us / self.time_us
+
+    def to_json(self) -> dict[str, Any]:
+        record = self.record
+        return {
+            "position": self.position,
+            "name": self.symbol,
+            "kind": record and record.kind,
+            "shape": record and record.shape,
+            "time_us": self.time_us,
+            "spread_us": self.spread_us,
+            "share": self.share,
+            "flops": record and record.flops,
+            "num_bytes": self.num_bytes,
+            "gflops": self.gflops,
+            "least_us": self.least_us,
+            "roofline_share": self.roofline_share,
+            "bound_by": self.bound_by,
+            "schedule_source": record and record.origin,
+            "schedule": record and record.schedule,
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Comparison:
+    """Another runtime on the same network, timed in turn with ours in one process.
+
+    Attributes:
+        ratio: Our latency over the rival's, median over pairs of neighbouring blocks.
+        ratio_spread: Median absolute deviation of the pairs' ratios.
+        ratio_p10, ratio_p90: Quantiles of the pairs' ratios.
+        ours_ms, rival_ms: Medians; both were called from Python, which is in them.
+        unstable_reasons: Why the ratio may not be trusted; empty where it may.
+    """
+
+    rival: str
+    rival_version: str
+    ratio: float
+    ratio_spread: float
+    ratio_p10: float
+    ratio_p90: float
+    num_pairs: int
+    ours_ms: float
+    rival_ms: float
+    unstable_reasons: tuple[str, ...] = ()
+
+    @property
+    def is_stable(self) -> bool:
+        return not self.unstable_reasons
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self) | {
+            "is_stable": self.is_stable,
+            "unstable_reasons": list(self.unstable_reasons),
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NetworkProfile:
+    """Everything that profiling a network found.
+
+    Attributes:
+        total: Measured without the stopwatch; the evidence is in it.
+        machine_us: Measured: all calls of the virtual machine's own, in one run.
+        fastest_us: The total and the sum of all calls in the fastest block of each. On a machine
+            that is not quiet these two still have to agree, where medians need not.
+        unstable_reasons: Why the times may not be trusted; empty where they may.
+    """
+
+    network: str
+    graph_sha256: str
+    input_shape: tuple[int, ...]
+    num_threads: int
+    total: Cost
+    kernels: tuple[KernelTime, ...]
+    machine_us: float
+    fastest_us: tuple[float, float]
+    roofline: Roofline
+    nodes: tuple[NodePath, ...] = ()
+    comparison: Comparison | None = None
+    unstable_reasons: tuple[str, ...] = ()
+
+    @property
+    def sum_us(self) -> float:
+        """All kernels together."""
+        return sum(one.time_us for one in self.kernels)
+
+    @property
+    def rest_us(self) -> float:
+        """What neither the kernels nor the machine's own calls account for."""
+        return self.total.value * 1e3 - self.sum_us - self.machine_us
+
+    @property
+    def flops(self) -> int:
+        return sum(one.record.flops for one in self.kernels if one.record)
+
+    @property
+    def gflops(self) -> float:
+        """10^9 operations per second over the whole run."""
+        return self.flops / (self.total.value * 1e6)
+
+    @property
+    def least_us(self) -> float:
+        """What the roofline allows at best for all kernels together."""
+        return sum(one.least_us or 0.0 for one in self.kernels)
+
+    @property
+    def is_stable(self) -> bool:
+        """Whether all times may be trusted, those of a comparison too."""
+        return not self.unstable_reasons and (self.comparison is None or self.comparison.is_stable)
+
+    def time_by_origin(self) -> dict[str, float]:
+        """Return the microseconds spent in kernels of each origin, the most first."""
+        times: dict[str, float] = {}
+        for one in self.kernels:
+            origin = one.record.origin if one.record else "unknown"
+            times[origin] = times.get(origin, 0.0) + one.time_us
+        return dict(sorted(times.items(), key=lambda item: -item[1]))
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "network": self.network,
+            "graph_sha256": self.graph_sha256,
+            "input_shape": list(self.input_shape),
+            "target": self.total.target,
+            "num_threads": self.num_threads,
+            "is_stable": self.is_stable,
+            "unstable_reasons": list(self.unstable_reasons),
+            "total": self.total.to_json(),
+            "sum_of_kernels_us": self.sum_us,
+            "virtual_machine_us": self.machine_us,
+            "rest_us": self.rest_us,
+            "fastest_block": {
+                "total_us": self.fastest_us[0],
+                "sum_of_calls_us": self.fastest_us[1],
+            },
+            "flops": self.flops,
+            "gflops": self.gflops,
+            "least_us": self.least_us,
+            "roofline": self.roofline.to_json(),
+            "time_us_by_schedule_source": self.time_by_origin(),
+            "kernels": [one.to_json() for one in self.kernels],
+            "nodes": [one.to_json() for one in self.nodes],
+            "comparison": self.comparison and self.comparison.to_json(),
+        }

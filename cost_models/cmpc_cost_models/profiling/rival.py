@@ -1,0 +1,70 @@
+"""How does ONNX Runtime do on the same network, on the same processors, in the same moment?
+
+Both run in one process, block by block in turn, each called from Python once a run with its input
+in place: what Python adds, it adds to both. Each pair of neighbouring blocks gives one ratio, and
+their median is the answer; a clock that changes, or a neighbour that wakes, hits both of a pair.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cmpc_cost_models.measuring.blocks import Runner
+
+__all__ = ["RIVALS", "onnxruntime_caller", "repeated", "settle_between"]
+
+RIVALS = ("onnxruntime",)
+# With more than one thread both keep their idle threads awake for some milliseconds, ready for
+# the next call; the other's block begins when they sleep.
+SLEEP_SECONDS = 0.06
+CALLS_TO_WAKE = 3
+
+
+def onnxruntime_caller(
+    onnx_path: Path, input_shape: Sequence[int], *, num_threads: int
+) -> Callable[[], object]:
+    """Return a function that runs the network once on noise in ONNX Runtime, as fast as it can."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = num_threads
+    options.inter_op_num_threads = 1
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    session: Any = onnxruntime.InferenceSession(
+        str(onnx_path), options, providers=["CPUExecutionProvider"]
+    )
+    noise = np.random.default_rng(0).random(tuple(input_shape), dtype=np.float32)
+    binding = session.io_binding()
+    binding.bind_cpu_input(session.get_inputs()[0].name, noise)
+    for output in session.get_outputs():
+        binding.bind_output(output.name)
+    return lambda: session.run_with_iobinding(binding)
+
+
+def repeated(call: Callable[[], object]) -> Runner:
+    """Return a runner that times calls from Python, and their mean in ms."""
+
+    def run(num_runs: int) -> float:
+        start = time.perf_counter()
+        for _ in range(num_runs):
+            call()
+        return (time.perf_counter() - start) / num_runs * 1e3
+
+    return run
+
+
+def settle_between(
+    callers: Sequence[Callable[[], object]], num_threads: int
+) -> Callable[[int], None]:
+    """Return what has to happen before a caller's block, so that the other's leaves no trace."""
+
+    def settle(index: int) -> None:
+        if num_threads > 1:
+            time.sleep(SLEEP_SECONDS)
+        for _ in range(CALLS_TO_WAKE):
+            callers[index]()
+
+    return settle
