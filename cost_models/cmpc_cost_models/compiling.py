@@ -3,8 +3,8 @@
     ONNX --lowering--> TVM module --LLVM--> objects --linker--> <cache>/<key>/network.so
                                                                 <cache>/<key>/compiled.json
 
-The key is the hash of all that the library depends on: graph, target, versions, pipeline. An entry
-appears whole or not at all, and one whose library was altered is made again.
+The key is the hash of all that the library depends on: graph, target, threads, schedules, versions,
+pipeline. An entry appears whole or not at all, and one whose library was altered is made again.
 """
 
 import hashlib
@@ -13,12 +13,14 @@ import os
 import shutil
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cmpc_cost_models.base import CompiledNetwork
 from cmpc_cost_models.counted import input_and_output_shape, load_graph
-from cmpc_cost_models.errors import CompileFailed
+from cmpc_cost_models.errors import CompileFailed, CostModelsError
+from cmpc_cost_models.lowering.schedules import KERNEL_CODE_VERSION, ScheduleSource
 from cmpc_cost_models.machine import describe_versions
 from cmpc_cost_models.targets import Target
 
@@ -26,25 +28,38 @@ __all__ = ["LIBRARY_NAME", "compile_network", "cxx_compiler_for", "file_sha256",
 
 LIBRARY_NAME = "network.so"
 RECORD_NAME = "compiled.json"
-PIPELINE_VERSION = 3  # raise it with every change to the code that is generated
+PIPELINE_VERSION = 4  # raise it with every change outside the kernels' code, which has its own
 PACKAGES_THAT_COUNT = ("apache-tvm", "apache-tvm-ffi", "numpy")
 
 
-def compile_network(onnx_path: Path, target: Target, *, cache_dir: Path) -> CompiledNetwork:
+def compile_network(
+    onnx_path: Path,
+    target: Target,
+    *,
+    cache_dir: Path,
+    num_threads: int = 1,
+    schedules: ScheduleSource | None = None,
+) -> CompiledNetwork:
     """Compile an ONNX file for ``target``, or return what an earlier call compiled.
+
+    Args:
+        num_threads: How many threads will run it. It answers the same with any other number, but
+            only more than one makes parallel loops.
+        schedules: Who chooses the kernels' schedules; rules of our own where nobody does.
 
     Raises:
         BadNetworkFile: the file can't be read or isn't static.
         CompileFailed: TVM or the linker refuses it.
     """
     graph_sha256 = file_sha256(onnx_path) if onnx_path.is_file() else ""
-    folder = cache_dir / _cache_key(graph_sha256, target)
+    how = _How(target=target, num_threads=num_threads, schedules=schedules)
+    folder = cache_dir / _cache_key(graph_sha256, how)
     if found := _read_entry(folder):
         return found
     cache_dir.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(dir=cache_dir, prefix="draft-"))
     try:
-        record = _compile(onnx_path, target, draft) | {"graph_sha256": graph_sha256}
+        record = _compile(onnx_path, how, draft) | {"graph_sha256": graph_sha256}
         (draft / RECORD_NAME).write_text(json.dumps(record, indent=2, sort_keys=True))
         _publish(draft, folder)
     finally:
@@ -73,8 +88,18 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _compile(onnx_path: Path, target: Target, folder: Path) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _How:
+    """All that decides what a graph becomes."""
+
+    target: Target
+    num_threads: int
+    schedules: ScheduleSource | None
+
+
+def _compile(onnx_path: Path, how: _How, folder: Path) -> dict[str, Any]:
     """Compile into ``folder`` and return the record of what was made."""
+    target = how.target
     model = load_graph(onnx_path)
     input_shape, output_shape = input_and_output_shape(model)
     linker = linker_for(target)
@@ -90,8 +115,12 @@ def _compile(onnx_path: Path, target: Target, folder: Path) -> dict[str, Any]:
     start = time.perf_counter()
     library = folder / LIBRARY_NAME
     try:
-        executable = build_executable(model, target)
-        executable.export_library(str(library), fcompile=cc.cross_compiler(linker))
+        built = build_executable(
+            model, target, num_threads=how.num_threads, schedules=how.schedules
+        )
+        built.executable.export_library(str(library), fcompile=cc.cross_compiler(linker))
+    except CostModelsError:
+        raise
     # TVM raises whatever its passes raise; all of it means that this network does not compile.
     except Exception as error:
         raise CompileFailed(
@@ -102,6 +131,9 @@ def _compile(onnx_path: Path, target: Target, folder: Path) -> dict[str, Any]:
         "compile_seconds": time.perf_counter() - start,
         "input_shape": list(input_shape),
         "output_shape": list(output_shape),
+        "num_threads": how.num_threads,
+        "kernels": [kernel.to_json() for kernel in built.kernels],
+        "nodes": [node.to_json() for node in built.nodes],
     }
 
 
@@ -121,30 +153,25 @@ def _read_entry(folder: Path) -> CompiledNetwork | None:
         record = json.loads((folder / RECORD_NAME).read_text())
         if file_sha256(folder / LIBRARY_NAME) != record["sha256"]:
             return None
-    except (OSError, ValueError, KeyError):
+        return _as_compiled(folder, record, from_cache=True)
+    except (OSError, ValueError, KeyError):  # BadArgument is a ValueError: fields of another time
         return None
-    return _as_compiled(folder, record, from_cache=True)
 
 
 def _as_compiled(folder: Path, record: dict[str, Any], *, from_cache: bool) -> CompiledNetwork:
-    return CompiledNetwork(
-        path=folder / LIBRARY_NAME,
-        sha256=record["sha256"],
-        graph_sha256=record["graph_sha256"],
-        from_cache=from_cache,
-        compile_seconds=record["compile_seconds"],
-        input_shape=tuple(record["input_shape"]),
-        output_shape=tuple(record["output_shape"]),
-    )
+    place = {"path": str(folder / LIBRARY_NAME), "from_cache": from_cache}
+    return CompiledNetwork.from_json(record | place)
 
 
-def _cache_key(graph_sha256: str, target: Target) -> str:
-    versions = describe_versions()
+def _cache_key(graph_sha256: str, how: _How) -> str:
+    versions, target = describe_versions(), how.target
     ingredients = {
         "graph": graph_sha256,
         "target": target.to_tvm() | {"vector_bits": target.vector_bits},
         "versions": {name: versions.get(name) for name in PACKAGES_THAT_COUNT},
-        "pipeline": PIPELINE_VERSION,
+        "pipeline": [PIPELINE_VERSION, KERNEL_CODE_VERSION],
+        "num_threads": how.num_threads,
+        "schedules": how.schedules.state_sha256() if how.schedules else "",
     }
     return hashlib.sha256(json.dumps(ingredients, sort_keys=True).encode()).hexdigest()[:32]
 

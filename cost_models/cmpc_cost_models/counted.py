@@ -1,22 +1,25 @@
 """How much arithmetic does a network do, and how many weights has it? Counted from its ONNX graph.
 
 Multiply-accumulates of convolutions and dense layers only, as SPOS and ShuffleNetV2 count: batch
-norms, activations and pooling are left out. Parameters are all numbers of the graph's float
-initialisers that such layers read (weights and biases).
+norms, activations and pooling are left out. Parameters are all numbers of the constants that such
+layers read (weights and biases).
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
 
 from cmpc_cost_models.errors import BadNetworkFile
+from cmpc_cost_models.lowering.cleaning import clean_model
+from cmpc_cost_models.lowering.graph_parts import attributes_of, static_shapes
 
 __all__ = ["NetworkCount", "count_network", "input_and_output_shape", "known_shapes", "load_graph"]
 
 Shape = tuple[int, ...]
+
+LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,7 +41,7 @@ def count_network(onnx_path: Path) -> NetworkCount:
     weights = {tensor.name for tensor in model.graph.initializer}
     macs, read = 0, set[str]()
     for node in model.graph.node:
-        if node.op_type in ("Conv", "Gemm", "MatMul"):
+        if node.op_type in LAYERS:
             macs += _layer_macs(node, shapes)
             read.update(weights.intersection(node.input))
     # A dense layer's bias may be an Add of its own.
@@ -50,7 +53,9 @@ def count_network(onnx_path: Path) -> NetworkCount:
 
 
 def load_graph(onnx_path: Path) -> onnx.ModelProto:
-    """Read an ONNX file, check it and infer the shapes of its tensors.
+    """Read an ONNX file, check it and clean it: see ``lowering.cleaning``.
+
+    All tensors whose shapes follow from the graph have them.
 
     Raises:
         BadNetworkFile: it is missing or no valid ONNX.
@@ -58,7 +63,7 @@ def load_graph(onnx_path: Path) -> onnx.ModelProto:
     try:
         model = onnx.load(onnx_path)
         onnx.checker.check_model(model)
-        return onnx.shape_inference.infer_shapes(model, strict_mode=True)
+        return clean_model(model)
     except OSError as error:
         raise BadNetworkFile(f"{onnx_path} can't be read: {error.strerror}") from error
     # protobuf's own DecodeError has no stable home to import it from
@@ -86,16 +91,9 @@ def input_and_output_shape(model: onnx.ModelProto) -> tuple[Shape, Shape]:
 
 def known_shapes(model: onnx.ModelProto) -> dict[str, Shape]:
     """Return the shapes of all tensors for which they are wholly known."""
-    return dict(_shapes(model))
-
-
-def _shapes(model: onnx.ModelProto) -> Iterator[tuple[str, Shape]]:
-    for tensor in model.graph.initializer:
-        yield tensor.name, tuple(tensor.dims)
-    for value in (*model.graph.input, *model.graph.value_info, *model.graph.output):
-        dims = value.type.tensor_type.shape.dim
-        if all(dim.HasField("dim_value") for dim in dims):
-            yield value.name, tuple(dim.dim_value for dim in dims)
+    graph = model.graph
+    shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    return shapes | dict(static_shapes((*graph.input, *graph.value_info, *graph.output)))
 
 
 def _layer_macs(node: onnx.NodeProto, shapes: dict[str, Shape]) -> int:
@@ -109,6 +107,8 @@ def _layer_macs(node: onnx.NodeProto, shapes: dict[str, Shape]) -> int:
     data, weight, output = (shapes[name] for name in names)
     if node.op_type == "Conv":
         return math.prod(output) * math.prod(weight[1:])
-    if node.op_type == "Gemm" and any(a.name == "transA" and a.i for a in node.attribute):
+    if node.op_type == "ConvTranspose":  # each input number meets one filter
+        return math.prod(data) * math.prod(weight[1:])
+    if node.op_type == "Gemm" and attributes_of(node).get("transA"):
         return math.prod(output) * data[0]
     return math.prod(output) * data[-1]

@@ -114,6 +114,13 @@ class GraphWriter:
     def relu(self, x: str) -> str:
         return self._add("Relu", [x], self.shape(x))
 
+    def clip(self, x: str, low: float, high: float) -> str:
+        """Return ``min(max(x, low), high)``: a ReLU6 has 0 and 6."""
+        if not low <= high:
+            raise BadArgument(f"`low <= high` must hold, got {low=} and {high=}")
+        bounds = [self._constant(np.array(one, np.float32)) for one in (low, high)]
+        return self._add("Clip", [x, *bounds], self.shape(x))
+
     def add(self, x: str, y: str) -> str:
         if self.shape(x) != self.shape(y):
             raise BadArgument(

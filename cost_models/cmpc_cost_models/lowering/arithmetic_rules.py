@@ -1,135 +1,179 @@
-"""How convolutions, dense layers and what follows them become kernels.
+"""How sums, products and batch norms become kernels.
 
-Nothing here is called at once: a kernel waits for the residual, the ReLU or the factors that alone
-read its result and takes them in.
+One factor or shift for each channel becomes part of the weights before it. A sum of two maps is the
+residual of one of them. Whatever else there is to combine is a kernel that repeats what is smaller.
 """
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 
-from cmpc_cost_models.lowering.kernel_specs import Convolution, Map
-from cmpc_cost_models.lowering.planner import NotOurs, Planner, Waiting
+from cmpc_cost_models.lowering.activation_rules import gated
+from cmpc_cost_models.lowering.calls import NotOurs, Value, Waiting
+from cmpc_cost_models.lowering.kernel_specs import Affine, Binary, Convolution
+from cmpc_cost_models.lowering.planner import Planner
 
-__all__ = ["add", "conv", "dense", "mul", "relu"]
+__all__ = ["arithmetic", "batch_norm", "total"]
 
 Attributes = dict[str, Any]
+Vector = npt.NDArray[np.float64]
+Operator = Literal["add", "div", "max", "min", "mul", "pow", "sub"]
+
+OPERATORS: dict[str, Operator] = {
+    "Add": "add",
+    "Div": "div",
+    "Max": "max",
+    "Min": "min",
+    "Mul": "mul",
+    "Pow": "pow",
+    "Sub": "sub",
+    "Sum": "add",
+}
 
 
-def conv(planner: Planner, node: onnx.NodeProto, attributes: Attributes) -> None:
-    source = planner.value(node.input[0])
-    weight = planner.constant(node.input[1])
-    group, padding = attributes.get("group", 1), set(attributes.get("pads", [0, 0, 0, 0]))
-    stride = set(attributes.get("strides", [1, 1]))
-    out_channels, depth, *kernel = weight.shape
-    is_depthwise = group > 1
-    if (
-        weight.ndim != 4
-        or len(padding) != 1
-        or len(stride) != 1
-        or set(attributes.get("dilations", [1])) != {1}
-        or attributes.get("auto_pad", b"NOTSET") != b"NOTSET"
-        or (is_depthwise and not (group == out_channels == source.view.channels and depth == 1))
-    ):
-        raise NotOurs
-    [pad], [step] = padding, stride
-    bias = planner.constant(node.input[2]) if len(node.input) > 2 else np.zeros(out_channels)
-    size = (source.view.map.height, source.view.map.width)
-    height, width = (
-        (one + 2 * pad - taps) // step + 1 for one, taps in zip(size, kernel, strict=True)
-    )
-    spec = Convolution(
-        source=source.view,
-        target=Map(height=height, width=width, channels=out_channels),
-        kernel=(kernel[0], kernel[1]),
-        stride=step,
-        padding=pad,
-        is_depthwise=is_depthwise,
-    )
-    packed = weight.transpose(2, 3, 1, 0)  # [kH, kW, I, O], or [kH, kW, 1, C]
-    planner.values[node.output[0]] = Waiting(
-        spec=spec, inputs=(source.buffer,), constants=(packed, bias)
-    )
-
-
-def dense(planner: Planner, node: onnx.NodeProto, attributes: Attributes) -> None:
-    source = planner.value(node.input[0])
-    weight = planner.constant(node.input[1])
-    if node.op_type == "Gemm":
-        if attributes.get("alpha", 1.0) != 1.0 or attributes.get("beta", 1.0) != 1.0:
-            raise NotOurs
-        weight = weight.T if attributes.get("transB") else weight
-    if weight.ndim != 2 or attributes.get("transA") or source.view.channels != weight.shape[0]:
-        raise NotOurs
-    bias = planner.constant(node.input[2]) if len(node.input) > 2 else np.zeros(weight.shape[1])
-    if bias.size != weight.shape[1]:
-        raise NotOurs
-    spec = Convolution(
-        source=source.view,
-        target=Map(height=1, width=1, channels=weight.shape[1]),
-        kernel=(1, 1),
-        stride=1,
-        padding=0,
-        is_depthwise=False,
-    )
-    planner.values[node.output[0]] = Waiting(
-        spec=spec, inputs=(source.buffer,), constants=(weight, bias.reshape(-1))
-    )
-
-
-def relu(planner: Planner, node: onnx.NodeProto, _: Attributes) -> None:
-    waiting = planner.waiting(node.input[0])
-    if waiting is None:
-        waiting = planner.identity(node.input[0])
-    planner.values[node.output[0]] = replace(waiting, spec=replace(waiting.spec, relu=True))
-
-
-def add(planner: Planner, node: onnx.NodeProto, _: Attributes) -> None:
-    x, y = node.input
-    if planner.is_constant(x) or planner.is_constant(y):
-        _affine(planner, node)
+def arithmetic(planner: Planner, node: onnx.NodeProto, _: Attributes) -> None:
+    """Plan an operator of two tensors, either of which may be constant or smaller."""
+    if len(node.input) != 2:
+        raise NotOurs("our operators take two tensors")
+    left, right = node.input
+    operator, result = OPERATORS[node.op_type], node.output[0]
+    if operator == "pow" and planner.is_constant(right) and np.all(planner.constant(right) == 2):
+        operator, right = "mul", left
+    if operator == "mul" and gated(planner, node):
         return
-    waiting, other = planner.waiting(y), x
-    if waiting is None:
-        waiting, other = planner.waiting(x), y
-    if waiting is None or waiting.spec.relu or waiting.spec.residual:
-        waiting, other = planner.identity(x), y
+    line = _as_line(planner, operator, (left, right), result)
+    if line is not None:
+        data, scale, shift = line
+        affine(planner, data, (scale, shift), result)
+    elif operator == "add" and _is_residual(planner, left, right):
+        _residual(planner, left, right, result)
+    else:
+        _binary(planner, operator, (left, right), result)
+
+
+def total(planner: Planner, node: onnx.NodeProto, attributes: Attributes) -> None:
+    """Plan the sum of any number of tensors as sums of two."""
+    first, *others = node.input
+    if not others:
+        planner.values[node.output[0]] = planner.value(first)
+    for index, other in enumerate(others):
+        is_last = index == len(others) - 1
+        result = node.output[0] if is_last else f"{node.output[0]}:{index}"
+        if is_last and index == 0:
+            arithmetic(planner, node, attributes)
+            return
+        _binary(planner, "add", (first, other), result, like=node.output[0])
+        first = result
+
+
+def batch_norm(planner: Planner, node: onnx.NodeProto, attributes: Attributes) -> None:
+    if attributes.get("training_mode") or attributes.get("spatial", 1) != 1:
+        raise NotOurs("a batch norm must use fixed statistics of each channel")
+    if any(node.output[1:]):
+        raise NotOurs("only the first result of a batch norm is ours")
+    gamma, beta, mean, variance = (
+        planner.constant(name).astype(np.float64) for name in node.input[1:]
+    )
+    scale = gamma / np.sqrt(variance + attributes.get("epsilon", 1e-5))
+    affine(planner, node.input[0], (scale, beta - mean * scale), node.output[0])
+
+
+def affine(planner: Planner, data: str, line: tuple[Vector, Vector], result: str) -> None:
+    """Plan ``data * scale + shift`` with one of each a channel."""
+    scale, shift = line
+    waiting = planner.waiting(data)
+    if waiting is None or not waiting.is_linear:
+        waiting = planner.identity(data, result)
+    first, second = waiting.constants  # channels are the last axis of both
+    constants = (first * scale, second * scale + shift)
+    planner.values[result] = replace(waiting, constants=constants)
+
+
+def _as_line(
+    planner: Planner, operator: Operator, names: tuple[str, str], result: str
+) -> tuple[str, Vector, Vector] | None:
+    """Return (data, scale, shift) if the operator is such a line of its one computed input."""
+    left, right = names
+    data, factor = (right, left) if planner.is_constant(left) else (left, right)
+    if not planner.is_constant(factor) or planner.shape(data) != planner.shape(result):
+        return None
+    vector = _per_channel(planner, factor, data)
+    if vector is None:
+        return None
+    ones, zeros = np.ones_like(vector), np.zeros_like(vector)
+    is_left = data == left
+    lines = {
+        "add": (ones, vector),
+        "mul": (vector, zeros),
+        "sub": (ones, -vector) if is_left else (-ones, vector),
+    }
+    if operator == "div" and is_left and vector.all():
+        lines["div"] = (1 / vector, zeros)
+    return (data, *lines[operator]) if operator in lines else None
+
+
+def _per_channel(planner: Planner, name: str, data: str) -> Vector | None:
+    """Return the constant ``name`` as one number for each channel of ``data``, if it is that."""
+    values, shape = planner.constant(name), planner.shape(data)
+    if len(shape) not in (2, 4) or values.ndim > len(shape):
+        return None
+    channels = ((1,) * (len(shape) - values.ndim) + values.shape)[1]
+    if values.size != channels or channels not in (1, shape[1]):
+        return None
+    return np.broadcast_to(values.reshape(-1).astype(np.float64), (shape[1],))
+
+
+def _is_residual(planner: Planner, left: str, right: str) -> bool:
+    is_computed = not planner.is_constant(left) and not planner.is_constant(right)
+    return is_computed and planner.shape(left) == planner.shape(right)
+
+
+def _residual(planner: Planner, left: str, right: str, result: str) -> None:
+    waiting, other = planner.waiting(right), left
+    if not _takes_residual(waiting):
+        waiting, other = planner.waiting(left), right
+    if waiting is None or not _takes_residual(waiting):
+        waiting, other = planner.identity(left, result), right
     residual = planner.value(other)
-    read, target = residual.view, waiting.spec.target
-    if (read.channels, read.map.height, read.map.width) != (
-        target.channels,
-        target.height,
-        target.width,
-    ):
-        raise NotOurs
-    planner.values[node.output[0]] = replace(
+    planner.values[result] = replace(
         waiting,
         spec=replace(waiting.spec, residual=residual.view),
         inputs=(*waiting.inputs, residual.buffer),
     )
 
 
-def mul(planner: Planner, node: onnx.NodeProto, _: Attributes) -> None:
-    _affine(planner, node)
+def _takes_residual(waiting: Waiting | None) -> bool:
+    if waiting is None or not waiting.is_linear:
+        return False
+    return isinstance(waiting.spec, Affine | Convolution)
 
 
-def _affine(planner: Planner, node: onnx.NodeProto) -> None:
-    """Plan ``x * factor`` or ``x + factor`` with one factor a channel, in either order."""
-    x, factor_name = sorted(node.input, key=planner.is_constant)
-    waiting = planner.waiting(x)
-    if waiting is None or waiting.spec.relu or waiting.spec.residual:
-        waiting = planner.identity(x)
-    factor = planner.constant(factor_name)
-    channels = waiting.spec.target.channels
-    is_map = max(waiting.spec.target.height, waiting.spec.target.width) > 1
-    if factor.size not in (1, channels) or (is_map and factor.shape[-2:] not in ((1, 1), ())):
-        raise NotOurs
-    values = np.broadcast_to(factor.reshape(-1), (channels,)).astype(np.float64)
-    first, shift = waiting.constants
-    if node.op_type == "Add":
-        constants = (first, shift + values)
-    else:
-        constants = (first * values, shift * values)  # channels are the last axis of both
-    planner.values[node.output[0]] = replace(waiting, constants=constants)
+def _binary(
+    planner: Planner,
+    operator: Operator,
+    names: tuple[str, str],
+    result: str,
+    *,
+    like: str | None = None,
+) -> None:
+    """Plan an operator of two maps; ``result`` has the shape of ``like``."""
+    shape = planner.shape(like or result)
+    target = replace(planner.map(like or result), border=0)
+    left, right = (_operand(planner, name, len(shape)) for name in names)
+    for view in (left.view, right.view):
+        sizes = (view.channels, view.map.height, view.map.width)
+        full = (target.channels, target.height, target.width)
+        if any(one not in (1, whole) for one, whole in zip(sizes, full, strict=True)):
+            raise NotOurs("an operand must fit the result")
+    spec = Binary(operator=operator, left=left.view, right=right.view, target=target)
+    planner.values[result] = Waiting(
+        spec=spec, inputs=(left.buffer, right.buffer), constants=(), root=result
+    )
+
+
+def _operand(planner: Planner, name: str, rank: int) -> Value:
+    is_known = name in planner.values  # a partial sum has no shape of its own
+    return planner.value(name) if is_known else planner.operand(name, rank)

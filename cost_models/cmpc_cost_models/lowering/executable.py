@@ -1,85 +1,118 @@
-"""Turn an ONNX graph into a TVM executable.
+"""Turn an ONNX graph into a TVM executable, and say what it is made of.
 
-Graphs of the operators that our networks consist of run on kernels of our own (``planning``,
-``kernel_code``). Any other graph goes through TVM's importer: it is fused, but its kernels are the
-plain loops of ``tvm.compile``, tens of times slower.
+    graph --planning--> calls --schedules, kernel_code--> functions --assembling--> module --> TVM
+
+What our kernels don't do goes through TVM's importer (``importing``): it is fused, but its kernels
+are the plain loops of ``tvm.compile``, tens of times slower.
 """
 
+import dataclasses
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import onnx
 import tvm
-from tvm import relax
-from tvm.relax.frontend.onnx import from_onnx
 
-from cmpc_cost_models.lowering.kernel_code import write_kernel
+from cmpc_cost_models.base import KernelRecord, NodePath
+from cmpc_cost_models.lowering.assembling import Assembled, assemble
+from cmpc_cost_models.lowering.calls import Call, Plan
+from cmpc_cost_models.lowering.kernel_code import pack_constants, write_kernel
+from cmpc_cost_models.lowering.kernel_facts import foreign_records, kernel_record
 from cmpc_cost_models.lowering.kernel_specs import KernelSpec
-from cmpc_cost_models.lowering.planning import Plan, plan_network
+from cmpc_cost_models.lowering.planning import plan_network
+from cmpc_cost_models.lowering.schedules import (
+    RULES_ONLY,
+    Origin,
+    Schedule,
+    ScheduleSource,
+    Workload,
+)
 from cmpc_cost_models.targets import Target
 
-__all__ = ["build_executable"]
+__all__ = ["BuiltNetwork", "build_executable"]
 
-FLOAT = "float32"
+Arrays = tuple[npt.NDArray[np.float32], ...]
 
 
-def build_executable(model: onnx.ModelProto, target: Target) -> Any:
-    """Return the Relax executable of ``model``, its weights inside."""
-    tvm_target = tvm.target.Target(target.to_tvm())
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BuiltNetwork:
+    """A Relax executable, its weights inside, and what is in it.
+
+    Attributes:
+        executable: TVM's ``VMExecutable``.
+        kernels: Its functions, each once.
+        nodes: Which way each node of the graph took.
+    """
+
+    executable: Any
+    kernels: tuple[KernelRecord, ...]
+    nodes: tuple[NodePath, ...]
+
+
+def build_executable(
+    model: onnx.ModelProto,
+    target: Target,
+    *,
+    num_threads: int = 1,
+    schedules: ScheduleSource | None = None,
+) -> BuiltNetwork:
+    """Build ``model``, as ``counted.load_graph`` reads it, for ``target``.
+
+    Args:
+        num_threads: How many threads will run it; one makes no parallel loop.
+        schedules: Who chooses the kernels' schedules; the rules where nobody does.
+
+    Raises:
+        CompileFailed: an operator is neither ours nor one that TVM takes.
+    """
     plan = plan_network(model)
-    if plan is None:
-        module = _import_and_fuse(model, tvm_target)
-    else:
-        module = _module_of_calls(plan, vector_bits=target.vector_bits)
+    specs = dict.fromkeys(call.spec for call in plan.calls if isinstance(call, Call))
+    kernels = _Kernels(
+        workloads={spec: Workload.of(spec, target, num_threads=num_threads) for spec in specs},
+        source=schedules or RULES_ONLY,
+    )
+    assembled = assemble(kernels.pack(plan), kernels.write)
     # Kernels check each argument's type, shape and alignment at every call. The machine that calls
     # them was compiled with them; leaving the checks out halves compile time and code.
     with tvm.transform.PassContext(config={"tirx.disable_assert": True}):
-        return tvm.compile(module, tvm_target)
+        executable = tvm.compile(assembled.module, tvm.target.Target(target.to_tvm()))
+    return BuiltNetwork(
+        executable=executable, kernels=kernels.records(assembled), nodes=assembled.nodes
+    )
 
 
-def _module_of_calls(plan: Plan, *, vector_bits: int) -> Any:
-    """Return a module that makes the plan's calls; equal kernels are one function."""
-    builder = relax.BlockBuilder()
-    image = relax.Var("image", relax.TensorType(plan.input_shape, FLOAT))
-    buffers: dict[str, Any] = {plan.calls[0].inputs[0]: image}
-    functions: dict[KernelSpec, Any] = {}
-    # No dataflow block: passes over those expect functions of blocks, and ours are plain loops.
-    with builder.function("main", [image]):
+class _Kernels:
+    """The kernels of one network: their schedules, their code, their constants."""
+
+    def __init__(self, workloads: dict[KernelSpec, Workload], source: ScheduleSource) -> None:
+        self._workloads = workloads
+        self._found: dict[KernelSpec, tuple[Schedule, Origin]] = {
+            spec: source.find(workload) for spec, workload in workloads.items()
+        }
+
+    def write(self, spec: KernelSpec) -> Any:
+        return write_kernel(self._workloads[spec], self._found[spec][0])
+
+    def pack(self, plan: Plan) -> Plan:
+        """Return ``plan`` with constants as its kernels read them; what was one array stays one."""
+        packed: dict[tuple[KernelSpec, int], Arrays] = {}
+        calls = []
         for call in plan.calls:
-            if call.spec not in functions:
-                code = write_kernel(call.spec, vector_bits=vector_bits)
-                functions[call.spec] = builder.add_func(code, _name_of(call.spec))
-            constants = [relax.const(one, FLOAT) for one in call.constants]
-            first, *others = (buffers[name] for name in call.inputs)
-            made = relax.call_tir(
-                functions[call.spec],
-                [first, *constants, *others],
-                relax.TensorType((call.spec.target.size,), FLOAT),
-            )
-            buffers[call.output] = builder.emit(made)
-        last = buffers[plan.calls[-1].output]
-        builder.emit_func_output(builder.emit(relax.op.reshape(last, plan.output_shape)))
-    return builder.get()
+            if isinstance(call, Call) and call.constants:
+                key = (call.spec, id(call.constants[0]))
+                if key not in packed:
+                    schedule = self._found[call.spec][0]
+                    packed[key] = pack_constants(call.spec, schedule, call.constants)
+                call = dataclasses.replace(call, constants=packed[key])
+            calls.append(call)
+        return dataclasses.replace(plan, calls=tuple(calls))
 
-
-def _name_of(spec: KernelSpec) -> str:
-    """Return what a profile calls the kernel; the builder makes it unique."""
-    return type(spec).__name__.lower()
-
-
-def _import_and_fuse(model: onnx.ModelProto, tvm_target: Any) -> Any:
-    """Import with TVM's importer and fuse.
-
-    Constants are left alone on purpose: FoldConstant compiles a kernel for each of them.
-    """
-    module = from_onnx(model, keep_params_in_input=False)
-    with tvm_target:
-        return tvm.ir.transform.Sequential(
-            [
-                relax.transform.DecomposeOpsForInference(),
-                relax.transform.CanonicalizeBindings(),
-                relax.transform.LegalizeOps(),
-                relax.transform.AnnotateTIROpPattern(),
-                relax.transform.FuseOps(),
-                relax.transform.FuseTIR(),
-            ]
-        )(module)
+    def records(self, assembled: Assembled) -> tuple[KernelRecord, ...]:
+        ours = []
+        for symbol, spec in assembled.kernels.items():
+            schedule, origin = self._found[spec]
+            ours.append(kernel_record(symbol, spec, origin, schedule.to_json()))
+        foreign = foreign_records(assembled.module)
+        return (*ours, *(one for one in foreign if one.symbol not in assembled.kernels))

@@ -5,6 +5,7 @@ and that is a cost of the schedule, not work of the network. Free of TVM, but fo
 ``foreign_records``, which asks TVM to count in the loops that its importer made.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -12,21 +13,29 @@ from typing import Any
 from cmpc_cost_models.base import KernelRecord
 from cmpc_cost_models.lowering.kernel_specs import (
     Affine,
+    Binary,
     Convolution,
     GlobalMean,
+    KernelSpec,
+    LocalNorm,
     Map,
     MaxPool,
+    MeanPool,
     Normalise,
+    Softmax,
+    View,
+    Window,
 )
 
 __all__ = ["flops_of", "foreign_records", "kernel_record", "kind_of", "shape_of"]
 
 NORMALISE_FLOPS = 3  # of a number: square, add, divide
-UNKNOWN = 0  # copies do no arithmetic, and of kinds that are not listed none is claimed
+SOFTMAX_FLOPS = 5  # of a number: largest, subtract, exponential, add, divide
+LOCAL_NORM_FLOPS = 4  # of a number, beside two for each neighbour
 
 
 def kernel_record(
-    symbol: str, spec: object, origin: str, schedule: Mapping[str, Any] | None = None
+    symbol: str, spec: KernelSpec, origin: str, schedule: Mapping[str, Any] | None = None
 ) -> KernelRecord:
     """Return the facts of a kernel written for ``spec`` and called ``symbol``."""
     return KernelRecord(
@@ -40,7 +49,10 @@ def kernel_record(
 
 
 def foreign_records(module: Any) -> tuple[KernelRecord, ...]:
-    """Return the facts of each loop nest in ``module``, a TVM module that was imported and fused."""
+    """Return the facts of each loop nest in ``module``, which TVM imported and fused.
+
+    It also holds ours where a network takes both ways; take the records by name.
+    """
     from tvm import tirx
 
     return tuple(
@@ -56,82 +68,94 @@ def foreign_records(module: Any) -> tuple[KernelRecord, ...]:
     )
 
 
-def kind_of(spec: object) -> str:
+def kind_of(spec: KernelSpec) -> str:
     """Say what a kernel computes: the layer, and what it has taken in."""
-    if not isinstance(spec, Convolution):
-        return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(spec).__name__).lower()
-    size = max(spec.source.map.height, spec.source.map.width)
-    name = "depthwise convolution" if spec.is_depthwise else "convolution"
-    taken_in = [part for part in ("residual", "kept") if getattr(spec, part) is not None]
-    words = [name if size > 1 else "dense", *taken_in, *(["relu"] if spec.relu else [])]
-    return " + ".join({"kept": "concat"}.get(word, word) for word in words)
+    name = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(spec).__name__).lower()
+    if isinstance(spec, Convolution):
+        name = _kind_of_convolution(spec)
+    elif isinstance(spec, Binary):
+        name = spec.operator
+    activation = getattr(spec, "activation", None)
+    words = [name]
+    words += ["residual"] if getattr(spec, "residual", None) else []
+    words += ["concat"] if getattr(spec, "kept", None) else []
+    words += [activation.kind.replace("_", " ")] if activation else []
+    return " + ".join(words)
 
 
-def shape_of(spec: object) -> str:
+def shape_of(spec: KernelSpec) -> str:
     """Say of what size a kernel is: window and stride, then height x width x channels."""
-    target = getattr(spec, "target", None)
-    source = getattr(getattr(spec, "source", None), "map", None)
-    if not isinstance(target, Map):
-        return ""
-    channels = spec.out_channels if isinstance(spec, Convolution) else target.channels
-    text = _size(target.height, target.width, channels)
-    if isinstance(source, Map):
-        read = getattr(getattr(spec, "source", None), "channels", source.channels)
-        text = f"{_size(source.height, source.width, read)} to {text}"
+    channels = spec.out_channels if isinstance(spec, Convolution) else spec.target.channels
+    text = _size(spec.target, channels)
+    source = getattr(spec, "source", getattr(spec, "left", None))
+    if isinstance(source, View):
+        text = f"{_size(source.map, source.channels)} to {text}"
     return f"{_window(spec)}{text}"
 
 
-def flops_of(spec: object) -> int:
-    """Count the arithmetic of one call, two operations for a multiply-add.
+def flops_of(spec: KernelSpec) -> int:
+    """Count the arithmetic of one call, two operations for a multiply-add; copies do none.
 
-    A specification of a kind not listed here may tell it itself, as ``flops``.
+    Activations, biases and residuals that a convolution has taken in are not counted.
     """
+    num_values = spec.target.height * spec.target.width * spec.target.channels
     if isinstance(spec, Convolution):
-        target = spec.target
-        depth = 1 if spec.is_depthwise else spec.source.channels
-        taps = spec.kernel[0] * spec.kernel[1] * depth
-        return 2 * target.height * target.width * spec.out_channels * taps
+        size = spec.target.height * spec.target.width * spec.out_channels
+        return 2 * size * math.prod(spec.kernel) * spec.depth
+    if isinstance(spec, MaxPool | MeanPool):
+        return num_values * math.prod(spec.window.kernel)
     if isinstance(spec, GlobalMean):
-        return spec.source.map.height * spec.source.map.width * spec.target.channels
-    if isinstance(spec, MaxPool):
-        return _num_values(spec.target) * spec.kernel**2
-    if isinstance(spec, Affine):
-        return 2 * _num_values(spec.target)
-    if isinstance(spec, Normalise):
-        return NORMALISE_FLOPS * _num_values(spec.target)
-    return int(getattr(spec, "flops", UNKNOWN))
+        return num_values * spec.source.map.height * spec.source.map.width
+    if isinstance(spec, LocalNorm):
+        return num_values * (2 * spec.size + LOCAL_NORM_FLOPS)
+    per_value = {Affine: 2, Binary: 1, Normalise: NORMALISE_FLOPS, Softmax: SOFTMAX_FLOPS}
+    return num_values * per_value.get(type(spec), 0)
 
 
-def _num_values(stored: Map) -> int:
-    return stored.height * stored.width * stored.channels
+def _kind_of_convolution(spec: Convolution) -> str:
+    if spec.source.map.height * spec.source.map.width == 1 == math.prod(spec.kernel):
+        return "dense"
+    if spec.is_depthwise:
+        return "depthwise convolution"
+    return "grouped convolution" if spec.groups > 1 else "convolution"
 
 
-def _size(height: int, width: int, channels: int) -> str:
-    return f"{height}x{width}x{channels}" if max(height, width) > 1 else str(channels)
+def _size(stored: Map, channels: int) -> str:
+    is_map = max(stored.height, stored.width) > 1
+    return f"{stored.height}x{stored.width}x{channels}" if is_map else str(channels)
 
 
-def _window(spec: object) -> str:
-    """Return ``3x3/2 `` for a window of 3 x 3 that moves by 2; nothing for one that sees one pixel."""
-    kernel, stride = getattr(spec, "kernel", None), getattr(spec, "stride", 1)
-    sides = (kernel, kernel) if isinstance(kernel, int) else kernel
-    if sides is None or tuple(sides) == (1, 1) == (stride, 1):
+def _window(spec: KernelSpec) -> str:
+    """Return ``3x3/2, `` for a window of 3 x 3 that moves by 2; nothing for a mere pixel."""
+    if isinstance(spec, Convolution):
+        window = Window(kernel=spec.kernel, strides=spec.strides, dilations=spec.dilations)
+    elif isinstance(spec, MaxPool | MeanPool):
+        window = spec.window
+    else:
         return ""
-    moved = f"/{stride}" if stride != 1 else ""
-    return f"{sides[0]}x{sides[1]}{moved}, "
+    text = "x".join(map(str, window.kernel))
+    text += f"/{_once(window.strides)}" if window.strides != (1, 1) else ""
+    text += f" dilated {_once(window.dilations)}" if window.dilations != (1, 1) else ""
+    return "" if text == "1x1" else f"{text}, "
+
+
+def _once(pair: tuple[int, int]) -> str:
+    return str(pair[0]) if pair[0] == pair[1] else f"{pair[0]}x{pair[1]}"
 
 
 def _parameter_shapes(function: Any) -> str:
     """Return the sizes of a loop nest's buffers, its result last."""
-    shapes = ["x".join(str(size) for size in one.shape) for one in function.buffer_map.values()]
+    buffers = [one for one in function.params if hasattr(one, "shape")]
+    shapes = ["x".join(str(size) for size in one.shape) for one in buffers]
     return f"{', '.join(shapes[:-1])} to {shapes[-1]}" if len(shapes) > 1 else "".join(shapes)
 
 
 def _counted_flops(function: Any) -> int:
-    """Let TVM count the operations in a loop nest; 0 where it can't, for a bound not known yet."""
+    """Let TVM count the operations of a loop nest; 0 where it can't, as for a computed bound."""
     import tvm
     from tvm.s_tir.analysis import estimate_tir_flops
 
     try:
         return int(estimate_tir_flops(tvm.IRModule({"main": function})))
     except (ValueError, RuntimeError):  # TVM's own errors inherit from these
-        return UNKNOWN
+        return 0

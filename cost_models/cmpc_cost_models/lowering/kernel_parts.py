@@ -2,15 +2,19 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from tvm import tirx
 from tvm.script.ir_builder import tirx as T
 
 from cmpc_cost_models.lowering.kernel_specs import Map, View
+from cmpc_cost_models.lowering.schedules import Schedule
+from cmpc_cost_models.lowering.tiling import vector_lanes
 
 __all__ = [
     "FLOAT",
+    "Loops",
     "clamp",
     "constant",
     "element",
@@ -27,6 +31,46 @@ __all__ = [
 
 FLOAT = "float32"
 Expr = Any  # TVM's expressions have no useful static type
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Loops:
+    """The loops of one kernel, as its schedule wants them."""
+
+    schedule: Schedule
+    vector_floats: int
+
+    def lanes(self, channels: int) -> int:
+        return vector_lanes(channels, self.vector_floats)
+
+    @contextmanager
+    def pixels(self, whole: Map) -> Iterator[tuple[Expr, Expr]]:
+        """Loop over pixels, rows split among threads if so scheduled."""
+        rows = T.parallel if self.schedule.is_parallel else T.serial
+        with rows(whole.height) as y, T.serial(whole.width) as x:
+            yield y, x
+
+    @contextmanager
+    def chunks(self, channels: int) -> Iterator[tuple[Expr, int]]:
+        """Loop over vectors of channels; the last one moves back until it fits."""
+        lanes = self.lanes(channels)
+        with T.serial(-(-channels // lanes)) as chunk:
+            yield tirx.min(chunk * lanes, channels - lanes), lanes
+
+    def copy_pixel(
+        self,
+        data: Expr,
+        source: View,
+        result: Expr,
+        target: Map,
+        *,
+        pixel: tuple[Expr, Expr],
+        offset: int,
+    ) -> None:
+        """Copy one pixel of a view to the channels of ``target`` from ``offset``."""
+        with self.chunks(source.channels) as (channel, lanes):
+            value = load_channels(data, source, pixel, channel, lanes)
+            store_vector(result, pixel_start(target, *pixel) + offset + channel, value, lanes)
 
 
 @contextmanager

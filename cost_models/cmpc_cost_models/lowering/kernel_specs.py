@@ -1,6 +1,6 @@
-"""Which kernels do our networks consist of? One record for each kind, free of TVM.
+"""Which kernels do networks consist of? One record for each kind, free of TVM.
 
-Feature maps are stored pixel by pixel with their channels together (NHWC, batch 1), so that the
+Feature maps are stored pixel by pixel with their channels together (NHWC, one image), so that the
 channels fill vectors whatever the size of the map. A map may be stored with a border of zeros: its
 producer writes the border, and the convolution that reads it needs no padding of its own.
 
@@ -8,19 +8,71 @@ A view reads every ``step``-th channel from ``start``: slicing costs nothing.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 __all__ = [
+    "RELU",
+    "Activation",
+    "ActivationKind",
     "Affine",
+    "Binary",
     "Concat",
     "Convolution",
     "GlobalMean",
     "ImageToMap",
     "KernelSpec",
+    "LocalNorm",
     "Map",
+    "MapToImage",
     "MaxPool",
+    "MeanPool",
     "Normalise",
+    "Pad",
+    "Resize",
+    "Shuffle",
+    "Softmax",
     "View",
+    "Window",
 ]
+
+ActivationKind = Literal[
+    "abs",
+    "clip",
+    "elu",
+    "erf",
+    "exp",
+    "gelu",
+    "hard_sigmoid",
+    "hard_swish",
+    "leaky",
+    "log",
+    "neg",
+    "reciprocal",
+    "relu",
+    "sigmoid",
+    "softplus",
+    "sqrt",
+    "swish",
+    "tanh",
+]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Activation:
+    """A function of each number on its own, e.g. a ReLU.
+
+    Attributes:
+        alpha, beta: ``clip``: lowest and highest; ``leaky``: slope below zero; ``elu``: scale below
+            zero; ``hard_sigmoid``: slope and offset; ``swish``: factor inside the sigmoid.
+            The others have none.
+    """
+
+    kind: ActivationKind
+    alpha: float = 0.0
+    beta: float = 0.0
+
+
+RELU = Activation(kind="relu")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,6 +93,10 @@ class Map:
     def size(self) -> int:
         return (self.height + 2 * self.border) * self.row
 
+    @classmethod
+    def vector(cls, channels: int) -> "Map":
+        return cls(height=1, width=1, channels=channels)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class View:
@@ -57,43 +113,107 @@ class View:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Window:
+    """What a result's pixel sees of the source: ``kernel`` taps, ``dilations`` apart.
+
+    Attributes:
+        pads: Rows above and columns left of the map that the first window covers; how far the last
+            one reaches over the far edges follows from the target's size.
+    """
+
+    kernel: tuple[int, int]
+    strides: tuple[int, int] = (1, 1)
+    pads: tuple[int, int] = (0, 0)
+    dilations: tuple[int, int] = (1, 1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ImageToMap:
-    """Bring the network's NCHW input into our order."""
+    """Bring one image of an NCHW tensor [batch, C, H, W] into our order."""
 
     target: Map
+    batch: int = 1
+    index: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MapToImage:
+    """Bring a map into ONNX's order [C, H, W]; the target is a vector of all its numbers."""
+
+    source: View
+
+    @property
+    def target(self) -> Map:
+        return Map.vector(self.source.channels * self.source.map.height * self.source.map.width)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Affine:
-    """``source * scale + shift (+ residual)``, then ReLU if wanted; buffers: scale, shift."""
+    """``source * scale + shift (+ residual)``, then activation; buffers: scale, shift.
+
+    Attributes:
+        has_slopes: Whether a third buffer holds each channel's slope below zero (PReLU).
+    """
 
     source: View
     target: Map
     residual: View | None = None
-    relu: bool = False
+    activation: Activation | None = None
+    has_slopes: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Binary:
+    """``left OP right``; either may be one pixel or have one channel, and is then repeated."""
+
+    operator: Literal["add", "div", "max", "min", "mul", "pow", "sub"]
+    left: View
+    right: View
+    target: Map
+    activation: Activation | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Convolution:
-    """A dense or depthwise convolution, its bias, residual, ReLU and the concatenation after it.
+    """A convolution, its bias, residual, activation and the concatenation after it.
+
+    Dense, grouped or depthwise; a dense layer is one of 1 x 1 on one pixel.
 
     Attributes:
+        pads: Rows above and columns left of the map that the first window covers; the source's
+            border is at least as wide as any window reaches out on any side.
         kept: What the result is concatenated to; ``target`` holds its channels first.
     """
 
     source: View
     target: Map
-    kernel: tuple[int, int]
-    stride: int
-    padding: int
-    is_depthwise: bool
+    kernel: tuple[int, int] = (1, 1)
+    strides: tuple[int, int] = (1, 1)
+    pads: tuple[int, int] = (0, 0)
+    dilations: tuple[int, int] = (1, 1)
+    groups: int = 1
     residual: View | None = None
     kept: View | None = None
-    relu: bool = False
+    activation: Activation | None = None
 
     @property
     def out_channels(self) -> int:
         return self.target.channels - (self.kept.channels if self.kept else 0)
+
+    @property
+    def is_depthwise(self) -> bool:
+        """Whether each channel has a filter of its own, so that vectors of channels work."""
+        return 1 < self.groups == self.source.channels == self.out_channels
+
+    @property
+    def depth(self) -> int:
+        """Input channels that one output channel reads."""
+        return self.source.channels // self.groups
+
+    @property
+    def group_channels(self) -> int:
+        """Neighbouring output channels that one tile may hold: those of one group."""
+        return self.out_channels if self.is_depthwise else self.out_channels // self.groups
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,19 +225,80 @@ class Concat:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Shuffle:
+    """Deal the channels of ``groups`` consecutive groups out in turn (ShuffleNet)."""
+
+    source: View
+    target: Map
+    groups: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pad:
+    """The source with ``fill`` around it; its first pixel lands on ``offset`` = (row, column)."""
+
+    source: View
+    target: Map
+    offset: tuple[int, int]
+    fill: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Resize:
+    """Each pixel repeated ``factors`` = (rows, columns) times: nearest neighbour, enlarging."""
+
+    source: View
+    target: Map
+    factors: tuple[int, int]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class MaxPool:
     """The largest of each window; windows over the edge see what is inside."""
 
     source: View
     target: Map
-    kernel: int
-    stride: int
-    padding: int
+    window: Window
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MeanPool:
+    """The mean of each window; the source has zeros around it as far as windows reach.
+
+    Attributes:
+        counted: First and last-but-one row, and column, that count: what divides the sum.
+    """
+
+    source: View
+    target: Map
+    window: Window
+    counted: tuple[tuple[int, int], tuple[int, int]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GlobalMean:
-    """The mean over all pixels."""
+    """The mean over all pixels, or the largest."""
+
+    source: View
+    target: Map
+    is_max: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LocalNorm:
+    """Local response normalisation over ``size`` neighbouring channels (AlexNet, section 3.3)."""
+
+    source: View
+    target: Map
+    size: int
+    alpha: float
+    beta: float
+    bias: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Softmax:
+    """Softmax over the channels of each pixel."""
 
     source: View
     target: Map
@@ -132,4 +313,20 @@ class Normalise:
     smallest: float
 
 
-KernelSpec = Affine | Concat | Convolution | GlobalMean | ImageToMap | MaxPool | Normalise
+KernelSpec = (
+    Affine
+    | Binary
+    | Concat
+    | Convolution
+    | GlobalMean
+    | ImageToMap
+    | LocalNorm
+    | MapToImage
+    | MaxPool
+    | MeanPool
+    | Normalise
+    | Pad
+    | Resize
+    | Shuffle
+    | Softmax
+)

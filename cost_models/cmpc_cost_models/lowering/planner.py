@@ -1,89 +1,113 @@
-"""What is computed so far, and what waits, while an ONNX graph becomes calls of our kernels.
+"""What is computed so far, and what waits, while an ONNX graph becomes calls of kernels.
 
-The graph is read once, in order. A convolution is not called at once but waits: a residual, a ReLU
-or a concatenation that alone reads it becomes part of it. Slices of channels are views. The rules
-for each ONNX operator are in ``arithmetic_rules`` and ``shape_rules``.
+The graph is read once, in order. A convolution is not called at once but waits: a residual, an
+activation or a concatenation that alone reads it becomes part of it. Slices of channels are views.
+A tensor lies as a map (our order), as an image (ONNX's order), or as both; the kernel that changes
+the order is called when somebody needs the other one. The rules for the ONNX operators are in the
+``*_rules`` files; a node that none of them takes is left to TVM's importer.
 """
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from copy import copy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import numpy_helper
+from onnx import TensorProto, numpy_helper
 
-from cmpc_cost_models.lowering.kernel_specs import Affine, Convolution, KernelSpec, Map, View
+from cmpc_cost_models.lowering.borders import needed_borders
+from cmpc_cost_models.lowering.calls import (
+    Call,
+    Grouped,
+    Image,
+    Import,
+    NotOurs,
+    Value,
+    Waiting,
+)
+from cmpc_cost_models.lowering.graph_parts import all_inputs, opset_of
+from cmpc_cost_models.lowering.kernel_specs import (
+    Activation,
+    Affine,
+    ImageToMap,
+    KernelSpec,
+    Map,
+    MapToImage,
+    Pad,
+    View,
+)
 
-__all__ = ["Call", "NotOurs", "Planner", "Value", "Waiting"]
+__all__ = ["Planner"]
 
 Array = npt.NDArray[Any]
-
-
-class NotOurs(Exception):
-    """The graph has a node that our kernels don't do; TVM's importer may."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Call:
-    """One kernel at work: which buffers it reads and which it fills.
-
-    Attributes:
-        inputs: Names of buffers: the data first, then residual and kept maps.
-        constants: Weights; a kernel takes them between its first input and the others.
-    """
-
-    spec: KernelSpec
-    inputs: tuple[str, ...]
-    constants: tuple[Array, ...]
-    output: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Value:
-    """A tensor that is computed: a view into the buffer of some call."""
-
-    buffer: str
-    view: View
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Waiting:
-    """A kernel whose call waits for what it may take in; its target has no border yet."""
-
-    spec: Convolution | Affine
-    inputs: tuple[str, ...]
-    constants: tuple[Array, ...]
+Shape = tuple[int, ...]
 
 
 class Planner:
-    """Collects calls while the rules walk over the nodes."""
+    """Collects calls while the rules walk over the nodes.
 
-    def __init__(self, graph: onnx.GraphProto) -> None:
-        self.calls: list[Call] = []
+    Args:
+        shapes: The shape of each tensor, those that are computed for one image of the batch.
+        element_types: ONNX's number of each tensor's type; float32 where it is missing.
+    """
+
+    def __init__(
+        self, model: onnx.ModelProto, shapes: dict[str, Shape], element_types: dict[str, int]
+    ) -> None:
+        graph = model.graph
+        self.opset = opset_of(model)
+        self.calls: list[Call | Import] = []
         self.values: dict[str, Value | Waiting] = {}
+        self.images: dict[str, Image] = {}
+        self.grouped: dict[str, Grouped] = {}
+        self.gates: dict[str, tuple[str, Activation]] = {}  # gate -> (of what, which function)
         self.norms: dict[str, tuple[str, float]] = {}  # norm -> (of which vector, smallest)
-        self._constants = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
-        self._borders = _needed_borders(graph)
-        self._num_readers = Counter(name for node in graph.node for name in node.input)
+        self.deferred: dict[str, Callable[[], None]] = {}  # computed only if somebody asks
+        self.stored: dict[str, Array] = {}  # constants that are operands, as flat maps
+        self.unshaped: set[str] = set()  # imported tensors of no fixed shape
+        self._constants = {one.name: one for one in graph.initializer}
+        self._shapes = shapes
+        self._element_types = element_types
+        self._borders = needed_borders(graph, shapes)
+        self._num_readers = Counter(name for node in graph.node for name in all_inputs(node))
         self._num_readers.update(value.name for value in graph.output)
 
     def is_constant(self, name: str) -> bool:
         return name in self._constants
 
+    def is_computed(self, name: str) -> bool:
+        """Return whether ``name`` is planned: computed, waiting or remembered."""
+        tables = (self.values, self.images, self.deferred, self.grouped, self.unshaped)
+        return any(name in one for one in tables)
+
     def constant(self, name: str) -> Array:
         if name not in self._constants:
             raise NotOurs(f"{name} is computed")
-        return self._constants[name]
+        return numpy_helper.to_array(self._constants[name])
 
-    def map(self, name: str, height: int, width: int, channels: int) -> Map:
-        """Return how the map ``name`` is to be stored for those who read it."""
+    def shape(self, name: str) -> Shape:
+        """Return the shape that ONNX says ``name`` has."""
+        if name not in self._shapes:
+            raise NotOurs(f"the shape of {name} is not known")
+        return self._shapes[name]
+
+    def num_readers(self, name: str) -> int:
+        return self._num_readers[name]
+
+    def map(self, name: str) -> Map:
+        """Return how ``name``, [1, C, H, W] or [1, C], is to be stored for those who read it."""
+        shape = self.shape(name)
+        if len(shape) not in (2, 4) or shape[0] != 1 or 0 in shape:
+            raise NotOurs(f"{name} of shape {shape} is no map")
+        channels, height, width = (*shape[1:], 1, 1)[:3]
         border = self._borders.get(name, 0)
         return Map(height=height, width=width, channels=channels, border=border)
 
-    def shape(self, name: str) -> tuple[int, int, int, int] | None:
-        """Return the shape [N, C, H, W] that ``name`` is planned to have, if it is a map."""
+    def planned(self, name: str) -> Shape | None:
+        """Return the shape [1, C, H, W] that ``name`` is planned to have, if it is a map."""
         found = self.values.get(name)
         if found is None:
             return None
@@ -93,34 +117,67 @@ class Planner:
             stored, channels = found.view.map, found.view.channels
         return (1, channels, stored.height, stored.width)
 
-    def call(self, spec: KernelSpec, inputs: tuple[str, ...], name: str) -> None:
+    def call(self, spec: KernelSpec, inputs: tuple[str, ...], name: str) -> Value:
         """Call a kernel without constants, which fills the map ``name``."""
-        self.calls.append(Call(spec=spec, inputs=inputs, constants=(), output=name))
-        self.values[name] = Value(buffer=name, view=View.whole(spec.target))
-
-    def value(self, name: str) -> Value:
-        """Return the tensor ``name``, calling its kernel now if that still waits."""
-        found = self.values.get(name)
-        if found is None:
-            raise NotOurs(f"{name} is no feature map")
-        if isinstance(found, Value):
-            return found
-        target = replace(found.spec.target, border=self._borders.get(name, 0))
-        spec = replace(found.spec, target=target)
-        constants = tuple(np.ascontiguousarray(one, np.float32).ravel() for one in found.constants)
-        self.calls.append(Call(spec=spec, inputs=found.inputs, constants=constants, output=name))
-        value = Value(buffer=name, view=View.whole(target))
+        self.calls.append(Call(spec=spec, inputs=inputs, constants=(), output=name, root=name))
+        value = Value(buffer=name, view=View.whole(spec.target))
         self.values[name] = value
         return value
 
-    def waiting(self, name: str) -> Waiting | None:
-        """Return the kernel of ``name`` if it waits and nobody else reads its result."""
+    def value(self, name: str) -> Value:
+        """Return the map ``name``, calling now what waits or brings it into our order."""
+        if name not in self.values and name in self.deferred:
+            self.deferred.pop(name)()
         found = self.values.get(name)
-        is_free = isinstance(found, Waiting) and self._num_readers[name] == 1
+        if isinstance(found, Value):
+            return found
+        if isinstance(found, Waiting):
+            return self._start(found, name)
+        if name in self.images:
+            return self._map_of_image(name, self.images[name])
+        raise NotOurs(f"{name} is no feature map")
+
+    def image(self, name: str) -> Image:
+        """Return the tensor ``name`` in ONNX's order, calling now what brings it there."""
+        if name not in self.values and name in self.deferred:
+            self.deferred.pop(name)()
+        if name not in self.images:
+            value = self.value(name)
+            buffer = self._in_onnx_order(value, f"{name}:image")
+            self.images[name] = Image(buffer=buffer, shape=self.shape(name))
+        return self.images[name]
+
+    def hold_image(self, name: str, buffer: str) -> None:
+        """Note that ``buffer`` holds the tensor ``name`` in ONNX's order."""
+        self.images[name] = Image(buffer=buffer, shape=self.shape(name))
+
+    def operand(self, name: str, rank: int) -> Value:
+        """Return what an operator of ``rank`` axes reads: a map, or a constant stored as one."""
+        if not self.is_constant(name):
+            if len(self.shape(name)) != rank:
+                raise NotOurs(f"{name} has another rank than what it meets")
+            return self.value(name)
+        array = self.constant(name)
+        shape = (1,) * (rank - array.ndim) + array.shape
+        if rank not in (2, 4) or len(shape) != rank or shape[0] != 1 or array.dtype != np.float32:
+            raise NotOurs(f"{name} can't be stored as a map")
+        maps = array.reshape((*shape[1:], 1, 1)[:3])
+        buffer = f"{name}:map"
+        self.stored[buffer] = np.ascontiguousarray(maps.transpose(1, 2, 0)).ravel()
+        channels, height, width = maps.shape
+        whole = Map(height=height, width=width, channels=channels)
+        return Value(buffer=buffer, view=View.whole(whole))
+
+    def waiting(self, name: str, *, num_readers: int = 1) -> Waiting | None:
+        """Return the kernel of ``name`` if it waits and nobody else reads its result."""
+        if name not in self.values and name in self.deferred:
+            self.deferred.pop(name)()
+        found = self.values.get(name)
+        is_free = self._num_readers[name] == num_readers
         return found if isinstance(found, Waiting) and is_free else None
 
-    def identity(self, name: str) -> Waiting:
-        """Return a kernel that copies ``name`` and waits for something to do on the way."""
+    def identity(self, name: str, root: str) -> Waiting:
+        """Return a kernel that copies ``name`` and waits for what ``root`` does on the way."""
         source = self.value(name)
         view = source.view
         target = Map(height=view.map.height, width=view.map.width, channels=view.channels)
@@ -128,20 +185,109 @@ class Planner:
             spec=Affine(source=view, target=target),
             inputs=(source.buffer,),
             constants=(np.ones(view.channels), np.zeros(view.channels)),
+            root=root,
         )
 
+    def bordered(self, value: Value, border: int) -> Value:
+        """Return ``value`` with at least so many zeros around it."""
+        view = value.view
+        if view.map.border >= border:
+            return value
+        size = Map(height=view.map.height, width=view.map.width, channels=view.channels)
+        spec = Pad(source=view, target=replace(size, border=border), offset=(0, 0))
+        return self.call(spec, (value.buffer,), f"{value.buffer}:{len(self.calls)}")
 
-def _needed_borders(graph: onnx.GraphProto) -> dict[str, int]:
-    """Return the zeros that each tensor needs around it for the convolutions that read it."""
-    borders: dict[str, int] = {}
-    for node in reversed(graph.node):
-        if node.op_type == "Conv":
-            pads = [pad for one in node.attribute if one.name == "pads" for pad in one.ints]
-            needed = max(pads, default=0)
-        elif node.op_type in ("Slice", "Identity"):  # views: their readers read the source
-            needed = borders.get(node.output[0], 0)
+    def leave_to_importer(self, node: onnx.NodeProto) -> None:
+        """Let TVM import ``node``, together with the nodes before it if those are imported.
+
+        Raises:
+            NotOurs: it reads a tensor whose shape is not known.
+        """
+        last = self.calls[-1] if self.calls else None
+        made = last.outputs if isinstance(last, Import) else ()
+        names = [one for one in dict.fromkeys(all_inputs(node)) if self.is_computed(one)]
+        num_calls = len(self.calls)
+        images = {name: self.image(name) for name in names if name not in made}
+        outputs = tuple(name for name in node.output if name)
+        if isinstance(last, Import) and len(self.calls) == num_calls:
+            self.calls[-1] = Import(
+                nodes=(*last.nodes, node),
+                inputs=last.inputs | images,
+                outputs=(*last.outputs, *outputs),
+            )
         else:
-            continue
-        source = node.input[0]
-        borders[source] = max(needed, borders.get(source, 0))
-    return borders
+            images = {name: self.image(name) for name in names}
+            self.calls.append(Import(nodes=(node,), inputs=images, outputs=outputs))
+        for name in outputs:
+            self._note_import(name)
+
+    def state(self) -> tuple[Any, ...]:
+        """Return what ``restore`` needs to undo all that comes after."""
+        return tuple(copy(getattr(self, name)) for name in _MUTABLE)
+
+    def restore(self, state: tuple[Any, ...]) -> None:
+        for name, value in zip(_MUTABLE, state, strict=True):
+            setattr(self, name, value)
+
+    def _note_import(self, name: str) -> None:
+        self.values.pop(name, None)
+        if name not in self._shapes:
+            self.unshaped.add(name)  # may only be read by further imports
+        else:
+            element_type = self._element_types.get(name, TensorProto.FLOAT)
+            shape = self._shapes[name]
+            self.images[name] = Image(buffer=name, shape=shape, element_type=element_type)
+
+    def _start(self, waiting: Waiting, name: str) -> Value:
+        """Call a kernel that waited."""
+        border = self._borders.get(name, 0)
+        spec = replace(waiting.spec, target=replace(waiting.spec.target, border=border))
+        constants = tuple(
+            np.ascontiguousarray(one, np.float32).ravel() for one in waiting.constants
+        )
+        call = Call(
+            spec=spec, inputs=waiting.inputs, constants=constants, output=name, root=waiting.root
+        )
+        self.calls.append(call)
+        value = Value(buffer=name, view=View.whole(spec.target))
+        self.values[name] = value
+        return value
+
+    def _map_of_image(self, name: str, image: Image) -> Value:
+        """Bring what lies in ONNX's order into ours."""
+        if image.element_type != TensorProto.FLOAT:
+            raise NotOurs(f"{name} does not hold float32 numbers")
+        target = self.map(name)
+        if len(image.shape) == 2 and image.shape[0] == 1:  # of one pixel: both orders are one
+            whole = View.whole(replace(target, border=0))
+            self.values[name] = value = Value(buffer=image.buffer, view=whole)
+            return value
+        if len(image.shape) != 4:
+            raise NotOurs(f"{name} of shape {image.shape} is no map")
+        spec = ImageToMap(target=target, batch=image.shape[0])
+        self.call(spec, (image.buffer,), f"{name}:map")
+        self.values[name] = value = Value(buffer=f"{name}:map", view=View.whole(target))
+        return value
+
+    def _in_onnx_order(self, value: Value, name: str) -> str:
+        """Return the buffer that holds ``value`` channel by channel."""
+        view = value.view
+        has_one_order = 1 in (view.channels, view.map.height * view.map.width)
+        if has_one_order and view == View.whole(view.map) and not view.map.border:
+            return value.buffer
+        spec = MapToImage(source=view)
+        self.call(spec, (value.buffer,), name)
+        return name
+
+
+_MUTABLE = (
+    "calls",
+    "deferred",
+    "gates",
+    "grouped",
+    "images",
+    "norms",
+    "stored",
+    "unshaped",
+    "values",
+)

@@ -1,108 +1,214 @@
-"""Turn an ONNX graph into calls of our kernels, or find that it holds what they don't do.
+"""Turn an ONNX graph into calls of our kernels, and leave what they don't do to TVM's importer.
 
-A rule raises ``NotOurs`` for whatever its kernel doesn't do; the whole graph then goes through
-TVM's own importer. A rule may be strict, then, but never approximate.
+A rule raises ``NotOurs`` for whatever its kernel doesn't do; that node then goes through TVM's own
+importer, alone or with its neighbours, and its tensors change their order at the seams. A rule may
+be strict, then, but never approximate.
 
-    ONNX nodes --> Plan: [Call(spec, inputs, constants, output), ...]
+    ONNX nodes --*_rules--> Plan: [Call(spec, inputs, constants, output) or Import(nodes), ...]
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import onnx
-from onnx import helper
 
 from cmpc_cost_models.counted import input_and_output_shape, known_shapes
-from cmpc_cost_models.lowering import arithmetic_rules, shape_rules
-from cmpc_cost_models.lowering.kernel_specs import (
-    Concat,
-    ImageToMap,
-    Map,
-    View,
+from cmpc_cost_models.errors import CompileFailed
+from cmpc_cost_models.lowering import (
+    activation_rules,
+    arithmetic_rules,
+    layer_rules,
+    norm_rules,
+    pool_rules,
+    shape_rules,
 )
-from cmpc_cost_models.lowering.planner import Call, NotOurs, Planner
+from cmpc_cost_models.lowering.batching import repeat_for_batch
+from cmpc_cost_models.lowering.calls import Image, Import, NotOurs, Plan, PlannedNode, Value
+from cmpc_cost_models.lowering.graph_parts import attributes_of
+from cmpc_cost_models.lowering.planner import Planner
 
-__all__ = ["Plan", "plan_network"]
-
-OUTPUT = "cmpc_output"  # a buffer that no graph names
+__all__ = ["RULES", "plan_network"]
 
 Attributes = dict[str, Any]
+Rule = Callable[[Planner, onnx.NodeProto, Attributes], None]
+Shape = tuple[int, ...]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
-    """All calls of a network, in order; the last fills the output."""
+def plan_network(model: onnx.ModelProto) -> Plan:
+    """Return what computes ``model``, as ``counted.load_graph`` reads it.
 
-    input_shape: tuple[int, ...]
-    output_shape: tuple[int, ...]
-    calls: tuple[Call, ...]
+    Raises:
+        BadNetworkFile: it has several inputs or outputs, or they are not of fixed size.
+        CompileFailed: the size of some tensor depends on the data.
+    """
+    input_shape, _ = input_and_output_shape(model)
+    shapes = known_shapes(model)
+    if len(input_shape) != 4 or input_shape[0] == 1:
+        return _plan(model, shapes, RULES)
+    of_one = _shapes_of_one_image(model, shapes)
+    plan = of_one and _plan(model, of_one, RULES)
+    if not plan or plan.num_imported:
+        return _plan(model, shapes, {})
+    return repeat_for_batch(plan)
 
 
-def plan_network(model: onnx.ModelProto) -> Plan | None:
-    """Return the calls that compute ``model``, or ``None`` if our kernels don't do all of it."""
+def _plan(model: onnx.ModelProto, shapes: dict[str, Shape], rules: dict[str, Rule]) -> Plan:
     graph = model.graph
     input_shape, output_shape = input_and_output_shape(model)
-    if len(input_shape) != 4 or input_shape[0] != 1 or len(output_shape) != 2:
-        return None
-    planner = Planner(graph)
-    [entry] = [one.name for one in graph.input if not planner.is_constant(one.name)]
-    _, channels, height, width = input_shape
-    target = planner.map(entry, height, width, channels)
-    planner.call(ImageToMap(target=target), (entry,), entry)
-    shapes = known_shapes(model)
+    values = (*graph.input, *graph.value_info, *graph.output)
+    planner = Planner(model, shapes, {one.name: one.type.tensor_type.elem_type for one in values})
+    [entry] = [one for one in graph.input if not planner.is_constant(one.name)]
+    planner.images[entry.name] = Image(
+        buffer=entry.name, shape=input_shape, element_type=entry.type.tensor_type.elem_type
+    )
+    for node in graph.node:
+        _plan_node(planner, node, rules)
+    output = planner.image(graph.output[0].name).buffer
+    return Plan(
+        model=model,
+        input_name=entry.name,
+        input_shape=input_shape,
+        output=output,
+        output_shape=output_shape,
+        calls=_read_outside(planner.calls, output),
+        stored=planner.stored,
+        nodes=_planned_nodes(planner, graph),
+    )
+
+
+def _plan_node(planner: Planner, node: onnx.NodeProto, rules: dict[str, Rule]) -> None:
+    state = planner.state()
     try:
-        for node in graph.node:
-            if node.op_type not in RULES:
-                return None
-            RULES[node.op_type](planner, node, _attributes(node))
-            _check_shape(planner, node.output[0], shapes.get(node.output[0]))
-        _finish(planner, graph.output[0].name)
+        if node.op_type not in rules or node.domain not in ("", "ai.onnx"):
+            raise NotOurs(f"there is no rule for {node.op_type}")
+        rules[node.op_type](planner, node, attributes_of(node))
+        for name in filter(None, node.output):
+            _check_shape(planner, name)
     except NotOurs:
-        return None
-    return Plan(input_shape=input_shape, output_shape=output_shape, calls=tuple(planner.calls))
+        planner.restore(state)
+        _leave_to_importer(planner, node)
 
 
-def _finish(planner: Planner, output: str) -> None:
-    """Make the last call fill a buffer that is the output and nothing else."""
-    value = planner.value(output)
-    plain = Map(height=1, width=1, channels=value.view.channels)
-    if value.buffer != planner.calls[-1].output or value.view != View.whole(plain):
-        planner.call(Concat(sources=(value.view,), target=plain), (value.buffer,), OUTPUT)
+def _leave_to_importer(planner: Planner, node: onnx.NodeProto) -> None:
+    try:
+        planner.leave_to_importer(node)
+    except NotOurs as error:
+        raise CompileFailed(
+            f"every tensor must have a fixed size, but {error} and {node.op_type} "
+            f"{node.name!r} reads it; export the network without what depends on the data"
+        ) from error
 
 
-def _check_shape(planner: Planner, name: str, shape: tuple[int, ...] | None) -> None:
-    """Let no rule overlook a broadcast or a rank that it doesn't handle."""
-    planned = planner.shape(name)
-    if planned is not None and shape not in (planned, _as_vector(planned)):
-        raise NotOurs(f"{name} is planned as {planned} and is {shape}")
+def _check_shape(planner: Planner, name: str) -> None:
+    """Let no rule overlook a result, or a broadcast or a rank that it doesn't handle."""
+    if not planner.is_computed(name):
+        raise NotOurs(f"{name} is not planned")
+    planned = planner.planned(name)
+    if planned is not None and planner.shape(name) not in (planned, _as_vector(planned)):
+        raise NotOurs(f"{name} is planned as {planned} and is {planner.shape(name)}")
 
 
-def _as_vector(shape: tuple[int, ...]) -> tuple[int, ...] | None:
+def _as_vector(shape: Shape) -> Shape | None:
     return shape[:2] if shape[2:] == (1, 1) else None
 
 
-def _attributes(node: onnx.NodeProto) -> Attributes:
-    return {one.name: helper.get_attribute_value(one) for one in node.attribute}
+def _shapes_of_one_image(
+    model: onnx.ModelProto, shapes: dict[str, Shape]
+) -> dict[str, Shape] | None:
+    """Return ``shapes`` with a batch of one, if all that is computed has the input's batch."""
+    constants = {one.name for one in model.graph.initializer}
+    [batch] = {shapes[one.name][0] for one in model.graph.input if one.name not in constants}
+    computed = {name: shape for name, shape in shapes.items() if name not in constants}
+    if any(shape[:1] != (batch,) for shape in computed.values()):
+        return None
+    return shapes | {name: (1, *shape[1:]) for name, shape in computed.items()}
 
 
-Rule = Callable[[Planner, onnx.NodeProto, Attributes], None]
+def _read_outside(calls: list[Any], output: str) -> tuple[Any, ...]:
+    """Return the calls; an import has only those outputs that others read."""
+    read = {output}
+    for call in calls:
+        if isinstance(call, Import):
+            read.update(image.buffer for image in call.inputs.values())
+        else:
+            read.update(call.inputs)
+    return tuple(
+        call.only(tuple(name for name in call.outputs if name in read))
+        if isinstance(call, Import)
+        else call
+        for call in calls
+    )
+
+
+def _planned_nodes(planner: Planner, graph: onnx.GraphProto) -> tuple[PlannedNode, ...]:
+    """Return which call computes each node; the first one where several do."""
+    made: dict[str, int] = {}
+    for index, call in enumerate(planner.calls):
+        names = call.outputs if isinstance(call, Import) else (call.root, call.output)
+        for name in names:
+            made.setdefault(name, index)
+    nodes = []
+    for node in graph.node:
+        result = node.output[0]
+        found = planner.values.get(result)
+        root = found.root if found and not isinstance(found, Value) else result
+        nodes.append(
+            PlannedNode(name=node.name or result, operator=node.op_type, call=made.get(root))
+        )
+    return tuple(nodes)
+
 
 RULES: dict[str, Rule] = {
-    "Add": arithmetic_rules.add,
+    "Abs": activation_rules.activation,
+    "Add": arithmetic_rules.arithmetic,
+    "AveragePool": pool_rules.mean_pool,
+    "BatchNormalization": arithmetic_rules.batch_norm,
+    "Clip": activation_rules.activation,
     "Concat": shape_rules.concat,
-    "Conv": arithmetic_rules.conv,
-    "Div": shape_rules.normalise,
-    "Flatten": shape_rules.same,
-    "Gemm": arithmetic_rules.dense,
-    "GlobalAveragePool": shape_rules.global_mean,
+    "Conv": layer_rules.conv,
+    "Div": norm_rules.quotient,
+    "Elu": activation_rules.activation,
+    "Erf": activation_rules.activation,
+    "Exp": activation_rules.activation,
+    "Flatten": shape_rules.reshape,
+    "Gelu": activation_rules.activation,
+    "Gemm": layer_rules.dense,
+    "GlobalAveragePool": pool_rules.global_pool,
+    "GlobalMaxPool": pool_rules.global_pool,
+    "HardSigmoid": activation_rules.gate,
+    "HardSwish": activation_rules.activation,
     "Identity": shape_rules.same,
-    "MatMul": arithmetic_rules.dense,
-    "Max": shape_rules.smallest_norm,
-    "MaxPool": shape_rules.max_pool,
-    "Mul": arithmetic_rules.mul,
-    "ReduceL2": shape_rules.reduce_l2,
-    "ReduceMean": shape_rules.global_mean,
-    "Relu": arithmetic_rules.relu,
+    "LRN": norm_rules.local_norm,
+    "LeakyRelu": activation_rules.activation,
+    "Log": activation_rules.activation,
+    "MatMul": layer_rules.dense,
+    "Max": norm_rules.smallest_length,
+    "MaxPool": pool_rules.max_pool,
+    "Min": arithmetic_rules.arithmetic,
+    "Mul": arithmetic_rules.arithmetic,
+    "Neg": activation_rules.activation,
+    "PRelu": activation_rules.prelu,
+    "Pad": shape_rules.pad,
+    "Pow": arithmetic_rules.arithmetic,
+    "Reciprocal": activation_rules.activation,
+    "ReduceL2": norm_rules.length,
+    "ReduceMax": pool_rules.global_pool,
+    "ReduceMean": pool_rules.global_pool,
+    "Relu": activation_rules.activation,
+    "Reshape": shape_rules.reshape,
+    "Resize": shape_rules.resize,
+    "Sigmoid": activation_rules.gate,
     "Slice": shape_rules.slice_channels,
+    "Softmax": norm_rules.softmax,
+    "Softplus": activation_rules.activation,
+    "Split": shape_rules.split,
+    "Sqrt": activation_rules.activation,
+    "Squeeze": shape_rules.reshape,
+    "Sub": arithmetic_rules.arithmetic,
+    "Sum": arithmetic_rules.total,
+    "Swish": activation_rules.activation,
+    "Tanh": activation_rules.activation,
+    "Transpose": shape_rules.transpose,
+    "Unsqueeze": shape_rules.reshape,
+    "Upsample": shape_rules.resize,
 }

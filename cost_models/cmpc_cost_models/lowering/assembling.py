@@ -1,0 +1,180 @@
+"""Put a plan's calls together as a TVM module: kernels, imported functions and one that calls them.
+
+main(image):
+    a = call_tir(convolution, image, weight, bias)     equal kernels are one function
+    b = imported_0(view(a, [1, C, H, W]))              TVM's functions want ONNX's shapes
+    return view(b, output shape)
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from onnx import helper
+from tvm import relax
+from tvm.ir import transform as ir_transform
+
+from cmpc_cost_models.base import NodePath
+from cmpc_cost_models.lowering.calls import Call, Import, Plan
+from cmpc_cost_models.lowering.importing import import_nodes
+from cmpc_cost_models.lowering.kernel_specs import ImageToMap, KernelSpec
+
+__all__ = ["Assembled", "assemble"]
+
+FLOAT = "float32"
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Assembled:
+    """A module and what is in it.
+
+    Attributes:
+        module: A Relax module whose ``main`` takes the network's input; its functions that
+            ``kernels`` doesn't name are imported ones.
+        kernels: What each kernel's function, by its name, computes.
+        nodes: Which way each node of the graph took.
+    """
+
+    module: Any
+    kernels: dict[str, KernelSpec]
+    nodes: tuple[NodePath, ...]
+
+
+def assemble(plan: Plan, write_kernel: Callable[[KernelSpec], Any]) -> Assembled:
+    """Return a module that makes the plan's calls.
+
+    Args:
+        write_kernel: Returns the TIR function of a kernel.
+
+    Raises:
+        CompileFailed: TVM doesn't take an operator that is no kernel of ours.
+    """
+    assembler = _Assembler(plan, write_kernel)
+    module = assembler.module()
+    if plan.num_imported:
+        module = _fused(module)
+    return Assembled(module=module, kernels=assembler.kernels, nodes=assembler.paths())
+
+
+def _fused(module: Any) -> Any:
+    """Fuse the imported functions.
+
+    Constants are left alone on purpose: FoldConstant compiles a kernel for each of them.
+    """
+    passes = [
+        relax.transform.LegalizeOps(),
+        relax.transform.AnnotateTIROpPattern(),
+        relax.transform.FuseOps(),
+        relax.transform.FuseTIR(),
+    ]
+    return ir_transform.Sequential(passes)(module)
+
+
+class _Assembler:
+    """Calls one function after another in the builder's ``main``."""
+
+    def __init__(self, plan: Plan, write_kernel: Callable[[KernelSpec], Any]) -> None:
+        self._plan, self._write_kernel = plan, write_kernel
+        self._builder = relax.BlockBuilder()
+        self._functions: dict[KernelSpec, Any] = {}
+        self._constants: dict[int, Any] = {}
+        self._buffers: dict[str, Any] = {}
+        self._shapes: dict[str, Shape] = {}
+        self._symbols: list[str] = []  # of the function that each call calls
+        self.kernels: dict[str, KernelSpec] = {}
+
+    def module(self) -> Any:
+        plan = self._plan
+        image = relax.Var("image", relax.TensorType(plan.input_shape, self._input_type()))
+        self._keep(plan.input_name, image, plan.input_shape)
+        # No dataflow block: passes over those expect functions of blocks, and ours are plain loops.
+        with self._builder.function("main", [image]):
+            for name, array in plan.stored.items():
+                self._keep(name, relax.const(array, FLOAT), array.shape)
+            for call in plan.calls:
+                if isinstance(call, Import):
+                    self._import(call)
+                else:
+                    self._call(call)
+            self._builder.emit_func_output(self._in_shape(plan.output, plan.output_shape))
+        return self._builder.get()
+
+    def paths(self) -> tuple[NodePath, ...]:
+        """Return which function computes each node."""
+        return tuple(
+            NodePath(node=one.name, operator=one.operator, **self._path(one.call))
+            for one in self._plan.nodes
+        )
+
+    def _path(self, call: int | None) -> dict[str, Any]:
+        if call is None:
+            return {"path": "folded"}
+        is_import = isinstance(self._plan.calls[call], Import)
+        return {"path": "import" if is_import else "kernel", "kernel": self._symbols[call]}
+
+    def _input_type(self) -> str:
+        [given] = [one for one in self._plan.model.graph.input if one.name == self._plan.input_name]
+        return _dtype(given.type.tensor_type.elem_type)
+
+    def _call(self, call: Call) -> None:
+        function = self._function(call.spec)
+        first, *others = call.inputs
+        data = self._in_shape(first, _shape_read(call.spec, self._shapes[first]))
+        arguments = [data, *map(self._constant, call.constants), *map(self._flat, others)]
+        shape = (call.spec.target.size,)
+        made = relax.call_tir(function, arguments, relax.TensorType(shape, FLOAT))
+        self._keep(call.output, self._builder.emit(made), shape)
+        self._symbols.append(function.name_hint)
+
+    def _import(self, call: Import) -> None:
+        variable = import_nodes(call, self._plan.model, self._builder)
+        arguments = [self._in_shape(one.buffer, one.shape) for one in call.inputs.values()]
+        made = self._builder.emit(relax.Call(variable, arguments))
+        for index, name in enumerate(call.outputs):
+            part = made if len(call.outputs) == 1 else self._builder.emit(made[index])
+            self._keep(name, part, _static_shape(part))
+        self._symbols.append(variable.name_hint)
+
+    def _function(self, spec: KernelSpec) -> Any:
+        """Return the variable of the kernel's function; equal kernels have one."""
+        if spec not in self._functions:
+            name = type(spec).__name__.lower()  # the builder makes it unique
+            variable = self._builder.add_func(self._write_kernel(spec), name)
+            self._functions[spec] = variable
+            self.kernels[variable.name_hint] = spec
+        return self._functions[spec]
+
+    def _constant(self, array: Any) -> Any:
+        """Return a constant; an array that several calls read is one."""
+        if id(array) not in self._constants:
+            self._constants[id(array)] = relax.const(array, FLOAT)
+        return self._constants[id(array)]
+
+    def _keep(self, name: str, expression: Any, shape: Shape) -> None:
+        self._buffers[name], self._shapes[name] = expression, tuple(shape)
+
+    def _flat(self, name: str) -> Any:
+        return self._in_shape(name, (math.prod(self._shapes[name]),))
+
+    def _in_shape(self, name: str, shape: Shape) -> Any:
+        """Return the buffer ``name`` as a tensor of ``shape``: a view, not a copy."""
+        if self._shapes[name] == tuple(shape):
+            return self._buffers[name]
+        return self._builder.emit(relax.op.memory.view(self._buffers[name], shape))
+
+
+def _shape_read(spec: KernelSpec, given: Shape) -> Shape:
+    """Return the shape in which a kernel wants its first input: all but one want it flat."""
+    if isinstance(spec, ImageToMap):
+        return (spec.batch, spec.target.channels, spec.target.height, spec.target.width)
+    return (math.prod(given),)
+
+
+def _static_shape(tensor: Any) -> Shape:
+    return tuple(int(one) for one in tensor.ty.shape)
+
+
+def _dtype(element_type: int) -> str:
+    return str(helper.tensor_dtype_to_np_dtype(element_type))

@@ -1,0 +1,73 @@
+"""What several passes ask of ONNX nodes: attributes, all inputs, known shapes."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import onnx
+from onnx import helper
+
+__all__ = [
+    "all_inputs",
+    "attributes_of",
+    "needed_nodes",
+    "opset_of",
+    "reading_from",
+    "static_shapes",
+]
+
+Shape = tuple[int, ...]
+
+
+def attributes_of(node: onnx.NodeProto) -> dict[str, Any]:
+    return {one.name: helper.get_attribute_value(one) for one in node.attribute}
+
+
+def opset_of(model: onnx.ModelProto) -> int:
+    """Return the version of ONNX's own operators that a model uses."""
+    return max(
+        (one.version for one in model.opset_import if one.domain in ("", "ai.onnx")), default=1
+    )
+
+
+def reading_from(node: onnx.NodeProto, sources: dict[str, str]) -> onnx.NodeProto:
+    """Return ``node`` reading the sources of what it reads."""
+    if not sources.keys() & set(all_inputs(node)):
+        return node
+    changed = onnx.NodeProto()
+    changed.CopyFrom(node)
+    _rename_inputs(changed, sources)
+    return changed
+
+
+def _rename_inputs(node: onnx.NodeProto, sources: dict[str, str]) -> None:
+    for index, name in enumerate(node.input):
+        node.input[index] = sources.get(name, name)
+    for attribute in node.attribute:
+        for inner in attribute.g.node:
+            _rename_inputs(inner, sources)
+
+
+def all_inputs(node: onnx.NodeProto) -> Iterator[str]:
+    """Yield what a node reads, also from inside its branches and bodies."""
+    yield from node.input
+    for attribute in node.attribute:
+        for inner in attribute.g.node:
+            yield from all_inputs(inner)
+        yield from (one.name for one in attribute.g.output)
+
+
+def needed_nodes(nodes: list[onnx.NodeProto], outputs: set[str]) -> list[onnx.NodeProto]:
+    needed, kept = set(outputs), []
+    for node in reversed(nodes):
+        if needed.intersection(node.output):
+            needed.update(all_inputs(node))
+            kept.append(node)
+    return kept[::-1]
+
+
+def static_shapes(values: Iterable[onnx.ValueInfoProto]) -> Iterator[tuple[str, Shape]]:
+    for value in values:
+        tensor = value.type.tensor_type
+        dims = tensor.shape.dim
+        if tensor.HasField("shape") and all(dim.HasField("dim_value") for dim in dims):
+            yield value.name, tuple(dim.dim_value for dim in dims)
