@@ -11,12 +11,16 @@ INCUMBENT = Schedule(rows=100)
 
 
 def timer_of(true_us, rng, *, noise=0.05, busy=0.3):
-    """Return a timer with noise of its own for each time, and a load that comes and goes."""
+    """Return a timer with noise of its own for each time, a load that comes and goes, and, now
+    and then, another process in the middle."""
 
     def time(schedules, num_repeats):
         load = 1 + busy * rng.random(num_repeats)
         return {
-            one: true_us[one] * load * (1 + noise * np.abs(rng.standard_normal(num_repeats)))
+            one: true_us[one]
+            * load
+            * (1 + noise * np.abs(rng.standard_normal(num_repeats)))
+            * np.where(rng.random(num_repeats) < 0.25, 3.0, 1.0)
             for one in schedules
         }
 

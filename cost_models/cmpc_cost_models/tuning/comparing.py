@@ -1,9 +1,10 @@
 """Which of these schedules is the fastest, on a machine that is never quite quiet?
 
 Successive halving (Karnin et al., ICML 2013): all are timed a little, the better half again and
-longer, the last against the incumbent longest. Times are taken in turn and compared pair by pair,
-since a busy neighbour or a sinking clock then hits both of a pair. The incumbent falls only to what
-is faster by more than the pairs scatter.
+longer, the last against the incumbent longest; those without hope leave at once. Times are taken
+in turn and compared pair by pair, since a sinking clock then hits both of a pair; pairs in which
+another process had the core are left out. The incumbent falls only to what is faster by more than
+the pairs scatter.
 """
 
 import math
@@ -20,8 +21,9 @@ __all__ = ["Duel", "fastest_of", "is_faster"]
 Times = npt.NDArray[np.float64]
 Timer = Callable[[Sequence[Schedule], int], Mapping[Schedule, Times]]
 
-FIRST_REPEATS = 5
+FIRST_REPEATS = 4
 LAST_REPEATS = 21
+STILL_HOPEFUL = 1.05  # of the incumbent's time, after few repeats
 SMALLEST_GAIN = 0.01  # a hundredth is not worth another record, nor sure to last
 ERRORS_TO_BEAT = 3.0  # standard errors of the median ratio
 
@@ -51,20 +53,34 @@ def fastest_of(challengers: Sequence[Schedule], incumbent: Schedule, timer: Time
         is_last = len(left) <= 1
         latest = timer([incumbent, *left], LAST_REPEATS if is_last else num_repeats)
         times |= latest
-        left = [one for one in left if one in latest]
-        if is_last or not left or incumbent not in latest:
+        if incumbent not in latest:
+            return Duel(times_us=times, winner=incumbent)
+        ratios = {
+            one: float(np.median(_calm_ratios(latest[one], latest[incumbent])))
+            for one in left
+            if one in latest
+        }
+        if is_last:
             break
-        left.sort(key=lambda one: float(np.median(latest[one] / latest[incumbent])))
-        left = left[: len(left) // 2]
+        hopeful = [one for one, ratio in ratios.items() if ratio < STILL_HOPEFUL]
+        left = sorted(hopeful, key=ratios.__getitem__)[: len(left) // 2]
         num_repeats *= 2
-    beaten = left and incumbent in latest and is_faster(times[left[0]], times[incumbent])
+        if not left:
+            return Duel(times_us=times, winner=incumbent)
+    beaten = ratios and is_faster(times[left[0]], times[incumbent])
     return Duel(times_us=times, winner=left[0] if beaten else incumbent)
 
 
 def is_faster(times_us: Times, than_us: Times) -> bool:
     """Return whether the first times, taken in turn with the others, are surely shorter."""
-    ratios = times_us / than_us
+    ratios = _calm_ratios(times_us, than_us)
     median = float(np.median(ratios))
     scatter = 1.4826 * float(np.median(np.abs(ratios - median)))  # of normal noise: its deviation
     error = 1.2533 * scatter / math.sqrt(len(ratios))  # a median's, over a mean's, for such noise
     return median + max(SMALLEST_GAIN, ERRORS_TO_BEAT * error) < 1.0
+
+
+def _calm_ratios(times_us: Times, than_us: Times) -> Times:
+    """Return the ratios of the shorter half of the pairs: what disturbs a pair makes it longer."""
+    calm = np.argsort(times_us + than_us)[: -(-len(times_us) // 2)]
+    return times_us[calm] / than_us[calm]
