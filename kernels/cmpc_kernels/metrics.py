@@ -1,13 +1,17 @@
 """Judge embeddings: do queries find the gallery items of their own label?
 
-Retrieval (``retrieval_scores``) asks of each query where the right items stand in its ranking.
-Open-set faces (``tpir_at_fpir``, 1:N) and pairs (``tar_at_far``, 1:1) ask how many right answers
-survive a threshold that lets few wrong ones through; the threshold may be as low as the allowed
-share of false answers permits, and the share reached never exceeds the one allowed. (Tools that
-read a curve at the *nearest* share may exceed it a little.)
+    retrieval_scores    where do the right items stand in each query's ranking?     ranking.py
+    tar_at_far          pairs (1:1): given the scores of some pairs
+    verification_rates  pairs (1:1): over all pairs of two sets of embeddings       verification.py
+    tpir_at_fpir        open-set search (1:N): the nearest item, if it is near enough
+
+The last three ask how many right answers survive a threshold that lets few wrong ones through; the
+threshold may be as low as the allowed share of false answers permits, and the share reached never
+exceeds the one allowed. (Tools that read a curve at the *nearest* share may exceed it a little.)
 
 Scores are cosines. A pair without a score (NaN) ranks nowhere: it is never a right answer. Equal
-scores rank the lower id first, so every number here is reproducible to the bit.
+scores rank the lower id first, so every number here is reproducible to the bit. None holds Q x G
+scores: memory is bounded for any number of queries and items.
 """
 
 from typing import Any
@@ -15,15 +19,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cmpc_kernels import _compiled
 from cmpc_kernels._checks import check_labels, check_pair
+from cmpc_kernels._score_tiles import IgnoredPairs
 from cmpc_kernels.errors import BadArgument
+from cmpc_kernels.ranking import rank_right_items
 from cmpc_kernels.records import RetrievalScores
-from cmpc_kernels.similarity import threads_for, topk, unit_rows
+from cmpc_kernels.similarity import topk
+from cmpc_kernels.verification import check_share, num_allowed_of
 
 __all__ = ["retrieval_scores", "tar_at_far", "tpir_at_fpir"]
-
-CHUNK_SCORES = 1 << 22  # 16 MiB of float32 scores at a time, whatever the number of queries
 
 
 def retrieval_scores(
@@ -31,33 +35,24 @@ def retrieval_scores(
     gallery: npt.NDArray[Any],
     query_labels: npt.ArrayLike,
     gallery_labels: npt.ArrayLike,
+    *,
+    ignored: IgnoredPairs | None = None,
 ) -> RetrievalScores:
     """Return top-1, top-10 and mean average precision over the full ranking.
 
-    top-k is the share of queries with an item of their label among the k nearest (CMC). Queries
-    whose label no gallery item has are left out and counted in ``num_excluded``.
+    top-k is the share of queries with an item of their label among the k nearest (CMC); for other
+    k, or each query's own numbers, call ``rank_right_items``. Queries whose label no gallery item
+    has are left out and counted in ``num_excluded``.
     """
-    query_QD, gallery_GD = check_pair(queries, gallery)
-    query_label_Q = check_labels("query_labels", query_labels, len(query_QD))
-    gallery_label_G = check_labels("gallery_labels", gallery_labels, len(gallery_GD))
-    is_scored_Q = np.isin(query_label_Q, gallery_label_G)
-    if not is_scored_Q.any():
-        raise BadArgument(
-            f"at least one query must share its label with a gallery item, got "
-            f"{len(query_QD)} queries and {len(gallery_GD)} items that share none; "
-            f"check that both label arrays number the classes alike"
-        )
-    with threads_for(len(query_QD) * gallery_GD.size):
-        best_rank_Q, average_precision_Q = _ranks_and_precision(
-            query_QD[is_scored_Q], gallery_GD, query_label_Q[is_scored_Q], gallery_label_G
-        )
+    ranks = rank_right_items(queries, gallery, query_labels, gallery_labels, ignored=ignored)
+    top1, top10 = ranks.cmc([1, 10])
     return RetrievalScores(
-        top1=float(np.mean(best_rank_Q <= 1)),
-        top10=float(np.mean(best_rank_Q <= 10)),
-        mean_average_precision=float(np.mean(average_precision_Q)),
-        num_queries=int(is_scored_Q.sum()),
-        num_gallery=len(gallery_GD),
-        num_excluded=int((~is_scored_Q).sum()),
+        top1=top1,
+        top10=top10,
+        mean_average_precision=ranks.mean_average_precision,
+        num_queries=len(ranks.query_ids),
+        num_gallery=ranks.num_gallery,
+        num_excluded=ranks.num_excluded,
     )
 
 
@@ -66,7 +61,7 @@ def tar_at_far(scores: npt.ArrayLike, is_genuine: npt.ArrayLike, false_accept_ra
 
     ``scores`` holds one similarity for each pair; ``is_genuine`` says whether it is one identity.
     """
-    _check_share("false_accept_rate", false_accept_rate)
+    check_share("false_accept_rate", false_accept_rate)
     score_P, is_genuine_P = np.asarray(scores, np.float64), np.asarray(is_genuine)
     if is_genuine_P.dtype != np.bool_ or not score_P.shape == is_genuine_P.shape == (score_P.size,):
         raise BadArgument(
@@ -95,7 +90,7 @@ def tpir_at_fpir(
     A query is mated when the gallery holds its label. The threshold lets at most the given share
     of the others return anything. Cosine, one gallery; for two galleries average the two results.
     """
-    _check_share("false_positive_rate", false_positive_rate)
+    check_share("false_positive_rate", false_positive_rate)
     query_QD, gallery_GD = check_pair(queries, gallery)
     query_label_Q = check_labels("query_labels", query_labels, len(query_QD))
     gallery_label_G = check_labels("gallery_labels", gallery_labels, len(gallery_GD))
@@ -112,59 +107,8 @@ def tpir_at_fpir(
     return float(np.mean((is_right_Q & (score_Q > threshold))[is_mated_Q]))
 
 
-def _ranks_and_precision(
-    query_QD: npt.NDArray[Any],
-    gallery_GD: npt.NDArray[Any],
-    query_label_Q: npt.NDArray[np.int64],
-    gallery_label_G: npt.NDArray[np.int64],
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return each query's best rank of a right item, and its average precision."""
-    item_by_label_G = np.argsort(gallery_label_G, kind="stable")
-    sorted_label_G = gallery_label_G[item_by_label_G]
-    first_Q = np.searchsorted(sorted_label_G, query_label_Q, side="left")
-    num_right_Q = np.searchsorted(sorted_label_G, query_label_Q, side="right") - first_Q
-    unit_gallery_GD = unit_rows(gallery_GD)
-    best_rank_Q, average_precision_Q = np.empty((2, len(query_QD)))
-    step = max(1, CHUNK_SCORES // len(gallery_GD))
-    for start in range(0, len(query_QD), step):
-        part = slice(start, start + step)
-        score_CG = np.empty((len(query_QD[part]), len(gallery_GD)), np.float32)
-        _compiled.fill_scores(unit_rows(query_QD[part]), unit_gallery_GD, score_CG)
-        # P: the pairs of a query and one of its right items, query by query.
-        query_P = np.repeat(np.arange(len(score_CG)), num_right_Q[part])
-        pair_C = np.concatenate([[0], np.cumsum(num_right_Q[part])])
-        place_P = np.arange(len(query_P)) - pair_C[query_P]
-        item_P = item_by_label_G[first_Q[part][query_P] + place_P]
-        rank_P = _ranks(score_CG, query_P, item_P, pair_C)
-        best_rank_Q[part] = rank_P[pair_C[:-1]]
-        precision_C = np.bincount(query_P, weights=(place_P + 1) / rank_P)
-        average_precision_Q[part] = precision_C / num_right_Q[part]
-    return best_rank_Q, average_precision_Q
-
-
-def _ranks(
-    score_CG: npt.NDArray[np.float32],
-    query_P: npt.NDArray[np.int64],
-    item_P: npt.NDArray[np.int64],
-    pair_C: npt.NDArray[np.int64],
-) -> npt.NDArray[np.float64]:
-    """Return the ranks of each query's right items, ascending; inf for an item without a score."""
-    score_P = score_CG[query_P, item_P]
-    order_P = np.lexsort((item_P, -score_P, query_P))
-    score_P, item_P = score_P[order_P], item_P[order_P]
-    rank_P = np.empty(len(query_P))
-    _compiled.fill_ranks(score_CG, pair_C, score_P, item_P, rank_P)
-    rank_P[np.isneginf(score_P)] = np.inf
-    return rank_P
-
-
 def _reject_up_to(wrong_N: npt.NDArray[np.float64], share: float) -> float:
     """Return the score that must be exceeded so that at most ``share`` of the wrong ones do."""
     wrong_N = np.sort(np.where(np.isnan(wrong_N), -np.inf, wrong_N))[::-1]
-    num_allowed = int(np.floor(share * len(wrong_N) + 1e-9))  # 0.1 * 30 must allow three
+    num_allowed = num_allowed_of(share, len(wrong_N))
     return float(wrong_N[num_allowed]) if num_allowed < len(wrong_N) else -np.inf
-
-
-def _check_share(name: str, share: float) -> None:
-    if not 0 <= share <= 1:
-        raise BadArgument(f"`0 <= {name} <= 1` must hold, got {share}; 1e-4 means 0.01 %")

@@ -1,0 +1,75 @@
+"""The commands that carry an index into a FAISS file and back."""
+
+from pathlib import Path
+
+import click
+
+from cmpc.cli.options import json_option
+
+__all__ = ["from_faiss", "to_faiss"]
+
+SOURCE = click.Path(exists=True, dir_okay=False, path_type=Path)
+TARGET = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command("to-faiss")
+@click.argument("index_path", metavar="INDEX", type=SOURCE)
+@click.argument("faiss_path", metavar="FAISS", type=TARGET)
+@json_option
+def to_faiss(index_path: Path, faiss_path: Path, as_json: bool) -> None:
+    """Write the rows of an index as a flat FAISS index.
+
+    Item names, labels and the network's hash stay behind: a FAISS file has no place for them. The
+    rows of a cosine index have length 1 and are searched by inner product there.
+
+    \b
+    Example:
+      cmpc index to-faiss gallery.index gallery.faiss
+    """
+    from cmpc.output import emit, make_table
+    from cmpc_kernels import GalleryIndex
+    from cmpc_kernels import to_faiss as convert
+
+    index = GalleryIndex.load(index_path)
+    convert(index, faiss_path)
+    facts: dict[str, object] = {
+        "faiss": faiss_path,
+        "num_items": len(index),
+        "metric": "l2" if index.metric == "l2" else "ip",
+        "num_bytes": faiss_path.stat().st_size,
+    }
+    emit(facts, make_table(["FAISS file", ""], facts.items()), as_json=as_json)
+
+
+@click.command("from-faiss")
+@click.argument("faiss_path", metavar="FAISS", type=SOURCE)
+@click.argument("index_path", metavar="INDEX", type=TARGET)
+@click.option(
+    "--metric",
+    type=click.Choice(["cosine", "ip", "l2"]),
+    help="Say cosine where the rows have length 1.  [default: what the file says]",
+)
+@json_option
+def from_faiss(faiss_path: Path, index_path: Path, metric: str | None, as_json: bool) -> None:
+    """Read the rows of a FAISS file into an index.
+
+    The file may be flat, IVF flat, HNSW flat or scalar quantised, with ids of its own. Open only
+    files that you trust: FAISS reads them with native code.
+
+    \b
+    Example:
+      cmpc index from-faiss shop.faiss shop.index --metric cosine
+    """
+    from cmpc.output import emit, make_table
+    from cmpc_kernels import from_faiss as convert
+
+    index = convert(faiss_path, metric=metric)
+    index_path.parent.mkdir(parents=True, exist_ok=True)
+    index.save(index_path)
+    facts: dict[str, object] = {
+        "index": index_path,
+        "num_items": len(index),
+        "metric": index.metric,
+        "num_bytes": index_path.stat().st_size,
+    }
+    emit(facts, make_table(["index", ""], facts.items()), as_json=as_json)

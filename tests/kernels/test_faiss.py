@@ -1,0 +1,183 @@
+"""FAISS behind our interface, and galleries that travel into its files and back."""
+
+import sys
+
+import faiss
+import numpy as np
+import pytest
+
+from cmpc_kernels import (
+    BadArgument,
+    BadIndexFile,
+    FaissIndex,
+    FaissSettings,
+    GalleryIndex,
+    MissingPackage,
+    from_faiss,
+    to_faiss,
+    topk,
+)
+
+METRICS = ["cosine", "ip", "l2"]
+
+
+@pytest.fixture
+def gallery(rng):
+    """2,000 rows around 40 centres: graphs and lists have something to find."""
+    centres = rng.standard_normal((40, 24), dtype=np.float32)
+    return centres[rng.integers(0, 40, 2000)] + 0.5 * rng.standard_normal((2000, 24)).astype("f4")
+
+
+@pytest.fixture
+def queries(gallery, rng):
+    return gallery[:30] + 0.3 * rng.standard_normal((30, 24)).astype(np.float32)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("num_queries", [1, 30])
+def test_flat_gives_the_answer_of_our_own_index(metric, num_queries, gallery, queries):
+    found = FaissIndex.build(gallery, metric).search(queries[:num_queries], 10)
+
+    expected = GalleryIndex.build(gallery, metric).search(queries[:num_queries], 10)
+    np.testing.assert_array_equal(found.ids, expected.ids)
+    np.testing.assert_allclose(found.scores, expected.scores, rtol=1e-4, atol=1e-4)
+    assert (found.scores.dtype, found.ids.dtype) == (np.float32, np.int64)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("kind", ["ivf", "hnsw"])
+def test_the_approximate_kinds_find_nearly_all(kind, metric, gallery, queries):
+    found = FaissIndex.build(gallery, metric, kind=kind).search(queries, 10)
+
+    expected = topk(queries, gallery, 10, metric)
+    same = [np.isin(found.ids[q], expected.ids[q]).mean() for q in range(len(queries))]
+    assert np.mean(same) > 0.9
+    is_first = found.ids[:, 0] == expected.ids[:, 0]
+    np.testing.assert_allclose(found.scores[is_first, 0], expected.scores[is_first, 0], rtol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["flat", "ivf", "hnsw"])
+@pytest.mark.parametrize("metric", METRICS)
+def test_only_allowed_items_are_found_and_empty_slots_are_ours(kind, metric, gallery, queries):
+    allow = np.zeros(2000, bool)
+    allow[[3, 8, 1999]] = True
+    settings = FaissSettings(num_lists=4, num_probes=4, search_effort=2000)
+    index = FaissIndex.build(gallery, metric, kind=kind, settings=settings)
+
+    found = index.search(queries, 5, allow=allow)
+
+    assert set(found.ids.ravel().tolist()) == {3, 8, 1999, -1}
+    worst = np.inf if metric == "l2" else -np.inf
+    assert (found.scores[found.ids == -1] == worst).all()
+    assert (found.ids[:, 3:] == -1).all()
+
+
+def test_equal_rows_stand_in_order_and_a_nan_query_finds_nothing():
+    rows = np.ones((6, 3), np.float32)
+    queries = np.stack([rows[0], np.full(3, np.nan, np.float32)])
+
+    found = FaissIndex.build(rows).search(queries, 8)
+
+    assert found.ids.tolist() == [[0, 1, 2, 3, 4, 5, -1, -1], [-1] * 8]
+
+
+def test_without_faiss_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "faiss", None)
+
+    with pytest.raises(MissingPackage, match=r'pip install "cmpc\[faiss\]"'):
+        FaissIndex.build(np.ones((1, 2), np.float32))
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_an_index_survives_the_trip_through_a_faiss_file(metric, gallery, queries, tmp_path):
+    index = GalleryIndex.build(gallery, metric)
+    to_faiss(index, tmp_path / "gallery.faiss")
+
+    native = faiss.read_index(str(tmp_path / "gallery.faiss"))
+    back = from_faiss(tmp_path / "gallery.faiss", metric=metric)
+
+    unit = queries / np.linalg.norm(queries, axis=1, keepdims=True)
+    ids = native.search(unit if metric == "cosine" else queries, 5)[1]
+    np.testing.assert_array_equal(ids, index.search(queries, 5).ids)
+    found, expected = back.search(queries, 5), index.search(queries, 5)
+    np.testing.assert_array_equal(found.ids, expected.ids)
+    np.testing.assert_allclose(found.scores, expected.scores, rtol=1e-5, atol=1e-6)
+    assert back.metric == metric
+    assert [path.name for path in tmp_path.iterdir()] == ["gallery.faiss"]
+
+
+@pytest.mark.parametrize(
+    ("factory", "atol"),
+    [("IVF8,Flat", 0), ("SQ8", 0.02), ("SQfp16", 0.01), ("HNSW8", 0), ("IDMap,Flat", 0)],
+)
+def test_the_usual_faiss_files_can_be_read(factory, atol, gallery, tmp_path):
+    native = faiss.index_factory(24, factory, faiss.METRIC_L2)
+    if hasattr(native, "cp"):
+        native.cp.min_points_per_centroid = 1
+    native.train(gallery)
+    ids = np.arange(2000)[::-1] * 3
+    if factory == "IDMap,Flat":
+        native.add_with_ids(gallery, ids)
+    else:
+        native.add(gallery)
+    faiss.write_index(native, str(tmp_path / "other.faiss"))
+
+    index = from_faiss(tmp_path / "other.faiss")
+
+    expected = gallery[::-1] if factory == "IDMap,Flat" else gallery
+    np.testing.assert_allclose(index.rows, expected, rtol=0, atol=atol)
+    assert index.metric == "l2"
+    np.testing.assert_array_equal(
+        index.ids, np.sort(ids) if factory == "IDMap,Flat" else range(2000)
+    )
+
+
+def test_ids_given_to_an_ivf_file_are_kept(gallery, tmp_path):
+    native = faiss.index_factory(24, "IVF4,Flat")
+    native.train(gallery)
+    native.add_with_ids(gallery[:3], np.array([70, 5, 60]))
+    faiss.write_index(native, str(tmp_path / "ivf.faiss"))
+
+    index = from_faiss(tmp_path / "ivf.faiss")
+
+    assert index.ids.tolist() == [5, 60, 70]
+    np.testing.assert_array_equal(index.rows, gallery[[1, 2, 0]])
+    assert index.search(gallery[2:3], 1).ids.tolist() == [[60]]
+
+
+def test_what_is_no_readable_faiss_file_is_refused(gallery, tmp_path):
+    (tmp_path / "text").write_text("not an index")
+    with pytest.raises(BadIndexFile, match="must be a FAISS index"):
+        from_faiss(tmp_path / "text")
+
+    native = faiss.index_factory(24, "PQ4x4")
+    native.train(gallery)
+    native.add(gallery)
+    faiss.write_index(native, str(tmp_path / "codes"))
+    with pytest.raises(BadIndexFile, match="got IndexPQ"):
+        from_faiss(tmp_path / "codes")
+
+    to_faiss(GalleryIndex.build(gallery), tmp_path / "long")
+    with pytest.raises(BadArgument, match="must have length 1"):
+        from_faiss(tmp_path / "long", metric="cosine")
+    with pytest.raises(BadArgument, match="is searched by 'ip', got metric='l2'"):
+        from_faiss(tmp_path / "long", metric="l2")
+
+
+ROWS = np.ones((4, 3), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: FaissIndex.build(ROWS, kind="pq"), "choose one of flat, ivf, hnsw"),
+        (lambda: FaissIndex.build(ROWS * np.nan), "must be finite"),
+        (lambda: FaissIndex.build(ROWS).search(ROWS[:, :2], 1), "the 3 dimensions of the index"),
+        (lambda: FaissIndex.build(ROWS).search(ROWS, 1, allow=np.ones(3, bool)), "allow must be"),
+        (lambda: FaissIndex.build(ROWS).search(ROWS, 1, network_sha256="7f"), "network unknown"),
+        (lambda: FaissSettings(num_probes=0), "num_probes must be at least 1"),
+    ],
+)
+def test_a_bad_argument_is_told_what_must_hold(call, message):
+    with pytest.raises(BadArgument, match=message):
+        call()
