@@ -6,7 +6,7 @@ A neighbour is right if it is of the query's class. That is known only where a d
 classes of both; elsewhere `is_right` is None, and nothing is claimed.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,10 +109,10 @@ class KnownItems:
 def answers(
     queries: Sequence[Item],
     neighbours: Neighbours,
-    item_names: Sequence[str] | None,
+    item_names: Mapping[int, str] | Sequence[str] | None,
     known: KnownItems,
 ) -> list[Answer]:
-    """Name what the index found for each query, and say what is known about it."""
+    """Name what the index found for each query, by id, and say what is known about it."""
     return [
         Answer(query=query, found=tuple(found_items(query, scores, ids, item_names, known)))
         for query, scores, ids in zip(queries, neighbours.scores, neighbours.ids, strict=True)
@@ -123,15 +123,17 @@ def found_items(
     query: Item,
     scores: npt.NDArray[np.float32],
     ids: npt.NDArray[np.int64],
-    item_names: Sequence[str] | None,
+    item_names: Mapping[int, str] | Sequence[str] | None,
     known: KnownItems,
 ) -> Iterator[Found]:
-    """Name one query's neighbours [K]; items without names go by their numbers."""
-    for score, number in zip(scores, ids, strict=True):
-        item = known.find(item_names[number] if item_names else str(number))
+    """Name one query's neighbours [K]; items without names go by their ids."""
+    for score, number in zip(scores.tolist(), ids.tolist(), strict=True):
+        if number < 0:  # a slot that no item could fill, nor any behind it
+            return
+        item = known.find(item_names[number] if item_names is not None else str(number))
         is_known = query.class_name is not None and item.class_name is not None
         is_right = query.class_name == item.class_name if is_known else None
-        yield Found(item=item, score=float(score), is_right=is_right)
+        yield Found(item=item, score=score, is_right=is_right)
 
 
 def as_document(found_by: Sequence[Answer]) -> list[dict[str, object]]:

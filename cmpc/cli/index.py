@@ -1,22 +1,61 @@
-"""The command that makes a gallery searchable."""
+"""The commands that make a gallery searchable, and say what an index is."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from cmpc.cli.index_faiss import from_faiss, to_faiss
 from cmpc.cli.options import cache_dir_option, data_option, json_option
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from cmpc_kernels import GalleryIndex, IndexSettings, ShardedIndex
+    from cmpc_search.embeddings import Embeddings
 
 __all__ = ["index"]
 
+EXISTING = click.Path(exists=True, path_type=Path)
+NUM_RECALLED, NUM_RECALL_QUERIES = 10, 256
 
-@click.command()
-@click.argument("embeddings", type=click.Path(exists=True, path_type=Path))
+
+class BuildsUnlessTold(click.Group):
+    """A group whose command `build` may be left out, since it is what most people want."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put `build` in front of arguments that begin with no command."""
+        if args and args[0] not in {*self.list_commands(ctx), *ctx.help_option_names}:
+            args = ["build", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=BuildsUnlessTold)
+def index() -> None:
+    """Turn gallery embeddings into an index that `cmpc query` searches.
+
+    `cmpc index EMBEDDINGS` is short for `cmpc index build EMBEDDINGS`.
+
+    \b
+    Examples:
+      cmpc index galleries/emoji --data emoji --out gallery.index
+      cmpc index info gallery.index
+    """
+
+
+index.add_command(from_faiss)
+index.add_command(to_faiss)
+
+
+@index.command()
+@click.argument("embeddings", type=EXISTING)
 @click.option(
     "--out",
     "index_path",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=click.Path(path_type=Path),
     required=True,
-    help="The index file to write.",
+    help="The index file to write; with --rows-per-shard the folder.",
 )
 @click.option(
     "--metric",
@@ -25,56 +64,164 @@ __all__ = ["index"]
     show_default=True,
     help="How near two embeddings are: angle, inner product or squared distance.",
 )
+@click.option(
+    "--mode",
+    type=click.Choice(["exact", "fast"]),
+    default="exact",
+    show_default=True,
+    help="exact finds what a search through all embeddings finds; fast keeps 4 to 40 times less, "
+    "and its recall is measured and told.",
+)
+@click.option(
+    "--storage",
+    type=click.Choice(["float32", "float16", "int8", "binary"]),
+    help="What is kept of a value: float32 or float16 in exact mode, int8 or binary in fast mode.  "
+    "[default: float32; int8]",
+)
+@click.option(
+    "--rows-per-shard",
+    type=click.IntRange(min=1),
+    help="Write a folder of index files of at most this many items, for galleries larger than "
+    "memory.",
+)
 @data_option
 @cache_dir_option
 @json_option
-def index(
-    embeddings: Path,
-    index_path: Path,
-    metric: str,
-    data_set: str | None,
-    cache_dir: Path,
-    as_json: bool,
-) -> None:
-    """Turn gallery embeddings into an index that `cmpc query` searches.
+@click.pass_context
+def build(ctx: click.Context, /, **_: object) -> None:
+    """Write an index of embeddings.
 
-    EMBEDDINGS is a folder made by `cmpc gallery`, or a safetensors file with a tensor `embeddings`.
-    With --data only the items that stand on the gallery side of that data set are indexed: a query
-    must not find itself.
+    EMBEDDINGS is a folder made by `cmpc gallery`, a safetensors file with a tensor `embeddings`, or
+    a .npy file, which is read a piece at a time. With --data only the items that stand on the
+    gallery side of that data set are indexed: a query must not find itself.
 
     \b
     Examples:
-      cmpc index galleries/emoji --data emoji --out gallery.index
-      cmpc index shop.safetensors --metric ip --out shop.index
+      cmpc index build galleries/emoji --data emoji --out gallery.index
+      cmpc index build shop.npy --mode fast --storage binary --out shop.index
+      cmpc index build large.npy --rows-per-shard 1000000 --out large-index
     """
     from cmpc.output import emit, make_table
-    from cmpc_kernels import GalleryIndex
-    from cmpc_search.embeddings import read_embeddings
-    from cmpc_search.gallery import open_gallery
+    from cmpc_kernels import IndexSettings
 
-    found = read_embeddings(embeddings)
-    if data_set is not None:
-        # A gallery knows how its data were divided; a bare file is divided as by default.
-        split_seed = open_gallery(embeddings).split_seed if embeddings.is_dir() else 0
-        found = found.named(gallery_items(data_set, cache_dir, split_seed))
-    built = GalleryIndex.build(
-        found.rows,
-        metric,
-        item_names=found.item_names,
-        labels=found.labels,
+    options = ctx.params
+    found = embeddings_in(options["embeddings"], options["data_set"], options["cache_dir"])
+    settings = IndexSettings(
+        metric=options["metric"],
+        mode=options["mode"],
+        storage=options["storage"],
         network_sha256=found.network_sha256,
     )
-    index_path.parent.mkdir(parents=True, exist_ok=True)
-    built.save(index_path)
-    facts: dict[str, object] = {
-        "index": index_path,
-        "num_items": len(built),
-        "dimension": found.rows.shape[1],
-        "metric": metric,
-        "num_bytes": index_path.stat().st_size,
-        "network_sha256": found.network_sha256,
+    path = options["index_path"]
+    built = write_index(path, found, settings, options["rows_per_shard"])
+    facts = facts_of(path, built)
+    if options["mode"] == "fast":
+        facts |= recall_of(built, found.rows)
+    emit(facts, make_table(["index", ""], facts.items()), as_json=options["as_json"])
+
+
+@index.command()
+@click.argument("index_path", metavar="INDEX", type=EXISTING)
+@click.option("--verify", is_flag=True, help="Read all of it and compare the checksums.")
+@json_option
+def info(index_path: Path, verify: bool, as_json: bool) -> None:
+    """Say what an index holds, how large it is, and what it wants of queries.
+
+    INDEX is a file or a folder of shards.
+
+    \b
+    Examples:
+      cmpc index info gallery.index
+      cmpc index info large-index --verify --json
+    """
+    from cmpc.output import emit, make_table
+    from cmpc_kernels import open_index
+
+    opened = open_index(index_path, verify=verify)
+    facts = facts_of(index_path, opened)
+    document = facts | {"query_contract": opened.query_contract().to_json()}
+    emit(document, make_table(["index", ""], facts.items()), as_json=as_json)
+
+
+def embeddings_in(path: Path, data_set: str | None, cache_dir: Path) -> "Embeddings":
+    """Return embeddings with what is known of them, those of a data set's gallery side if asked."""
+    from cmpc_kernels.chunks import map_npy
+    from cmpc_search.embeddings import Embeddings, read_embeddings
+
+    found = Embeddings(rows=map_npy(path)) if path.suffix == ".npy" else read_embeddings(path)
+    if data_set is None:
+        return found
+    from cmpc_search.gallery import open_gallery
+
+    # A gallery knows how its data were divided; a bare file is divided as by default.
+    split_seed = open_gallery(path).split_seed if path.is_dir() else 0
+    return found.named(gallery_items(data_set, cache_dir, split_seed))
+
+
+def write_index(
+    path: Path, found: "Embeddings", settings: "IndexSettings", rows_per_shard: int | None
+) -> "GalleryIndex | ShardedIndex":
+    """Write a file or, if shards have a size, a folder."""
+    from cmpc_kernels import GalleryIndex, ShardedIndex
+
+    if rows_per_shard is not None:
+        return ShardedIndex.build(
+            path,
+            found.rows,
+            settings,
+            rows_per_shard=rows_per_shard,
+            item_names=found.item_names,
+            labels=found.labels,
+        )
+    if path.is_dir():
+        raise click.UsageError(f"--out must be a file, {path} is a folder; or set --rows-per-shard")
+    built = GalleryIndex.build_with(
+        settings, found.rows, item_names=found.item_names, labels=found.labels
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    built.save(path)
+    return built
+
+
+def facts_of(path: Path, opened: "GalleryIndex | ShardedIndex") -> dict[str, object]:
+    """Return what people ask about an index."""
+    files = sorted(path.glob("*.index")) if path.is_dir() else [path]
+    parts = opened.bytes_by_part()
+    num_bytes = sum(size for part, size in parts.items() if part != "names")
+    return {
+        "index": path,
+        "num_items": len(opened),
+        "dimension": opened.dimension,
+        "metric": opened.metric,
+        "mode": opened.settings.mode,
+        "storage": opened.settings.storage,
+        "num_files": len(files),
+        "num_bytes": sum(file.stat().st_size for file in files),
+        "bytes_per_vector": num_bytes / max(1, len(opened)),
+        "has_names": opened.item_names is not None,
+        "has_labels": opened.labels is not None,
+        "network_sha256": opened.network_sha256,
     }
-    emit(facts, make_table(["index", ""], facts.items()), as_json=as_json)
+
+
+def recall_of(
+    built: "GalleryIndex | ShardedIndex", rows: "npt.NDArray[np.float32]"
+) -> dict[str, object]:
+    """Measure a fast index: some items ask, evenly drawn, and all the others may be found."""
+    import numpy as np
+
+    asking = np.unique(np.linspace(0, len(rows) - 1, NUM_RECALL_QUERIES).astype(np.int64))
+    if len(rows) <= 2 * NUM_RECALL_QUERIES:
+        asking = np.arange(0, len(rows), 2)
+    may_be_found = np.ones(len(rows), np.bool_)
+    may_be_found[asking] = False
+    if not may_be_found.any():
+        return {}
+    measured = built.recall(rows[asking], NUM_RECALLED, embeddings=rows, allow=may_be_found)
+    return {
+        f"recall_at_{NUM_RECALLED}": measured.recall,
+        "num_recall_queries": measured.num_queries,
+    }
 
 
 def gallery_items(data_set: str, cache_dir: Path, split_seed: int) -> list[str]:

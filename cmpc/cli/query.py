@@ -1,6 +1,7 @@
 """The command that asks an index with pictures."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,18 +13,28 @@ from cmpc.cli.options import (
     seed_option,
 )
 
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from cmpc_kernels import GalleryIndex, Neighbours, ShardedIndex
+
 __all__ = ["query"]
 
 COLUMNS = ["query", "class", "rank", "item", "class", "score", "right"]
 
 
 @click.command()
-@click.argument(
-    "index_path", metavar="INDEX", type=click.Path(exists=True, dir_okay=False, path_type=Path)
-)
+@click.argument("index_path", metavar="INDEX", type=click.Path(exists=True, path_type=Path))
 @click.argument("images", metavar="[IMAGE]...", nargs=-1)
 @bundle_option
 @click.option("-k", type=click.IntRange(min=1), default=5, show_default=True, help="Items to find.")
+@click.option(
+    "--allow",
+    "allow_path",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Find only items that this text file names, one name a line.",
+)
 @data_option
 @click.option(
     "--sample", type=click.IntRange(min=1), help="Ask with this many test queries of the data set."
@@ -41,6 +52,7 @@ def query(
     images: tuple[str, ...],
     bundle: Path,
     k: int,
+    allow_path: Path | None,
     data_set: str | None,
     sample: int | None,
     seed: int,
@@ -50,12 +62,14 @@ def query(
 ) -> None:
     """Find the gallery items that look like a picture.
 
-    IMAGE is a file or, with --data, the name of an item of the data set. The data set also gives
-    the thumbnails of the picture, and the classes that tell right neighbours from wrong ones.
+    INDEX is a file or a folder of shards, made by `cmpc index`. IMAGE is a file or, with --data,
+    the name of an item of the data set. The data set also gives the thumbnails of the picture, and
+    the classes that tell right neighbours from wrong ones.
 
     \b
     Examples:
       cmpc query gallery.index cat.png --bundle bundles/emoji
+      cmpc query gallery.index cat.png --bundle bundles/emoji --allow in-stock.txt
       cmpc query gallery.index --bundle bundles/emoji --data emoji --sample 5 --picture found.png
     """
     if not images and sample is None:
@@ -75,11 +89,12 @@ def query(
         how_many_right,
     )
     from cmpc_cost_models.bundles import open_bundle
-    from cmpc_kernels import GalleryIndex
+    from cmpc_kernels import open_index
     from cmpc_search.data import load_image_set
     from cmpc_search.embeddings import gallery_network_of, split_seed_of
 
-    index = GalleryIndex.load(index_path)
+    index = open_index(index_path)
+    allowed = None if allow_path is None else allowed_ids(index, allow_path)
     opened = open_bundle(bundle)
     size_px = opened.preprocessing.size_px
     image_set = None
@@ -96,9 +111,9 @@ def query(
     asked = [*known.queries(images), *(known.draw(sample, seed=seed) if sample else ())]
     embeddings = opened.embed(np.stack([item.image for item in asked if item.image is not None]))
     neighbours = index.search(
-        embeddings, min(k, len(index)), network_sha256=gallery_network_of(opened)
+        embeddings, k, allow=allowed, network_sha256=gallery_network_of(opened)
     )
-    found = answers(asked, neighbours, index.item_names, known)
+    found = answers(asked, neighbours, names_of(index, neighbours), known)
     judgement = how_many_right(found)
     if picture is not None:
         save_picture(neighbours_picture(as_picture_rows(found), title=judgement), picture)
@@ -110,3 +125,25 @@ def query(
     )
     if judgement:
         say(judgement)
+
+
+def allowed_ids(index: "GalleryIndex | ShardedIndex", path: Path) -> "npt.NDArray[np.int64]":
+    """Return the ids of the items that a text file names; say how many names are of no item."""
+    from cmpc.output import say
+
+    names = path.read_text(encoding="utf-8").splitlines()
+    ids = index.ids_of(names)
+    num_unknown = len(set(names) - set(index.names_of(ids)))
+    if num_unknown:
+        say(f"{num_unknown} of {len(set(names))} names in {path} are those of no item")
+    return ids
+
+
+def names_of(
+    index: "GalleryIndex | ShardedIndex", neighbours: "Neighbours"
+) -> dict[int, str] | None:
+    """Return the names of all items that were found, by id, if items have names."""
+    if index.item_names is None:
+        return None
+    found = sorted(set(neighbours.ids.ravel().tolist()) - {-1})
+    return dict(zip(found, index.names_of(found), strict=True))

@@ -207,11 +207,13 @@ class GalleryIndex(Described):
         k: int,
         *,
         embeddings: EmbeddingSource | None = None,
+        allow: npt.NDArray[np.bool_] | None = None,
     ) -> Recall:
         """Measure which share of the exact ``k`` nearest items ``search`` finds.
 
         ``embeddings`` are those of the items in the order of ``ids``. An index in exact mode has
-        them; one in fast mode must be given them.
+        them; one in fast mode must be given them. ``allow`` is bool [items], as for ``search``:
+        leave out items that serve as queries.
         """
         source = self.rows if embeddings is None else embeddings
         if source is None:
@@ -219,7 +221,7 @@ class GalleryIndex(Described):
                 "an index in fast mode keeps no embeddings to compare with; give those that it "
                 "was built from as `embeddings`"
             )
-        return measure_recall(self, queries, k, source)
+        return measure_recall(self, queries, k, source, allow)
 
     def add(
         self,

@@ -36,21 +36,26 @@ def measure_recall(
     queries: npt.NDArray[Any] | QuantizedQueries,
     k: int,
     embeddings: EmbeddingSource,
+    allow: npt.NDArray[np.bool_] | None = None,
 ) -> Recall:
-    """Compare an index with a float32 search through ``embeddings``, [items, D] in id order."""
+    """Compare an index with an exact search through ``embeddings``, [items, D] in id order.
+
+    ``allow`` is bool [items]: only these are searched, here and there.
+    """
     num_kept = check_count(k)
     query_QD = index.query_contract().prepare(queries, None)
-    pieces = exact_answers(query_QD, embeddings, num_kept, index.metric, len(index))
+    found_id_QK = index.search(queries, num_kept, allow=allow).ids
+    is_allowed_G = np.ones(len(index), np.bool_) if allow is None else allow
+    pieces = exact_answers(query_QD, embeddings, num_kept, index.metric, is_allowed_G)
     exact = best_of(pieces, num_kept, index.metric)
     if not (exact.ids >= 0).any():
         raise BadArgument(
             f"recall needs at least one query and one item, got {len(query_QD)} queries and "
-            f"{len(index)} items"
+            f"{np.count_nonzero(is_allowed_G)} items"
         )
     exact_id_QK = np.where(exact.ids < 0, -1, index.ids[np.maximum(exact.ids, 0)])
-    found_id_QK = index.search(queries, num_kept).ids
     shares = [
-        len(np.intersect1d(found, right[right >= 0])) / np.count_nonzero(right >= 0)
+        float(np.isin(right[right >= 0], found).mean())
         for found, right in zip(found_id_QK, exact_id_QK, strict=True)
         if (right >= 0).any()
     ]
@@ -62,18 +67,20 @@ def exact_answers(
     embeddings: EmbeddingSource,
     num_kept: int,
     metric: str,
-    num_items: int,
+    is_allowed_G: npt.NDArray[np.bool_],
 ) -> Iterator[Neighbours]:
     """Yield the exact nearest of each piece of the embeddings, by row number."""
     first_row = 0
     for row_ND in Chunks.of(embeddings):
-        found = topk(query_QD, row_ND, num_kept, metric)
-        yield Neighbours(
-            scores=found.scores, ids=np.where(found.ids < 0, -1, found.ids + first_row)
-        )
+        position_N = np.flatnonzero(is_allowed_G[first_row : first_row + len(row_ND)])
+        found = topk(query_QD, row_ND[position_N], num_kept, metric)
+        row_N = np.append(position_N + first_row, -1)  # the id -1 stays what it is
+        yield Neighbours(scores=found.scores, ids=row_N[found.ids])
         first_row += len(row_ND)
-    if first_row != num_items:
+        if first_row > len(is_allowed_G):
+            break
+    if first_row != len(is_allowed_G):
         raise BadArgument(
-            f"embeddings must have one row for each of the {num_items} items of the index, "
-            f"got {first_row}"
+            f"embeddings must have one row for each of the {len(is_allowed_G)} items of the "
+            f"index, got {first_row}{' or more' if first_row > len(is_allowed_G) else ''}"
         )

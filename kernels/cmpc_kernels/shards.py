@@ -167,10 +167,11 @@ class ShardedIndex(Described):
         k: int,
         *,
         embeddings: EmbeddingSource | None = None,
+        allow: npt.NDArray[np.bool_] | None = None,
     ) -> Recall:
         """Measure recall as ``GalleryIndex.recall`` does."""
         if embeddings is not None:
-            return measure_recall(self, queries, k, embeddings)
+            return measure_recall(self, queries, k, embeddings, allow)
         rows = [shard.rows for shard in self.shards]
         kept = [row_GD for row_GD in rows if row_GD is not None]
         if len(kept) < len(rows):
@@ -178,7 +179,7 @@ class ShardedIndex(Described):
                 "an index in fast mode keeps no embeddings to compare with; give those that it "
                 "was built from as `embeddings`"
             )
-        return measure_recall(self, queries, k, kept)
+        return measure_recall(self, queries, k, kept, allow)
 
     def add(
         self,

@@ -91,6 +91,20 @@ def test_query_finds_the_nearest_colour_first(folder, index):
     assert answer["neighbours"][0]["score"] == pytest.approx(unit("rust") @ unit("red"), abs=1e-6)
 
 
+def test_a_query_can_be_restricted_to_named_items(folder, index):
+    (folder / "allowed.txt").write_text(f"{folder / 'sea.png'}\nunheard of\n")
+
+    result = invoke(
+        *("query", index, folder / "rust.png", "--bundle", folder / "bundle"),
+        *("--allow", folder / "allowed.txt", "--json"),
+    )
+
+    assert result.exit_code == 0, result.stderr
+    (answer,) = json.loads(result.stdout)["answers"]
+    assert [found["item"] for found in answer["neighbours"]] == [str(folder / "sea.png")]
+    assert "1 of 2 names" in result.stderr
+
+
 def test_query_draws_what_it_found_and_keeps_the_table_pure(folder, index):
     picture = folder / "found.png"
 

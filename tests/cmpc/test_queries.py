@@ -118,3 +118,12 @@ def test_more_than_there_are_cannot_be_drawn(image_set):
 def test_a_name_without_a_picture_cannot_ask(image_set):
     with pytest.raises(BadArgument, match=r"an item of colours.*got q/blue"):
         KnownItems(image_set, size_px=6).queries(["q/red", "q/blue"])
+
+
+def test_slots_that_no_item_fills_are_no_answers(image_set, index):
+    known = KnownItems(image_set, size_px=6)
+    queries = known.queries(["q/red"])
+
+    (answer,) = ask(queries, embed(queries), index, known, k=9)
+
+    assert [found.item.name for found in answer.found] == ["g/red", "g/green"]
