@@ -101,18 +101,17 @@ def doubts(profile: "NetworkProfile") -> list[str]:
 
 def _row(kernel: "KernelTime") -> tuple[object, ...]:
     record = kernel.record
-    of_roofline = kernel.roofline_share
     return (
         kernel.position,
-        record.kind if record else None,
-        record.shape if record else None,
+        record.kind,
+        record.shape,
         kernel.time_us,
         100 * kernel.share,
         kernel.gflops,
-        None if of_roofline is None else 100 * of_roofline,
+        100 * kernel.roofline_share,
         kernel.bound_by,
-        record.origin if record else "unknown",
-        kernel.symbol,
+        record.origin,
+        record.symbol,
     )
 
 

@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 
 __all__ = ["COLOURS", "composition_chart", "kernel_chart", "roofline_chart"]
 
-COLOURS = {"record": BLUE, "similar": GREEN, "rule": AMBER, "importer": RED, "unknown": GREY}
+COLOURS = {"record": BLUE, "similar": GREEN, "rule": AMBER, "importer": RED}
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 BAR_PIXELS = 19
 FEWEST_BARS = 6
 LARGEST_DOT, SMALLEST_DOT = 34.0, 7.0
 MAX_SLICES = 7
+BETWEEN = "virtual machine and rest"
 SLICE_COLOURS = (BLUE, "#56b4e9", GREEN, AMBER, "#cc79a7", "#8c6bb1", "#80b1a2", "#c9b458")
 
 
@@ -30,9 +31,9 @@ def kernel_chart(profile: "NetworkProfile") -> "go.Figure":
 
     figure = go.Figure()
     kernels = profile.kernels
-    names = [f"{one.position}  {_kind(one)}" for one in kernels]
-    for origin in dict.fromkeys(_origin(one) for one in kernels):
-        chosen = [index for index, one in enumerate(kernels) if _origin(one) == origin]
+    names = [_name(one) for one in kernels]
+    for origin in dict.fromkeys(one.record.origin for one in kernels):
+        chosen = [index for index, one in enumerate(kernels) if one.record.origin == origin]
         figure.add_bar(
             y=[names[index] for index in chosen],
             x=[kernels[index].time_us for index in chosen],
@@ -44,7 +45,7 @@ def kernel_chart(profile: "NetworkProfile") -> "go.Figure":
         )
     figure.add_bar(
         y=names,
-        x=[one.least_us or 0.0 for one in kernels],
+        x=[one.least_us for one in kernels],
         name="least that the roofline allows",
         marker_color=INK,
         width=0.28,
@@ -54,9 +55,16 @@ def kernel_chart(profile: "NetworkProfile") -> "go.Figure":
     figure.update_layout(**_layout(height=120 + BAR_PIXELS * max(FEWEST_BARS, len(kernels))))
     figure.update_layout(barmode="overlay", bargap=0.22)
     figure.update_yaxes(
-        categoryorder="array", categoryarray=names, autorange="reversed", tickfont_size=11
+        categoryorder="array",
+        categoryarray=names,
+        autorange="reversed",
+        tickfont_size=11,
+        ticklabelstandoff=6,
     )
-    figure.update_xaxes(title="microseconds", gridcolor=PALE, zeroline=False, side="top")
+    figure.update_xaxes(ticksuffix=" µs", gridcolor=PALE, zeroline=False, side="top")
+    figure.update_layout(
+        margin_t=64, margin_b=10, legend_yref="container", legend_y=1, legend_yanchor="top"
+    )
     return figure
 
 
@@ -67,7 +75,7 @@ def roofline_chart(profile: "NetworkProfile") -> "go.Figure":
     figure = go.Figure()
     roofline = profile.roofline
     drawn = [one for one in profile.kernels if one.gflops]
-    intensity = [one.record.flops / one.num_bytes for one in drawn if one.record]
+    intensity = [one.record.flops / one.num_bytes for one in drawn]
     low, high = min([0.1, *intensity]) / 2, max([100.0, *intensity]) * 2
     for number, level in enumerate(roofline.bandwidths):
         corner = roofline.gflops / level.gb_per_s
@@ -89,11 +97,13 @@ def roofline_chart(profile: "NetworkProfile") -> "go.Figure":
             "size": [
                 max(SMALLEST_DOT, LARGEST_DOT * (one.time_us / largest) ** 0.5) for one in drawn
             ],
-            "color": [COLOURS[_origin(one)] for one in drawn],
+            "color": [COLOURS[one.record.origin] for one in drawn],
             "opacity": 0.72,
             "line": {"color": "white", "width": 1},
         },
-        customdata=[f"<b>{one.position}  {_kind(one)}</b><br>{_details(one)}" for one in drawn],
+        customdata=[
+            f"<b>{one.position}  {one.record.kind}</b><br>{_details(one)}" for one in drawn
+        ],
         hovertemplate="%{customdata}<extra></extra>",
         showlegend=False,
     )
@@ -115,7 +125,7 @@ def composition_chart(profile: "NetworkProfile") -> "go.Figure":
             y=[""],
             orientation="h",
             name=f"{name} {share:.0%}",
-            marker_color=SLICE_COLOURS[number % len(SLICE_COLOURS)] if number < 8 else GREY,
+            marker_color=PALE if name == BETWEEN else SLICE_COLOURS[number],
             marker_line={"color": "white", "width": 1},
             hovertemplate=f"{name}: %{{x:.1f}} us, {share:.1%}<extra></extra>",
         )
@@ -133,14 +143,14 @@ def _slices(profile: "NetworkProfile") -> list[tuple[str, float]]:
     """Return what the total is made of, the most first; small kinds are put together."""
     times: dict[str, float] = {}
     for one in profile.kernels:
-        kind = _kind(one).partition(" + ")[0]
+        kind = one.record.kind.partition(" + ")[0]
         times[kind] = times.get(kind, 0.0) + one.time_us
     ordered = sorted(times.items(), key=lambda item: -item[1])
     small = sum(time_us for _, time_us in ordered[MAX_SLICES - 1 :])
     kept = ordered[: MAX_SLICES - 1] if len(ordered) > MAX_SLICES else ordered
     others = [("other kernels", small)] if len(ordered) > MAX_SLICES else []
     between = max(0.0, profile.machine_us + profile.rest_us)
-    return [*kept, *others, ("virtual machine and rest", between)]
+    return [*kept, *others, (BETWEEN, between)]
 
 
 def _layout(*, height: int) -> dict[str, Any]:
@@ -155,24 +165,19 @@ def _layout(*, height: int) -> dict[str, Any]:
     }
 
 
+def _name(kernel: "KernelTime") -> str:
+    return f"{kernel.position}  {kernel.record.kind}"
+
+
 def _details(kernel: "KernelTime") -> str:
     lines = [
-        kernel.record.shape if kernel.record else kernel.symbol,
+        kernel.record.shape,
         f"{kernel.time_us:.2f} us +- {kernel.spread_us:.2f}, {kernel.share:.1%} of the total",
     ]
     if kernel.gflops:
         lines.append(f"{kernel.gflops:.1f} GFLOP/s")
-    if kernel.roofline_share is not None:
-        lines.append(f"{kernel.roofline_share:.0%} of the roofline, bound by {kernel.bound_by}")
-    return "<br>".join([*lines, f"schedule: {_origin(kernel)}"])
-
-
-def _kind(kernel: "KernelTime") -> str:
-    return kernel.record.kind if kernel.record else kernel.symbol
-
-
-def _origin(kernel: "KernelTime") -> str:
-    return kernel.record.origin if kernel.record else "unknown"
+    lines.append(f"{kernel.roofline_share:.0%} of the roofline, bound by {kernel.bound_by}")
+    return "<br>".join([*lines, f"schedule: {kernel.record.origin}"])
 
 
 def _bytes(number: int) -> str:

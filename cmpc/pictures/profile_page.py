@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 __all__ = ["profile_page", "write_profile_page"]
 
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"
-COLUMNS = (
-    ("#", "Place in the network"),
-    ("kernel", "What it computes, and what it has taken in"),
-    ("shape", "Window and stride, then height x width x channels"),
-    ("time", "Microseconds, median over blocks, measured in the running network"),
-    ("share", "Of the total"),
-    ("GFLOP/s", "Counted operations over measured time"),
-    ("of roofline", "Least possible time over measured time"),
-    ("bound by", "What limits it at best"),
-    ("schedule", "Where its loops come from"),
+COLUMNS = (  # head, what it means, n for numbers
+    ("#", "Place in the network", "n"),
+    ("kernel", "What it computes, and what it has taken in", ""),
+    ("shape", "Window and stride, then height x width x channels", ""),
+    ("time µs", "Median over blocks, measured in the running network", "n"),
+    ("share", "Of the total", "n"),
+    ("GFLOP/s", "Counted operations over measured time", "n"),
+    ("of roofline", "Least possible time over measured time", "n"),
+    ("bound by", "What limits it at best", ""),
+    ("schedule", "Where its loops come from", ""),
 )
 
 
@@ -109,8 +109,8 @@ def _cards(profile: "NetworkProfile") -> Iterator[str]:
     limit = f"limit {profile.least_us / 1e3:.4g} ms"
     yield _card("of the roofline", f"{profile.least_us / (total.value * 1e3):.0%}", limit)
     if (one := profile.comparison) is not None:
-        times = f"± {one.ratio_spread:.2g}; {one.ours_ms:.4g} ms to {one.rival_ms:.4g} ms"
-        yield _card(f"times {one.rival}", f"{one.ratio:.2f}", times)
+        times = f"± {one.ratio_spread:.2g}, {one.ours_ms:.3g} over {one.rival_ms:.3g} ms"
+        yield _card(f"ours over {one.rival}'s", f"{one.ratio:.2f}", times)
 
 
 def _card(name: str, value: str, note: str) -> str:
@@ -132,7 +132,9 @@ def _section(title: str, text: str, figure: "go.Figure") -> str:
 
 
 def _table(profile: "NetworkProfile") -> str:
-    head = "".join(f'<th title="{html.escape(tip)}">{name}</th>' for name, tip in COLUMNS)
+    head = "".join(
+        f'<th class="{kind}" title="{html.escape(tip)}">{name}</th>' for name, tip, kind in COLUMNS
+    )
     largest = max((one.share for one in profile.kernels), default=1.0)
     rows = "".join(_row(one, largest) for one in profile.kernels)
     return f'<table id="kernels"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
@@ -141,19 +143,16 @@ def _table(profile: "NetworkProfile") -> str:
 def _row(kernel: "KernelTime", largest_share: float) -> str:
     record = kernel.record
     bar = f"--part: {100 * kernel.share / largest_share:.1f}%"
-    of_roofline = kernel.roofline_share
-    kind = record.kind if record else kernel.symbol
-    origin = record.origin if record else "unknown"
     cells = (
         f"<td class='n'>{kernel.position}</td>",
-        f"<td title='{html.escape(kernel.symbol)}'>{html.escape(kind)}</td>",
-        f"<td>{html.escape(record.shape if record else '')}</td>",
+        f"<td title='{html.escape(record.symbol)}'>{html.escape(record.kind)}</td>",
+        f"<td>{html.escape(record.shape)}</td>",
         f"<td class='n' title='± {kernel.spread_us:.2f} µs'>{kernel.time_us:.2f}</td>",
         f"<td class='n bar' style='{bar}'>{kernel.share:.1%}</td>",
         f"<td class='n'>{'' if kernel.gflops is None else f'{kernel.gflops:.1f}'}</td>",
-        f"<td class='n'>{'' if of_roofline is None else f'{of_roofline:.0%}'}</td>",
-        f"<td>{kernel.bound_by or ''}</td>",
-        f"<td><span class='tag {origin}'></span>{origin}</td>",
+        f"<td class='n'>{kernel.roofline_share:.0%}</td>",
+        f"<td>{kernel.bound_by}</td>",
+        f"<td><span class='tag {record.origin}'></span>{record.origin}</td>",
     )
     return f"<tr>{''.join(cells)}</tr>"
 

@@ -56,31 +56,31 @@ __attribute__((visibility("default"))) int __tvm_ffi_instrument(
 
 typedef float vector __attribute__((vector_size(4 * LANES)));
 
-#define NUM_SUMS 12 /* more than any core needs to hide the latency of multiply-add, 4 or 5 cycles */
+/* More sums than any core needs to hide the latency of multiply-add, 4 or 5 cycles on two units, and
+ * few enough for 16 registers. Each has a name: an array would live in memory. */
+#define NUM_SUMS 12
+#define EACH_SUM(DO) \
+  DO(a) DO(b) DO(c) DO(d) DO(e) DO(f) DO(g) DO(h) DO(i) DO(j) DO(k) DO(l)
 #define STEPS 16
-#ifdef __aarch64__
-#define VECTOR_REGISTER "w"
-#else
-#define VECTOR_REGISTER "x"
-#endif
 
 /* Return the seconds that `turns` turns of NUM_SUMS * STEPS vector multiply-adds take. */
 double peak_multiply_add(int64_t turns, float seed) {
-  vector sums[NUM_SUMS], factor, addend;
-  for (int i = 0; i < LANES; ++i) factor[i] = 0.999f, addend[i] = seed;
-  for (int i = 0; i < NUM_SUMS; ++i) sums[i] = addend * (float)(i + 1);
+  vector factor, addend;
+  for (int lane = 0; lane < LANES; ++lane) factor[lane] = 0.999f, addend[lane] = seed;
+#define BEGIN(sum) vector sum = addend * (float)(#sum[0]);
+#define MULTIPLY_ADD(sum) sum = sum * factor + addend;
+#define GATHER(sum) total += sum;
+  EACH_SUM(BEGIN)
   int64_t start = now_ns();
   for (int64_t turn = 0; turn < turns; ++turn) {
     for (int step = 0; step < STEPS; ++step) {
-      for (int i = 0; i < NUM_SUMS; ++i) {
-        sums[i] = sums[i] * factor + addend;
-        __asm__ volatile("" : "+" VECTOR_REGISTER(sums[i])); /* in a register, at each step */
-      }
+      EACH_SUM(MULTIPLY_ADD)
     }
   }
   double seconds = (now_ns() - start) * 1e-9;
-  for (int i = 1; i < NUM_SUMS; ++i) sums[0] += sums[i];
-  volatile float kept = sums[0][0];
+  vector total = addend;
+  EACH_SUM(GATHER)
+  volatile float kept = total[0];
   (void)kept;
   return seconds;
 }
@@ -91,17 +91,19 @@ int64_t peak_flops_per_turn(void) { return 2LL * NUM_SUMS * STEPS * LANES; }
 double peak_read(const float* data, int64_t size, int64_t turns) {
   int64_t count = size / (4 * LANES);
   const vector* vectors = (const vector*)data;
-  vector sums[4];
-  memset(sums, 0, sizeof sums);
+  vector first = {0}, second = {0}, third = {0}, fourth = {0};
   int64_t start = now_ns();
   for (int64_t turn = 0; turn < turns; ++turn) {
     for (int64_t i = 0; i + 4 <= count; i += 4) {
-      for (int j = 0; j < 4; ++j) sums[j] += vectors[i + j];
+      first += vectors[i];
+      second += vectors[i + 1];
+      third += vectors[i + 2];
+      fourth += vectors[i + 3];
     }
     __asm__ volatile("" ::: "memory");
   }
   double seconds = (now_ns() - start) * 1e-9;
-  volatile float kept = (sums[0] + sums[1] + sums[2] + sums[3])[0];
+  volatile float kept = (first + second + third + fourth)[0];
   (void)kept;
   return seconds;
 }

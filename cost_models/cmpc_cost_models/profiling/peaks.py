@@ -13,6 +13,7 @@ from os import sched_setaffinity
 from threading import Barrier
 
 import numpy as np
+import numpy.typing as npt
 
 from cmpc_cost_models.profiling.native import NativeLibrary
 from cmpc_cost_models.profiling.roofline import Bandwidth, Roofline
@@ -26,6 +27,7 @@ MAX_SECONDS = 0.2  # for all tries of one limit, where a single turn is longer t
 LONGEST_WAIT_SECONDS = 60.0
 LARGEST_BYTES = 256 << 20
 BEYOND_CACHES = 4  # times the largest cache
+LINE_BYTES = 64
 ALIGNED = 1024  # a walk is a multiple of this: whole vectors, whole turns of the unrolled loops
 
 Work = Callable[[int], float]  # turns -> seconds that they took
@@ -72,16 +74,23 @@ def _multiply_adds(functions: ctypes.CDLL) -> Work:
 
 
 def _reads(functions: ctypes.CDLL, size: int) -> Work:
-    data = np.ones(size // 4, np.float32)
+    data = _aligned(size)
     return lambda turns: float(functions.peak_read(data.ctypes.data, data.nbytes, turns))
 
 
 def _copies(functions: ctypes.CDLL, size: int) -> Work:
     """Return work that reads one half of ``size`` bytes and writes the other."""
-    source, copy = (np.ones(size // 8, np.float32) for _ in range(2))
+    source, copy = _aligned(size // 2), _aligned(size // 2)
     return lambda turns: float(
         functions.peak_copy(copy.ctypes.data, source.ctypes.data, source.nbytes, turns)
     )
+
+
+def _aligned(size: int) -> npt.NDArray[np.uint8]:
+    """Return ``size`` bytes that begin with a cache line, so that no vector lies across two."""
+    memory = np.ones(size + LINE_BYTES, np.uint8)
+    start = -memory.ctypes.data % LINE_BYTES
+    return memory[start : start + size]
 
 
 def _turns_per_second(new_work: Callable[[], Work], cpu: int, together: Barrier) -> float:

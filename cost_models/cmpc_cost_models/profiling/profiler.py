@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from cmpc_cost_models.base import CompiledNetwork, Measurement
+from cmpc_cost_models.base import CompiledNetwork, KernelRecord, Measurement
 from cmpc_cost_models.errors import BadArgument, ProfileFailed
 from cmpc_cost_models.measuring.blocks import Blocks
 from cmpc_cost_models.measuring.costs import as_measurements
@@ -155,13 +155,14 @@ class _TimedCall:
     """One call of the virtual machine, with its time in each block summarised."""
 
     symbol: str
+    shapes: list[list[int]]
     num_bytes: int
     median_us: float
     spread_us: float
 
     @property
     def is_kernel(self) -> bool:
-        return not self.symbol.startswith("vm.")
+        return "." not in self.symbol  # as in vm.builtin.alloc_storage, runtime.TVMTensorCreateView
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -199,19 +200,30 @@ def _kernel_times(
     records = {one.symbol: one for one in network.kernels}
     kernels = []
     for position, call in enumerate((one for one in timed.calls if one.is_kernel), start=1):
-        record = records.get(call.symbol)
-        work = None if record is None else {"flops": record.flops, "num_bytes": call.num_bytes}
+        record = records.get(call.symbol) or _record_of_tvm(call)
+        work = {"flops": record.flops, "num_bytes": call.num_bytes}
         kernels.append(
             KernelTime(
                 position=position,
-                symbol=call.symbol,
                 record=record,
                 num_bytes=call.num_bytes,
                 time_us=call.median_us,
                 spread_us=call.spread_us,
                 share=call.median_us / total_us,
-                least_us=None if work is None else roofline.least_us(**work),
-                bound_by=None if work is None else roofline.bound_by(**work),
+                least_us=roofline.least_us(**work),
+                bound_by=roofline.bound_by(**work),
             )
         )
     return tuple(kernels)
+
+
+def _record_of_tvm(call: _TimedCall) -> KernelRecord:
+    """Return the facts of a kernel that TVM added while it compiled, a reshape or a copy."""
+    shapes = ["x".join(map(str, shape)) for shape in call.shapes]
+    return KernelRecord(
+        symbol=call.symbol,
+        kind=call.symbol.rstrip("0123456789").replace("_", " "),
+        shape=" to ".join(shapes),
+        flops=0,
+        origin="importer",
+    )

@@ -21,53 +21,50 @@ class KernelTime:
 
     Attributes:
         position: Its number among the kernels, from 1, in the order in which they run.
-        record: What its writer knows; ``None`` for a library that was compiled without records.
+        record: What its writer knows. Copies that TVM adds by itself are its importer's.
         num_bytes: Counted: of the tensors that it reads and writes.
         time_us, spread_us: Measured: median over the blocks, median absolute deviation.
-        least_us: What the roofline allows at best; ``None`` where the arithmetic is not known.
+        least_us: What the roofline allows at best.
         bound_by: ``arithmetic`` or ``memory``, whatever limits it at best.
     """
 
     position: int
-    symbol: str
-    record: KernelRecord | None
+    record: KernelRecord
     num_bytes: int
     time_us: float
     spread_us: float
     share: float
-    least_us: float | None
-    bound_by: str | None
+    least_us: float
+    bound_by: str
 
     @property
     def gflops(self) -> float | None:
-        """10^9 operations per second; None where no arithmetic is known."""
-        if self.record is None or not self.record.flops:
-            return None
-        return self.record.flops / self.time_us / 1e3
+        """10^9 operations per second; None for a kernel without arithmetic, such as a copy."""
+        return self.record.flops / self.time_us / 1e3 if self.record.flops else None
 
     @property
-    def roofline_share(self) -> float | None:
+    def roofline_share(self) -> float:
         """How much of the best possible speed it reaches."""
-        return None if self.least_us is None else self.least_us / self.time_us
+        return self.least_us / self.time_us
 
     def to_json(self) -> dict[str, Any]:
         record = self.record
         return {
             "position": self.position,
-            "name": self.symbol,
-            "kind": record and record.kind,
-            "shape": record and record.shape,
+            "name": record.symbol,
+            "kind": record.kind,
+            "shape": record.shape,
             "time_us": self.time_us,
             "spread_us": self.spread_us,
             "share": self.share,
-            "flops": record and record.flops,
+            "flops": record.flops,
             "num_bytes": self.num_bytes,
             "gflops": self.gflops,
             "least_us": self.least_us,
             "roofline_share": self.roofline_share,
             "bound_by": self.bound_by,
-            "schedule_source": record and record.origin,
-            "schedule": record and record.schedule,
+            "schedule_source": record.origin,
+            "schedule": record.schedule,
         }
 
 
@@ -142,7 +139,7 @@ class NetworkProfile:
 
     @property
     def flops(self) -> int:
-        return sum(one.record.flops for one in self.kernels if one.record)
+        return sum(one.record.flops for one in self.kernels)
 
     @property
     def gflops(self) -> float:
@@ -152,7 +149,7 @@ class NetworkProfile:
     @property
     def least_us(self) -> float:
         """What the roofline allows at best for all kernels together."""
-        return sum(one.least_us or 0.0 for one in self.kernels)
+        return sum(one.least_us for one in self.kernels)
 
     @property
     def is_stable(self) -> bool:
@@ -163,8 +160,7 @@ class NetworkProfile:
         """Return the microseconds spent in kernels of each origin, the most first."""
         times: dict[str, float] = {}
         for one in self.kernels:
-            origin = one.record.origin if one.record else "unknown"
-            times[origin] = times.get(origin, 0.0) + one.time_us
+            times[one.record.origin] = times.get(one.record.origin, 0.0) + one.time_us
         return dict(sorted(times.items(), key=lambda item: -item[1]))
 
     def to_json(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ caches as their predecessors left them: a kernel that is run over and over by it
 weights in the nearest cache and seems up to twice as fast.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -28,11 +29,13 @@ class Call:
     """One call of the virtual machine.
 
     Attributes:
-        symbol: The function; the machine's own start with ``vm.``.
-        num_bytes: Of all tensors that it is given, which are those it reads and writes.
+        symbol: The function; the machine's own have a dot, as in ``vm.builtin.alloc_storage``.
+        shapes: Of all tensors that it is given: those it reads, then those it writes.
+        num_bytes: Of the same tensors.
     """
 
     symbol: str
+    shapes: tuple[tuple[int, ...], ...]
     num_bytes: int
 
 
@@ -89,18 +92,15 @@ def _list_calls(network: LoadedNetwork) -> list[Call]:
 
     def listen(_: object, symbol: str, before_run: bool, __: object, *arguments: Any) -> int:
         if before_run:
-            calls.append(Call(symbol=symbol, num_bytes=sum(map(_size_bytes, arguments))))
+            tensors = [one for one in arguments if hasattr(one, "shape") and hasattr(one, "dtype")]
+            shapes = tuple(tuple(int(size) for size in one.shape) for one in tensors)
+            widths = [np.dtype(str(one.dtype)).itemsize for one in tensors]
+            num_bytes = sum(
+                math.prod(shape) * width for shape, width in zip(shapes, widths, strict=True)
+            )
+            calls.append(Call(symbol=symbol, shapes=shapes, num_bytes=num_bytes))
         return KEEP_GOING
 
     with network.instrumented(listen):
         network.caller()()
     return calls
-
-
-def _size_bytes(argument: Any) -> int:
-    """Return the size of a tensor; other arguments have none."""
-    shape = getattr(argument, "shape", None)
-    if shape is None or not hasattr(argument, "dtype"):
-        return 0
-    bits = np.dtype(str(argument.dtype)).itemsize * 8
-    return int(np.prod([int(size) for size in shape], dtype=np.int64)) * bits // 8
