@@ -59,7 +59,12 @@ def _window(planner: Planner, node: onnx.NodeProto, attributes: Attributes) -> W
     if len(kernel) != 2 or any(node.output[1:]) or min(pads) < 0 or "auto_pad" in attributes:
         raise NotOurs("only pools of two dimensions with explicit pads and one result are ours")
     strides, dilations = (attributes.get(name, [1, 1]) for name in ("strides", "dilations"))
-    if any(pad >= taps for pad, taps in zip(pads, [*kernel, *kernel], strict=True)):
+    size, result = (planner.shape(name)[2:] for name in (node.input[0], node.output[0]))
+    begins = [
+        (count - 1) * step - pad for count, step, pad in zip(result, strides, pads, strict=False)
+    ]
+    is_blind = any(pad >= taps for pad, taps in zip(pads[:2], kernel, strict=True))
+    if is_blind or any(begin >= length for begin, length in zip(begins, size, strict=True)):
         raise NotOurs("every window must see a pixel")
     return Window(
         kernel=(kernel[0], kernel[1]),

@@ -1,0 +1,406 @@
+"""What single operators compute: against ONNX's own test cases, and against ONNX Runtime."""
+
+import importlib
+import warnings
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
+
+from cmpc_cost_models.lowering.cleaning import clean_model
+from cmpc_cost_models.lowering.graph_parts import static_shapes
+from cmpc_cost_models.lowering.planning import plan_network
+
+MODULES = [
+    "averagepool",
+    "batch_normalization",
+    "conv",
+    "convtranspose",
+    "flatten",
+    "gemm",
+    "globalaveragepool",
+    "globalmaxpool",
+    "instance_normalization",
+    "lrn",
+    "maxpool",
+    "pad",
+    "softmax",
+    "tanh",
+    "transpose",
+]
+ON_OUR_KERNELS = [
+    "averagepool_2d_ceil",
+    "averagepool_2d_pads",
+    "averagepool_2d_pads_count_include_pad",
+    "averagepool_2d_precomputed_pads",
+    "averagepool_2d_same_lower",
+    "averagepool_2d_strides",
+    "basic_conv_with_padding",
+    "batchnorm_epsilon",
+    "constant_pad",
+    "conv_with_autopad_same",
+    "conv_with_strides_and_asymmetric_padding",
+    "globalaveragepool",
+    "globalmaxpool",
+    "lrn",
+    "maxpool_2d_ceil",
+    "maxpool_2d_dilations",
+    "maxpool_2d_pads",
+    "maxpool_2d_same_upper",
+    "softmax_example",
+]
+BY_TVM = [
+    "convtranspose_pads",
+    "flatten_axis1",
+    "gemm_all_attributes",
+    "instancenorm_example",
+    "softmax_axis_2",
+    "tanh",
+    "transpose_all_permutations_3",
+]
+
+
+def run_compiled(model, host, data):
+    """Return the answer of ``model`` compiled for this machine, and how many nodes TVM imported."""
+    import tvm
+    from tvm import relax
+
+    from cmpc_cost_models.lowering.executable import build_executable
+
+    cleaned = clean_model(model)
+    machine = relax.VirtualMachine(build_executable(cleaned, host).executable, tvm.cpu())
+    answer = machine["main"](tvm.runtime.tensor(np.ascontiguousarray(data), tvm.cpu())).numpy()
+    return answer, plan_network(cleaned).num_imported
+
+
+@pytest.fixture(scope="session")
+def node_cases():
+    """ONNX's test cases of these operators; making those of all takes ten seconds."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of cases that we don't use
+        for name in MODULES:
+            importlib.import_module(f"onnx.backend.test.case.node.{name}")
+    from onnx.backend.test.case.node import _NodeTestCases as cases
+
+    return {case.name.removeprefix("test_"): case for case in cases}
+
+
+def one_input_model(case):
+    """Return the case's model with all inputs but the first as constants, and its data."""
+    [inputs], [outputs] = zip(*case.data_sets[:1], strict=True)
+    model = onnx.ModelProto()
+    model.CopyFrom(case.model)
+    first, *others = model.graph.input
+    del model.graph.input[:]
+    model.graph.input.append(first)
+    for value, array in zip(others, inputs[1:], strict=True):
+        model.graph.initializer.append(numpy_helper.from_array(np.asarray(array), value.name))
+    return model, inputs[0], outputs[0]
+
+
+@pytest.mark.parametrize("name", ON_OUR_KERNELS)
+def test_our_kernels_compute_what_onnx_specifies(name, node_cases, host):
+    model, data, expected = one_input_model(node_cases[name])
+
+    answer, num_imported = run_compiled(model, host, data)
+
+    assert num_imported == 0
+    np.testing.assert_allclose(answer, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", BY_TVM)
+def test_other_operators_go_through_the_importer(name, node_cases, host):
+    model, data, expected = one_input_model(node_cases[name])
+
+    answer, num_imported = run_compiled(model, host, data)
+
+    assert num_imported > 0
+    np.testing.assert_allclose(answer, expected, rtol=1e-4, atol=1e-5)
+
+
+def make_model(nodes, shapes, constants, *, opset=20):
+    """Return a model of ``nodes`` from ``x`` to ``y``, which have the two ``shapes``."""
+    given, wanted = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+        for name, shape in zip("xy", shapes, strict=True)
+    )
+    tensors = [numpy_helper.from_array(np.asarray(one), name) for name, one in constants.items()]
+    graph = helper.make_graph(nodes, "given", [given], [wanted], tensors)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
+    model.ir_version = 8
+    return model
+
+
+def assert_as_onnx_runtime(model, host, data, *, num_imported=0, num_parts=1):
+    """Compare parts of the channels by themselves: large numbers must not hide small ones."""
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    [expected] = session.run(None, {"x": data})
+    answer, imported = run_compiled(model, host, data)
+    assert imported == num_imported
+    assert answer.shape == expected.shape
+    for part, wanted in zip(
+        *(np.split(one, num_parts, axis=1) for one in (answer, expected)), strict=True
+    ):
+        np.testing.assert_allclose(part, wanted, atol=3e-6 * np.abs(wanted).max())
+
+
+SHAPE = (1, 10, 5, 7)  # channels that are no multiple of a vector
+FUNCTIONS = {
+    "Abs": {},
+    "Elu": {"alpha": 0.7},
+    "Erf": {},
+    "Exp": {},
+    "Gelu": {},
+    "HardSigmoid": {"alpha": 0.3},
+    "HardSwish": {},
+    "LeakyRelu": {"alpha": 0.2},
+    "Neg": {},
+    "Relu": {},
+    "Sigmoid": {},
+    "Softplus": {},
+    "Tanh": {},
+}
+
+
+def test_functions_of_numbers_compute_what_onnx_runtime_computes(host, rng):
+    """All in one graph: each reads the input, and their results are concatenated."""
+    nodes = [helper.make_node(name, ["x"], [name], **given) for name, given in FUNCTIONS.items()]
+    nodes += [
+        helper.make_node("Reciprocal", ["Exp"], ["Reciprocal"]),
+        helper.make_node("Log", ["Exp"], ["Log"]),
+        helper.make_node("Sqrt", ["Abs"], ["Sqrt"]),
+        helper.make_node("Clip", ["x", "low", "high"], ["Clip"]),
+        helper.make_node("PRelu", ["x", "slopes"], ["PRelu"]),
+    ]
+    names = [node.output[0] for node in nodes]
+    nodes.append(helper.make_node("Concat", names, ["y"], axis=1))
+    constants = {
+        "low": np.float32(-1),
+        "high": np.float32(2),
+        "slopes": rng.random((10, 1, 1), dtype=np.float32),
+    }
+    model = make_model(nodes, (SHAPE, (1, 10 * len(names), 5, 7)), constants)
+
+    data = 3 * rng.standard_normal(SHAPE, dtype=np.float32)
+    assert_as_onnx_runtime(model, host, data, num_parts=len(names))
+
+
+def weights(rng, *shape):
+    return rng.standard_normal(shape, dtype=np.float32)
+
+
+NORM = ("gamma", "beta", "mean", "variance")
+PATTERNS = {
+    "swish": (
+        [
+            helper.make_node("Conv", ["x", "square"], ["c"], pads=[1, 1, 1, 1]),
+            helper.make_node("Sigmoid", ["c"], ["s"]),
+            helper.make_node("Mul", ["s", "c"], ["y"]),
+        ],
+        SHAPE,
+    ),
+    "hard swish": (
+        [
+            helper.make_node("Conv", ["x", "square"], ["c"], pads=[1, 1, 1, 1]),
+            helper.make_node("HardSigmoid", ["c"], ["s"], alpha=1 / 6),
+            helper.make_node("Mul", ["c", "s"], ["y"]),
+        ],
+        SHAPE,
+    ),
+    "squeeze and excitation": (
+        [
+            helper.make_node("GlobalAveragePool", ["x"], ["p"]),
+            helper.make_node("Conv", ["p", "pointwise"], ["q"]),
+            helper.make_node("Sigmoid", ["q"], ["s"]),
+            helper.make_node("Mul", ["x", "s"], ["y"]),
+        ],
+        SHAPE,
+    ),
+    "batch norms": (
+        [
+            helper.make_node("BatchNormalization", ["x", *NORM], ["n"]),
+            helper.make_node("Relu", ["n"], ["r"]),
+            helper.make_node("Conv", ["r", "square"], ["c"], pads=[1, 1, 1, 1]),
+            helper.make_node("BatchNormalization", ["c", *NORM], ["d"]),
+            helper.make_node("Sum", ["d", "x", "r"], ["y"]),
+        ],
+        SHAPE,
+    ),
+    "channel shuffle": (
+        [
+            helper.make_node("Reshape", ["x", "grouped"], ["a"]),
+            helper.make_node("Transpose", ["a"], ["t"], perm=[0, 2, 1, 3, 4]),
+            helper.make_node("Reshape", ["t", "whole"], ["y"]),
+        ],
+        SHAPE,
+    ),
+    "broadcasts": (
+        [
+            helper.make_node("Add", ["x", "plane"], ["a"]),
+            helper.make_node("Sub", ["hundred", "a"], ["s"]),
+            helper.make_node("Div", ["channel", "s"], ["d"]),
+            helper.make_node("Pow", ["d", "two"], ["p"]),
+            helper.make_node("Max", ["p", "channel"], ["m"]),
+            helper.make_node("Min", ["m", "two"], ["y"]),
+        ],
+        SHAPE,
+    ),
+    "parts": (
+        [
+            helper.make_node("Split", ["x", "sizes"], ["a", "b"], axis=1),
+            helper.make_node("Pad", ["b", "pads", "two"], ["c"]),
+            helper.make_node("Pad", ["a", "pads"], ["d"]),
+            helper.make_node("Concat", ["c", "d", "c"], ["y"], axis=-3),
+        ],
+        (1, 17, 8, 8),
+    ),
+    "channels last": (
+        [
+            helper.make_node("Transpose", ["x"], ["a"], perm=[0, 2, 3, 1]),
+            helper.make_node("Reshape", ["a", "row"], ["r"]),
+            helper.make_node("Gemm", ["r", "dense", "offset"], ["y"], transB=1, alpha=0.5),
+        ],
+        (1, 6),
+    ),
+    "resize": (
+        [
+            helper.make_node("MaxPool", ["x"], ["a"], kernel_shape=[2, 3], pads=[1, 0, 0, 2]),
+            helper.make_node("Resize", ["a", "", "scales"], ["y"], mode="nearest"),
+        ],
+        (1, 10, 10, 21),
+    ),
+    "a softmax of all": ([helper.make_node("Softmax", ["x"], ["y"])], SHAPE),
+}
+
+
+@pytest.mark.parametrize("name", PATTERNS)
+def test_patterns_of_operators_compute_what_onnx_runtime_computes(name, host, rng):
+    nodes, shape = PATTERNS[name]
+    constants = {
+        "square": weights(rng, 10, 10, 3, 3),
+        "pointwise": weights(rng, 10, 10, 1, 1),
+        "grouped": np.array([1, 2, 5, 5, 7]),
+        "whole": np.array([1, -1, 5, 7]),
+        "plane": weights(rng, 1, 1, 5, 7),
+        "channel": weights(rng, 10, 1, 1),
+        "hundred": np.float32(100),
+        "two": np.float32(2),
+        "sizes": np.array([3, 7]),
+        "pads": np.array([0, 0, 1, 0, 0, 0, 2, 1]),
+        "row": np.array([1, -1]),
+        "scales": np.array([1, 1, 2, 3], np.float32),
+        "dense": weights(rng, 6, 350),
+        "offset": weights(rng, 6),
+    } | {letter: rng.random(10, dtype=np.float32) + np.float32(0.5) for letter in NORM}
+    read = {one for node in nodes for one in node.input}
+    constants = {name: one for name, one in constants.items() if name in read}
+    opset = 11 if name == "a softmax of all" else 18  # it was one over all axes up to 12
+    model = make_model(nodes, (SHAPE, shape), constants, opset=opset)
+
+    assert_as_onnx_runtime(model, host, weights(rng, *SHAPE))
+
+
+def test_an_imported_operator_between_our_kernels_changes_nothing_else(host, rng):
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["c"], pads=[1, 1, 1, 1]),
+        helper.make_node("Sin", ["c"], ["s"]),
+        helper.make_node("Cos", ["s"], ["o"]),
+        helper.make_node("Relu", ["o"], ["r"]),
+        helper.make_node("Conv", ["r", "w"], ["e"], pads=[1, 1, 1, 1]),
+        helper.make_node("Add", ["e", "s"], ["y"]),
+    ]
+    model = make_model(nodes, (SHAPE, SHAPE), {"w": weights(rng, 10, 10, 3, 3) / 10})
+
+    assert_as_onnx_runtime(model, host, weights(rng, *SHAPE), num_imported=2)
+
+
+def test_a_batch_is_computed_image_by_image(host, rng):
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["c"], pads=[1, 1, 1, 1]),
+        helper.make_node("Add", ["c", "plane"], ["a"]),
+        helper.make_node("GlobalMaxPool", ["a"], ["p"]),
+        helper.make_node("Flatten", ["p"], ["y"]),
+    ]
+    shape = (3, *SHAPE[1:])
+    constants = {"w": weights(rng, 10, 10, 3, 3), "plane": weights(rng, *SHAPE)}
+
+    assert_as_onnx_runtime(
+        make_model(nodes, (shape, (3, 10)), constants), host, weights(rng, *shape)
+    )
+
+
+pairs = st.tuples(st.integers(1, 3), st.integers(1, 3))
+
+
+@settings(
+    max_examples=8,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    kernel=pairs,
+    strides=pairs,
+    dilations=pairs,
+    pads=st.tuples(*[st.integers(0, 3)] * 4),
+    groups_and_channels=st.sampled_from(
+        [(1, 5, 9), (2, 6, 10), (7, 7, 7), (5, 5, 10), (18, 18, 18)]
+    ),
+)
+def test_any_convolution_computes_what_onnx_runtime_computes(
+    kernel, strides, dilations, pads, groups_and_channels, host
+):
+    groups, channels, out_channels = groups_and_channels
+    rng = np.random.default_rng(0)
+    size, given = (9, 11), {"strides": strides, "dilations": dilations, "pads": pads}
+    reach = [(taps - 1) * gap + 1 for taps, gap in zip(kernel, dilations, strict=True)]
+    result = [
+        (size[axis] + pads[axis] + pads[axis + 2] - reach[axis]) // strides[axis] + 1
+        for axis in (0, 1)
+    ]
+    node = helper.make_node("Conv", ["x", "w", "b"], ["y"], group=groups, **given)
+    constants = {
+        "w": weights(rng, out_channels, channels // groups, *kernel),
+        "b": weights(rng, out_channels),
+    }
+    shapes = ((1, channels, *size), (1, out_channels, *result))
+
+    assert_as_onnx_runtime(
+        make_model([node], shapes, constants), host, weights(rng, 1, channels, *size)
+    )
+
+
+@settings(
+    max_examples=8,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    operator=st.sampled_from(["AveragePool", "MaxPool"]),
+    kernel=pairs,
+    strides=pairs,
+    pads=st.tuples(*[st.integers(0, 2)] * 4),
+    ceil_mode=st.booleans(),
+    channels=st.sampled_from([3, 16]),
+)
+def test_any_pool_computes_what_onnx_runtime_computes(
+    operator, kernel, strides, pads, ceil_mode, channels, host
+):
+    pads = tuple(min(pad, taps - 1) for pad, taps in zip(pads, kernel * 2, strict=True))
+    given = {"kernel_shape": kernel, "strides": strides, "pads": pads}
+    node = helper.make_node(operator, ["x"], ["y"], ceil_mode=int(ceil_mode), **given)
+    shape = (1, channels, 9, 11)
+    model = onnx.shape_inference.infer_shapes(make_model([node], (shape, [None] * 4), {}))
+    [result] = static_shapes(model.graph.output)
+    # ONNX's inference and ONNX Runtime don't agree on windows that would begin in the padding.
+    begins = zip(result[1][2:], strides, pads, shape[2:], strict=False)
+    assume(all((count - 1) * step < pad + length for count, step, pad, length in begins))
+
+    assert_as_onnx_runtime(model, host, weights(np.random.default_rng(0), *shape))
