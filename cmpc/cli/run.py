@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from cmpc.cli.options import json_option
+from cmpc.cli.options import cache_dir_option, json_option
 
 __all__ = ["run"]
 
@@ -26,27 +26,47 @@ NUM_SHOWN = 4
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write the embeddings: .npy for the bare rows, .safetensors with names, for `cmpc index`.",
 )
+@click.option(
+    "--emulate",
+    is_flag=True,
+    help="Run a bundle for another processor under qemu: the answer is right, the time is not.",
+)
+@cache_dir_option
 @json_option
 def run(
-    bundle: Path, images: tuple[Path, ...], embeddings_path: Path | None, as_json: bool
+    bundle: Path,
+    images: tuple[Path, ...],
+    embeddings_path: Path | None,
+    emulate: bool,
+    cache_dir: Path,
+    as_json: bool,
 ) -> None:
     """Embed pictures with the compiled network of a bundle.
+
+    A bundle for another processor is refused here, unless it is to be emulated.
 
     \b
     Examples:
       cmpc run bundles/emoji cat.png dog.png --out embeddings.npy
       cmpc run bundles/emoji cat.png --json
+      cmpc run bundles/emoji-arm cat.png --emulate
     """
     import numpy as np
 
     from cmpc.output import emit, make_table
     from cmpc_cost_models.bundles import open_bundle
+    from cmpc_cost_models.cross.toolchain import find_toolchain
+    from cmpc_cost_models.cross.verification import embed_emulated
     from cmpc_search.data import load_image
     from cmpc_search.embeddings import Embeddings, gallery_network_of, write_embeddings
 
-    opened = open_bundle(bundle)
+    opened = open_bundle(bundle, must_run_here=not emulate)
     size_px = opened.preprocessing.size_px
-    rows = opened.embed(np.stack([load_image(image, size_px) for image in images]))
+    pixels = np.stack([load_image(image, size_px) for image in images])
+    if emulate:
+        rows = embed_emulated(opened, pixels, find_toolchain(opened.target, cache_dir=cache_dir))
+    else:
+        rows = opened.embed(pixels)
     names = tuple(map(str, images))
     if embeddings_path is not None:
         space = gallery_network_of(opened)

@@ -1,17 +1,23 @@
 """Which query network is worth its cost? The command that cmpc is about."""
 
-import os
 import sys
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from cmpc.cli.options import cache_dir_option, config_option, flags_given, json_option
+from cmpc.cli.options import (
+    cache_dir_option,
+    config_option,
+    device_option,
+    json_option,
+    resolve_settings,
+)
 
 if TYPE_CHECKING:
-    from cmpc_cost_models import Target
+    from cmpc_cost_models.meters import AnyMeter
     from cmpc_search.networks.supernet import Supernet
     from cmpc_search.runs import RunFolder
     from cmpc_search.stages.inputs import Inputs
@@ -20,15 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["search"]
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
-NOT_SETTINGS = (
-    "run_folder",
-    "gallery_path",
-    "fresh",
-    "threads",
-    "toml_path",
-    "cache_dir",
-    "as_json",
-)
 
 
 @click.command()
@@ -42,12 +39,15 @@ NOT_SETTINGS = (
 )
 @click.option("--data", metavar="NAME|PATH", help="Data set.  [default: emoji]")
 @click.option("--target", metavar="NAME", help="What to compile for.  [default: host]")
+@device_option
 @click.option("--space", help="Search space: small or spos.  [default: small]")
 @click.option("--method", help="Compatibility method.  [default: bct-regression]")
 @click.option(
     "--reward", help="homogeneous (R1), heterogeneous (R2) or product (R3).  [default: product]"
 )
-@click.option("--cost", help="latency, measured, or macs, counted.  [default: latency]")
+@click.option(
+    "--cost", help="latency, measured or predicted, or macs, counted.  [default: latency]"
+)
 @click.option("--sampler", help="nsga2, tpe or random.  [default: nsga2]")
 @click.option("--trials", type=int, help="Candidates to score in all.  [default: 48]")
 @click.option("--budget-ms", type=float, help="Latency limit in milliseconds.")
@@ -64,20 +64,26 @@ def search(ctx: click.Context, /, **_: object) -> None:
 
     Trains a supernet against the frozen gallery network, then lets Optuna propose architectures:
     each is scored on validation classes, compiled through TVM and timed. Run again on the same
-    RUN, it goes on where it stopped, even after a kill.
+    RUN, it goes on where it stopped, even after a kill. A latency marked * was unstable; if one is
+    on the front, all is kept and the exit code is 3.
+
+    For a target that this machine can't run, latencies are predicted, and marked so wherever they
+    show; with --device they are measured there.
 
     \b
     Examples:
       cmpc search runs/emoji --gallery galleries/emoji --target host --budget-mmacs 2.6
       cmpc search runs/faces --gallery galleries/faces --data faces.csv --cost macs
+      cmpc search runs/board --gallery galleries/emoji --target arm
+      cmpc search runs/board --gallery galleries/emoji --target arm --device rpc://board:9090
     """
     from cmpc.output import emit, say
     from cmpc.progress import progress
-    from cmpc.reports import front_document, front_table
-    from cmpc.settings import resolve
-    from cmpc_cost_models.measured import LatencyMeter
-    from cmpc_search.runs import note_session, open_run, write_front, write_trials
-    from cmpc_search.stages.inputs import load_inputs
+    from cmpc.reports import front_document, front_table, unstable_trials
+    from cmpc.targets import make_meter, named_target
+    from cmpc.trust import trust_or_raise
+    from cmpc_search.runs import RunFolder, note_session, open_run, write_front, write_trials
+    from cmpc_search.stages.inputs import load_inputs, target_facts
     from cmpc_search.stages.scoring import CandidateScorer
     from cmpc_search.stages.settings import FREE_SETTINGS, SearchSettings
     from cmpc_search.study import pareto_front, pick
@@ -85,20 +91,24 @@ def search(ctx: click.Context, /, **_: object) -> None:
     from cmpc_search.training.numerics import set_threads
 
     options = ctx.params
-    settings = resolve(
-        SearchSettings,
-        "search",
-        toml_path=options["toml_path"],
-        environment=os.environ,
-        flags={name: given for name, given in flags_given(ctx).items() if name not in NOT_SETTINGS},
-    )
+    settings = resolve_settings(ctx, SearchSettings, "search")
     set_threads(options["threads"])
     inputs = load_inputs(settings, options["gallery_path"], cache_dir=options["cache_dir"])
-    target = check_feasible(inputs)
+    check_feasible(inputs)
+    target = named_target(settings.target, options["toml_path"])
+    new_meter = partial(
+        make_meter,
+        target,
+        settings.device,
+        compiled_dir=RunFolder(options["run_folder"]).compiled_path,
+        cache_dir=options["cache_dir"],
+    )
+    if settings.needs_latency:
+        check_meter(new_meter())
     run = open_run(
         options["run_folder"],
         settings=settings.model_dump(mode="json"),
-        inputs=inputs.hashes(),
+        inputs=inputs.hashes() | target_facts(target),
         free=FREE_SETTINGS,
         fresh=options["fresh"],
     )
@@ -107,7 +117,7 @@ def search(ctx: click.Context, /, **_: object) -> None:
     with ExitStack() as stack:
         meter = None
         if settings.needs_latency:
-            meter = stack.enter_context(LatencyMeter(target, cache_dir=run.compiled_path))
+            meter = stack.enter_context(new_meter())
         scorer = CandidateScorer(supernet, inputs, meter, folder=run.candidates_path)
         with progress("Searching", total=settings.trials) as steps:
             summary = run_study(
@@ -129,16 +139,16 @@ def search(ctx: click.Context, /, **_: object) -> None:
     )
     emit(front_document(run, front, counts), front_table(front), as_json=options["as_json"])
     pick(summary.candidates, cost=settings.cost, budget=settings.budget)  # raises if none will do
+    trust_or_raise(unstable_trials(front))
 
 
-def check_feasible(inputs: "Inputs") -> "Target":
-    """Return the target; what would fail after hours of training, or bind a run, fails here.
+def check_feasible(inputs: "Inputs") -> None:
+    """Let fail here what would fail after hours of training, or bind a run.
 
     Raises:
-        UnknownTarget, UnknownName: no target or no method has this name.
+        UnknownName: no method has this name.
         BudgetNotMet: the smallest architecture takes more than the budget in MACs.
     """
-    from cmpc_cost_models import Target
     from cmpc_search.compatibility import make_method
     from cmpc_search.errors import BudgetNotMet
 
@@ -150,7 +160,21 @@ def check_feasible(inputs: "Inputs") -> "Target":
             f"an architecture must stay within {limit} MACs; the smallest of space "
             f"{space.name!r} takes {least}: raise the budget or take a smaller space"
         )
-    return Target.named(inputs.settings.target)
+
+
+def check_meter(meter: "AnyMeter") -> None:
+    """Say what the latencies will be worth, and reach the device before anything is trained.
+
+    Raises:
+        DeviceUnreachable: it does not answer.
+    """
+    from cmpc.output import say
+    from cmpc.targets import note_on_costs
+
+    if note := note_on_costs(meter):
+        say(note)
+    with meter:
+        pass  # its session is short: training may take hours, and others want the device
 
 
 def obtain_supernet(run: "RunFolder", inputs: "Inputs") -> "Supernet":
@@ -173,6 +197,8 @@ def described(trial: "TrialProgress") -> str:
     score = trial.candidate.score
     if score.error is not None:
         return f"failed: {score.error}"
-    cost = f"{score.latency_ms:.3f} ms" if score.latency_ms is not None else f"{score.macs} MACs"
+    cost = f"{score.macs} MACs"
+    if score.latency is not None:
+        cost = f"{score.latency_ms:.3f} ms {score.latency['source']}"
     best = "" if trial.best_reward is None else f", best {trial.best_reward:.3f}"
     return f"{score.reward_name} {score.reward:.3f} at {cost}{best}"

@@ -6,13 +6,15 @@
       lib/libtvm_*.so         TVM's runtime, from the installed wheels
       run, runner.cc          a native program that needs no Python, where a C++ compiler was found
 
-A bundle is written beside its place and moved there, so that it exists whole or not at all.
+A bundle is written beside its place, run once and moved there, so that it exists whole and right or
+not at all. ``verification`` in the manifest says who ran it and how near its answer was to ONNX
+Runtime's; it is null where nobody could.
 """
 
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -22,7 +24,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cmpc_cost_models.base import CompiledNetwork, Cost
-from cmpc_cost_models.compiling import LIBRARY_NAME, file_sha256
+from cmpc_cost_models.compiling import LIBRARY_NAME
+from cmpc_cost_models.digests import file_sha256
 from cmpc_cost_models.errors import BadArgument, BadBundle
 from cmpc_cost_models.machine import describe_versions
 from cmpc_cost_models.runner import RUNNER_NAME, build_runner, copy_runtime
@@ -40,6 +43,8 @@ __all__ = [
 
 MANIFEST_NAME = "manifest.json"
 SCHEMA_VERSION = 1
+
+Verify = Callable[[Path], Mapping[str, Any]]  # folder of the draft -> what stands in the manifest
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,7 +69,7 @@ class BundleContents:
     """What goes into a bundle.
 
     Attributes:
-        cost: The measured cost of ``compiled``, if it was measured.
+        cost: The measured or predicted cost of ``compiled``, if it is known.
         provenance: Where the network comes from: JSON values, for people and tools.
     """
 
@@ -77,7 +82,7 @@ class BundleContents:
     def __post_init__(self) -> None:
         if self.cost is not None and self.cost.artefact_sha256 != self.compiled.sha256:
             raise BadArgument(
-                "the cost of a bundle must be that of its network, got one measured on "
+                "the cost of a bundle must be that of its network, got that of "
                 f"{self.cost.artefact_sha256} for {self.compiled.sha256}"
             )
         size_px = self.preprocessing.size_px
@@ -113,6 +118,11 @@ class Bundle:
     def cost(self) -> Cost | None:
         record = self.manifest["cost"]
         return None if record is None else Cost.from_json(record)
+
+    @property
+    def target(self) -> Target:
+        """What the network was compiled for."""
+        return Target.from_json(self.manifest["target"])
 
     @property
     def runner(self) -> Path | None:
@@ -163,6 +173,7 @@ def write_bundle(
     *,
     with_runner: bool,
     runtime_folder: Path | None = None,
+    verify: Verify | None = None,
 ) -> Bundle:
     """Write a bundle to ``folder``, which must not exist.
 
@@ -170,6 +181,7 @@ def write_bundle(
         with_runner: Compile the native program; needs a C++ compiler for the target.
         runtime_folder: Where the target's libtvm_runtime.so and libtvm_ffi.so are; by default
             those of the installed packages, which only fit targets of this processor's kind.
+        verify: Runs the finished draft and tells what it found; what it raises ends the writing.
 
     Raises:
         BadArgument: ``folder`` exists, the library isn't what was compiled, or no runtime fits.
@@ -186,7 +198,7 @@ def write_bundle(
         copy_runtime(contents.target, draft, runtime_folder)
         if with_runner:
             build_runner(contents.target, draft, contents.compiled.input_shape)
-        manifest = _manifest(contents, draft)
+        manifest = _manifest(contents, draft, None if verify is None else verify(draft))
         text = json.dumps(manifest, indent=2, sort_keys=True, allow_nan=False)
         (draft / MANIFEST_NAME).write_text(text + "\n")
         draft.chmod(0o755)
@@ -227,13 +239,15 @@ def _problems(bundle: Bundle, *, must_run_here: bool) -> Iterator[str]:
         target = bundle.manifest["target"]
         architecture = target["triple"].partition("-")[0]
         if reason := why_not_here(architecture, frozenset(target["required_flags"])):
-            yield f"{reason}"
+            yield f"{reason}; its program `run` runs there, or here with `cmpc run --emulate`"
         here, there = describe_versions().get("apache-tvm"), bundle.manifest["versions"]
         if here != there.get("apache-tvm"):
             yield f"it needs apache-tvm {there.get('apache-tvm')} and {here} is installed"
 
 
-def _manifest(contents: BundleContents, draft: Path) -> dict[str, Any]:
+def _manifest(
+    contents: BundleContents, draft: Path, verification: Mapping[str, Any] | None
+) -> dict[str, Any]:
     files = sorted(path for path in draft.rglob("*") if path.is_file())
     return {
         "schema_version": SCHEMA_VERSION,
@@ -242,6 +256,7 @@ def _manifest(contents: BundleContents, draft: Path) -> dict[str, Any]:
         "embedding_dim": contents.compiled.output_shape[-1],
         "preprocessing": asdict(contents.preprocessing),
         "cost": contents.cost and contents.cost.to_json(),
+        "verification": verification and dict(verification),
         "graph_sha256": contents.compiled.graph_sha256,
         "provenance": dict(contents.provenance),
         "versions": describe_versions(),

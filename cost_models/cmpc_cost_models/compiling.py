@@ -19,12 +19,13 @@ from typing import Any
 
 from cmpc_cost_models.base import CompiledNetwork
 from cmpc_cost_models.counted import input_and_output_shape, load_graph
+from cmpc_cost_models.digests import file_sha256
 from cmpc_cost_models.errors import CompileFailed, CostModelsError
 from cmpc_cost_models.lowering.schedules import KERNEL_CODE_VERSION, ScheduleSource
 from cmpc_cost_models.machine import describe_versions
 from cmpc_cost_models.targets import Target
 
-__all__ = ["LIBRARY_NAME", "compile_network", "cxx_compiler_for", "file_sha256", "linker_for"]
+__all__ = ["LIBRARY_NAME", "compile_network", "cxx_compiler_for", "linker_for"]
 
 LIBRARY_NAME = "network.so"
 RECORD_NAME = "compiled.json"
@@ -80,12 +81,6 @@ def cxx_compiler_for(target: Target) -> str | None:
     if target.architecture == os.uname().machine:
         return next(filter(None, map(shutil.which, ("g++", "clang++", "c++"))), None)
     return shutil.which(f"{target.triple}-g++")
-
-
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,7 +15,15 @@ from cmpc_cost_models.errors import BadNetworkFile
 from cmpc_cost_models.lowering.cleaning import clean_model
 from cmpc_cost_models.lowering.graph_parts import attributes_of, static_shapes
 
-__all__ = ["NetworkCount", "count_network", "input_and_output_shape", "known_shapes", "load_graph"]
+__all__ = [
+    "LAYERS",
+    "NetworkCount",
+    "count_network",
+    "input_and_output_shape",
+    "known_shapes",
+    "layer_macs",
+    "load_graph",
+]
 
 Shape = tuple[int, ...]
 
@@ -42,7 +50,7 @@ def count_network(onnx_path: Path) -> NetworkCount:
     macs, read = 0, set[str]()
     for node in model.graph.node:
         if node.op_type in LAYERS:
-            macs += _layer_macs(node, shapes)
+            macs += layer_macs(node, shapes)
             read.update(weights.intersection(node.input))
     # A dense layer's bias may be an Add of its own.
     dense = {node.output[0] for node in model.graph.node if node.op_type == "MatMul"}
@@ -96,8 +104,11 @@ def known_shapes(model: onnx.ModelProto) -> dict[str, Shape]:
     return shapes | dict(static_shapes((*graph.input, *graph.value_info, *graph.output)))
 
 
-def _layer_macs(node: onnx.NodeProto, shapes: dict[str, Shape]) -> int:
-    """Each output number of a layer is one inner product; return their total length."""
+def layer_macs(node: onnx.NodeProto, shapes: dict[str, Shape]) -> int:
+    """Return the multiply-accumulates of one of ``LAYERS``.
+
+    Each output number is one inner product; this is their total length.
+    """
     names = (node.input[0], node.input[1], node.output[0])
     if unknown := [name for name in names if name not in shapes]:
         raise BadNetworkFile(

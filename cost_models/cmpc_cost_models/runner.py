@@ -1,7 +1,8 @@
 """Give a bundle what runs it without Python: TVM's runtime libraries and a native program.
 
-Both come from the installed wheels: the libraries themselves, and the headers that the program
-(``native/runner.cc``) is compiled with.
+For this machine's architecture both come from the installed packages: the libraries themselves, and
+the headers that the program (``native/runner.cc``) is compiled with. For another one the libraries
+are those that ``cross.runtimes`` fetched; the headers are the same.
 """
 
 import os
@@ -33,8 +34,8 @@ def copy_runtime(target: Target, bundle: Path, runtime_folder: Path | None) -> N
     if runtime_folder is None and target.architecture != os.uname().machine:
         raise BadArgument(
             f"a bundle for {target.name} needs {' and '.join(LIBRARIES)} for "
-            f"{target.architecture}; unpack them from that platform's apache-tvm and "
-            "apache-tvm-ffi wheels and name their folder"
+            f"{target.architecture} from that platform's apache-tvm and apache-tvm-ffi; see "
+            "`cmpc targets`"
         )
     (bundle / "lib").mkdir()
     for name, package in LIBRARIES.items():

@@ -154,15 +154,15 @@ def _require_known(row: Mapping[str, Any], known: set[str], where: str) -> None:
 def _host() -> Target:
     """Return the best target that this machine runs, with the facts that the machine tells."""
     row = _level_of_host()
-    detected = {
-        "name": HOST,
-        "num_cores": os.cpu_count() or 1,
-        "clock_ghz": _clock_ghz() or row.clock_ghz,
-        "cache_bytes": _cache_bytes() or row.cache_bytes,
-        "source": f"this machine ({cpu_model()}): flags, cores, clock and caches as Linux tells "
-        f"them; operations per cycle and bandwidth of {row.name}, {row.source}",
-    }
-    return replace(row, **detected)
+    return replace(
+        row,
+        name=HOST,
+        num_cores=os.cpu_count() or 1,
+        clock_ghz=_clock_ghz() or row.clock_ghz,
+        cache_bytes=_cache_bytes() or row.cache_bytes,
+        source=f"this machine ({cpu_model()}): flags, cores, clock and caches as Linux tells them; "
+        f"operations per cycle and bandwidth of {row.name}, {row.source}",
+    )
 
 
 def _level_of_host() -> Target:

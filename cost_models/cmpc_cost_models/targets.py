@@ -132,6 +132,8 @@ class Target:
             given["mattr"] = list(self.features)
         if self.abi:
             given["mabi"] = self.abi
+        if self.triple.endswith("eabihf"):
+            given["mfloat-abi"] = "hard"  # TVM takes floats for soft ones, whatever the triple says
         return given
 
     def to_json(self) -> dict[str, Any]:

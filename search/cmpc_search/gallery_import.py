@@ -11,8 +11,8 @@ import numpy.typing as npt
 import onnx
 from onnx import external_data_helper
 
-from cmpc_cost_models.compiling import file_sha256
 from cmpc_cost_models.counted import count_network, input_and_output_shape, load_graph
+from cmpc_cost_models.digests import file_sha256
 from cmpc_search.embeddings import EMBEDDINGS_FILE, Embeddings, read_embeddings, write_embeddings
 from cmpc_search.errors import BadArgument, BadGallery
 from cmpc_search.files import replacing

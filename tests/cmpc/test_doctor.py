@@ -28,6 +28,7 @@ HEALTHY = Machine(
     free_disk_bytes=50 * GIB,
     memory_bytes=16 * GIB,
     llvm_targets=lambda: frozenset({"aarch64", "x86_64", "wasm32"}),
+    lacking_for=lambda target: (),
 )
 
 
@@ -57,7 +58,7 @@ def test_a_healthy_machine_has_nothing_amiss():
         ({"version_of": {**INSTALLED, "torch": "2.9.1"}.get}, "torch", "fault"),
         ({"version_of": {**INSTALLED, "apache-tvm": "0.27.0.post2"}.get}, "apache-tvm", "fault"),
         ({"find_program": {"gcc": "/usr/bin/gcc"}.get}, "C++ compiler", "fault"),
-        ({"find_program": {"g++": "/usr/bin/g++"}.get}, "aarch64 cross compiler", "warning"),
+        ({"lacking_for": lambda target: ("no emulator",)}, "tools for target arm", "warning"),
         ({"find_program": {"g++": "/usr/bin/g++"}.get}, "npm", "warning"),
         ({"num_threads": "8"}, "processor", "warning"),
         ({"memory_bytes": 2 * GIB}, "memory", "warning"),

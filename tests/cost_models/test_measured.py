@@ -13,7 +13,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from cmpc_cost_models.compiling import compile_network, file_sha256
+from cmpc_cost_models.compiling import compile_network
+from cmpc_cost_models.digests import file_sha256
 from cmpc_cost_models.errors import BadArgument
 from cmpc_cost_models.machine import pick_cpus
 from cmpc_cost_models.measured import LatencyMeter, MeasureSettings

@@ -1,4 +1,7 @@
-"""Hand the trained pick over as a bundle: what was measured is what ships."""
+"""Hand the trained pick over as a bundle: what was measured is what ships.
+
+The bundle's program is run once, here or under an emulator, before the bundle gets its name.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +15,15 @@ from cmpc_cost_models.bundles import (
     write_bundle,
 )
 from cmpc_cost_models.compiling import compile_network, cxx_compiler_for
+from cmpc_cost_models.cross.toolchain import Toolchain, find_toolchain, is_native
+from cmpc_cost_models.cross.verification import verifier
+from cmpc_cost_models.tuning.source import open_schedules
 from cmpc_search.data.images import RESIZE_FILTER
 from cmpc_search.embeddings import GALLERY_NETWORK_KEY, SPLIT_SEED_KEY
 from cmpc_search.errors import BadArgument, BadRun
 from cmpc_search.runs import RunFolder, read_json, read_pick
 from cmpc_search.space import Architecture
-from cmpc_search.stages.inputs import search_settings_of
+from cmpc_search.stages.inputs import search_settings_of, target_of
 from cmpc_search.stages.picks import TrainedPick, trained_picks
 
 __all__ = ["BundleOrder", "build_bundle"]
@@ -28,28 +34,46 @@ class BundleOrder:
     """What to build.
 
     Attributes:
-        target: Name of the target; None is that of the search.
+        cache_dir: Where tuned schedules and the runtimes for other processors are kept.
+        target: What to compile for; None is the target of the search.
         seed: Which of the trained networks.
         with_runner: Build the native program; None builds it where a compiler is at hand.
+        must_verify: Refuse to write a bundle that can't be run here first.
     """
 
     folder: Path
-    target: str | None = None
+    cache_dir: Path
+    target: Target | None = None
     seed: int = 0
     with_runner: bool | None = None
+    must_verify: bool = True
 
 
 def build_bundle(run: RunFolder, order: BundleOrder) -> Bundle:
     """Compile the trained pick, or take it from the cache, and write its bundle.
 
     Raises:
-        BadArgument: no network of that seed is trained, or another bundle is in the folder.
+        BadArgument: no network of that seed is trained, another bundle is in the folder, or the
+            target can't be run here.
         CompileFailed: the network or the native program does not compile.
+        BadBundle, ProgramFailed: the bundle doesn't answer as ONNX Runtime does.
     """
     settings = search_settings_of(run)
-    target = Target.named(order.target or settings.target)
+    target = order.target or target_of(run)
+    toolchain = find_toolchain(target, cache_dir=order.cache_dir)
+    toolchain.require_compiler()
+    can_build = cxx_compiler_for(target) is not None
+    with_runner = can_build if order.with_runner is None else order.with_runner
+    can_verify = is_native(target) or (with_runner and toolchain.can_execute)
+    if order.must_verify and not can_verify:
+        raise BadArgument(_why_unverified(toolchain))
     trained = _trained(run, order.seed)
-    compiled = compile_network(trained.onnx_path, target, cache_dir=run.compiled_path)
+    compiled = compile_network(
+        trained.onnx_path,
+        target,
+        cache_dir=run.compiled_path,
+        schedules=open_schedules(order.cache_dir / "schedules", target),
+    )
     if order.folder.exists():
         existing = open_bundle(order.folder, must_run_here=False)
         if existing.network_sha256 == compiled.sha256:
@@ -61,7 +85,7 @@ def build_bundle(run: RunFolder, order: BundleOrder) -> Bundle:
         preprocessing=Preprocessing(
             size_px=compiled.input_shape[2], resize_filter=RESIZE_FILTER.name.lower()
         ),
-        cost=_measured_cost(run, compiled.sha256),
+        cost=_known_cost(run, compiled.sha256),
         provenance={
             "architecture": trained.architecture.key,
             "seed": order.seed,
@@ -70,11 +94,20 @@ def build_bundle(run: RunFolder, order: BundleOrder) -> Bundle:
             GALLERY_NETWORK_KEY: run.inputs[GALLERY_NETWORK_KEY],
         },
     )
-    can_build = cxx_compiler_for(target) is not None
     return write_bundle(
         order.folder,
         contents,
-        with_runner=can_build if order.with_runner is None else order.with_runner,
+        with_runner=with_runner,
+        runtime_folder=toolchain.runtime,
+        verify=verifier(trained.onnx_path, compiled, toolchain) if can_verify else None,
+    )
+
+
+def _why_unverified(toolchain: Toolchain) -> str:
+    lacking = "; ".join(toolchain.lacking) or "it is to have no native program"
+    return (
+        f"a bundle for {toolchain.target.name} must be run here before it is written, and can't: "
+        f"{lacking}. Or write it unverified, with --no-verify"
     )
 
 
@@ -87,8 +120,8 @@ def _trained(run: RunFolder, seed: int) -> TrainedPick:
     raise BadArgument(f"the seed must be one that was trained ({seeds}), got {seed}")
 
 
-def _measured_cost(run: RunFolder, library_sha256: str) -> Cost | None:
-    """Return the latency that `cmpc evaluate` measured on this very library, if it did."""
+def _known_cost(run: RunFolder, library_sha256: str) -> Cost | None:
+    """Return the latency that `cmpc evaluate` found for this very library, if it did."""
     if not run.evaluation_path.exists():
         return None
     try:

@@ -2,7 +2,7 @@
 
 Accuracies are those of CMP-NAS (Duggal et al., CVPR 2021): M(q, q), M(q, g) and the paragon
 M(g, g); a query network is compatible when M(q, g) > M(q, q). Costs come twice: multiply-
-accumulates, which are counted, and latencies, which are measured.
+accumulates, which are counted, and latencies, which are measured or, without a device, predicted.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ class NetworkCost:
 
     Attributes:
         macs, parameters: Counted from the network's graph.
-        latency: Measured; None where nothing was compiled.
+        latency: Measured or predicted, as it says; None where nothing was compiled.
         unstable_reasons: Why the latency may not be trusted; empty where it may.
         error: Why there is no latency although one was asked for.
     """

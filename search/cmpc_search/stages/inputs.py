@@ -5,6 +5,7 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from cmpc_cost_models import Target
+from cmpc_cost_models.target_table import target_names
 from cmpc_search.data import ImageSet, load_image_set
 from cmpc_search.embeddings import SPLIT_SEED_KEY
 from cmpc_search.errors import BadGallery, BadRun
@@ -24,7 +27,16 @@ from cmpc_search.training.augmentation import Augmentation
 from cmpc_search.training.optimisation import Progress
 from cmpc_search.training.views import ViewBank, ViewSettings, make_views
 
-__all__ = ["Inputs", "load_inputs", "load_run_inputs", "search_settings_of"]
+__all__ = [
+    "Inputs",
+    "load_inputs",
+    "load_run_inputs",
+    "search_settings_of",
+    "target_facts",
+    "target_of",
+]
+
+TARGET_KEY = "target"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,6 +174,22 @@ def search_settings_of(run: RunFolder) -> SearchSettings:
             f"{run.settings_path} must hold the settings of this version of cmpc; "
             f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
         ) from error
+
+
+def target_facts(target: Target) -> dict[str, Any]:
+    """Return what a run must keep to know its target again: that of a user's own file, in full.
+
+    A target of cmpc's own is kept by its name, in the settings.
+    """
+    return {} if target.name in target_names() else {TARGET_KEY: target.to_json()}
+
+
+def target_of(run: RunFolder) -> Target:
+    """Return the target that ``run`` was searched for."""
+    kept = run.inputs.get(TARGET_KEY)
+    if kept is None:
+        return Target.named(search_settings_of(run).target)
+    return Target.from_json(kept)
 
 
 def _load(data: str, gallery: Gallery, size_px: int, cache_dir: Path) -> ImageSet:

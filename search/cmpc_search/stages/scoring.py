@@ -1,7 +1,7 @@
 """Score one candidate: how well it retrieves on validation classes, and what it costs.
 
 architecture --> slice of the supernet --> batch norms rebuilt --> embeddings --> M(q,q), M(q,g)
-                          \\--> ONNX --> compiled, checked, timed on the target --> latency
+                          \\--> ONNX --> compiled, checked, timed or predicted --> latency
 """
 
 import time
@@ -28,7 +28,7 @@ MAX_CALIBRATION_IMAGES = 4096
 
 
 class Meter(Protocol):
-    """What measures a network: `cmpc_cost_models.measured.LatencyMeter`, or a test's fake."""
+    """What measures a network: one of `cmpc_cost_models.meters`, or a test's fake."""
 
     def measure(self, onnx_path: Path) -> Measurement: ...
 

@@ -62,6 +62,7 @@ class SearchSettings(BaseModel):
     data: str = Field("emoji", description="Data set: a name, a folder or a CSV file.")
     space: str = Field("small", description="Search space.")
     target: str = Field("host", description="What networks are compiled for.")
+    device: str | None = Field(None, description="Where they are timed; else here or nowhere.")
     method: str = Field("bct-regression", description="Compatibility method.")
     reward: RewardName = Field("product", description="R1, R2 or R3 of CMP-NAS.")
     metric: Literal["top1", "map"] = Field("map", description="Accuracy that the reward is of.")
@@ -78,7 +79,7 @@ class SearchSettings(BaseModel):
 
     @property
     def needs_latency(self) -> bool:
-        """Whether networks are compiled and timed."""
+        """Whether networks are compiled and timed, or their time predicted."""
         return self.cost == "latency" or self.budget_ms is not None
 
     @property
@@ -104,4 +105,4 @@ class TrainSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     pick: PickTraining = PickTraining()
-    control_steps: int = Field(500, ge=0, description="Steps of the independent control; 0: none.")
+    control_steps: int = Field(300, ge=0, description="Steps of the independent control; 0: none.")

@@ -31,7 +31,7 @@ def test_a_seed_that_was_not_trained_is_refused_with_those_that_were(run, picked
         leave_trained(run, picked, seed)
 
     with pytest.raises(BadArgument, match=r"one that was trained \(0, 2\), got 1"):
-        build_bundle(run, BundleOrder(folder=tmp_path / "bundle", seed=1))
+        build_bundle(run, BundleOrder(folder=tmp_path / "bundle", cache_dir=tmp_path, seed=1))
 
 
 def test_networks_of_an_earlier_pick_are_not_the_pick(run, inputs, picked):

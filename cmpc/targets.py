@@ -1,0 +1,101 @@
+"""Which target does a name mean? cmpc's own, or one of the user's settings file.
+
+cmpc.toml   [targets.my-board]
+            like = "cortex-a72"
+            clock_ghz = 1.8
+"""
+
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cmpc.errors import BadSettings
+
+if TYPE_CHECKING:
+    from cmpc_cost_models.meters import AnyMeter
+    from cmpc_cost_models.target_table import TargetTable
+    from cmpc_cost_models.targets import Target
+
+__all__ = [
+    "DEFAULT_FILE",
+    "TARGETS_TABLE",
+    "make_meter",
+    "named_target",
+    "note_on_costs",
+    "own_targets",
+]
+
+TARGETS_TABLE = "targets"
+DEFAULT_FILE = "cmpc.toml"
+SCHEDULES = "schedules"  # in the cache: what `cmpc tune` found
+
+
+def named_target(name: str, toml_path: Path | None) -> "Target":
+    """Return the target called ``name``, of cmpc or of the settings file.
+
+    Raises:
+        UnknownTarget: there is none of this name.
+        BadArgument, BadSettings: the file describes a target wrongly.
+    """
+    from cmpc_cost_models.target_table import find_target
+
+    return find_target(name, own_targets(toml_path))
+
+
+def own_targets(toml_path: Path | None) -> "TargetTable":
+    """Return the targets of the settings file; without one, of ./cmpc.toml if there is one."""
+    from cmpc_cost_models.target_table import read_targets
+
+    path = toml_path or Path(DEFAULT_FILE)
+    if toml_path is None and not path.exists():
+        return {}
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadSettings(f"{path} must be a TOML file, and is not: {error}") from None
+    tables = document.get(TARGETS_TABLE, {})
+    if not isinstance(tables, dict):
+        raise BadSettings(f"[{TARGETS_TABLE}] in {path} must be a table, got {tables!r}")
+    return read_targets(tables, origin=str(path))
+
+
+def make_meter(
+    target: "Target", device: str | None, *, compiled_dir: Path, cache_dir: Path
+) -> "AnyMeter":
+    """Return the meter of a device by its name; see ``cmpc_cost_models.meters``.
+
+    Raises:
+        BadArgument: it is no device, can't run the target, or nothing compiles for it here.
+    """
+    from cmpc_cost_models import meters
+    from cmpc_cost_models.devices import Device
+
+    return meters.make_meter(
+        target,
+        None if device is None else Device.named(device),
+        cache_dir=compiled_dir,
+        runtime_dir=cache_dir,
+        schedules_dir=cache_dir / SCHEDULES,
+    )
+
+
+def note_on_costs(meter: "AnyMeter") -> str | None:
+    """Say what a user must know of a meter's latencies before there are any; None for a timer."""
+    from cmpc_cost_models.predicted import PredictedMeter
+    from cmpc_cost_models.remote.meter import RemoteMeter
+
+    if isinstance(meter, RemoteMeter):
+        return f"Latencies are measured on {meter.device.name}."
+    if not isinstance(meter, PredictedMeter):
+        return None
+    target = meter.target
+    note = (
+        f"Latencies for {target.name} are PREDICTED, not measured: the roofline of the target's "
+        f"table ({target.peak_gflops:g} GFLOP/s a core, {target.memory_gb_per_s:g} GB/s), summed "
+        "over the fused kernels. `--device rpc://HOST:PORT` measures."
+    )
+    if not meter.lacking:
+        runner = Path(meter.toolchain.emulator[0]).name if meter.toolchain.emulator else "here"
+        return f"{note} Each candidate is run once ({runner}) for its answer, never for its time."
+    lacking = "; ".join(meter.lacking)
+    return f"{note} Candidates are compiled but NOT executed, so none is checked: {lacking}."

@@ -1,0 +1,69 @@
+"""Run a bundle before it is published, and the embedding of images by a bundle for elsewhere."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cmpc_cost_models.agreement import agreement, expected_answer, random_image
+from cmpc_cost_models.base import CompiledNetwork
+from cmpc_cost_models.bundles import Bundle
+from cmpc_cost_models.compiling import LIBRARY_NAME
+from cmpc_cost_models.cross.programs import run_program
+from cmpc_cost_models.cross.toolchain import Toolchain
+from cmpc_cost_models.errors import BadArgument, BadBundle
+from cmpc_cost_models.runner import RUNNER_NAME
+from cmpc_cost_models.running import LoadedNetwork
+
+__all__ = ["embed_emulated", "verifier"]
+
+
+def verifier(
+    onnx_path: Path, compiled: CompiledNetwork, toolchain: Toolchain
+) -> Callable[[Path], Mapping[str, Any]]:
+    """Return a function that runs a bundle once and compares its answer with ONNX Runtime's.
+
+    The native program runs if there is one; without it the network itself, on this machine.
+
+    Raises:
+        BadBundle: (the function) the program's answer is wrong.
+        ProgramFailed: (the function) it gives none.
+    """
+    emulator = toolchain.emulator
+    assert emulator is not None, "only what can be executed here is verified here"
+
+    def verify(draft: Path) -> Mapping[str, Any]:
+        image = random_image(compiled.input_shape)
+        if (draft / RUNNER_NAME).exists():
+            given = run_program(draft / RUNNER_NAME, image, emulator=emulator)
+        else:
+            given = LoadedNetwork(draft / LIBRARY_NAME, compiled.input_shape).run(image).ravel()
+        found = agreement(given, expected_answer(onnx_path, image).ravel())
+        if found.objection:
+            raise BadBundle(f"a bundle must be right to be published: {found.objection}")
+        by = Path(emulator[0]).name if emulator else "this machine"
+        return {"run_by": by, "compared_with": "onnxruntime", **found.to_json()}
+
+    return verify
+
+
+def embed_emulated(
+    bundle: Bundle, images: npt.NDArray[np.uint8], toolchain: Toolchain
+) -> npt.NDArray[np.float32]:
+    """Return the embeddings float32 [N, D] of images uint8 [N, H, W, 3], by the native program.
+
+    Raises:
+        BadArgument: the bundle has no program, or it can't be run here.
+        ProgramFailed: the program gives no embedding.
+    """
+    if bundle.runner is None or toolchain.emulator is None:
+        lacking = "; ".join(toolchain.lacking) or "the bundle has no program, build it with one"
+        raise BadArgument(f"the program of {bundle.folder} must run here: {lacking}")
+    rows = np.empty((len(images), bundle.embedding_dim), np.float32)
+    for row, image in zip(rows, images, strict=True):
+        row[:] = run_program(
+            bundle.runner, bundle.network_input(image), emulator=toolchain.emulator
+        )
+    return rows

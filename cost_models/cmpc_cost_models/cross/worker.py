@@ -1,0 +1,36 @@
+"""The process that compiles for another processor, and answers and predicts what it should do.
+
+{"verb": "compile", "onnx_path", "target", "cache_dir", ...}  -> CompiledNetwork
+{"verb": "expect", "onnx_path", "input_shape"}                -> {"answer"}, ONNX Runtime's
+{"verb": "predict", "onnx_path", "target"}                    -> {"seconds", "num_kernels"}
+"""
+
+from pathlib import Path
+from typing import Any
+
+from cmpc_cost_models.agreement import expected_answer, random_image
+from cmpc_cost_models.measuring.worker import VERBS, serve
+from cmpc_cost_models.roofline import kernels_of, network_seconds
+from cmpc_cost_models.targets import Target
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Answer requests until the input ends."""
+    serve({"compile": VERBS["compile"], "expect": _expect, "predict": _predict})
+
+
+def _expect(onnx_path: str, input_shape: list[int]) -> dict[str, Any]:
+    answer = expected_answer(onnx_path, random_image(input_shape))
+    return {"answer": answer.ravel().tolist()}
+
+
+def _predict(onnx_path: str, target: dict[str, Any]) -> dict[str, Any]:
+    kernels = kernels_of(Path(onnx_path))
+    seconds = network_seconds(kernels, Target.from_json(target))
+    return {"seconds": seconds, "num_kernels": len(kernels)}
+
+
+if __name__ == "__main__":
+    main()

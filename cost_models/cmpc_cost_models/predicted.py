@@ -1,0 +1,150 @@
+"""What would a network cost on a processor that is not here? Compile it, check it, predict it.
+
+    ONNX --> compile, cross-link --> same answer as ONNX Runtime, run here or under qemu-user?
+     \\--> fused kernels --> roofline of the target's table, summed --> latency, ``predicted``
+
+The library is the one that would ship. Only its answer is taken from an emulator, never its time.
+Where it can't be executed, that is said beforehand (``PredictedMeter.lacking``) and stands in each
+cost: ``machine["executed"]``.
+"""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from cmpc_cost_models.agreement import agreement, random_image
+from cmpc_cost_models.base import CompiledNetwork, Cost, Measurement
+from cmpc_cost_models.cross.programs import ProgramStage
+from cmpc_cost_models.cross.toolchain import Toolchain, find_toolchain
+from cmpc_cost_models.errors import ProgramFailed
+from cmpc_cost_models.machine import describe_versions
+from cmpc_cost_models.measuring.worker_process import WorkerProcess
+from cmpc_cost_models.targets import Target
+
+__all__ = ["PredictedMeter"]
+
+WORKER = "cmpc_cost_models.cross.worker"
+NUM_THREADS = 1
+LIMIT_SECONDS = 120.0
+
+
+class PredictedMeter:
+    """Predicts latencies, one network after the other; each is compiled, and checked if possible.
+
+    Args:
+        cache_dir: Where compiled networks are kept.
+        runtime_dir: The cache that ``cmpc targets fetch`` fills.
+        schedules_dir: Where tuned schedules are kept; without it rules of our own choose.
+        limit_seconds: Time limit for each of compiling and predicting one network.
+
+    Raises:
+        BadArgument: nothing can be compiled for the target here.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        *,
+        cache_dir: Path,
+        runtime_dir: Path,
+        schedules_dir: Path | None = None,
+        limit_seconds: float = LIMIT_SECONDS,
+    ) -> None:
+        self.target = target
+        self.toolchain: Toolchain = find_toolchain(target, cache_dir=runtime_dir)
+        self.toolchain.require_compiler()
+        self._cache_dir = cache_dir
+        self._schedules_dir = schedules_dir
+        self._limit_seconds = limit_seconds
+        self._worker = WorkerProcess(num_threads=NUM_THREADS, module=WORKER)
+        self._stage = ProgramStage(self.toolchain)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the worker and drop what was built for checking."""
+        self._worker.close()
+        self._stage.close()
+
+    @property
+    def lacking(self) -> tuple[str, ...]:
+        """Why networks are not executed here, each with a remedy; empty if they are."""
+        return self.toolchain.lacking
+
+    def measure(self, onnx_path: Path) -> Measurement:
+        """Compile, check and predict one network; a failure is a measurement with an error."""
+        target = self.target.to_json()
+        request = {
+            "target": target,
+            "cache_dir": str(self._cache_dir),
+            "num_threads": NUM_THREADS,
+            "schedules_dir": self._schedules_dir and str(self._schedules_dir),
+        }
+        answer = self._ask("compile", onnx_path, request)
+        if "error" in answer:
+            return Measurement(error=answer["error"])
+        compiled = CompiledNetwork.from_json(answer["result"])
+        if self.toolchain.can_execute:
+            error = self._why_wrong(onnx_path, compiled)
+            if error is not None:
+                return Measurement(error=error, compiled=compiled)
+        answer = self._ask("predict", onnx_path, {"target": target})
+        if "error" in answer:
+            return Measurement(error=answer["error"], compiled=compiled)
+        cost = self._cost(compiled, answer["result"])
+        return Measurement(cost=cost, compiled=compiled, is_stable=True)
+
+    def measure_interleaved(self, onnx_paths: list[Path]) -> list[Measurement]:
+        """Predict several networks; nothing is timed, so their order has no meaning."""
+        return [self.measure(path) for path in onnx_paths]
+
+    def _why_wrong(self, onnx_path: Path, compiled: CompiledNetwork) -> str | None:
+        shape = list(compiled.input_shape)
+        answer = self._ask("expect", onnx_path, {"input_shape": shape})
+        if "error" in answer:
+            return str(answer["error"])
+        expected = np.asarray(answer["result"]["answer"], np.float32)
+        try:
+            given = self._stage.run(compiled, random_image(shape))
+        except ProgramFailed as error:
+            return str(error)
+        if given.shape != expected.shape:
+            return f"wrong answer: it must have {expected.size} numbers, got {given.size}"
+        return agreement(given, expected).objection
+
+    def _ask(self, verb: str, onnx_path: Path, details: dict[str, Any]) -> dict[str, Any]:
+        request = {"verb": verb, "onnx_path": str(onnx_path)} | details
+        return self._worker.ask(request, limit_seconds=self._limit_seconds)
+
+    def _cost(self, compiled: CompiledNetwork, prediction: dict[str, Any]) -> Cost:
+        emulator = self.toolchain.emulator or ()
+        return Cost(
+            name="latency",
+            value=prediction["seconds"] * 1e3,
+            unit="ms",
+            source="predicted",
+            target=self.target.name,
+            machine={
+                "prediction": "roofline of the target's table, summed over the fused kernels",
+                "num_kernels": prediction["num_kernels"],
+                "num_threads": NUM_THREADS,
+                "peak_gflops": self.target.peak_gflops,
+                "memory_gb_per_s": self.target.memory_gb_per_s,
+                "executed": self.toolchain.can_execute,
+                "emulator": Path(emulator[0]).name if emulator else None,
+            },
+            versions=describe_versions(),
+            artefact_sha256=compiled.sha256,
+            kernel_origins=compiled.num_kernels_by_origin(),
+        )

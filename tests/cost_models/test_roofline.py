@@ -1,0 +1,67 @@
+"""The roofline against sums done by hand (Williams, Waterman and Patterson, 2009)."""
+
+from dataclasses import replace
+
+import pytest
+
+from cmpc_cost_models.lowering.kernel_specs import Concat, Map, MaxPool, View, Window
+from cmpc_cost_models.roofline import (
+    CALL_CYCLES,
+    Work,
+    attainable_seconds,
+    kernels_of,
+    network_seconds,
+    work_of,
+)
+from cmpc_cost_models.targets import Target
+
+BOARD = replace(
+    Target.named("arm"), clock_ghz=1.0, peak_flops_per_cycle=8, memory_gb_per_s=4.0
+)  # 8 GFLOP/s over 4 GB/s: the ridge lies at 2 operations a byte
+
+
+@pytest.mark.parametrize(
+    ("work", "seconds"),
+    [
+        (Work(flops=8_000_000, num_bytes=4_000), 1e-3),  # bound by arithmetic
+        (Work(flops=8_000, num_bytes=4_000_000), 1e-3),  # bound by memory
+        (Work(flops=2_000, num_bytes=1_000), 2.5e-7),  # on the ridge both say the same
+    ],
+)
+def test_a_kernel_takes_the_longer_of_its_arithmetic_and_its_traffic(work, seconds):
+    assert attainable_seconds(work, BOARD) == pytest.approx(seconds)
+
+
+def test_a_network_takes_its_kernels_one_after_the_other_and_the_calls():
+    kernels = [Work(flops=8_000_000, num_bytes=0), Work(flops=0, num_bytes=4_000_000)]
+
+    assert network_seconds(kernels, BOARD) == pytest.approx(2e-3 + 2 * CALL_CYCLES / 1e9)
+
+
+def test_a_view_is_read_for_its_own_channels_and_a_target_written_with_its_border():
+    whole = Map(height=4, width=4, channels=8)
+    half = View(map=whole, start=0, step=2, channels=4)
+    target = Map(height=4, width=4, channels=12, border=1)
+
+    work = work_of(Concat(sources=(half, View.whole(whole)), target=target), num_weights=5)
+
+    assert work.num_bytes == 4 * (16 * 4 + 16 * 8 + 36 * 12 + 5)
+    assert work.flops == 0
+
+
+def test_the_kernels_of_a_network_do_the_arithmetic_that_its_graph_asks_for(tiny_network):
+    kernels = kernels_of(tiny_network)
+
+    # 16 px at stride 2: 8x8 pixels; 3x3x3 and depthwise 3x3 into 8 channels, then 8 to 12
+    macs = 64 * 8 * 27 + 64 * 8 * 9 + 8 * 12
+    others = sum(work.flops for work in kernels) - 2 * macs
+    assert 0 <= others <= 64 * 8 + 12 * 3  # the mean over pixels and the normalisation
+    assert all(work.num_bytes > 0 for work in kernels)
+
+
+def test_pooling_reads_its_source_once():
+    source = View.whole(Map(height=4, width=4, channels=2))
+    window = Window(kernel=(2, 2), strides=(2, 2), pads=(0, 0), dilations=(1, 1))
+    pool = MaxPool(source=source, target=Map(height=2, width=2, channels=2), window=window)
+
+    assert work_of(pool).num_bytes == 4 * (32 + 8)
