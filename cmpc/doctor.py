@@ -19,6 +19,8 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from cmpc_cost_models.machine import governor, has_turbo, load_average, stolen_share
+
 __all__ = ["Finding", "Machine", "examine"]
 
 GIB = 2**30
@@ -52,6 +54,10 @@ class Machine:
     memory_bytes: int
     llvm_targets: Callable[[], frozenset[str]]
     lacking_for: Callable[[str], tuple[str, ...]]
+    clock_governor: str | None
+    has_turbo: bool | None
+    stolen_share: float | None
+    load_average: float | None
 
     @classmethod
     def this(cls, cache_dir: Path) -> "Machine":
@@ -67,6 +73,10 @@ class Machine:
             memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
             llvm_targets=ask_llvm_targets,
             lacking_for=partial(ask_toolchain, cache_dir=cache_dir),
+            clock_governor=governor(),
+            has_turbo=has_turbo(),
+            stolen_share=stolen_share(),
+            load_average=load_average(),
         )
 
 
@@ -115,6 +125,7 @@ def examine(machine: Machine, *, quick: bool) -> list[Finding]:
         *check_programs(machine.find_program),
         *check_toolchains(machine.lacking_for),
         check_processor(machine.num_cores, machine.num_threads),
+        check_timing(machine),
         check_at_least("memory", machine.memory_bytes, fault_gib=1, warning_gib=4),
         check_at_least("free disk", machine.free_disk_bytes, fault_gib=0.5, warning_gib=4),
     ]
@@ -228,6 +239,34 @@ def check_processor(num_cores: int, num_threads: str | None) -> Finding:
         advice = f"threads that share a core wait for each other: set it to {num_cores} or less"
         return Finding(name="processor", status="warning", found=found, advice=advice)
     return Finding(name="processor", status="ok", found=found)
+
+
+STEADY_GOVERNORS = {None, "performance"}  # None: a virtual machine, its host decides
+LARGEST_STEAL = 0.01
+
+
+def check_timing(machine: Machine) -> Finding:
+    """Latencies are only worth their evidence on a machine that keeps its clock and its cores."""
+    steal, load = machine.stolen_share, machine.load_average
+    dangers = []
+    if machine.clock_governor not in STEADY_GOVERNORS:
+        dangers.append("clocks change: cpupower frequency-set -g performance")
+    if machine.has_turbo:
+        dangers.append("turbo clocks sink when the chip is warm: switch it off to compare runs")
+    if steal is not None and steal > LARGEST_STEAL:
+        dangers.append("a hypervisor gives the cores to others: measure on a machine of your own")
+    if load is not None and load > machine.num_cores / 2:
+        dangers.append("other work is running: measure when it has ended")
+    turbo = {None: None, True: "on", False: "off"}[machine.has_turbo]
+    facts = {
+        "governor": machine.clock_governor,
+        "turbo": turbo,
+        "steal": None if steal is None else f"{steal:.1%}",
+        "load": None if load is None else f"{load:.1f}",
+    }
+    found = ", ".join(f"{name} {told or 'not told'}" for name, told in facts.items())
+    status: Literal["warning", "ok"] = "warning" if dangers else "ok"
+    return Finding(name="timing", status=status, found=found, advice="; ".join(dangers))
 
 
 def check_at_least(name: str, found_bytes: int, *, fault_gib: float, warning_gib: float) -> Finding:

@@ -29,6 +29,10 @@ HEALTHY = Machine(
     memory_bytes=16 * GIB,
     llvm_targets=lambda: frozenset({"aarch64", "x86_64", "wasm32"}),
     lacking_for=lambda target: (),
+    clock_governor="performance",
+    has_turbo=False,
+    stolen_share=0.0,
+    load_average=0.1,
 )
 
 
@@ -61,6 +65,10 @@ def test_a_healthy_machine_has_nothing_amiss():
         ({"lacking_for": lambda target: ("no emulator",)}, "tools for target arm", "warning"),
         ({"find_program": {"g++": "/usr/bin/g++"}.get}, "npm", "warning"),
         ({"num_threads": "8"}, "processor", "warning"),
+        ({"clock_governor": "powersave"}, "timing", "warning"),
+        ({"has_turbo": True}, "timing", "warning"),
+        ({"stolen_share": 0.05}, "timing", "warning"),
+        ({"load_average": 1.6}, "timing", "warning"),
         ({"memory_bytes": 2 * GIB}, "memory", "warning"),
         ({"free_disk_bytes": GIB // 4}, "free disk", "fault"),
         ({"llvm_targets": crash}, "TVM's targets", "fault"),

@@ -23,7 +23,7 @@ from cmpc_cost_models.profiling.rival import RIVALS
 from cmpc_cost_models.profiling.roofline import Roofline
 from cmpc_cost_models.targets import Target
 
-__all__ = ["Profiler"]
+__all__ = ["Profiler", "comparison_of"]
 
 WORKER = "cmpc_cost_models.profiling.worker"
 
@@ -118,23 +118,7 @@ class Profiler:
 
     def _compare(self, network: CompiledNetwork, onnx_path: Path, rival: str) -> Comparison:
         request = self._request(network) | {"onnx_path": str(onnx_path)}
-        blocks = Blocks.from_json(self._ask("compare", request))
-        ours, theirs = (np.asarray(one) for one in blocks.blocks_ms)
-        ratios = ours / theirs
-        ratio = float(np.median(ratios))
-        spread = float(np.median(np.abs(ratios - ratio)))
-        return Comparison(
-            rival=rival,
-            rival_version=version(rival),
-            ratio=ratio,
-            ratio_spread=spread,
-            ratio_p10=float(np.percentile(ratios, 10)),
-            ratio_p90=float(np.percentile(ratios, 90)),
-            num_pairs=len(ratios),
-            ours_ms=float(np.median(ours)),
-            rival_ms=float(np.median(theirs)),
-            unstable_reasons=tuple(doubts_of_ratio(spread / ratio, len(ratios))),
-        )
+        return comparison_of(rival, Blocks.from_json(self._ask("compare", request)))
 
     def _request(self, network: CompiledNetwork) -> dict[str, Any]:
         return {
@@ -148,6 +132,26 @@ class Profiler:
         if "error" in answer:
             raise ProfileFailed(f"the network can't be profiled: {answer['error']}")
         return dict(answer["result"])
+
+
+def comparison_of(rival: str, blocks: Blocks) -> Comparison:
+    """Compare the blocks of two runtimes that were timed in turn, ours first, pair by pair."""
+    ours, theirs = (np.asarray(one) for one in blocks.blocks_ms)
+    ratios = ours / theirs
+    ratio = float(np.median(ratios))
+    spread = float(np.median(np.abs(ratios - ratio)))
+    return Comparison(
+        rival=rival,
+        rival_version=version(rival),
+        ratio=ratio,
+        ratio_spread=spread,
+        ratio_p10=float(np.percentile(ratios, 10)),
+        ratio_p90=float(np.percentile(ratios, 90)),
+        num_pairs=len(ratios),
+        ours_ms=float(np.median(ours)),
+        rival_ms=float(np.median(theirs)),
+        unstable_reasons=tuple(doubts_of_ratio(spread / ratio, len(ratios))),
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
