@@ -85,8 +85,9 @@ def map_npy(path: Path) -> npt.NDArray[Any]:
 
 def check_finite(row_ND: npt.NDArray[Any], first_row: int) -> None:
     """Refuse NaN and infinite values: such an item could never be found."""
-    is_finite_N = np.isfinite(row_ND).all(axis=1)
-    if not is_finite_N.all():
+    is_finite_ND = np.isfinite(row_ND)
+    if not is_finite_ND.all():
+        is_finite_N = is_finite_ND.all(axis=1)
         raise BadArgument(
             f"embeddings must be finite, got NaN or infinite values first in row "
             f"{first_row + int(np.argmin(is_finite_N))}; embed this item again or leave it out"

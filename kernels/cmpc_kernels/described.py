@@ -1,5 +1,6 @@
 """What every kind of index says of itself, from its settings and its dimension."""
 
+import functools
 from abc import ABC, abstractmethod
 
 from cmpc_kernels.quantizer import QueryContract
@@ -34,11 +35,15 @@ class Described(ABC):
     def network_sha256(self) -> str | None:
         return self.settings.network_sha256
 
-    def query_contract(self) -> QueryContract:
-        """Return what queries must be; see ``QueryQuantizer``."""
+    @functools.cached_property
+    def _contract(self) -> QueryContract:
         return QueryContract(
             dimension=self.dimension,
             metric=self.metric,
             unit_queries=self.settings.unit_queries,
             network_sha256=self.network_sha256,
         )
+
+    def query_contract(self) -> QueryContract:
+        """Return what queries must be; see ``QueryQuantizer``."""
+        return self._contract

@@ -32,9 +32,10 @@ class EncodedRows:
     def __init__(
         self, settings: IndexSettings, codes: RowCodes, row_GD: npt.NDArray[Any] | None
     ) -> None:
-        self.settings, self._codes = settings, codes
-        self._blocks = Columns(codes.arrays())
+        self.settings, self._blocks = settings, Columns(codes.arrays())
         self._rows = None if row_GD is None else Columns({"rows": row_GD})
+        # Views of the columns, read-only as those of a file are: one kind for compiled loops.
+        self._codes = self._codes_of(codes.num_rows, codes.dimension)
 
     @classmethod
     def encode(cls, settings: IndexSettings, row_ND: npt.NDArray[Any]) -> Self:
@@ -121,7 +122,7 @@ class EncodedRows:
         self._blocks.append(new.arrays())
         if self._rows is not None and other._rows is not None:
             self._rows.append(other._rows.arrays())
-        self._codes = codes_from(self.settings, self._blocks.arrays(), total, self.dimension)
+        self._codes = self._codes_of(total, self.dimension)
 
     def take(self, positions: npt.NDArray[np.int64]) -> "EncodedRows":
         """Return a copy with the rows at these positions."""
@@ -130,7 +131,7 @@ class EncodedRows:
 
     def search(
         self,
-        query_QD: npt.NDArray[np.float32],
+        query_QD: npt.NDArray[Any],
         num_kept: int,
         *,
         allow: npt.NDArray[np.bool_] | None,
@@ -151,6 +152,9 @@ class EncodedRows:
             allow=allow,
             num_threads=num_threads,
         )
+
+    def _codes_of(self, num_rows: int, dimension: int) -> RowCodes:
+        return codes_from(self.settings, self._blocks.arrays(), num_rows, dimension)
 
 
 def codes_from(

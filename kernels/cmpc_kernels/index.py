@@ -54,9 +54,8 @@ class GalleryIndex(Described):
     ) -> Self:
         """Index embeddings; ids are their row numbers.
 
-        The rows are copied, a piece at a time: beyond the index itself this takes some megabytes
-        for an array or a file; a stream of unknown length may take as much again while it grows.
-        Where memory does not hold the index, see ``ShardedIndex.build``.
+        The rows are copied a piece at a time: some megabytes beyond the index itself, and twice the
+        index for a stream of unknown length. Larger than memory: see ``ShardedIndex.build``.
 
         Args:
             embeddings: float32 or float16 [G, D], the path of a .npy file, or an iterable of such
@@ -103,9 +102,8 @@ class GalleryIndex(Described):
     def load(cls, path: str | os.PathLike[str], *, verify: bool = True) -> Self:
         """Open a saved index; its arrays stay on disk and are paged in as they are searched.
 
-        ``verify=False`` skips the checksums of the arrays, which take a reading of the whole file:
-        for galleries larger than memory, and where opening must take no time. The header, the
-        version, the layout and the file's length are always checked.
+        ``verify=False`` skips the checksums of the arrays, which read the whole file. The header,
+        the version, the layout and the file's length are always checked.
 
         Raises:
             BadIndexFile: the file is no index, of another version, cut off or altered.
@@ -196,7 +194,7 @@ class GalleryIndex(Described):
         Raises:
             BadArgument: the queries break the index's contract, or an argument is out of range.
         """
-        query_QD = self.query_contract().prepare(queries, network_sha256)
+        query_QD = self._contract.prepare(queries, network_sha256)
         mask_G = self._items.ids.mask(allow)
         found = self._rows.search(query_QD, check_count(k), allow=mask_G, num_threads=num_threads)
         return Neighbours(scores=found.scores, ids=self._items.ids.at(found.ids))
@@ -211,16 +209,10 @@ class GalleryIndex(Described):
     ) -> Recall:
         """Measure which share of the exact ``k`` nearest items ``search`` finds.
 
-        ``embeddings`` are those of the items in the order of ``ids``. An index in exact mode has
-        them; one in fast mode must be given them. ``allow`` is bool [items], as for ``search``:
-        leave out items that serve as queries.
+        ``embeddings`` are those of the items in the order of ``ids``; in fast mode they must be
+        given. ``allow`` is bool [items]: leave out items that serve as queries.
         """
         source = self.rows if embeddings is None else embeddings
-        if source is None:
-            raise BadArgument(
-                "an index in fast mode keeps no embeddings to compare with; give those that it "
-                "was built from as `embeddings`"
-            )
         return measure_recall(self, queries, k, source, allow)
 
     def add(

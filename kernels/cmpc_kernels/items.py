@@ -11,7 +11,7 @@ from cmpc_kernels.errors import BadArgument
 from cmpc_kernels.ids import Ids
 from cmpc_kernels.names import Names, check_names
 
-__all__ = ["ItemTable"]
+__all__ = ["ItemTable", "refuse_half"]
 
 
 class ItemTable:

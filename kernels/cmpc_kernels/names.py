@@ -4,7 +4,8 @@ text_T   uint8 [T]   all names in UTF-8, one behind the other
 end_G    int64 [G]   where the text of each name ends; it begins where the one before ends
 """
 
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from typing import overload
 
 import numpy as np
@@ -13,8 +14,9 @@ import numpy.typing as npt
 from cmpc_kernels.columns import Columns
 from cmpc_kernels.errors import BadArgument, BadIndexFile
 
-__all__ = ["Names", "check_names"]
+__all__ = ["ChainedNames", "Names", "check_names"]
 
+PIECE_NAMES = 1 << 16  # decoded at a time
 ENCODING_ERRORS = "surrogatepass"  # file names that are no text come as lone surrogates
 
 
@@ -42,21 +44,40 @@ class Names(Sequence[str]):
     def __len__(self) -> int:
         return self._ends.num_rows
 
+    def __iter__(self) -> Iterator[str]:
+        for first in range(0, len(self), PIECE_NAMES):
+            yield from self[first : first + PIECE_NAMES]
+
     @overload
     def __getitem__(self, position: int) -> str: ...
     @overload
     def __getitem__(self, position: slice) -> list[str]: ...
     def __getitem__(self, position: int | slice) -> str | list[str]:
-        if isinstance(position, slice):
-            return [self[at] for at in range(*position.indices(len(self)))]
-        at = range(len(self))[position]  # counts from the end, and refuses what lies outside
-        start, end = int(self.end_G[at - 1]) if at else 0, int(self.end_G[at])
-        if not 0 <= start <= end <= len(self.text_T):
-            raise BadIndexFile(f"the name at position {at} lies outside of the text; {REBUILD}")
+        if not isinstance(position, slice):
+            at = range(len(self))[position]  # counts from the end, and refuses what lies outside
+            return self._decode(at, at + 1)[0]
+        first, stop, step = position.indices(len(self))
+        if step == 1:
+            return self._decode(first, max(first, stop))
+        return [self[at] for at in range(first, stop, step)]
+
+    def _decode(self, first: int, stop: int) -> list[str]:
+        """Return the names at positions from ``first`` up to ``stop``."""
+        end_G = self.end_G
+        border_N = np.append(end_G[first - 1] if first else 0, end_G[first:stop])
+        if (np.diff(border_N, prepend=0, append=len(self.text_T)) < 0).any():
+            raise BadIndexFile(f"names at positions {first} to {stop} are out of order; {REBUILD}")
+        text = self.text_T[border_N[0] : border_N[-1]].tobytes()
+        places = (border_N - border_N[0]).tolist()
         try:
-            return self.text_T[start:end].tobytes().decode("utf-8", ENCODING_ERRORS)
+            return [
+                text[start:end].decode("utf-8", ENCODING_ERRORS)
+                for start, end in itertools.pairwise(places)
+            ]
         except UnicodeDecodeError as error:
-            raise BadIndexFile(f"the name at position {at} is no UTF-8; {REBUILD}") from error
+            raise BadIndexFile(
+                f"a name at positions {first} to {stop} is no UTF-8; {REBUILD}"
+            ) from error
 
     def extend(self, names: "Names") -> None:
         """Put names behind the last one."""
@@ -65,8 +86,37 @@ class Names(Sequence[str]):
         self._text.append({"text": names.text_T})
 
     def take(self, positions: npt.NDArray[np.int64]) -> "Names":
-        """Return the names at these positions, in their order."""
-        return Names.of(self[int(position)] for position in positions)
+        """Return the names at these ascending positions."""
+        is_taken = np.zeros(len(self), np.bool_)
+        is_taken[positions] = True
+        return Names.of(itertools.compress(self, is_taken.tolist()))
+
+
+class ChainedNames(Sequence[str]):
+    """The names of several parts, one part behind the other."""
+
+    def __init__(self, parts: Sequence[Sequence[str]]) -> None:
+        self._parts = parts
+
+    def __len__(self) -> int:
+        return sum(map(len, self._parts))
+
+    def __iter__(self) -> Iterator[str]:
+        return itertools.chain.from_iterable(self._parts)
+
+    @overload
+    def __getitem__(self, position: int) -> str: ...
+    @overload
+    def __getitem__(self, position: slice) -> list[str]: ...
+    def __getitem__(self, position: int | slice) -> str | list[str]:
+        if isinstance(position, slice):
+            return [self[at] for at in range(*position.indices(len(self)))]
+        at = range(len(self))[position]
+        for part in self._parts:
+            if at < len(part):
+                return part[at]
+            at -= len(part)
+        raise AssertionError("a position within the length is in a part")
 
 
 REBUILD = "the index file was altered: copy it again or rebuild the index"

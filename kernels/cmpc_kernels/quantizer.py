@@ -19,7 +19,6 @@ import numpy.typing as npt
 
 from cmpc_kernels._checks import METRICS, check_rows
 from cmpc_kernels.errors import BadArgument
-from cmpc_kernels.similarity import compiled_rows
 
 __all__ = ["QuantizedQueries", "QueryContract", "QueryQuantizer"]
 
@@ -82,7 +81,7 @@ class QueryContract:
                 f"{query_QD.shape[1]}; embed them with a network compatible with its gallery"
             )
 
-    def check_length(self, query_QD: npt.NDArray[np.float32], tolerance: float) -> None:
+    def check_length(self, query_QD: npt.NDArray[Any], tolerance: float) -> None:
         """Refuse queries that are not of length 1, where the index wants that."""
         if not self.unit_queries or self.metric == "cosine" or not len(query_QD):
             return
@@ -97,8 +96,8 @@ class QueryContract:
 
     def prepare(
         self, queries: "npt.NDArray[Any] | QuantizedQueries", network_sha256: str | None
-    ) -> npt.NDArray[np.float32]:
-        """Return queries as float32 [Q, D] if they fit."""
+    ) -> npt.NDArray[Any]:
+        """Return queries as float32 or float16 [Q, D] if they fit."""
         self.check_network(network_sha256)
         tolerance = UNIT_TOLERANCE
         if isinstance(queries, QuantizedQueries):
@@ -106,7 +105,6 @@ class QueryContract:
             queries, tolerance = queries.to_float32(), CODED_UNIT_TOLERANCE
         query_QD = check_rows("queries", queries)
         self.check_dimension(query_QD)
-        query_QD = compiled_rows(query_QD)
         self.check_length(query_QD, tolerance)
         return query_QD
 
@@ -167,7 +165,7 @@ class QueryQuantizer:
         largest_Q = np.abs(query_QD).max(axis=1, initial=0).astype(np.float64)
         scale_Q = (largest_Q / LARGEST_CODE).astype(np.float32)
         divisor_Q = np.where(scale_Q > 0, scale_Q, np.inf).astype(np.float64)
-        code_QD = np.rint(query_QD / divisor_Q[:, np.newaxis])
+        code_QD = np.rint(query_QD.astype(np.float64) / divisor_Q[:, np.newaxis])
         return QuantizedQueries(
             codes=np.clip(code_QD, -LARGEST_CODE, LARGEST_CODE).astype(np.int8),
             scales=scale_Q,

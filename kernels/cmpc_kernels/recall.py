@@ -35,13 +35,18 @@ def measure_recall(
     index: "GalleryIndex | ShardedIndex",
     queries: npt.NDArray[Any] | QuantizedQueries,
     k: int,
-    embeddings: EmbeddingSource,
+    embeddings: EmbeddingSource | None,
     allow: npt.NDArray[np.bool_] | None = None,
 ) -> Recall:
     """Compare an index with an exact search through ``embeddings``, [items, D] in id order.
 
     ``allow`` is bool [items]: only these are searched, here and there.
     """
+    if embeddings is None:
+        raise BadArgument(
+            "an index in fast mode keeps no embeddings to compare with; give those that it was "
+            "built from as `embeddings`"
+        )
     num_kept = check_count(k)
     query_QD = index.query_contract().prepare(queries, None)
     found_id_QK = index.search(queries, num_kept, allow=allow).ids
@@ -63,7 +68,7 @@ def measure_recall(
 
 
 def exact_answers(
-    query_QD: npt.NDArray[np.float32],
+    query_QD: npt.NDArray[Any],
     embeddings: EmbeddingSource,
     num_kept: int,
     metric: str,

@@ -10,7 +10,6 @@ writes new files, then replaces the manifest, then deletes what nobody names any
 the folder finds the old gallery or the new one. One writer at a time; the folder takes no locks.
 """
 
-import itertools
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,7 +25,9 @@ from cmpc_kernels.described import Described
 from cmpc_kernels.errors import BadArgument, BadIndexFile
 from cmpc_kernels.ids import check_ids
 from cmpc_kernels.index import GalleryIndex
+from cmpc_kernels.items import refuse_half
 from cmpc_kernels.merging import best_of
+from cmpc_kernels.names import ChainedNames
 from cmpc_kernels.quantizer import QuantizedQueries
 from cmpc_kernels.recall import Recall, measure_recall
 from cmpc_kernels.records import Neighbours
@@ -109,10 +110,11 @@ class ShardedIndex(Described):
         return np.concatenate([shard.ids for shard in self.shards])
 
     @property
-    def item_names(self) -> list[str] | None:
-        """The names of the items in the order of ``ids``, or None."""
+    def item_names(self) -> Sequence[str] | None:
+        """The names of the items in the order of ``ids``, each decoded when read, or None."""
         names = [shard.item_names for shard in self.shards]
-        return None if None in names else list(itertools.chain(*filter(None, names)))
+        kept = [part for part in names if part is not None]
+        return ChainedNames(kept) if len(kept) == len(names) else None
 
     @property
     def labels(self) -> npt.NDArray[np.int64] | None:
@@ -170,16 +172,10 @@ class ShardedIndex(Described):
         allow: npt.NDArray[np.bool_] | None = None,
     ) -> Recall:
         """Measure recall as ``GalleryIndex.recall`` does."""
-        if embeddings is not None:
-            return measure_recall(self, queries, k, embeddings, allow)
         rows = [shard.rows for shard in self.shards]
         kept = [row_GD for row_GD in rows if row_GD is not None]
-        if len(kept) < len(rows):
-            raise BadArgument(
-                "an index in fast mode keeps no embeddings to compare with; give those that it "
-                "was built from as `embeddings`"
-            )
-        return measure_recall(self, queries, k, kept, allow)
+        source = embeddings if embeddings is not None else kept or None
+        return measure_recall(self, queries, k, source, allow)
 
     def add(
         self,
@@ -189,10 +185,9 @@ class ShardedIndex(Described):
         labels: npt.ArrayLike | None = None,
     ) -> npt.NDArray[np.int64]:
         """Write items as further shards, all or none; return their ids, int64 [N]."""
-        if (self.shards[0].item_names is None) != (item_names is None):
-            raise BadArgument("either all items of a gallery have names or none; give them alike")
-        if (self.shards[0].labels is None) != (labels is None):
-            raise BadArgument("either all items of a gallery have labels or none; give them alike")
+        if len(self):
+            refuse_half("item_names", has=self.item_names is not None, comes=item_names is not None)
+            refuse_half("labels", has=self.labels is not None, comes=labels is not None)
         first_id = self._manifest.next_id
         self._replace(write_shards(self.folder, self._manifest, embeddings, item_names, labels))
         return np.arange(first_id, self._manifest.next_id)
