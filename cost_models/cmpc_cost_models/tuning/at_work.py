@@ -20,8 +20,7 @@ from cmpc_cost_models.tuning.tasks import TuningTask
 
 __all__ = ["TaskAtWork"]
 
-EXPECTED_GAIN = 0.3  # of a workload that was never measured
-GAIN_KEPT = 0.6  # from batch to batch, while nothing better is found
+HOPE_KEPT = 0.6  # of what the headroom promises, from batch to batch
 TRIALS_PER_BATCH = 8  # as a rule; only to guess how far an earlier call came
 NUM_SIMILAR = 3
 CONFIRMING_REPEATS = 21
@@ -44,12 +43,16 @@ class TaskAtWork:
         self._rng = random.Random(f"{seed} {self._key}")
         self._strategy: SearchStrategy | None = None
         self._reload()
-        self._gain = EXPECTED_GAIN * math.pow(GAIN_KEPT, len(self.tried) / TRIALS_PER_BATCH)
+        self._last_gain = 0.0
+        self._num_batches = len(self.tried) / TRIALS_PER_BATCH
 
-    @property
-    def expected_gain(self) -> float:
-        """The share of its time that the next batch may save."""
-        return self._gain
+    def expected_gain(self, headroom: float) -> float:
+        """Return the share of its time that the next batch may save.
+
+        Args:
+            headroom: The share that it would save as the fastest kernel of all.
+        """
+        return max(self._last_gain, headroom * math.pow(HOPE_KEPT, self._num_batches))
 
     @property
     def best_us(self) -> float | None:
@@ -68,8 +71,8 @@ class TaskAtWork:
         if not self.is_exhausted:
             self._compare([one for one in sound if one != incumbent], incumbent)
         self._reload()
-        saved = 1 - self.best_us / before if self.best_us and before else 0.0
-        self._gain = max(saved, self._gain * GAIN_KEPT)
+        self._last_gain = 1 - self.best_us / before if self.best_us and before else 0.0
+        self._num_batches += 1
 
     def _reload(self) -> None:
         """Read what is known by now: another process may be at the same workload."""

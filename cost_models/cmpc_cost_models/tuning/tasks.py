@@ -7,18 +7,22 @@ are no task.
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import islice
 from pathlib import Path
 
 from cmpc_cost_models.counted import load_graph
 from cmpc_cost_models.lowering.calls import Call
+from cmpc_cost_models.lowering.kernel_specs import KernelSpec, View
 from cmpc_cost_models.lowering.planning import plan_network
 from cmpc_cost_models.lowering.schedules import Workload, schedule_space
 from cmpc_cost_models.targets import Target
 from cmpc_cost_models.tuning.similar import Features, features_of
 
 __all__ = ["TuningTask", "extract_tasks"]
+
+
+MACS_OF_A_NUMBER = 8  # while one is moved from or to the second cache
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,8 +38,10 @@ class TuningTask:
 
     @property
     def work(self) -> int:
-        """What the kernels do in all: multiply-adds, or numbers written if there are none."""
-        return self.weight * max(self.workload.macs, self.workload.spec.target.size)
+        """What one call does, in multiply-adds, and in numbers moved as far as these cost more."""
+        spec = self.workload.spec
+        moved = spec.target.size + sum(view.map.size for view in _views(spec))
+        return max(self.workload.macs, MACS_OF_A_NUMBER * moved)
 
 
 def extract_tasks(
@@ -56,7 +62,12 @@ def extract_tasks(
         TuningTask(workload=counts.most_common(1)[0][0], weight=counts.total())
         for counts in calls.values()
     ]
-    return tuple(sorted(filter(_has_choice, tasks), key=lambda task: -task.work))
+    return tuple(sorted(filter(_has_choice, tasks), key=lambda task: -task.weight * task.work))
+
+
+def _views(spec: KernelSpec) -> list[View]:
+    values = (getattr(spec, field.name) for field in fields(spec))
+    return [one for one in values if isinstance(one, View)]
 
 
 def _has_choice(task: TuningTask) -> bool:

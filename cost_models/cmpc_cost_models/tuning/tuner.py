@@ -6,9 +6,9 @@
         duel      timed against the best so far (comparing)
         database  every trial is kept at once, and the best when it changed
 
-After `kill -9` the database knows all that was tried; the next call goes on from there. This is the
-task scheduler of Ansor (Zheng et al., OSDI 2020, section 6) with its gradient read off the last
-batch alone.
+After `kill -9` the database knows all that was tried; the next call goes on from there. This is
+the task scheduler of Ansor (Zheng et al., OSDI 2020, section 6); what it reads off similar tasks
+is here the headroom that a kernel has below the fastest one.
 """
 
 import math
@@ -27,6 +27,10 @@ from cmpc_cost_models.tuning.runner import KernelRunner
 from cmpc_cost_models.tuning.tasks import TuningTask
 
 __all__ = ["TaskReport", "TuneProgress", "TuneSettings", "tune"]
+
+
+HEADROOM_UNKNOWN = 0.5  # until a workload was timed
+SMALLEST_HEADROOM = 0.02
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,13 +127,20 @@ def tune(
 
 
 def _most_promising(at_work: Sequence[TaskAtWork], settings: TuneSettings) -> TaskAtWork | None:
-    """Return the task whose next batch may save the most time in all networks."""
-    rates = [one.best_us * one.task.weight / one.task.work for one in at_work if one.best_us]
-    rate = float(np.median(rates)) if rates else 1.0  # microseconds for a unit of work
+    """Return the task whose next batch may save the most time in all networks.
+
+    The fastest kernel so far shows what the processor can do; the others have headroom.
+    """
+    timed = [one for one in at_work if one.best_us]
+    rates = {one: one.task.work / (one.best_us or 1.0) for one in timed}
+    usual = float(np.median([*rates.values()] or [1.0]))  # work for a microsecond
+    fastest = max(rates.values(), default=1.0)
 
     def expected_saving(one: TaskAtWork) -> float:
-        time_us = one.task.work * rate if one.best_us is None else one.best_us * one.task.weight
-        return time_us * one.expected_gain
+        rate = rates.get(one, usual)
+        headroom = 1 - rate / fastest if one in rates else HEADROOM_UNKNOWN
+        time_us = one.task.weight * one.task.work / rate
+        return time_us * one.expected_gain(max(SMALLEST_HEADROOM, headroom))
 
     open_tasks = [
         one
