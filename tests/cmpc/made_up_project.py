@@ -15,10 +15,12 @@ from click.testing import CliRunner, Result
 from PIL import Image, ImageDraw
 
 from cmpc.cli import command_line
+from cmpc.errors import UntrustedTiming
 
 NUM_CLASSES = 24
 IMAGES_PER_CLASS = 4
 SIZE_PX = 32
+UNSTABLE = "marked as unstable"
 
 SMALL_SETTINGS = {
     "CMPC_GALLERY_TRAINING_CLASSES_PER_BATCH": "8",
@@ -53,9 +55,13 @@ class Project:
         return runner.invoke(command_line, [str(argument) for argument in arguments])
 
     def answer(self, *arguments: object, **changes: str) -> dict[str, Any]:
-        """Run a command that must succeed and return its JSON document."""
+        """Run a command that must succeed and return its JSON document.
+
+        A machine that tests are run on is seldom quiet: a latency may be marked as unstable.
+        """
         result = self.invoke(*arguments, "--json", **changes)
-        assert result.exit_code == 0, result.stderr
+        is_marked = result.exit_code == UntrustedTiming.exit_code and UNSTABLE in result.stderr
+        assert result.exit_code == 0 or is_marked, result.stderr
         document = json.loads(result.stdout)
         assert document["schema_version"] == 1
         return document

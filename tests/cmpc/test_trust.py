@@ -1,0 +1,46 @@
+"""A latency that may not be trusted ends a command with exit code 3, after all work is kept."""
+
+import pytest
+
+from cmpc.errors import UntrustedTiming
+from cmpc.reports import front_table, unstable_trials
+from cmpc.trust import trust_or_raise
+from cmpc_search.study import Candidate, CandidateScore
+
+LATENCY = {"name": "latency", "value": 1.5, "unit": "ms", "source": "measured"}
+
+
+def candidate(number: int, *reasons: str) -> Candidate:
+    score = CandidateScore(
+        architecture=f"a{number}",
+        reward_name="product top1",
+        reward=0.5,
+        latency=LATENCY,
+        unstable_reasons=reasons,
+    )
+    return Candidate(number=number, score=score)
+
+
+def test_no_reason_is_no_error():
+    trust_or_raise([])
+    trust_or_raise(unstable_trials([candidate(1), candidate(2)]))
+
+
+def test_an_unstable_latency_on_the_front_is_marked_named_and_ends_with_3():
+    front = [candidate(1), candidate(7, "the blocks spread by 9%")]
+
+    with pytest.raises(UntrustedTiming, match=r"trial 7: the blocks spread by 9%") as caught:
+        trust_or_raise(unstable_trials(front))
+
+    assert caught.value.exit_code == 3
+    [*_, latency] = [
+        column._cells for column in front_table(front).columns if "ms" in column.header
+    ]
+    assert [str(cell) for cell in latency] == ["1.5", "1.5 *"]
+
+
+def test_many_reasons_are_told_in_a_line_that_can_be_read():
+    with pytest.raises(UntrustedTiming, match="and 6 more") as caught:
+        trust_or_raise(f"trial {number}: noise" for number in range(10))
+
+    assert "trial 9" not in str(caught.value)
