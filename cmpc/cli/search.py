@@ -117,7 +117,8 @@ def search(ctx: click.Context, /, **_: object) -> None:
     with ExitStack() as stack:
         meter = None
         if settings.needs_latency:
-            meter = stack.enter_context(new_meter())
+            meter = new_meter()
+            stack.enter_context(meter)
         scorer = CandidateScorer(supernet, inputs, meter, folder=run.candidates_path)
         with progress("Searching", total=settings.trials) as steps:
             summary = run_study(
