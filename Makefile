@@ -42,15 +42,18 @@ export CMPC_CACHE ?= $(CURDIR)/.cache/cmpc
 GALLERY := galleries/emoji
 RUN := runs/emoji
 BUNDLE := bundles/emoji
+# Exit code 3: all is done and kept, but some latency was unstable, as it says. Go on.
+IF_UNSTABLE := [ $$? -eq 3 ]
 
 search: doctor
 	$(BIN)/cmpc data prepare emoji --size-px 32
 	$(BIN)/cmpc gallery train $(GALLERY) --data emoji --split-seed 1
 	$(BIN)/cmpc gallery embed $(GALLERY) --data emoji
-	$(BIN)/cmpc search $(RUN) --gallery $(GALLERY) --target host --budget-mmacs 2.6
+	$(BIN)/cmpc search $(RUN) --gallery $(GALLERY) --target host --budget-mmacs 2.6 \
+	  || $(IF_UNSTABLE)
 	$(BIN)/cmpc pareto $(RUN) --picture $(RUN)/front.png
 	$(BIN)/cmpc train $(RUN) --gallery $(GALLERY)
-	$(BIN)/cmpc evaluate $(RUN) --gallery $(GALLERY)
+	$(BIN)/cmpc evaluate $(RUN) --gallery $(GALLERY) || $(IF_UNSTABLE)
 	$(BIN)/cmpc build $(RUN) --target host --out $(BUNDLE)
 	$(BIN)/cmpc index $(GALLERY) --data emoji --out $(RUN)/gallery.index
 	$(BIN)/cmpc query $(RUN)/gallery.index --bundle $(BUNDLE) --data emoji --sample 5 \
