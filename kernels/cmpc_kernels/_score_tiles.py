@@ -17,13 +17,15 @@ import numpy.typing as npt
 
 from cmpc_kernels import _compiled, _compiled_metrics
 from cmpc_kernels._checks import check_labels, check_pair
+from cmpc_kernels._threads import num_useful_threads, run_parts
 from cmpc_kernels.errors import BadArgument
-from cmpc_kernels.similarity import threads_for, unit_rows
+from cmpc_kernels.similarity import unit_rows
 
 __all__ = ["IgnoredPairs", "LabelledPairs", "check_labelled_pairs"]
 
 TILE_SCORES = 1 << 20  # 4 MiB of float32: stays in a third-level cache
 TILE_QUERIES = 256
+TILE_ITEMS = 4  # of the compiled tile: a thread's items begin at a multiple
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -69,7 +71,7 @@ class LabelledPairs:
             items = slice(first, min(first + step, len(self.gallery_GD)))
             shape = (len(query_ids), items.stop - first)
             score_BC = buffer[: shape[0] * shape[1]].reshape(shape)
-            _compiled.fill_scores(unit_query_BD, unit_rows(self.gallery_GD[items]), score_BC)
+            fill_scores(unit_query_BD, unit_rows(self.gallery_GD[items]), score_BC)
             self._ignore(score_BC, query_ids, items)
             yield first, score_BC
 
@@ -79,8 +81,7 @@ class LabelledPairs:
         """Return the cosines [B, C] with a few items, bit-equal to those in the tiles."""
         score_BC = np.empty((len(query_ids), len(item_ids)), np.float32)
         query_BD, item_CD = self.query_QD[query_ids], self.gallery_GD[item_ids]
-        with threads_for(len(query_ids) * item_CD.size):
-            _compiled.fill_scores(unit_rows(query_BD), unit_rows(item_CD), score_BC)
+        fill_scores(unit_rows(query_BD), unit_rows(item_CD), score_BC)
         self._ignore(score_BC, query_ids, item_ids)
         return score_BC
 
@@ -104,6 +105,22 @@ class LabelledPairs:
                 self.gallery_label_G[items],
                 self.gallery_camera_G[items],
             )
+
+
+def fill_scores(
+    unit_query_BD: npt.NDArray[np.float32],
+    unit_item_CD: npt.NDArray[np.float32],
+    score_BC: npt.NDArray[np.float32],
+) -> None:
+    """Fill the inner products, some of the items in each thread."""
+    num_products = len(unit_query_BD) * unit_item_CD.size
+    num_threads = num_useful_threads(None, num_products)
+
+    def fill(_: int, first: int, last: int) -> None:
+        last = min(TILE_ITEMS * last, len(unit_item_CD))
+        _compiled.fill_scores(unit_query_BD, unit_item_CD, TILE_ITEMS * first, last, score_BC)
+
+    run_parts(fill, -(-len(unit_item_CD) // TILE_ITEMS), num_threads)
 
 
 def check_labelled_pairs(

@@ -31,7 +31,6 @@ from cmpc_kernels._score_tiles import (
 )
 from cmpc_kernels._threads import num_useful_threads, run_parts
 from cmpc_kernels.errors import BadArgument
-from cmpc_kernels.similarity import threads_for
 
 __all__ = ["QueryRanks", "rank_right_items"]
 
@@ -91,9 +90,8 @@ def rank_right_items(
     right = _RightItems(pairs)
     best_rank_Q = np.full(len(pairs.query_QD), np.nan)
     average_precision_Q = np.full(len(pairs.query_QD), np.nan)
-    with threads_for(len(pairs.query_QD) * pairs.gallery_GD.size):
-        for block in right.blocks():
-            best_rank_Q[block], average_precision_Q[block] = _rank_block(pairs, right, block)
+    for block in right.blocks():
+        best_rank_Q[block], average_precision_Q[block] = _rank_block(pairs, right, block)
     found = np.flatnonzero(~np.isnan(best_rank_Q))
     if not len(found):
         raise BadArgument(

@@ -19,10 +19,8 @@ For many calls on one gallery keep a ``GalleryIndex``, which keeps such codes.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -33,11 +31,10 @@ from cmpc_kernels.codes import MAX_DIMENSION, METRIC_NUMBERS, plain_rows
 from cmpc_kernels.records import Neighbours
 from cmpc_kernels.scanning import ALL_ROWS, Heaps, QueryCodes, neighbours
 
-__all__ = ["compiled_rows", "threads_for", "topk", "unit_rows"]
+__all__ = ["compiled_rows", "topk", "unit_rows"]
 
 CHUNK_VALUES = 1 << 20  # rows copied at a time when they lie scattered
 MIN_CODED_QUERIES = 8  # from here on coding the rows on the way costs less than it saves
-MIN_THREAD_PRODUCTS = 1 << 20  # some 0.1 ms: for less, waking a thread costs more than it saves
 
 
 def topk(
@@ -102,7 +99,11 @@ def unit_rows(rows: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     """Return float32 rows of length 1; zero rows stay zero, and infinite ones become NaN."""
     row_ND = compiled_rows(check_rows("rows", rows))
     unit_ND = np.empty(row_ND.shape, np.float32)
-    _compiled.fill_unit_rows(row_ND, unit_ND)
+
+    def fill(_: int, first: int, last: int) -> None:
+        _compiled.fill_unit_rows(row_ND[first:last], unit_ND[first:last])
+
+    run_parts(fill, len(row_ND), num_useful_threads(None, row_ND.nbytes))
     return compiled_rows(unit_ND)
 
 
@@ -111,15 +112,3 @@ def compiled_rows(row_ND: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     row_ND = np.require(row_ND, np.float32, ["C", "A"]).view()
     row_ND.flags.writeable = False
     return row_ND
-
-
-@contextmanager
-def threads_for(num_products: int) -> Iterator[int]:
-    """Let Numba use only as many threads as the multiplications ahead are worth; yield how many."""
-    num_threads: int = numba.get_num_threads()
-    num_useful = max(1, min(num_threads, num_products // MIN_THREAD_PRODUCTS))
-    numba.set_num_threads(num_useful)
-    try:
-        yield num_useful
-    finally:
-        numba.set_num_threads(num_threads)

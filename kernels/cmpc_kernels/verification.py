@@ -28,7 +28,6 @@ from cmpc_kernels._score_tiles import (
 )
 from cmpc_kernels._threads import num_useful_threads, run_parts
 from cmpc_kernels.errors import BadArgument
-from cmpc_kernels.similarity import threads_for
 
 __all__ = ["VerificationRate", "check_share", "num_allowed_of", "verification_rates"]
 
@@ -81,18 +80,17 @@ def verification_rates(
     for rate in false_accept_rates:
         check_share("false_accept_rates", rate)
     pairs = check_labelled_pairs(queries, gallery, query_labels, gallery_labels, ignored)
-    with threads_for(len(pairs.query_QD) * pairs.gallery_GD.size):
-        upper_2H = _count_prefixes(pairs)
-        num_impostors, num_genuine = (int(count) for count in upper_2H.sum(axis=1))
-        if not (num_genuine and num_impostors):
-            raise BadArgument(
-                f"both kinds of pairs are needed, got {num_genuine} genuine and "
-                f"{num_impostors} impostor pairs"
-            )
-        num_allowed = [num_allowed_of(rate, num_impostors) for rate in false_accept_rates]
-        prefixes = [_place_from_top(upper_2H[IMPOSTOR], allowed) for allowed in num_allowed]
-        prefix_F = np.unique(np.array([p for p in prefixes if p is not None], np.int64))
-        lower_F2L = _count_keys_under(pairs, prefix_F)
+    upper_2H = _count_prefixes(pairs)
+    num_impostors, num_genuine = (int(count) for count in upper_2H.sum(axis=1))
+    if not (num_genuine and num_impostors):
+        raise BadArgument(
+            f"both kinds of pairs are needed, got {num_genuine} genuine and "
+            f"{num_impostors} impostor pairs"
+        )
+    num_allowed = [num_allowed_of(rate, num_impostors) for rate in false_accept_rates]
+    prefixes = [_place_from_top(upper_2H[IMPOSTOR], allowed) for allowed in num_allowed]
+    prefix_F = np.unique(np.array([p for p in prefixes if p is not None], np.int64))
+    lower_F2L = _count_keys_under(pairs, prefix_F)
     rates = []
     for rate, allowed, prefix in zip(false_accept_rates, num_allowed, prefixes, strict=True):
         lower_2L = np.zeros((2, 0), np.int64)
