@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cmpc.cli.options import cache_dir_option, json_option
+from cmpc.cli.options import cache_dir_option, config_option, json_option
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -43,9 +43,18 @@ AT_LEAST_ONE = click.IntRange(min=1)
     help="How many threads the networks will run on.",
 )
 @click.option(
+    "--device",
+    "device_name",
+    metavar="NAME",
+    default="local",
+    show_default=True,
+    help="Where kernels are timed: local, rpc://HOST:PORT or rpc://HOST:PORT/KEY.",
+)
+@click.option(
     "--max-minutes", type=click.FloatRange(min=0, min_open=True), help="Stop after this time."
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Of the schedules drawn.")
+@config_option
 @cache_dir_option
 @json_option
 def tune(
@@ -54,8 +63,10 @@ def tune(
     trials: int,
     trials_per_workload: int,
     threads: int,
+    device_name: str,
     max_minutes: float | None,
     seed: int,
+    toml_path: Path | None,
     cache_dir: Path,
     as_json: bool,
 ) -> None:
@@ -72,7 +83,8 @@ def tune(
     """
     from cmpc.output import emit, say
     from cmpc.progress import progress
-    from cmpc_cost_models import Target
+    from cmpc.targets import named_target
+    from cmpc_cost_models.devices import Device
     from cmpc_cost_models.tuning import (
         KernelRunner,
         ScheduleDatabase,
@@ -88,9 +100,9 @@ def tune(
         max_seconds=None if max_minutes is None else 60 * max_minutes,
         seed=seed,
     )
-    target = Target.named(target_name or default_target(path))
+    target = named_target(target_name or default_target(path), toml_path)
     with (
-        KernelRunner(target, num_threads=threads) as runner,
+        KernelRunner(target, num_threads=threads, device=Device.named(device_name)) as runner,
         ScheduleDatabase.open(cache_dir / "schedules", target) as database,
     ):
         tasks = extract_tasks(networks_in(path), target, num_threads=threads)
@@ -105,6 +117,7 @@ def tune(
             "path": path,
             "target": target.name,
             "num_threads": threads,
+            "device": device_name,
             "database": database.path,
             "state_sha256": database.state_sha256(),
             **totals(reports),

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 import numpy as np
 
 from cmpc_cost_models.lowering.schedules import Schedule
-from cmpc_cost_models.machine import describe_machine
 from cmpc_cost_models.tuning.comparing import Times, fastest_of, is_faster
 from cmpc_cost_models.tuning.database import ScheduleDatabase
 from cmpc_cost_models.tuning.records import TuningRecord
@@ -147,7 +146,7 @@ class TaskAtWork:
             spread_us=float(np.median(np.abs(times_us - median))),
             num_repeats=len(times_us),
             rule_us=rule_us,
-            machine=describe_machine(),
+            machine=self._runner.machine(),
             measured_at=_now(),
         )
 
@@ -156,7 +155,7 @@ class TaskAtWork:
             workload_key=self._key,
             schedule=schedule,
             error=error,
-            machine=describe_machine(),
+            machine=self._runner.machine(),
             measured_at=_now(),
         )
 

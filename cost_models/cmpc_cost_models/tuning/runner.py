@@ -10,8 +10,10 @@ from typing import Any, Self
 
 import numpy as np
 
-from cmpc_cost_models.errors import BadArgument
+from cmpc_cost_models.devices import LOCAL, Device
+from cmpc_cost_models.errors import BadArgument, DeviceUnreachable
 from cmpc_cost_models.lowering.schedules import Schedule, Workload
+from cmpc_cost_models.machine import describe_machine
 from cmpc_cost_models.measuring.worker_process import WorkerProcess
 from cmpc_cost_models.targets import Target
 from cmpc_cost_models.tuning.comparing import Times
@@ -20,6 +22,7 @@ __all__ = ["KernelRunner"]
 
 LARGEST_DIFFERENCE = 1e-4  # of the largest value; other orders of summing stay below 1e-5
 REPEAT_US = 1000.0  # one repeat: far longer than the clock's grain
+CONNECT_SECONDS = 20.0
 WORKER_MODULE = "cmpc_cost_models.tuning.worker"
 
 
@@ -27,24 +30,37 @@ class KernelRunner:
     """Builds, checks and times kernels in a worker of its own.
 
     Args:
+        device: Where they run: this machine, or one over TVM's RPC.
         limit_seconds: For building and checking one schedule; timing gets it for each.
 
     Raises:
-        BadArgument: the target can't run on this machine.
+        BadArgument: the device can't run the target, or has no threads to choose from.
+        DeviceUnreachable: from any method, when the device does not answer.
     """
 
-    def __init__(self, target: Target, *, num_threads: int, limit_seconds: float = 20.0) -> None:
-        if reason := target.why_not_here():
-            raise BadArgument(
-                f"schedules of target {target.name} can't be measured here, because {reason}; "
-                "tune on a machine of that kind"
-            )
-        self._target = target.to_json()
+    def __init__(
+        self,
+        target: Target,
+        *,
+        num_threads: int = 1,
+        device: Device = LOCAL,
+        limit_seconds: float = 20.0,
+    ) -> None:
+        _require_able(target, device, num_threads)
+        self._target = target
+        self._device = device
         self._limit_seconds = limit_seconds
-        self._cpus = sorted(os.sched_getaffinity(0))[-num_threads:]
+        self._cpus = sorted(os.sched_getaffinity(0))[-num_threads:] if device == LOCAL else []
         self._worker = WorkerProcess(num_threads=num_threads, module=WORKER_MODULE)
+        self._facts: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
+        """Reach the device at once: what is unplugged should be told before any work."""
+        try:
+            self.connect()
+        except BaseException:
+            self._worker.close()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -53,6 +69,28 @@ class KernelRunner:
     @property
     def worker_pid(self) -> int | None:
         return self._worker.pid
+
+    def connect(self) -> None:
+        """Open a session with a remote device, or another in place of one that is lost."""
+        if self._device == LOCAL:
+            return
+        request = {"verb": "connect", "device": self._device.to_json()}
+        answer = self._worker.ask(request, limit_seconds=CONNECT_SECONDS)
+        if "error" in answer:
+            raise DeviceUnreachable(f"{self._device.name} must answer: {answer['error']}")
+        self._facts = answer["result"]
+        architecture = (self._facts.get("triple") or self._target.triple).partition("-")[0]
+        if architecture != self._target.architecture:
+            raise BadArgument(
+                f"target {self._target.name} needs a {self._target.architecture} processor and "
+                f"{self._device.name} is {architecture}; name another target or device"
+            )
+
+    def machine(self) -> dict[str, Any]:
+        """Return who measures, for the records."""
+        if self._device == LOCAL:
+            return describe_machine()
+        return {"device": self._device.name, **self._facts}
 
     def error_of(self, workload: Workload, schedule: Schedule) -> str | None:
         """Build ``schedule`` and check its answer; return what is wrong, if anything."""
@@ -96,5 +134,28 @@ class KernelRunner:
     def _ask(
         self, verb: str, workload: Workload, request: dict[str, Any], *, num_schedules: int
     ) -> dict[str, Any]:
-        whole = {"verb": verb, "workload": workload.key, "target": self._target} | request
-        return self._worker.ask(whole, limit_seconds=self._limit_seconds * num_schedules)
+        job = {
+            "workload": workload.key,
+            "target": self._target.to_json(),
+            "device": self._device.to_json(),
+        }
+        limit_seconds = self._limit_seconds * num_schedules
+        answer = self._worker.ask({"verb": verb, "job": job} | request, limit_seconds=limit_seconds)
+        if "error" in answer:
+            self.connect()  # raises if it is the device that is lost, not the schedule
+        return answer
+
+
+def _require_able(target: Target, device: Device, num_threads: int) -> None:
+    if device.kind == "none":
+        raise BadArgument("tuning measures, so `device` must not be none; name local or rpc://...")
+    if device.kind == "rpc" and num_threads > 1:
+        raise BadArgument(
+            "a device's threads are its server's to choose, so `num_threads` must be 1 there, "
+            f"got {num_threads}"
+        )
+    if device == LOCAL and (reason := target.why_not_here()):
+        raise BadArgument(
+            f"schedules of target {target.name} can't be measured here, because {reason}; "
+            "tune on a machine of that kind, or name one with `--device rpc://HOST:PORT`"
+        )

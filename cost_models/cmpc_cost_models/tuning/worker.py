@@ -4,25 +4,28 @@ A schedule may make LLVM run for ever or its kernel crash, so this is a process 
 (``measuring.worker_process``). Every request says all it needs: a fresh worker answers like the one
 that was lost. What it built for the last workload it keeps.
 
-    {"verb": "check", "workload", "target", "schedule"}      -> {"relative_difference"}
-    {"verb": "time", "workload", "target", "schedules", ...} -> {"times_us": [[...], ...]}
+    {"verb": "connect", "device"}                      -> facts of the device
+    {"verb": "check", "job", "schedule"}               -> {"relative_difference"}
+    {"verb": "time", "job", "schedules", "how"}        -> {"times_us": [[...], ...]}
 
-LLVM's own linker in memory makes the kernels runnable; the code is what a library would hold, and
-no file is written, linked and loaded.
+A job is {"workload", "target", "device"}.
 """
 
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from cmpc_cost_models.devices import Device
 from cmpc_cost_models.lowering.kernel_specs import Convolution
 from cmpc_cost_models.lowering.schedules import Schedule, Workload, rule_schedule
 from cmpc_cost_models.measuring.pinning import pinned
 from cmpc_cost_models.measuring.worker import serve
 from cmpc_cost_models.targets import Target
+from cmpc_cost_models.tuning.sites import Here, OnDevice, Site
 from cmpc_cost_models.tuning.workload_text import read_workload
 
 __all__ = ["main"]
@@ -38,56 +41,70 @@ MAX_RUNS_PER_REPEAT = 10_000
 def main() -> None:
     """Answer requests until the input ends."""
     bench = _Bench()
-    serve({"check": bench.check, "time": bench.time})
+    serve({"connect": bench.connect, "check": bench.check, "time": bench.time})
 
 
 class _Bench:
-    """The kernels of one workload."""
+    """The kernels of one job, and the place where they run."""
 
     def __init__(self) -> None:
-        self._key = ""
+        self._job: Document = {}
+        self._sites: dict[Device, Site] = {}
         self._kernels: dict[Schedule, _Kernel] = {}
 
-    def check(self, *, workload: str, target: Document, schedule: Document) -> Document:
+    def connect(self, *, device: Document) -> Document:
+        """Open a session with a device; what was loaded there before is forgotten."""
+        self._job = {}
+        self._kernels.clear()
+        self._sites.clear()  # ends an old session: a server talks to one client at a time
+        self._sites[Device(**device)] = site = OnDevice(Device(**device))
+        return dict(site.facts())
+
+    def check(self, *, job: Document, schedule: Document) -> Document:
         """Compare the answer under ``schedule`` with that under the rule's schedule."""
-        self._begin(workload, target)
+        self._begin(job)
         expected, given = self._expected, self._kernel(Schedule.from_json(schedule)).answer()
         if not (np.isfinite(given).all() and np.isfinite(expected).all()):
             return {"relative_difference": None}  # JSON has no infinity
         largest = max(float(np.abs(expected).max()), 1e-6)
         return {"relative_difference": float(np.abs(given - expected).max()) / largest}
 
-    def time(
-        self, *, workload: str, target: Document, schedules: Sequence[Document], how: Document
-    ) -> Document:
+    def time(self, *, job: Document, schedules: Sequence[Document], how: Document) -> Document:
         """Time kernels in turn, repeat by repeat, so that whatever drifts hits all alike."""
-        self._begin(workload, target)
+        self._begin(job)
         kernels = [self._kernel(Schedule.from_json(one)) for one in schedules]
-        with pinned(how["cpus"]):
+        with pinned(how["cpus"]) if how["cpus"] else nullcontext():
             for kernel in kernels:
                 kernel.warm_up(how["repeat_us"])
             rounds = [[one.time_us() for one in kernels] for _ in range(how["num_repeats"])]
         return {"times_us": [list(times) for times in zip(*rounds, strict=True)]}
 
-    def _begin(self, workload: str, target: Document) -> None:
-        if workload == self._key:
+    def _begin(self, job: Document) -> None:
+        if job == self._job:
             return
-        self._key = ""  # until all below is done
+        self._job = {}  # until all below is done
         self._kernels.clear()
-        self._workload, self._target = read_workload(workload), Target.from_json(target)
+        self._workload = read_workload(job["workload"])
+        self._target, self._device = Target.from_json(job["target"]), Device(**job["device"])
         self._expected = self._kernel(rule_schedule(self._workload)).answer()
-        self._key = workload
+        self._job = job
+
+    def _site(self) -> Site:
+        if self._device not in self._sites:
+            is_remote = self._device.kind == "rpc"
+            self._sites[self._device] = OnDevice(self._device) if is_remote else Here()
+        return self._sites[self._device]
 
     def _kernel(self, schedule: Schedule) -> "_Kernel":
         if schedule not in self._kernels:
-            self._kernels[schedule] = _Kernel(self._workload, schedule, self._target)
+            self._kernels[schedule] = _Kernel(self._workload, schedule, self._target, self._site())
         return self._kernels[schedule]
 
 
 class _Kernel:
     """One kernel in memory with the buffers it works on."""
 
-    def __init__(self, workload: Workload, schedule: Schedule, target: Target) -> None:
+    def __init__(self, workload: Workload, schedule: Schedule, target: Target, site: Site) -> None:
         import tvm
 
         from cmpc_cost_models.lowering.kernel_code import write_kernel
@@ -97,8 +114,7 @@ class _Kernel:
             built = tvm.compile(
                 tvm.IRModule({SYMBOL: function}), tvm.target.Target(target.to_tvm())
             )
-        self._module = built.mod
-        self._device = tvm.cpu()
+        self._module, self._device = site.load(built, target), site.device
         sizes = [tuple(map(int, one.shape)) for one in function.params]
         arrays = _random_arguments(workload, schedule, sizes)
         self._arguments = [tvm.runtime.tensor(one, self._device) for one in arrays]
