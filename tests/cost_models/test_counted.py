@@ -23,6 +23,31 @@ def test_a_tiny_network_counts_to_what_the_hand_counts(tmp_path):
     assert count.parameters == (4 * 3 * 9 + 4) + 4 * 9 + (5 * 4 + 5)
 
 
+def test_groups_dilation_and_transposition_count_to_what_the_hand_counts(tmp_path):
+    def constant(name, *shape):
+        return helper.make_tensor(name, TensorProto.FLOAT, shape, np.ones(shape).ravel())
+
+    nodes = [
+        helper.make_node("Conv", ["x", "grouped"], ["a"], group=2, dilations=[2, 3]),
+        helper.make_node("ConvTranspose", ["a", "up"], ["b"], strides=[2, 2]),
+        helper.make_node("ReduceMean", ["b"], ["c"], axes=[2, 3], keepdims=0),
+        helper.make_node("Gemm", ["c", "dense"], ["y"], transB=1),
+    ]
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 4, 9, 9])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 7])
+    weights = [constant("grouped", 6, 2, 3, 3), constant("up", 6, 5, 2, 2), constant("dense", 7, 5)]
+    graph = helper.make_graph(nodes, "counted", [x], [y], weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    model.ir_version = 8
+    onnx.save(model, tmp_path / "counted.onnx")
+
+    count = count_network(tmp_path / "counted.onnx")
+
+    # [1, 6, 5, 3] of windows of 9 in 2 channels; each of these numbers meets 5 filters of 4
+    assert count.macs == 6 * 5 * 3 * (2 * 9) + 6 * 5 * 3 * (5 * 4) + 7 * 5
+    assert count.parameters == 6 * 2 * 9 + 6 * 5 * 4 + 7 * 5
+
+
 def test_a_layer_whose_shape_is_not_fixed_is_refused(tmp_path):
     image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 3])
     result = helper.make_tensor_value_info("result", TensorProto.FLOAT, ["batch", 2])

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
+from cmpc_cost_models.errors import CompileFailed
 from cmpc_cost_models.lowering.cleaning import clean_model
 from cmpc_cost_models.lowering.graph_parts import static_shapes
 from cmpc_cost_models.lowering.planning import plan_network
@@ -303,6 +304,18 @@ def test_an_imported_operator_between_our_kernels_changes_nothing_else(host, rng
     model = make_model(nodes, (SHAPE, SHAPE), {"w": weights(rng, 10, 10, 3, 3) / 10})
 
     assert_as_onnx_runtime(model, host, weights(rng, *SHAPE), num_imported=2)
+
+
+def test_an_operator_that_nobody_takes_is_named(host, rng):
+    nodes = [
+        helper.make_node("Relu", ["x"], ["r"]),
+        helper.make_node("Sin", ["r"], ["s"]),  # imported together with what can't be
+        helper.make_node("Det", ["s"], ["y"], name="determinant"),
+    ]
+    model = make_model(nodes, ((1, 4, 3, 3), (1, 4)), {})
+
+    with pytest.raises(CompileFailed, match=r"operator Det \(node 'determinant'\) must"):
+        run_compiled(model, host, weights(rng, 1, 4, 3, 3))
 
 
 def test_a_batch_is_computed_image_by_image(host, rng):

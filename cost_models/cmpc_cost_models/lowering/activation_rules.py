@@ -83,9 +83,8 @@ def prelu(planner: Planner, node: onnx.NodeProto, _: Attributes) -> None:
     padded = (1,) * (rank - slopes.ndim) + slopes.shape
     if slopes.size != channels or padded[1] != channels:
         raise NotOurs("slopes must be one number, or one a channel")
-    waiting = planner.waiting(data)
-    if waiting is None or not isinstance(waiting.spec, Affine) or not waiting.is_linear:
-        waiting = planner.identity(data, result)
+    waiting = planner.identity(data, result)
+    assert isinstance(waiting.spec, Affine)
     planner.values[result] = replace(
         waiting,
         spec=replace(waiting.spec, has_slopes=True),
@@ -106,11 +105,8 @@ def _activation_of(planner: Planner, node: onnx.NodeProto, attributes: Attribute
         return Activation(kind=PLAIN[operator])
     if operator == "Clip":
         low, high = _limits(planner, node, attributes)
-        return (
-            RELU
-            if (low, high) == (0.0, math.inf)
-            else Activation(kind="clip", alpha=low, beta=high)
-        )
+        is_relu = (low, high) == (0.0, math.inf)
+        return RELU if is_relu else Activation(kind="clip", alpha=low, beta=high)
     if operator == "HardSigmoid":
         return Activation(kind="hard_sigmoid", alpha=given("alpha", 0.2), beta=given("beta", 0.5))
     if operator == "Gelu" and given("approximate", b"none") == b"none":

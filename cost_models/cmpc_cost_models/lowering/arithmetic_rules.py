@@ -13,7 +13,7 @@ import onnx
 
 from cmpc_cost_models.lowering.activation_rules import gated
 from cmpc_cost_models.lowering.calls import NotOurs, Value, Waiting
-from cmpc_cost_models.lowering.kernel_specs import Affine, Binary, Convolution
+from cmpc_cost_models.lowering.kernel_specs import Binary
 from cmpc_cost_models.lowering.planner import Planner
 
 __all__ = ["arithmetic", "batch_norm", "total"]
@@ -133,22 +133,17 @@ def _is_residual(planner: Planner, left: str, right: str) -> bool:
 
 def _residual(planner: Planner, left: str, right: str, result: str) -> None:
     waiting, other = planner.waiting(right), left
-    if not _takes_residual(waiting):
+    if waiting is None or not waiting.is_linear:
         waiting, other = planner.waiting(left), right
-    if waiting is None or not _takes_residual(waiting):
+    if waiting is None or not waiting.is_linear:
         waiting, other = planner.identity(left, result), right
-    residual = planner.value(other)
+    residual, spec = planner.value(other), waiting.spec
+    assert not isinstance(spec, Binary)  # they are not linear
     planner.values[result] = replace(
         waiting,
-        spec=replace(waiting.spec, residual=residual.view),
+        spec=replace(spec, residual=residual.view),
         inputs=(*waiting.inputs, residual.buffer),
     )
-
-
-def _takes_residual(waiting: Waiting | None) -> bool:
-    if waiting is None or not waiting.is_linear:
-        return False
-    return isinstance(waiting.spec, Affine | Convolution)
 
 
 def _binary(

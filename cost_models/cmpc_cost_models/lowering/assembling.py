@@ -17,6 +17,7 @@ from tvm.ir import transform as ir_transform
 
 from cmpc_cost_models.base import NodePath
 from cmpc_cost_models.lowering.calls import Call, Import, Plan
+from cmpc_cost_models.lowering.cleaning import folded_nodes
 from cmpc_cost_models.lowering.importing import import_nodes
 from cmpc_cost_models.lowering.kernel_specs import ImageToMap, KernelSpec
 
@@ -34,7 +35,7 @@ class Assembled:
         module: A Relax module whose ``main`` takes the network's input; its functions that
             ``kernels`` doesn't name are imported ones.
         kernels: What each kernel's function, by its name, computes.
-        nodes: Which way each node of the graph took.
+        nodes: Which way each node of the given graph took.
     """
 
     module: Any
@@ -102,11 +103,16 @@ class _Assembler:
         return self._builder.get()
 
     def paths(self) -> tuple[NodePath, ...]:
-        """Return which function computes each node."""
-        return tuple(
+        """Return which function computes each node; first those that cleaning folded."""
+        folded = [
+            NodePath(node=name, operator=operator, path="folded")
+            for name, operator in folded_nodes(self._plan.model)
+        ]
+        planned = [
             NodePath(node=one.name, operator=one.operator, **self._path(one.call))
             for one in self._plan.nodes
-        )
+        ]
+        return (*folded, *planned)
 
     def _path(self, call: int | None) -> dict[str, Any]:
         if call is None:

@@ -23,16 +23,16 @@ def border_of(attributes: dict[str, Any], kernel: Shape, size: Shape, result: Sh
         attributes: The layer's: pads, strides and dilations.
         kernel, size, result: Of the window, the input and the result: (height, width).
     """
-    pads = attributes.get("pads") or [0] * (2 * len(size))
+    pads: list[int] = attributes.get("pads") or [0] * (2 * len(size))
     strides = attributes.get("strides") or [1] * len(size)
     dilations = attributes.get("dilations") or [1] * len(size)
-    beyond = [
+    beyond: list[int] = [
         (results - 1) * stride + (taps - 1) * dilation + 1 - pad - length
         for results, stride, taps, dilation, pad, length in zip(
             result, strides, kernel, dilations, pads, size, strict=False
         )
     ]
-    return max(0, *pads[: len(size)], *beyond)
+    return max([0, *pads[: len(size)], *beyond])
 
 
 def needed_borders(graph: onnx.GraphProto, shapes: dict[str, Shape]) -> dict[str, int]:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import helper, numpy_helper, version_converter
+from onnx import helper, inliner, numpy_helper, version_converter
 from onnx.reference import ReferenceEvaluator
 
 from cmpc_cost_models.lowering.graph_parts import (
@@ -71,7 +71,7 @@ def folded_nodes(model: onnx.ModelProto) -> list[tuple[str, str]]:
 def _in_known_dialect(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return ``model`` without local functions and in an operator set that the rules know."""
     if model.functions:
-        model = onnx.inliner.inline_local_functions(model)
+        model = inliner.inline_local_functions(model)
     is_old = opset_of(model) < OLDEST_OPSET
     return version_converter.convert_version(model, 13) if is_old else model
 

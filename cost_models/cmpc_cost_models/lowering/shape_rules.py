@@ -64,19 +64,27 @@ def _concat_in_convolution(
 
 
 def slice_channels(planner: Planner, node: onnx.NodeProto, attributes: Attributes) -> None:
-    if len(node.input) > 1:
-        bounds = [planner.constant(name).tolist() if name else None for name in node.input[1:]]
-        starts, stops, axes, steps = (*bounds, None, None)[:4]
-    else:  # attributes up to operator set 9
-        starts, stops = attributes["starts"], attributes["ends"]
-        axes, steps = attributes.get("axes"), None
-    rank = len(planner.shape(node.input[0]))
-    axes, steps = axes or list(range(len(starts))), steps or [1] * len(starts)
-    if [axis % rank for axis in axes] != [1] or steps[0] < 1:
-        raise NotOurs("only channels are sliced, forwards")
+    start, stop, step = _only_slice(planner, node, attributes)
     source = planner.value(node.input[0])
-    taken = range(source.view.channels)[starts[0] : stops[0] : steps[0]]
+    taken = range(source.view.channels)[start:stop:step]
     planner.values[node.output[0]] = _part(source, taken)
+
+
+def _only_slice(
+    planner: Planner, node: onnx.NodeProto, attributes: Attributes
+) -> tuple[int, int, int]:
+    """Return start, stop and step of a slice of channels."""
+    if len(node.input) > 1:
+        names = [*node.input[1:], "", ""][:4]
+        given = [planner.constant(name).tolist() if name else [] for name in names]
+    else:  # attributes up to operator set 9
+        given = [attributes.get(name, []) for name in ("starts", "ends", "axes", "steps")]
+    starts, stops, axes, steps = given
+    rank = len(planner.shape(node.input[0]))
+    step = steps[0] if steps else 1
+    if [axis % rank for axis in axes] != [1] or step < 1:
+        raise NotOurs("only channels are sliced, forwards")
+    return starts[0], stops[0], step
 
 
 def split(planner: Planner, node: onnx.NodeProto, attributes: Attributes) -> None:
