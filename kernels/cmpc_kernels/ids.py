@@ -15,7 +15,7 @@ import numpy.typing as npt
 from cmpc_kernels.columns import Array, Columns
 from cmpc_kernels.errors import BadArgument
 
-__all__ = ["Ids", "check_new_ids"]
+__all__ = ["Ids", "check_ids", "check_mask", "check_new_ids"]
 
 NO_ID = -1
 
@@ -59,6 +59,14 @@ class Ids:
         """Return the ids of the rows that are not removed, ascending."""
         return self.at(self.kept_positions())
 
+    def bounds(self) -> tuple[int, int] | None:
+        """Return the lowest and the highest id, removed ones included; None without rows."""
+        if self.num_rows == 0:
+            return None
+        if self._ids is None:
+            return self.first_id, self.first_id + self.num_rows - 1
+        return int(self._id_G[0]), int(self._id_G[-1])
+
     def at(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Return the ids at positions of any shape; -1 stays -1."""
         if self._ids is None:
@@ -72,16 +80,18 @@ class Ids:
     def positions_of(self, ids: npt.ArrayLike) -> npt.NDArray[np.int64]:
         """Return the positions of ids of any shape; -1 for an id that is not in the index."""
         wanted = check_ids(ids)
+        if self.num_rows == 0:
+            return np.full(wanted.shape, NO_ID)
         if self._ids is None:
-            found = wanted - self.first_id
-            is_there = (found >= 0) & (found < self.num_rows)
+            found = np.asarray(wanted - self.first_id)
+            nearest = np.clip(found, 0, self.num_rows - 1)
+            is_there = found == nearest
         else:
-            found = np.asarray(np.searchsorted(self._id_G, wanted))
-            is_there = found < self.num_rows
-            is_there[is_there] = self._id_G[found[is_there]] == wanted[is_there]
+            nearest = np.minimum(np.searchsorted(self._id_G, wanted), self.num_rows - 1)
+            is_there = self._id_G[nearest] == wanted
         if self._is_kept_G is not None:
-            is_there[is_there] = self._is_kept_G[found[is_there]]
-        return np.where(is_there, found, NO_ID)
+            is_there = is_there & self._is_kept_G[nearest]
+        return np.where(is_there, nearest, NO_ID)
 
     def append(self, num_new: int, ids: npt.NDArray[np.int64] | None) -> npt.NDArray[np.int64]:
         """Take up the ids of new rows, by default the next ones; return them."""
@@ -131,7 +141,7 @@ class Ids:
             return self._is_kept_G
         given = np.asarray(allow)
         if given.dtype == np.bool_:
-            return self._mask_of_items(given)
+            return self._mask_of_items(check_mask(given, len(self)))
         mask_G = np.zeros(self.num_rows, np.bool_)
         positions = self.positions_of(given)
         mask_G[positions[positions >= 0]] = True
@@ -152,12 +162,6 @@ class Ids:
         return self._ids["ids"].view(np.int64)
 
     def _mask_of_items(self, is_allowed_N: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-        if is_allowed_N.shape != (len(self),):
-            raise BadArgument(
-                f"a mask must have one value for each of the {len(self)} items in the order of "
-                f"`index.ids`, got the shape {list(is_allowed_N.shape)}; "
-                f"or give the ids that are allowed"
-            )
         if self._is_kept_G is None:
             return np.ascontiguousarray(is_allowed_N)
         mask_G = np.zeros(self.num_rows, np.bool_)
@@ -176,6 +180,16 @@ def check_ids(ids: npt.ArrayLike) -> npt.NDArray[np.int64]:
             f"look names up with `index.ids_of(names)`"
         )
     return given.astype(np.int64)
+
+
+def check_mask(mask: npt.NDArray[np.bool_], num_items: int) -> npt.NDArray[np.bool_]:
+    """Return a mask if it has one value for each item."""
+    if mask.shape != (num_items,):
+        raise BadArgument(
+            f"a mask must have one value for each of the {num_items} items in the order of "
+            f"`index.ids`, got the shape {list(mask.shape)}; or give the ids that are allowed"
+        )
+    return mask
 
 
 def check_new_ids(ids: npt.ArrayLike, num_items: int) -> npt.NDArray[np.int64]:

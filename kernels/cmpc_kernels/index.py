@@ -131,6 +131,11 @@ class GalleryIndex(Described):
         return self._items.ids.kept_ids()
 
     @property
+    def id_bounds(self) -> tuple[int, int] | None:
+        """The lowest and the highest id of all that is stored, or None where nothing is."""
+        return self._items.ids.bounds()
+
+    @property
     def rows(self) -> npt.NDArray[Any] | None:
         """Embeddings as stored, float32 or float16 [items, D]; None in fast mode.
 
@@ -235,7 +240,7 @@ class GalleryIndex(Described):
     def compact(self) -> None:
         """Give back the place of removed items; every other id stays."""
         if self._items.ids.has_removed:
-            self._rows = self._rows.take(self._items.ids.kept_positions())
+            self._rows = self._compacted()
             self._items.compact()
 
     def merge(self, other: "GalleryIndex") -> npt.NDArray[np.int64]:
@@ -247,5 +252,10 @@ class GalleryIndex(Described):
             )
         check_dimension(other.dimension, self.dimension)
         fitting = self._items.check_new(len(other), other.item_names, other.labels)
-        self._rows.append(other._rows.take(other._items.ids.kept_positions()))
+        self._rows.append(other._compacted())
         return self._items.append(len(other), *fitting)
+
+    def _compacted(self) -> EncodedRows:
+        if not self._items.ids.has_removed:
+            return self._rows
+        return self._rows.take(self._items.ids.kept_positions())

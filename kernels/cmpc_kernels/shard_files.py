@@ -13,11 +13,19 @@ import numpy.typing as npt
 from cmpc_kernels.chunks import Chunks, EmbeddingSource
 from cmpc_kernels.encoding import check_dimension
 from cmpc_kernels.errors import BadArgument, BadIndexFile
+from cmpc_kernels.ids import check_ids, check_mask
 from cmpc_kernels.index import GalleryIndex
 from cmpc_kernels.index_file import header_sha256
 from cmpc_kernels.shard_manifest import MANIFEST_NAME, Manifest, ShardFile
 
-__all__ = ["are_ascending", "open_shard", "save_shard", "write_shards"]
+__all__ = [
+    "are_ascending",
+    "open_shard",
+    "save_shard",
+    "split_filter",
+    "with_shards",
+    "write_shards",
+]
 
 
 def write_shards(
@@ -84,9 +92,33 @@ def save_shard(folder: Path, shard: GalleryIndex) -> ShardFile:
 
 def are_ascending(shards: Sequence[GalleryIndex], next_id: int) -> bool:
     """Say whether every shard's ids are above those of the shards before it."""
-    id_N = np.concatenate([*(shard.ids[[0, -1]] for shard in shards if len(shard)), [next_id]])
-    # A shard of one item has its id twice.
-    return bool((np.diff(id_N) >= 0).all() and (np.diff(id_N)[1::2] > 0).all())
+    bounds = [shard.id_bounds for shard in shards]
+    known = [bound for bound in bounds if bound is not None] + [(next_id, next_id)]
+    return all(first[1] < second[0] for first, second in itertools.pairwise(known))
+
+
+def with_shards(
+    shards: Sequence[GalleryIndex], ids: npt.ArrayLike
+) -> Iterator[tuple[GalleryIndex, int]]:
+    """Pair each id with the one shard that may hold it."""
+    highest = [-1 if shard.id_bounds is None else shard.id_bounds[1] for shard in shards]
+    id_N = check_ids(ids)
+    number_N = np.searchsorted(np.maximum.accumulate(highest), id_N)
+    for number, item in zip(number_N.tolist(), id_N.tolist(), strict=True):
+        yield shards[min(number, len(shards) - 1)], item
+
+
+def split_filter(
+    shards: Sequence[GalleryIndex], allow: npt.ArrayLike | None
+) -> list[npt.NDArray[Any] | None]:
+    """Return what each shard allows: its part of a mask, or all the ids."""
+    if allow is None:
+        return [None] * len(shards)
+    given = np.asarray(allow)
+    if given.dtype != np.bool_:
+        return [check_ids(given)] * len(shards)
+    sizes = [len(shard) for shard in shards]
+    return list(np.split(check_mask(given, sum(sizes)), np.cumsum(sizes)[:-1]))
 
 
 def cut(chunks: Chunks, rows_per_shard: int) -> Iterator[Iterator[npt.NDArray[Any]]]:

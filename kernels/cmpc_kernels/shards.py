@@ -32,7 +32,14 @@ from cmpc_kernels.quantizer import QuantizedQueries
 from cmpc_kernels.recall import Recall, measure_recall
 from cmpc_kernels.records import Neighbours
 from cmpc_kernels.settings import IndexSettings
-from cmpc_kernels.shard_files import are_ascending, open_shard, save_shard, write_shards
+from cmpc_kernels.shard_files import (
+    are_ascending,
+    open_shard,
+    save_shard,
+    split_filter,
+    with_shards,
+    write_shards,
+)
 from cmpc_kernels.shard_manifest import MANIFEST_NAME, Manifest, ShardFile
 
 __all__ = ["ShardedIndex", "open_index"]
@@ -130,12 +137,12 @@ class ShardedIndex(Described):
 
     def names_of(self, ids: npt.ArrayLike) -> list[str]:
         """Return the names of items by their ids [N]; an unknown id is an error."""
-        id_N = check_ids(ids)
-        last_ids = [shard.ids[-1] if len(shard) else -1 for shard in self.shards]
-        shard_N = np.searchsorted(np.maximum.accumulate(last_ids), id_N)
-        shard_N = np.minimum(shard_N, len(self.shards) - 1)
-        pairs = zip(shard_N.tolist(), id_N.tolist(), strict=True)
-        return [self.shards[number].names_of([item])[0] for number, item in pairs]
+        return [shard.names_of([item])[0] for shard, item in with_shards(self.shards, ids)]
+
+    def labels_of(self, ids: npt.ArrayLike) -> npt.NDArray[np.int64]:
+        """Return the labels of items by their ids [N]; an unknown id is an error."""
+        pairs = with_shards(self.shards, ids)
+        return np.array([shard.labels_of(item) for shard, item in pairs], np.int64)
 
     def ids_of(self, names: Sequence[str]) -> npt.NDArray[np.int64]:
         """Return the ids of all items with one of these names; a name of no item adds none."""
@@ -159,7 +166,7 @@ class ShardedIndex(Described):
                 network_sha256=network_sha256,
                 num_threads=num_threads,
             )
-            for shard, allowed in zip(self.shards, self._split(allow), strict=True)
+            for shard, allowed in zip(self.shards, split_filter(self.shards, allow), strict=True)
         )
         return best_of(found, k, self.metric)
 
@@ -227,20 +234,6 @@ class ShardedIndex(Described):
         for file in known.keys() - set(manifest.shards):
             (self.folder / file.file).unlink(missing_ok=True)
         self._manifest = manifest
-
-    def _split(self, allow: npt.ArrayLike | None) -> list[npt.NDArray[Any] | None]:
-        """Return what each shard allows: its part of a mask, or all the ids."""
-        if allow is None:
-            return [None] * len(self.shards)
-        given = np.asarray(allow)
-        if given.dtype != np.bool_:
-            return [check_ids(given)] * len(self.shards)
-        if given.shape != (len(self),):
-            raise BadArgument(
-                f"a mask must have one value for each of the {len(self)} items in the order of "
-                f"`index.ids`, got the shape {list(given.shape)}; or give the ids that are allowed"
-            )
-        return list(np.split(given, np.cumsum([len(shard) for shard in self.shards])[:-1]))
 
 
 def open_index(path: str | os.PathLike[str], *, verify: bool = True) -> GalleryIndex | ShardedIndex:

@@ -95,6 +95,7 @@ class Changes(RuleBasedStateMachine):
         assert list(self.index.item_names) == [name_of(item) for item in ids]
         assert self.index.labels.tolist() == [item % 3 for item in ids]
         assert self.index.names_of(ids[::2]) == [name_of(item) for item in ids[::2]]
+        assert self.index.labels_of(ids[1::2]).tolist() == [item % 3 for item in ids[1::2]]
         assert self.index.ids_of([name_of(item) for item in ids[1::2]]).tolist() == ids[1::2]
 
 
@@ -184,6 +185,21 @@ def test_a_fast_index_that_grew_answers_as_one_built_at_once(metric, storage, rn
     found = grown.search(gallery, 9)
     np.testing.assert_array_equal(found.ids, expected.ids)
     np.testing.assert_array_equal(found.scores, expected.scores)
+
+
+@pytest.mark.parametrize("num_items", [16, 21])
+def test_an_index_merged_with_itself_has_everything_twice(num_items, rng):
+    gallery = rng.standard_normal((num_items, 4), dtype=np.float32)
+    names = [name_of(item) for item in range(num_items)]
+    index = GalleryIndex.build(gallery, item_names=names)
+
+    assert index.merge(index).tolist() == list(range(num_items, 2 * num_items))
+
+    assert list(index.item_names) == names * 2
+    np.testing.assert_array_equal(index.rows, np.concatenate([gallery, gallery]))
+    assert index.search(gallery[:1], 2, allow=[3, num_items + 3]).ids.tolist() == [
+        [3, num_items + 3]
+    ]
 
 
 def test_views_and_mapped_rows_stay_as_they_were(rng, tmp_path):
