@@ -9,13 +9,15 @@ What comes back follows our conventions, not FAISS's: row numbers as ids, -1 and
 empty slots, "cosine" as the inner product of unit rows, squared distances under "l2". Equal scores
 within an answer are put in order of their ids; which of several equal rows *enter* an answer at its
 last place is FAISS's choice. From 20 queries on its flat "l2" computes |q|^2 + |g|^2 - 2<q, g>,
-which cancels near zero. FAISS threads are FAISS's own: ``faiss.omp_set_num_threads``.
+which cancels near zero.
 
 FAISS is an extra (``pip install "cmpc[faiss]"``), loaded when an index is built. Papers: FAISS,
 Douze et al. 2024 (arXiv 2401.08281); IVF, Sivic and Zisserman, ICCV 2003; HNSW, Malkov and Yashunin
 2016 (arXiv 1603.09320).
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -111,14 +113,14 @@ class FaissIndex:
         queries: npt.NDArray[Any],
         k: int,
         *,
-        allow: npt.NDArray[np.bool_] | None = None,
+        allow: npt.ArrayLike | None = None,
         network_sha256: str | None = None,
+        num_threads: int | None = None,
     ) -> Neighbours:
         """Return the ``k`` nearest items of each query, best first.
 
-        ``queries`` is float32 or float16 [Q, D]; a query with a NaN or infinite value finds
-        nothing. ``allow`` is bool [G]: only these items may be found; "hnsw" then may return fewer
-        than it could. ``network_sha256`` names the gallery network that the queries fit.
+        As ``GalleryIndex.search``, but a query with a NaN or infinite value finds nothing, "hnsw"
+        with ``allow`` may return fewer than it could, and ``num_threads`` is by default FAISS's.
         """
         num_kept = check_count(k)
         query_QD = self._check_queries(queries, network_sha256)
@@ -127,7 +129,8 @@ class FaissIndex:
         if self.metric == "cosine":
             query_QD = unit_rows(query_QD)
         parameters = self._parameters(allow)
-        score_QK, id_QK = self.native.search(query_QD, num_kept, params=parameters)
+        with _threads_of_faiss(num_threads):
+            score_QK, id_QK = self.native.search(query_QD, num_kept, params=parameters)
         id_QK[~is_finite_Q] = -1
         return _best_first(score_QK, id_QK, is_distance=self.metric == "l2")
 
@@ -148,23 +151,50 @@ class FaissIndex:
             )
         return compiled_rows(query_QD)
 
-    def _parameters(self, allow: npt.NDArray[np.bool_] | None) -> Any:
+    def _parameters(self, allow: npt.ArrayLike | None) -> Any:
         """Return FAISS's parameters of one search; the selector lives as long as they do."""
         faiss = load_faiss()
         options: dict[str, Any] = {}
         if allow is not None:
-            allow_G = np.asarray(allow)
-            if allow_G.dtype != np.bool_ or allow_G.shape != (len(self),):
-                raise BadArgument(
-                    f"allow must be bool with one value for each of the {len(self)} items, "
-                    f"got {allow_G.dtype} {list(allow_G.shape)}"
-                )
-            options["sel"] = faiss.IDSelectorBitmap(np.packbits(allow_G, bitorder="little"))
+            mask_G = _mask_of(allow, len(self))
+            options["sel"] = faiss.IDSelectorBitmap(np.packbits(mask_G, bitorder="little"))
         if self.kind == "ivf":
             return faiss.SearchParametersIVF(nprobe=self.settings.num_probes, **options)
         if self.kind == "hnsw":
             return faiss.SearchParametersHNSW(efSearch=self.settings.search_effort, **options)
         return faiss.SearchParameters(**options)
+
+
+def _mask_of(allow: npt.ArrayLike, num_items: int) -> npt.NDArray[np.bool_]:
+    """Return bool [G]; an id that is not in the index allows nothing."""
+    allowed = np.asarray(allow)
+    if allowed.dtype == np.bool_ and allowed.shape == (num_items,):
+        return allowed
+    if allowed.dtype.kind not in "iu" or allowed.ndim != 1:
+        raise BadArgument(
+            f"allow must be bool with one value for each of the {num_items} items, or ids, "
+            f"got {allowed.dtype} {list(allowed.shape)}"
+        )
+    mask_G = np.zeros(num_items, np.bool_)
+    mask_G[allowed[(allowed >= 0) & (allowed < num_items)]] = True
+    return mask_G
+
+
+@contextmanager
+def _threads_of_faiss(num_threads: int | None) -> Iterator[None]:
+    """Let FAISS use this many threads; the setting is the process's, so it is put back."""
+    if num_threads is None:
+        yield
+        return
+    if num_threads < 1:
+        raise BadArgument(f"num_threads must be at least 1, got {num_threads}; None is for all")
+    faiss = load_faiss()
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(num_threads)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)
 
 
 def load_faiss() -> Any:

@@ -67,6 +67,7 @@ def test_only_allowed_items_are_found_and_empty_slots_are_ours(kind, metric, gal
     found = index.search(queries, 5, allow=allow)
 
     assert set(found.ids.ravel().tolist()) == {3, 8, 1999, -1}
+    np.testing.assert_array_equal(index.search(queries, 5, allow=[1999, 3, 8, 2000]).ids, found.ids)
     worst = np.inf if metric == "l2" else -np.inf
     assert (found.scores[found.ids == -1] == worst).all()
     assert (found.ids[:, 3:] == -1).all()
@@ -79,6 +80,15 @@ def test_equal_rows_stand_in_order_and_a_nan_query_finds_nothing():
     found = FaissIndex.build(rows).search(queries, 8)
 
     assert found.ids.tolist() == [[0, 1, 2, 3, 4, 5, -1, -1], [-1] * 8]
+
+
+def test_the_threads_of_one_search_are_not_those_of_the_process(gallery, queries):
+    index, before = FaissIndex.build(gallery), faiss.omp_get_max_threads()
+
+    found = index.search(queries, 3, num_threads=before + 1)
+
+    np.testing.assert_array_equal(found.ids, index.search(queries, 3).ids)
+    assert faiss.omp_get_max_threads() == before
 
 
 def test_without_faiss_it_says_what_to_install(monkeypatch):
@@ -175,6 +185,7 @@ ROWS = np.ones((4, 3), np.float32)
         (lambda: FaissIndex.build(ROWS).search(ROWS[:, :2], 1), "the 3 dimensions of the index"),
         (lambda: FaissIndex.build(ROWS).search(ROWS, 1, allow=np.ones(3, bool)), "allow must be"),
         (lambda: FaissIndex.build(ROWS).search(ROWS, 1, network_sha256="7f"), "network unknown"),
+        (lambda: FaissIndex.build(ROWS).search(ROWS, 1, num_threads=0), "at least 1, got 0"),
         (lambda: FaissSettings(num_probes=0), "num_probes must be at least 1"),
     ],
 )
