@@ -10,6 +10,9 @@ and by Cauchy-Schwarz the two terms that codes do not hold are small:
 
     |<p, u - z>| <= |p| n and |<q, r>| <= s |q| e,  n >= |u - z| and e >= |r| / s  in each block.
 
+Codes of 8 bits are u = 16 h + l, and h is looked at first (stage 0): with y = 16 h + 7.5 the same
+holds of x = s (y - z) + r', where r' = r + s (l - 7.5). What l adds to a score is bounded alike.
+
 Everything is measured from the numbers as they were rounded, so nothing is assumed of the data.
 Whatever rounding the measuring itself suffers is added on top; the additions are marked "up".
 """
@@ -19,10 +22,20 @@ Whatever rounding the measuring itself suffers is added on top; the additions ar
 import numpy as np
 from numba import njit
 
-from cmpc_kernels._tiles import BASE, LENGTH, RESIDUAL, SCALE, THRESHOLD
+from cmpc_kernels._tiles import BASE, LENGTH, RESIDUAL, SCALE, STAGE_FACTS, THRESHOLD
 from cmpc_kernels.intrinsics import LANES, as_float32
 
-__all__ = ["COSINE", "IP", "L2", "encode_blocks", "encode_queries", "encode_row"]
+__all__ = [
+    "COSINE",
+    "IP",
+    "L2",
+    "encode_block",
+    "encode_blocks",
+    "encode_queries",
+    "num_stages",
+    "pack_block",
+    "unpack_block",
+]
 
 # Sums may be reordered, so that they become vectors; NaN and infinity keep their meaning.
 FASTMATH = {"nsz", "contract", "reassoc"}
@@ -51,6 +64,12 @@ def first_step(value_D, bits):
     return max(np.float32(share * np.sqrt(square / value_D.size)), MIN_STEP)
 
 
+@njit(cache=True, nogil=True)
+def num_stages(bits):
+    """Return in how many planes the codes come, and are looked at."""
+    return 2 if bits == 8 else 1
+
+
 @njit(fastmath=FASTMATH, cache=True, nogil=True)
 def round_row(value_D, step, bits, code_D):
     """Fill the codes for a step; return |r| / s and |u - z|, both up, and a better step."""
@@ -67,10 +86,34 @@ def round_row(value_D, step, bits, code_D):
         kept += centred * centred
         product += value * centred
         size += value * value
-    D = value_D.size
-    up = 1 + (D + 16) * 2.0**-22  # for the sums
-    slack = 2.0**-21 * (np.sqrt(size) + 2 * top * np.sqrt(D))  # for the differences
+    up, slack = rounding(value_D.size, top, np.sqrt(size))
     return (np.sqrt(lost) + slack) * up, np.sqrt(kept) * up, step * product / kept
+
+
+@njit(cache=True, nogil=True)
+def rounding(D, top, size):
+    """Return a factor for what sums of D numbers lose, and a term for what differences lose."""
+    return 1 + (D + 16) * 2.0**-22, 2.0**-21 * (size + 2 * top * np.sqrt(np.float64(D)))
+
+
+@njit(fastmath=FASTMATH, cache=True, nogil=True)
+def halve_row(value_D, step, code_D):
+    """Return what the upper halves of 8-bit codes say: the larger of |r'| / s and |l - 7.5|, and n.
+
+    The first serves exact searches, the second those that ask for the codes alone.
+    """
+    inverse = np.float32(1) / step
+    lost = rest = kept = size = np.float32(0)
+    for d in range(value_D.size):
+        value, code = value_D[d] * inverse, np.int32(code_D[d])
+        centred = np.float32(code & 240) - np.float32(120)
+        low = np.float32(code & 15) - np.float32(7.5)
+        lost += (value - centred) * (value - centred)
+        rest += low * low
+        kept += centred * centred
+        size += value * value
+    up, slack = rounding(value_D.size, np.float32(255), np.sqrt(size))
+    return (np.sqrt(max(lost, rest)) + slack) * up, np.sqrt(kept) * up
 
 
 @njit(fastmath=FASTMATH, cache=True, nogil=True)
@@ -89,69 +132,120 @@ def encode_row(value_D, bits, code_D):
 
 
 @njit(fastmath=FASTMATH, cache=True, nogil=True)
-def encode_blocks(row_GD, metric, bits, packed, gain, offset, bound):
-    """Fill blocks of 16 rows each: codes, gains, offsets and bounds; see ``RowCodes``.
+def gain_and_offset(value_D, step, metric):
+    """Return what turns a row's whole numbers into its score."""
+    if step == 0:
+        return np.float32(np.nan), np.float32(0)  # NaN: never excluded
+    if metric == IP:
+        return step, np.float32(0)
+    square = 0.0
+    for d in range(value_D.size):
+        square += np.float64(value_D[d]) * np.float64(value_D[d])
+    if metric == COSINE:
+        return np.float32(step / np.sqrt(square) if square > 0 else np.nan), np.float32(0)
+    half = min(square / 2 * (1 - 2.0**-20), np.float64(MAX_FLOAT32))  # down: it is subtracted
+    return step, np.float32(-half)
 
-    ``packed`` comes as uint32 [B, V, 16]: four codes of one row, or their parts, are one number.
+
+@njit(fastmath=FASTMATH, cache=True, nogil=True)
+def encode_block(row_GD, first, metric, bits, quad, gain, offset, bound, value_D, code_C):
+    """Fill one block's codes, four bytes of a row as one number: ``quad`` is uint32 [W, 16].
+
+    ``gain`` [16], ``offset`` [16 or 0] and ``bound`` [2 or 4] are its own; ``value_D`` and
+    ``code_C`` [4 W] are work space. Rows past the end are zero.
     """
     G, D = row_GD.shape
-    V, num_parts = packed.shape[1], 8 // bits
-    value_D = np.zeros(D, np.float32)
-    code_D = np.zeros(V * num_parts * 4, np.uint8)
-    quad = code_D.view(np.uint32)
     bound[:] = 0
-    for g in range(packed.shape[0] * LANES):
-        b, lane = g // LANES, g % LANES
-        if g >= G:
-            packed[b, :, lane] = 0
-            gain[b, lane] = 0
-            if offset.size:
-                offset[b, lane] = 0
+    code_C[:] = 0
+    last = bound.size - 2
+    for lane in range(LANES):
+        if first + lane >= G:
+            quad[:, lane], gain[lane], offset[lane : lane + 1] = 0, 0, 0
             continue
         for d in range(D):
-            value_D[d] = as_float32(row_GD[g, d])
-        step, lost, kept = encode_row(value_D, bits, code_D[:D])
-        for v in range(V):
-            number = quad[v * num_parts]
-            for part in range(1, num_parts):
-                number |= quad[v * num_parts + part] << np.uint32(part * bits)
-            packed[b, v, lane] = number
-        bound[b, 0] = max(bound[b, 0], np.float32(lost * (1 + 2.0**-20)))
-        bound[b, 1] = max(bound[b, 1], np.float32(kept * (1 + 2.0**-20)))
-        gain[b, lane] = step if step != 0 else np.float32(np.nan)  # NaN: never excluded
-        if metric != IP and step != 0:
-            square = 0.0
-            for d in range(D):
-                square += np.float64(value_D[d]) * np.float64(value_D[d])
-            if metric == COSINE:
-                length = np.sqrt(square)
-                gain[b, lane] = np.float32(step / length) if length > 0 else np.float32(np.nan)
-            else:  # down: |x|^2 / 2 is subtracted
-                half = min(square / 2 * (1 - 2.0**-20), np.float64(MAX_FLOAT32))
-                offset[b, lane] = np.float32(-half)
+            value_D[d] = as_float32(row_GD[first + lane, d])
+        step, lost, kept = encode_row(value_D, bits, code_C[:D])
+        bound[last] = max(bound[last], np.float32(lost * (1 + 2.0**-20)))
+        bound[last + 1] = max(bound[last + 1], np.float32(kept * (1 + 2.0**-20)))
+        if bits == 8 and step != 0:
+            lost, kept = halve_row(value_D, step, code_C[:D])
+            bound[0] = max(bound[0], np.float32(lost * (1 + 2.0**-20)))
+            bound[1] = max(bound[1], np.float32(kept * (1 + 2.0**-20)))
+        gain[lane], offset[lane : lane + 1] = gain_and_offset(value_D, step, metric)
+        four = code_C.view(np.uint32)
+        for w in range(four.size):
+            quad[w, lane] = four[w]
+
+
+@njit(cache=True, nogil=True)
+def pack_block(quad, bits, packed, rest):
+    """Split bytes [W, 16] into a plane of codes, several to a byte; of 8 bits into two planes."""
+    width = min(bits, 4)
+    parts = 8 // width
+    for v in range(packed.shape[0]):
+        for lane in range(LANES):
+            high = low = np.uint32(0)
+            for part in range(parts):
+                number = quad[v * parts + part, lane]
+                if bits == 8:
+                    low |= (number & np.uint32(0x0F0F0F0F)) << np.uint32(part * width)
+                    number = (number >> np.uint32(4)) & np.uint32(0x0F0F0F0F)
+                high |= number << np.uint32(part * width)
+            packed[v, lane] = high
+            if bits == 8:
+                rest[v, lane] = low
+
+
+@njit(cache=True, nogil=True)
+def unpack_block(packed, rest, bits, quad):
+    """Join the planes into bytes again."""
+    width = min(bits, 4)
+    parts, mask = 8 // width, np.uint32((2**width - 1) * 0x01010101)
+    for v in range(packed.shape[0]):
+        for part in range(parts):
+            for lane in range(LANES):
+                number = (packed[v, lane] >> np.uint32(part * width)) & mask
+                if bits == 8:
+                    low = (rest[v, lane] >> np.uint32(part * width)) & mask
+                    number = (number << np.uint32(4)) | low
+                quad[v * parts + part, lane] = number
+
+
+@njit(cache=True, nogil=True)
+def encode_blocks(row_GD, metric, bits, packed, rest, gain, offset, bound):
+    """Fill blocks of 16 rows each; see ``RowCodes``. Planes come as uint32 [B, V, 16]."""
+    num_numbers = packed.shape[1] * 8 // min(bits, 4)
+    quad = np.empty((num_numbers, LANES), np.uint32)
+    value_D, code_C = np.empty(row_GD.shape[1], np.float32), np.empty(4 * num_numbers, np.uint8)
+    for b in range(packed.shape[0]):
+        encode_block(
+            row_GD, b * LANES, metric, bits, quad, gain[b], offset[b], bound[b], value_D, code_C
+        )
+        pack_block(quad, bits, packed[b], rest[b])
 
 
 @njit(cache=True, nogil=True)
 def encode_queries(query_QD, bits, is_coarse, code, total, fact, length_Q):
     """Fill each query's signed bytes, their sum, its length, and the facts that tiles must know.
 
-    The facts are the scale t, the base -t z sum(v), |q|, |p| and the threshold -inf. The base has
-    a margin for the tile's float32 arithmetic, which rounds numbers of at most t 2^bits sum|v|, and
-    for underflow. A coarse scan is told that |q| and |p| are 0: it asks what the codes say.
+    The facts are the scale t, the threshold -inf, and for each stage the base, which is -t z sum(v)
+    (with y - h for z in the first of two), |q| and |p|. The base has a margin for the tile's
+    float32 arithmetic, which rounds numbers of at most t 2^bits sum|v|, and for underflow. A coarse
+    scan asks what the codes say: |q| and |p| are 0, but for t |v| where codes are still to come.
     """
-    middle, up = (2**bits - 1) / 2, 1 + 2.0**-16
+    up = 1 + 2.0**-16
     for q in range(query_QD.shape[0]):
         largest, length = 0.0, 0.0
         for d in range(query_QD.shape[1]):
             value = np.float64(query_QD[q, d])
-            largest = largest if abs(value) <= largest else abs(value)  # NaN comes through
+            largest = largest if abs(value) <= largest else abs(value)
             length += value * value
         length_Q[q] = length = np.sqrt(length)
         if not length < np.inf:  # no row is excluded by what is not a number
             code[q], total[q], fact[q], fact[q, THRESHOLD] = 0, 0, np.nan, -np.inf
             continue
         scale = np.float32(max(largest / QUERY_LEVELS, 2.0**-126))
-        residual = magnitude = 0.0
+        residual = magnitude = square = 0.0
         total[q] = 0
         for d in range(query_QD.shape[1]):
             value = np.float64(query_QD[q, d])
@@ -159,9 +253,15 @@ def encode_queries(query_QD, bits, is_coarse, code, total, fact, length_Q):
             code[q, d] = np.int8(rounded)
             total[q] += np.int32(rounded)
             magnitude += abs(rounded)
+            square += rounded * rounded
             residual += (value - scale * rounded) ** 2
         margin = 2.0**-19 * scale * 2.0**bits * magnitude + 2.0**-130
-        fact[q, SCALE], fact[q, BASE] = scale, margin - scale * middle * total[q]
-        fact[q, LENGTH] = 0 if is_coarse else length * up
-        fact[q, RESIDUAL] = 0 if is_coarse else np.sqrt(residual) * up
-        fact[q, THRESHOLD] = -np.inf
+        fact[q, SCALE], fact[q, THRESHOLD] = scale, -np.inf
+        for stage in range(num_stages(bits)):
+            is_last = stage == num_stages(bits) - 1
+            middle = (2**bits - 1) / 2 if is_last else 120.0
+            coarse = 0.0 if is_last else scale * np.sqrt(square)
+            column = STAGE_FACTS * stage
+            fact[q, BASE + column] = margin - scale * middle * total[q]
+            fact[q, LENGTH + column] = (coarse if is_coarse else length) * up
+            fact[q, RESIDUAL + column] = 0.0 if is_coarse else np.sqrt(residual) * up

@@ -17,20 +17,28 @@ Larger is better in here: a squared distance travels with a minus.
 import numpy as np
 from numba import njit
 
-from cmpc_kernels._compiled_codes import COSINE, FASTMATH, IP, L2, encode_blocks
+from cmpc_kernels._compiled_codes import (
+    COSINE,
+    FASTMATH,
+    IP,
+    L2,
+    encode_block,
+    num_stages,
+    unpack_block,
+)
 from cmpc_kernels._tiles import (
     BATCH_BLOCKS,
     BATCH_QUERIES,
-    LENGTH,
+    NUM_FACTS,
     SCALE,
     THRESHOLD,
     scan_batch,
-    scan_single,
+    scan_first,
+    scan_rest,
 )
 from cmpc_kernels.intrinsics import LANES, as_float32, prefetch_row
 
-# Rows that ``scan_plain`` encodes at a time: with their codes they fit a second-level cache.
-CHUNK_VALUES = 1 << 16
+NUM_WAITING = 8  # hits that wait for one another: few, as a late score is a late threshold
 
 __all__ = ["scan_codes", "scan_plain", "scan_rows", "settle"]
 
@@ -104,47 +112,64 @@ def offer(score, item, length, metric, score_K, id_K, fact_F):
 
 
 @njit(cache=True, nogil=True)
-def coarse_score(packed, gain, offset, g, code_C, total, scale, shifts):
-    """Return one row's score by its codes alone, in float64 from whole numbers."""
-    b, lane, width = g // LANES, g % LANES, 8 // len(shifts)
+def coarse_sum(packed, rest, bits, g, code_C):
+    """Return the products of one row's codes with a query's bytes, summed."""
+    b, lane, width = g // LANES, g % LANES, min(bits, 4)
+    parts = 8 // width
     products = 0
     for v in range(packed.shape[1]):
-        for part in range(len(shifts)):
+        for part in range(parts):
             for i in range(4):
                 value = np.int64(packed[b, v, lane, i]) >> (part * width) & (2**width - 1)
-                products += value * np.int64(code_C[4 * (v * len(shifts) + part) + i])
-    centred = products - total * (2**width - 1) / 2
-    score = np.float64(gain[b, lane]) * (np.float64(scale) * centred)
-    return score + np.float64(offset[b, lane]) if offset.size else score
+                if bits == 8:
+                    low = np.int64(rest[b, v, lane, i]) >> (part * width) & 15
+                    value = 16 * value + low
+                products += value * np.int64(code_C[4 * (v * parts + part) + i])
+    return products
 
 
 @njit(cache=True, nogil=True)
 def look_closer(
-    bits, b, q, packed, gain, offset, shifts, code, total, fact, length_Q, query_QD, row_GD,
-    first_id, num_rows, allow, metric, score_QK, id_QK,
+    hit_N3, num_hits, sums, bits, packed, rest, gain, offset, code, total, fact, length_Q, query_QD,
+    row_GD, first_id, num_rows, allow, metric, score_QK, id_QK,
 ):  # fmt: skip
-    """Score the rows of a block that the filter let through, and offer them to one query's heap."""
-    if row_GD is not None:
+    """Score rows that the filter let through, and offer them to their query's heap.
+
+    A hit is a query, a block and 16 bits. ``sums`` holds its sums by lane, or nothing.
+    """
+    for n in range(num_hits):
+        q, b, lanes = hit_N3[n]
         for lane in range(LANES):
-            if bits >> lane & 1 and b * LANES + lane < num_rows:
-                prefetch_row(row_GD, b * LANES + lane)
-    for lane in range(LANES):
-        g = b * LANES + lane
-        if not bits >> lane & 1 or g >= num_rows:
-            continue
-        item = first_id + g
-        if allow.size and not allow[item]:
-            continue
-        if row_GD is None:
-            score = coarse_score(packed, gain, offset, g, code[q], total[q], fact[q, SCALE], shifts)
-        else:
-            score = exact_score(query_QD[q], row_GD[g], metric)
-        offer(score, item, length_Q[q], metric, score_QK[q], id_QK[q], fact[q])
+            g = b * LANES + lane
+            if not lanes >> lane & 1 or g >= num_rows:
+                continue
+            item = first_id + g
+            if allow.size and not allow[item]:
+                continue
+            if row_GD is not None:
+                score = exact_score(query_QD[q], row_GD[g], metric)
+            else:
+                products = np.int64(sums[n, lane]) if sums.size else np.int64(0)
+                if not sums.size:  # a batch keeps no sums
+                    products = coarse_sum(packed, rest, bits, g, code[q])
+                centred = products - total[q] * (2**bits - 1) / 2
+                score = np.float64(gain[b, lane]) * (np.float64(fact[q, SCALE]) * centred)
+                if offset.size:
+                    score += np.float64(offset[b, lane])
+            offer(score, item, length_Q[q], metric, score_QK[q], id_QK[q], fact[q])
+
+
+@njit(cache=True, nogil=True)
+def raise_thresholds(score_QK, length_Q, metric, fact):
+    """Begin where the heaps are."""
+    for q in range(score_QK.shape[0]):
+        if score_QK[q, 0] > -np.inf:
+            fact[q, THRESHOLD] = filter_threshold(score_QK[q, 0], length_Q[q], metric)
 
 
 @njit(cache=True, nogil=True)
 def scan_codes(
-    packed, gain, offset, bound, first_block, last_block, shifts, code, total, fact, length_Q,
+    packed, rest, bits, gain, offset, bound, first_block, last_block, code, total, fact, length_Q,
     query_QD, row_GD, first_id, num_rows, allow, metric, score_QK, id_QK,
 ):  # fmt: skip
     """Offer the rows of some blocks to the heaps; row g, the g-th of ``packed``, is first_id + g.
@@ -154,30 +179,114 @@ def scan_codes(
     """
     Q = query_QD.shape[0]
     mask = np.empty((BATCH_BLOCKS, BATCH_QUERIES), np.uint16)
+    sums = np.empty(LANES, np.int32)
     fact = fact.copy()  # a thread's thresholds are its own
-    for q in range(Q):
-        if score_QK[q, 0] > -np.inf:
-            fact[q, THRESHOLD] = filter_threshold(score_QK[q, 0], length_Q[q], metric)
+    raise_thresholds(score_QK, length_Q, metric, fact)
     b = first_block
-    while Q > BATCH_QUERIES // 2 and b + BATCH_BLOCKS <= last_block:
-        for q in range(0, Q, BATCH_QUERIES):
-            if scan_batch(packed, gain, offset, bound, b, code, total, fact, q, shifts, mask):
-                for i in range(BATCH_BLOCKS):
-                    for j in range(min(BATCH_QUERIES, Q - q)):
-                        if mask[i, j]:
-                            look_closer(
-                                mask[i, j], b + i, q + j, packed, gain, offset, shifts, code, total,
-                                fact, length_Q, query_QD, row_GD, first_id, num_rows, allow,
-                                metric, score_QK, id_QK,
-                            )  # fmt: skip
-        b += BATCH_BLOCKS
-    for rest in range(b, last_block):
-        for q in range(Q):
-            if scan_single(packed, gain, offset, bound, rest, code, total, fact, q, shifts, mask):
-                look_closer(
-                    mask[0, 0], rest, q, packed, gain, offset, shifts, code, total, fact, length_Q,
-                    query_QD, row_GD, first_id, num_rows, allow, metric, score_QK, id_QK,
+    if Q > BATCH_QUERIES // 2:
+        byte = np.empty((BATCH_BLOCKS, code.shape[1] // 4, LANES, 4), np.uint8)
+        quad = byte.view(np.uint32)[:, :, :, 0]
+        planes = packed.view(np.uint32)[:, :, :, 0], rest.view(np.uint32)[:, :, :, 0]
+        while b + BATCH_BLOCKS <= last_block:
+            for i in range(BATCH_BLOCKS):
+                unpack_block(planes[0][b + i], planes[1][b + i], bits, quad[i])
+            scan_bytes(
+                byte, 0, b, packed, rest, bits, gain, offset, bound, code, total, fact, length_Q,
+                query_QD, row_GD, first_id, num_rows, allow, metric, score_QK, id_QK, sums, mask,
+            )  # fmt: skip
+            b += BATCH_BLOCKS
+    scan_singly(
+        packed, rest, bits, gain, offset, bound, b, last_block, code, total, fact, length_Q,
+        query_QD, row_GD, first_id, num_rows, allow, metric, score_QK, id_QK, sums, mask,
+    )  # fmt: skip
+
+
+@njit(cache=True, nogil=True)
+def scan_singly(
+    packed, rest, bits, gain, offset, bound, first_block, last_block, code, total, fact, length_Q,
+    query_QD, row_GD, first_id, num_rows, allow, metric, score_QK, id_QK, sums, mask,
+):  # fmt: skip
+    """Offer the rows of some blocks to every heap, one block and one query at a time.
+
+    The branches stand here, not in a function of their own: Numba counts the references of every
+    array at each call, which costs more than a block. For the same reason hits wait for others,
+    while memory fetches their rows.
+    """
+    hit_N3, sums_N = np.empty((NUM_WAITING, 3), np.int64), np.empty((NUM_WAITING, LANES), np.int32)
+    waiting = 0
+    for b in range(first_block, last_block):
+        for q in range(query_QD.shape[0]):
+            if bits == 8:
+                hits = scan_first(
+                    packed, b, (0, 4), 4, code, total, fact, q, gain, offset, bound, b, 0,
+                    sums, mask,
                 )  # fmt: skip
+                if hits:
+                    hits = scan_rest(
+                        rest, b, (0, 4), 0, code, total, fact, q, gain, offset, bound, b, 1,
+                        sums, mask,
+                    )  # fmt: skip
+            elif bits == 4:
+                hits = scan_first(
+                    packed, b, (0, 4), 0, code, total, fact, q, gain, offset, bound, b, 0,
+                    sums, mask,
+                )  # fmt: skip
+            elif bits == 2:
+                hits = scan_first(
+                    packed, b, (0, 2, 4, 6), 0, code, total, fact, q, gain, offset, bound, b, 0,
+                    sums, mask,
+                )  # fmt: skip
+            else:
+                hits = scan_first(
+                    packed, b, (0, 1, 2, 3, 4, 5, 6, 7), 0, code, total, fact, q, gain, offset,
+                    bound, b, 0, sums, mask,
+                )  # fmt: skip
+            if not hits:
+                continue
+            if row_GD is not None:
+                for lane in range(LANES):
+                    if hits >> lane & 1:
+                        prefetch_row(row_GD, b * LANES + lane)
+            hit_N3[waiting, 0], hit_N3[waiting, 1], hit_N3[waiting, 2] = q, b, hits
+            sums_N[waiting] = sums
+            waiting += 1
+            if waiting == NUM_WAITING:
+                look_closer(
+                    hit_N3, waiting, sums_N, bits, packed, rest, gain, offset, code, total, fact,
+                    length_Q, query_QD, row_GD, first_id, num_rows, allow, metric, score_QK, id_QK,
+                )  # fmt: skip
+                waiting = 0
+    look_closer(
+        hit_N3, waiting, sums_N, bits, packed, rest, gain, offset, code, total, fact, length_Q,
+        query_QD, row_GD, first_id, num_rows, allow, metric, score_QK, id_QK,
+    )  # fmt: skip
+
+
+@njit(cache=True, nogil=True)
+def scan_bytes(
+    byte, place, b, packed, rest, bits, gain, offset, bound, code, total, fact, length_Q, query_QD,
+    row_GD, first_id, num_rows, allow, metric, score_QK, id_QK, sums, mask,
+):  # fmt: skip
+    """Offer the rows of a tile of blocks, in bytes from ``byte[place]`` on, to every heap."""
+    Q, stage = query_QD.shape[0], num_stages(bits) - 1
+    hit_N3 = np.empty((BATCH_BLOCKS * BATCH_QUERIES, 3), np.int64)
+    for q in range(0, Q, BATCH_QUERIES):
+        if not scan_batch(
+            byte, place, (0,), 0, code, total, fact, q, gain, offset, bound, b, stage, sums, mask
+        ):
+            continue
+        num_hits = 0
+        for i in range(BATCH_BLOCKS):
+            for j in range(min(BATCH_QUERIES, Q - q)):
+                if mask[i, j]:
+                    hit_N3[num_hits, 0], hit_N3[num_hits, 1] = q + j, b + i
+                    hit_N3[num_hits, 2] = mask[i, j]
+                    num_hits += 1
+        look_closer(
+            hit_N3, num_hits, sums[:0].reshape(0, LANES), bits, packed, rest, gain, offset, code,
+            total, fact, length_Q, query_QD, row_GD, first_id, num_rows, allow, metric, score_QK,
+            id_QK,
+        )  # fmt: skip
 
 
 @njit(cache=True, nogil=True)
@@ -185,33 +294,28 @@ def scan_plain(
     row_GD, first_row, last_row, first_id, code, total, fact, length_Q, query_QD, allow, metric,
     score_QK, id_QK,
 ):  # fmt: skip
-    """Do the same for rows without codes: give them 8-bit codes on the way, a chunk at a time."""
-    D = row_GD.shape[1]
-    num_blocks = max(2, CHUNK_VALUES // D // LANES)
-    packed = np.empty((num_blocks, (D + 3) // 4, LANES, 4), np.uint8)
-    gain, bound = np.empty((num_blocks, LANES), np.float32), np.empty((num_blocks, 2), np.float32)
-    offset = np.empty((num_blocks, LANES if metric == L2 else 0), np.float32)
-    for first in range(first_row, last_row, num_blocks * LANES):
-        part_GD = row_GD[first : min(first + num_blocks * LANES, last_row)]
-        stop = (part_GD.shape[0] + LANES - 1) // LANES
-        encode_blocks(
-            part_GD, metric, 8, packed[:stop].view(np.uint32)[:, :, :, 0], gain, offset, bound
-        )
-        scan_codes(
-            packed, gain, offset, bound, 0, stop, (0,), code, total, fact, length_Q, query_QD,
-            part_GD, first_id + first, part_GD.shape[0], allow, metric, score_QK, id_QK,
+    """Do the same for rows without codes: give them 8-bit codes on the way, a tile at a time."""
+    num_numbers, tile_rows = code.shape[1] // 4, BATCH_BLOCKS * LANES
+    byte = np.empty((BATCH_BLOCKS, num_numbers, LANES, 4), np.uint8)
+    quad = byte.view(np.uint32)[:, :, :, 0]
+    gain = np.empty((BATCH_BLOCKS, LANES), np.float32)
+    offset = np.empty((BATCH_BLOCKS, LANES if metric == L2 else 0), np.float32)
+    bound = np.empty((BATCH_BLOCKS, 4), np.float32)
+    value_D, code_C = np.empty(row_GD.shape[1], np.float32), np.empty(4 * num_numbers, np.uint8)
+    sums, mask = np.empty(LANES, np.int32), np.empty((BATCH_BLOCKS, BATCH_QUERIES), np.uint16)
+    fact = fact.copy()
+    raise_thresholds(score_QK, length_Q, metric, fact)
+    for first in range(first_row, last_row, tile_rows):
+        part_GD = row_GD[first : min(first + tile_rows, last_row)]
+        for i in range(BATCH_BLOCKS):
+            encode_block(
+                part_GD, i * LANES, metric, 8, quad[i], gain[i], offset[i], bound[i], value_D,
+                code_C,
+            )  # fmt: skip
+        scan_bytes(
+            byte, 0, 0, byte, byte, 8, gain, offset, bound, code, total, fact, length_Q, query_QD,
+            part_GD, first_id + first, part_GD.shape[0], allow, metric, score_QK, id_QK, sums, mask,
         )  # fmt: skip
-
-
-@njit(fastmath=FASTMATH, cache=True, nogil=True)
-def product_and_square(query_D, row_D):
-    """Return <q, x> and |x|^2 in float32; their relative errors are below D 2^-23."""
-    product = square = np.float32(0)
-    for d in range(query_D.size):
-        row = as_float32(row_D[d])
-        product += query_D[d] * row
-        square += row * row
-    return product, square
 
 
 @njit(cache=True, nogil=True)
@@ -232,28 +336,28 @@ def upper_bound(product, square, length, slack, metric):
     return bound
 
 
-@njit(cache=True, nogil=True)
+@njit(fastmath=FASTMATH, cache=True, nogil=True)
 def scan_rows(
     row_GD, first_row, last_row, first_id, length_Q, query_QD, allow, metric, score_QK, id_QK
 ):
     """Do the same for few queries: the filter is float32, and reads each row once."""
     Q, D = query_QD.shape
-    fact = np.full((Q, 5), -np.inf, np.float32)
+    fact = np.full((Q, NUM_FACTS), -np.inf, np.float32)
+    raise_thresholds(score_QK, length_Q, metric, fact)
     slack = np.float32((D + 16) * 2.0**-22)
-    for q in range(Q):
-        if score_QK[q, 0] > -np.inf:
-            fact[q, THRESHOLD] = filter_threshold(score_QK[q, 0], length_Q[q], metric)
-        fact[q, LENGTH] = length_Q[q]
     for g in range(first_row, last_row):
-        row_D = row_GD[g]
         if allow.size and not allow[first_id + g]:
             continue
         for q in range(Q):
-            product, square = product_and_square(query_QD[q], row_D)
-            bound = upper_bound(product, square, fact[q, LENGTH], slack, metric)
+            product = square = np.float32(0)  # their relative errors are below D 2^-23
+            for d in range(D):
+                row = as_float32(row_GD[g, d])
+                product += query_QD[q, d] * row
+                square += row * row
+            bound = upper_bound(product, square, np.float32(length_Q[q]), slack, metric)
             if bound < fact[q, THRESHOLD]:
                 continue
-            score = exact_score(query_QD[q], row_D, metric)
+            score = exact_score(query_QD[q], row_GD[g], metric)
             offer(score, first_id + g, length_Q[q], metric, score_QK[q], id_QK[q], fact[q])
 
 

@@ -2,8 +2,12 @@
 
 A tile answers one question for each of its pairs: can this row still be among the query's best?
 Rows are lanes of a vector, so no sum across lanes is needed, sixteen answers come at once, and the
-loop that calls this does nothing more for most tiles. The sums live in registers: two blocks of
-16 rows by eight queries for batches where the processor has 32 wide registers, less elsewhere.
+loop that calls this does nothing more for most tiles.
+
+    scan_first   one block, one query: a plane of codes; keeps its sums
+    scan_rest    the same for the next plane of a block that the first let through; adds to them
+    scan_batch   bytes of several blocks by several queries; the sums stay in registers, as many
+                 as the processor has
 """
 # Numba infers the types here, and has no stubs.
 # mypy: ignore-errors
@@ -35,37 +39,52 @@ __all__ = [
     "BATCH_BLOCKS",
     "BATCH_QUERIES",
     "LENGTH",
+    "NUM_FACTS",
     "RESIDUAL",
     "SCALE",
+    "STAGE_FACTS",
     "THRESHOLD",
     "scan_batch",
-    "scan_single",
+    "scan_first",
+    "scan_rest",
 ]
 
-# What a tile must know of a query, in the columns of ``fact_QF``.
-SCALE, BASE, LENGTH, RESIDUAL, THRESHOLD = range(5)
+# What a tile must know of a query, in the columns of ``fact_QF``: two numbers, and three more for
+# each of up to two stages, the first in columns 2 to 4.
+SCALE, THRESHOLD, BASE, LENGTH, RESIDUAL = range(5)
+STAGE_FACTS, NUM_FACTS = 3, 8
 
 BATCH_BLOCKS, BATCH_QUERIES = (2, 8) if dot_instruction() == "vnni512" else (1, 4)
 
 
-def _make_scan_tile(num_blocks, num_queries):
-    """Return the intrinsic for tiles of that many blocks and queries; see ``scan_tile`` below."""
+def _make_tile(num_blocks, num_queries, *, keeps_sums, has_start):
+    """Return the intrinsic for tiles of that many blocks and queries."""
 
     @intrinsic
-    def scan_tile(context, packed, gain, offset, bound, b, code, total, fact, q, shifts, mask):
+    def scan_tile(
+        context, packed, place, shifts, weight, code, total, fact, q, gain, offset, bound, b, stage,
+        sums, mask
+    ):  # fmt: skip
         """Set mask[i, j], bit by bit: may row 16 * (b + i) + bit beat query q + j's threshold?
 
-        ``packed`` is uint8 [B, V, 16, 4], ``gain`` float32 [B, 16], ``offset`` the same or [B, 0],
-        ``bound`` float32 [B, 2], ``code`` int8 [Q, C], ``total`` int32 [Q], ``fact`` float32
-        [Q, 5], ``mask`` uint16 [blocks, queries]; ``shifts`` is a tuple with one entry for each
-        code in a byte. Returns whether any bit is set. A NaN never excludes a row.
+        ``packed`` is uint8 [P, V, 16, 4], and block b's codes are packed[place]; ``shifts`` is a
+        tuple with an entry for each code in a byte. ``code`` is int8 [Q, C], ``total`` int32 [Q],
+        ``fact`` float32 [Q, 8], ``gain`` float32 [B, 16], ``offset`` the same or [B, 0], ``bound``
+        float32 [B, 2 or 4], two for each stage. Sums are shifted by ``weight`` bits, and int32
+        [16] ``sums`` may hold what to add, and is told. Returns whether any bit is set, in one
+        bit or more. A NaN never excludes a row.
         """
 
         def generate(context, builder, signature, arguments):
-            tile = _Tile(context, builder, signature, arguments, num_blocks, num_queries)
+            tile = _Tile(context, builder, signature, arguments)
+            tile.num_blocks, tile.num_queries = num_blocks, num_queries
+            tile.keeps_sums, tile.has_start = keeps_sums, has_start
             return tile.emit()
 
-        arguments = (packed, gain, offset, bound, b, code, total, fact, q, shifts, mask)
+        arguments = (
+            packed, place, shifts, weight, code, total, fact, q, gain, offset, bound, b, stage,
+            sums, mask,
+        )  # fmt: skip
         return types.int32(*arguments), generate
 
     return scan_tile
@@ -74,87 +93,84 @@ def _make_scan_tile(num_blocks, num_queries):
 class _Tile:
     """The code of one tile, while it is being written."""
 
-    def __init__(self, context, builder, signature, arguments, num_blocks, num_queries):
+    NAMES = (
+        "packed", "place", "shifts", "weight", "code", "total", "fact", "q", "gain", "offset",
+        "bound", "b", "stage", "sums", "mask",
+    )  # fmt: skip
+
+    def __init__(self, context, builder, signature, arguments):
         self.builder = builder
-        self.num_blocks, self.num_queries = num_blocks, num_queries
-        (packed, gain, offset, bound, self.b, code, total, fact, self.q, _, mask) = arguments
-        arrays = {
-            "packed": (signature.args[0], packed),
-            "gain": (signature.args[1], gain),
-            "offset": (signature.args[2], offset),
-            "bound": (signature.args[3], bound),
-            "code": (signature.args[5], code),
-            "total": (signature.args[6], total),
-            "fact": (signature.args[7], fact),
-            "mask": (signature.args[10], mask),
-        }
-        self.pointer, self.shape = {}, {}
-        for name, (array_type, value) in arrays.items():
-            array = context.make_array(array_type)(context, builder, value)
-            self.pointer[name] = builder.bitcast(array.data, I8.as_pointer())
-            self.shape[name] = cgutils.unpack_tuple(builder, array.shape)
-        self.num_parts = signature.args[9].count
+        self.pointer, self.shape, self.value = {}, {}, {}
+        for name, kind, value in zip(self.NAMES, signature.args, arguments, strict=True):
+            if isinstance(kind, types.Array):
+                array = context.make_array(kind)(context, builder, value)
+                self.pointer[name] = builder.bitcast(array.data, I8.as_pointer())
+                self.shape[name] = cgutils.unpack_tuple(builder, array.shape)
+            elif isinstance(kind, types.Integer):
+                self.value[name] = context.cast(builder, value, kind, types.int64)
+        self.num_parts = signature.args[2].count
         self.instruction = dot_instruction()
-        self.zeros = cgutils.alloca_once_value(builder, ir.Constant(F32_LANES, [0.0] * LANES))
         self.is_signed = self.instruction == "sdot" and self.num_parts == 1
+        self.zeros = cgutils.alloca_once_value(builder, ir.Constant(F32_LANES, [0.0] * LANES))
 
     def emit(self):
         """Return the flag: dots in a loop over the vectors of a block, then comparisons."""
         sums = self._emit_dots()
         any_bit = ir.Constant(I16, 0)
         for i in range(self.num_blocks):
-            block = self._plus(self.b, i)
+            block = self._plus(self.value["b"], i)
             gain = self._load("gain", self._times(block, 4 * LANES), F32_LANES)
             offset = self._load_offset(block)
-            bounds = [
-                self._load("bound", self._plus(self._times(block, 8), n), F32) for n in (0, 4)
-            ]
+            bounds = self._load_bounds(block)
             for j in range(self.num_queries):
-                bits = self._emit_comparison(sums[i][j], gain, offset, bounds, j)
-                place = 2 * (i * self.num_queries + j)
-                self._store("mask", ir.Constant(I64, place), bits)
+                total = self._weigh(sums[i][j])
+                bits = self._emit_comparison(total, gain, offset, bounds, j)
+                self._store("mask", I64(2 * (i * self.num_queries + j)), bits)
                 any_bit = self.builder.or_(any_bit, bits)
         return self.builder.zext(any_bit, I32)
 
     def _emit_dots(self):
-        builder = self.builder
-        num_vectors, row_bytes = self.shape["packed"][1], self.shape["code"][1]
+        """Return the sums by block and query.
+
+        A lone pair has one sum for each part of a byte, so that they do not wait for one another.
+        """
+        builder, num_sums = self.builder, self.num_parts if self.keeps_sums else 1
         slots = [
-            [cgutils.alloca_once(builder, I32_LANES) for _ in range(self.num_queries)]
+            [
+                [cgutils.alloca_once(builder, I32_LANES) for _ in range(num_sums)]
+                for _ in range(self.num_queries)
+            ]
             for _ in range(self.num_blocks)
         ]
         for row in slots:
             for j, slot in enumerate(row):
-                builder.store(self._emit_start(j), slot)
-        with cgutils.for_range(builder, num_vectors) as loop:
-            codes = [
-                self._load(
-                    "packed",
-                    self._times(
-                        builder.add(builder.mul(self._plus(self.b, i), num_vectors), loop.index), 64
-                    ),
-                    I32_LANES,
-                )
-                for i in range(self.num_blocks)
-            ]
+                for n, part_slot in enumerate(slot):
+                    builder.store(splat_constant(0) if n else self._emit_start(j), part_slot)
+        with cgutils.for_range(builder, self.shape["packed"][1]) as loop:
+            codes = [self._load_codes(i, loop.index) for i in range(self.num_blocks)]
             for part in range(self.num_parts):
                 chunk = self._times(self._plus(self._times(loop.index, self.num_parts), part), 4)
                 parts = [self._emit_part(vector, part) for vector in codes]
                 for j in range(self.num_queries):
-                    first = builder.mul(self._plus(self.q, j), row_bytes)
-                    query = self._splat(self._load("code", builder.add(first, chunk), I32))
+                    first = builder.mul(self._plus(self.value["q"], j), self.shape["code"][1])
+                    query = splat(builder, self._load("code", builder.add(first, chunk), I32))
                     for i, vector in enumerate(parts):
-                        before = builder.load(slots[i][j])
+                        slot = slots[i][j][part % num_sums]
+                        before = builder.load(slot)
                         after = emit_dot(builder, self.instruction, before, vector, query)
-                        builder.store(after, slots[i][j])
-        return [[builder.load(slot) for slot in row] for row in slots]
+                        builder.store(after, slot)
+        return [[self._add([builder.load(part) for part in slot]) for slot in row] for row in slots]
+
+    def _load_codes(self, i, vector):
+        first = self.builder.mul(self._plus(self.value["place"], i), self.shape["packed"][1])
+        return self._load("packed", self._times(self.builder.add(first, vector), 64), I32_LANES)
 
     def _emit_start(self, j):
         """Return what the sums start with: what codes 128 lower would lack."""
         if not self.is_signed:
             return splat_constant(0)
-        total = self._load("total", self._times(self._plus(self.q, j), 4), I32)
-        return self._splat(self.builder.mul(total, ir.Constant(I32, 128)))
+        total = self._load("total", self._times(self._plus(self.value["q"], j), 4), I32)
+        return splat(self.builder, self.builder.mul(total, I32(128)))
 
     def _emit_part(self, vector, part):
         """Return one code of each byte."""
@@ -166,40 +182,65 @@ class _Tile:
             vector = self.builder.lshr(vector, splat_constant(part * bits))
         return self.builder.and_(vector, splat_constant((2**bits - 1) * 0x01010101))
 
-    def _emit_comparison(self, sums, gain, offset, bounds, j):
-        """Return 16 bits: gain * (scale * sums + base + length * r + residual * n) + offset >= t.
+    def _weigh(self, sums):
+        """Return the sums of all planes so far, and keep them for the next."""
+        if not self.keeps_sums:
+            return sums
+        weight = self.builder.trunc(self.value["weight"], I32)
+        sums = self.builder.shl(sums, splat(self.builder, weight))
+        if self.has_start:
+            sums = self.builder.add(sums, self._load("sums", I64(0), I32_LANES))
+        self._store("sums", I64(0), sums)
+        return sums
 
-        ``r`` and ``n`` are the block's bounds. False only if the comparison holds and is false.
+    def _emit_comparison(self, sums, gain, offset, bounds, j):
+        """Return 16 bits: gain * (scale * sums + base + length * e + residual * n) + offset >= t.
+
+        ``e`` and ``n`` are the block's bounds. False only if the comparison holds and is false.
         """
         builder = self.builder
-        first = self._times(self._plus(self.q, j), 20)
-        scale, base, length, residual, threshold = (
-            self._load("fact", self._plus(first, 4 * n), F32) for n in range(5)
+        row = self._times(self._plus(self.value["q"], j), 4 * NUM_FACTS)
+        scale, threshold = (self._load("fact", self._plus(row, 4 * n), F32) for n in range(2))
+        stage = builder.add(row, self._times(self.value["stage"], 4 * STAGE_FACTS))
+        base, length, residual = (
+            self._load("fact", self._plus(stage, 4 * n), F32) for n in (BASE, LENGTH, RESIDUAL)
         )
         margin = builder.fadd(builder.fmul(length, bounds[0]), builder.fmul(residual, bounds[1]))
-        margin = self._splat(builder.fadd(base, margin))
+        margin = splat(builder, builder.fadd(base, margin))
         number = builder.sitofp(sums, F32_LANES)
-        score = self._fma(gain, self._fma(self._splat(scale), number, margin), offset)
-        is_kept = builder.fcmp_unordered(">=", score, self._splat(threshold))
+        score = self._fma(gain, self._fma(splat(builder, scale), number, margin), offset)
+        is_kept = builder.fcmp_unordered(">=", score, splat(builder, threshold))
         return builder.bitcast(is_kept, I16)
 
     def _load_offset(self, block):
         """Return the block's offsets; zeros if the metric has none. The choice costs no branch."""
         zeros = self.builder.bitcast(self.zeros, I8.as_pointer())
-        start = self._times(block, 4 * LANES)
-        there = self.builder.gep(self.pointer["offset"], [start], source_etype=I8)
+        there = self.builder.gep(
+            self.pointer["offset"], [self._times(block, 4 * LANES)], source_etype=I8
+        )
         has_offset = self.builder.icmp_signed("!=", self.shape["offset"][1], I64(0))
         address = self.builder.select(has_offset, there, zeros)
         return self.builder.load(self.builder.bitcast(address, F32_LANES.as_pointer()), align=1)
+
+    def _load_bounds(self, block):
+        row = self.builder.mul(block, self._times(self.shape["bound"][1], 4))
+        first = self.builder.add(row, self._times(self.value["stage"], 8))
+        return [self._load("bound", self._plus(first, n), F32) for n in (0, 4)]
+
+    def _add(self, vectors):
+        total = vectors[0]
+        for vector in vectors[1:]:
+            total = self.builder.add(total, vector)
+        return total
 
     def _fma(self, *arguments):
         return call_llvm(self.builder, "llvm.fma.v16f32", F32_LANES, list(arguments))
 
     def _plus(self, value, constant):
-        return self.builder.add(value, ir.Constant(I64, constant))
+        return self.builder.add(value, I64(constant))
 
     def _times(self, value, constant):
-        return self.builder.mul(value, ir.Constant(I64, constant))
+        return self.builder.mul(value, I64(constant))
 
     def _address(self, name, offset_bytes, value_type):
         address = self.builder.gep(self.pointer[name], [offset_bytes], source_etype=I8)
@@ -211,29 +252,35 @@ class _Tile:
     def _store(self, name, offset_bytes, value):
         self.builder.store(value, self._address(name, offset_bytes, value.type), align=1)
 
-    def _splat(self, value):
-        return splat(self.builder, value)
 
-
-def _make_plain_tile(num_blocks, num_queries):
+def _make_plain_tile(num_blocks, num_queries, *, keeps_sums, has_start):
     """Return the same in NumPy: the definition, and what runs when Numba is switched off."""
 
-    def scan_tile(packed, gain, offset, bound, b, code, total, fact, q, shifts, mask):
+    def scan_tile(
+        packed, place, shifts, weight, code, total, fact, q, gain, offset, bound, b, stage, sums,
+        mask
+    ):  # fmt: skip
         width = 8 // len(shifts)
         for i in range(num_blocks):
-            parts = [packed[b + i] >> shift & (2**width - 1) for shift in shifts]
+            parts = [packed[place + i] >> shift & (2**width - 1) for shift in shifts]
             code_ND = np.stack(parts, axis=1).transpose(2, 0, 1, 3).reshape(LANES, -1)
             for j in range(num_queries):
-                scale, base, length, residual, threshold = fact[q + j]
-                sums = (code_ND.astype(np.int32) @ code[q + j].astype(np.int32)).astype(np.float32)
-                margin = base + (length * bound[b + i, 0] + residual * bound[b + i, 1])
-                score = gain[b + i] * (scale * sums + margin)
+                products = code_ND.astype(np.int32) @ code[q + j].astype(np.int32)
+                if keeps_sums:
+                    sums[:] = products = (products << weight) + (sums if has_start else 0)
+                scale, threshold = fact[q + j, :2]
+                base, length, residual = fact[q + j, BASE + STAGE_FACTS * stage :][:STAGE_FACTS]
+                lost, kept = bound[b + i, 2 * stage : 2 * stage + 2]
+                margin = base + (length * lost + residual * kept)
+                score = gain[b + i] * (scale * products.astype(np.float32) + margin)
                 score = score + offset[b + i] if offset.size else score
                 mask[i, j] = np.packbits(~(score < threshold), bitorder="little").view(np.uint16)[0]
-        return int(mask.any())
+        return int(mask[:num_blocks, :num_queries].any())
 
     return scan_tile
 
 
-_make = _make_plain_tile if config.DISABLE_JIT else _make_scan_tile
-scan_single, scan_batch = _make(1, 1), _make(BATCH_BLOCKS, BATCH_QUERIES)
+_make = _make_plain_tile if config.DISABLE_JIT else _make_tile
+scan_first = _make(1, 1, keeps_sums=True, has_start=False)
+scan_rest = _make(1, 1, keeps_sums=True, has_start=True)
+scan_batch = _make(BATCH_BLOCKS, BATCH_QUERIES, keeps_sums=False, has_start=False)

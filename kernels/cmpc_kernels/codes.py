@@ -5,12 +5,14 @@ A search over n rows of float32 is bound by memory; codes of 8 bits are a quarte
 bounds are proven. Rows come in blocks of 16 that are interleaved, a row being one lane of the
 vectors that a scan works with:
 
-    packed[b, v, lane, i]    byte i of vector v: four neighbouring values of row 16 b + lane for
-                             8 bits; for fewer, 8 / bits such groups, the first in the low bits
+    packed[b, v, lane, i]    byte i of vector v: of row 16 b + lane, 8 / bits values that are four
+                             apart, the first in the low bits; of 8-bit codes the upper four bits
+    rests[b, v, lane, i]     the lower four bits of 8-bit codes, alike; else nothing [B, 0, 16, 4].
+                             A search reads them only where the upper ones leave a doubt
     gains[b, lane]           the row's step; under "cosine" divided by its length; NaN for a row
                              that holds NaN or infinite values (or no direction): always looked at
     offsets[b, lane]         under "l2": minus half the squared length, else nothing [B, 0]
-    bounds[b]                the block's largest |r| / s and |u - z|
+    bounds[b]                the block's largest errors and sizes, two numbers for each plane
 
 Block b depends on its 16 rows alone. What pads the last block and vector is zero.
 """
@@ -38,6 +40,7 @@ __all__ = [
 ]
 
 BITS = (1, 2, 4, 8)
+ARRAYS = ("packed", "rests", "gains", "offsets", "bounds")
 MAX_DIMENSION = 65_536  # 255 * 127 * D must fit the 32 bits in which products are summed
 METRIC_NUMBERS = {
     "ip": _compiled_codes.IP,
@@ -55,6 +58,7 @@ class RowCodes:
     num_rows: int
     dimension: int
     packed: npt.NDArray[np.uint8]
+    rests: npt.NDArray[np.uint8]
     gains: npt.NDArray[np.float32]
     offsets: npt.NDArray[np.float32]
     bounds: npt.NDArray[np.float32]
@@ -82,7 +86,7 @@ class RowCodes:
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return the arrays by name, block by block; ``from_arrays`` is the inverse."""
-        return {name: getattr(self, name) for name in ("packed", "gains", "offsets", "bounds")}
+        return {name: getattr(self, name) for name in ARRAYS}
 
     @classmethod
     def from_arrays(
@@ -95,16 +99,15 @@ class RowCodes:
         dimension: int,
     ) -> Self:
         """Return codes over arrays that may be memory-mapped; none is copied."""
-        names = ("packed", "gains", "offsets", "bounds")
-        missing = [name for name in names if name not in arrays]
+        missing = [name for name in ARRAYS if name not in arrays]
         if missing:
-            raise BadArgument(f"codes are made of {', '.join(names)}; missing: {missing}")
+            raise BadArgument(f"codes are made of {', '.join(ARRAYS)}; missing: {missing}")
         return cls(
             bits=bits,
             metric=metric,
             num_rows=num_rows,
             dimension=dimension,
-            **{name: np.asarray(arrays[name]) for name in names},
+            **{name: np.asarray(arrays[name]) for name in ARRAYS},
         )
 
     def take(self, positions: npt.NDArray[np.int64]) -> Self:
@@ -117,23 +120,18 @@ class RowCodes:
         padded_N = np.zeros(num_blocks * LANES, np.int64)
         padded_N[: len(position_N)] = position_N
         b, lane = (part.reshape(num_blocks, LANES) for part in np.divmod(padded_N, LANES))
-        packed, gains = self.packed[b, :, lane], self.gains[b, lane]
-        offsets = self.offsets[b, lane] if self.offsets.size else self.offsets[:num_blocks]
-        bounds = self.bounds[b].max(axis=1)
-        if num_padding := len(padded_N) - len(position_N):
-            packed[-1, -num_padding:] = 0
-            gains[-1, -num_padding:] = 0
-            if offsets.size:
-                offsets[-1, -num_padding:] = 0
-            bounds[-1] = self.bounds[b[-1, :-num_padding]].max(axis=0)
-        return replace(
-            self,
-            num_rows=len(position_N),
-            packed=np.ascontiguousarray(packed.transpose(0, 2, 1, 3)),
-            gains=gains,
-            offsets=np.resize(offsets, (num_blocks, self.offsets.shape[1])),
-            bounds=bounds,
-        )
+        is_padding = (np.arange(len(padded_N)) >= len(position_N)).reshape(num_blocks, LANES)
+        taken = {"bounds": np.where(is_padding[..., np.newaxis], 0, self.bounds[b]).max(axis=1)}
+        for name in ("packed", "rests"):
+            rows = getattr(self, name)[b, :, lane]
+            rows[is_padding] = 0
+            taken[name] = np.ascontiguousarray(rows.transpose(0, 2, 1, 3))
+        for name in ("gains", "offsets"):
+            array = getattr(self, name)
+            taken[name] = np.zeros((num_blocks, array.shape[1]), np.float32)
+            if array.shape[1]:
+                taken[name][:] = np.where(is_padding, 0, array[b, lane])
+        return replace(self, num_rows=len(position_N), **taken)
 
     def decode(self, positions: npt.NDArray[np.int64] | None = None) -> npt.NDArray[np.float32]:
         """Return approximate rows, all or those at the positions; "cosine" gives their directions.
@@ -141,13 +139,12 @@ class RowCodes:
         A row that held NaN or infinite values decodes to NaN.
         """
         codes = self if positions is None else self.take(positions)
-        num_blocks, width = len(codes.packed), self.bits
-        shifts = np.arange(0, 8, width, dtype=np.uint8)[:, np.newaxis, np.newaxis]
-        parts = codes.packed[:, :, np.newaxis] >> shifts & np.uint8(2**width - 1)
-        code_GD = parts.transpose(0, 3, 1, 2, 4).reshape(num_blocks * LANES, -1)
+        code_GD = _unpacked(codes.packed, min(self.bits, 4))
+        if self.bits == 8:
+            code_GD = code_GD << 4 | _unpacked(codes.rests, 4)
         code_GD = code_GD[: codes.num_rows, : self.dimension]
         gain_G = codes.gains.reshape(-1)[: codes.num_rows]
-        return (code_GD - np.float32((2**width - 1) / 2)) * gain_G[:, np.newaxis]
+        return (code_GD - np.float32((2**self.bits - 1) / 2)) * gain_G[:, np.newaxis]
 
 
 def encode_int8(rows: npt.NDArray[Any], *, metric: str = "ip") -> RowCodes:
@@ -207,7 +204,6 @@ def _encode(rows: npt.NDArray[Any], bits: int, metric: str) -> RowCodes:
             f"products of more do not fit 32 bits"
         )
     arrays = {name: _empty(*kind) for name, kind in _layout_of(bits, metric, row_GD.shape).items()}
-    packed = arrays["packed"].view(np.uint32)[..., 0]
     step = max(1, (1 << 20) // dimension // LANES) * LANES
     for start in range(0, num_rows, step):
         blocks = slice(start // LANES, (start + step) // LANES)
@@ -215,14 +211,19 @@ def _encode(rows: npt.NDArray[Any], bits: int, metric: str) -> RowCodes:
             plain_rows(row_GD[start : start + step]),
             METRIC_NUMBERS[metric],
             bits,
-            packed[blocks],
-            arrays["gains"][blocks],
-            arrays["offsets"][blocks],
-            arrays["bounds"][blocks],
+            *(arrays[name][blocks].view(np.uint32)[..., 0] for name in ("packed", "rests")),
+            *(arrays[name][blocks] for name in ("gains", "offsets", "bounds")),
         )
     return RowCodes.from_arrays(
         arrays, bits=bits, metric=metric, num_rows=num_rows, dimension=dimension
     )
+
+
+def _unpacked(plane: npt.NDArray[np.uint8], width: int) -> npt.NDArray[np.uint8]:
+    """Return the codes of a plane row by row, one a byte."""
+    shifts = np.arange(0, 8, width, dtype=np.uint8)[:, np.newaxis, np.newaxis]
+    parts = plane[:, :, np.newaxis] >> shifts & np.uint8(2**width - 1)
+    return parts.transpose(0, 3, 1, 2, 4).reshape(len(plane) * LANES, -1)
 
 
 def plain_rows(row_ND: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -242,12 +243,13 @@ def _layout_of(
     bits: int, metric: str, shape: tuple[int, ...]
 ) -> dict[str, tuple[npt.DTypeLike, tuple[int, ...]]]:
     """Return each array's dtype and shape."""
-    num_blocks, num_vectors = -(-shape[0] // LANES), -(-shape[1] // (32 // bits))
+    num_blocks, num_vectors = -(-shape[0] // LANES), -(-shape[1] // (32 // min(bits, 4)))
     return {
         "packed": (np.uint8, (num_blocks, num_vectors, LANES, 4)),
+        "rests": (np.uint8, (num_blocks, num_vectors if bits == 8 else 0, LANES, 4)),
         "gains": (np.float32, (num_blocks, LANES)),
         "offsets": (np.float32, (num_blocks, LANES if metric == "l2" else 0)),
-        "bounds": (np.float32, (num_blocks, 2)),
+        "bounds": (np.float32, (num_blocks, 2 * _compiled_codes.num_stages(bits))),
     }
 
 

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from cmpc_kernels import _compiled_codes, _compiled_scans
 from cmpc_kernels._checks import check_count, check_metric, check_pair, check_rows
 from cmpc_kernels._threads import num_useful_threads, run_parts
-from cmpc_kernels._tiles import BATCH_QUERIES
+from cmpc_kernels._tiles import BATCH_QUERIES, NUM_FACTS
 from cmpc_kernels.codes import METRIC_NUMBERS, RowCodes, plain_rows
 from cmpc_kernels.errors import BadArgument
 from cmpc_kernels.records import Neighbours
@@ -97,12 +97,12 @@ class QueryCodes(NamedTuple):
         query_QD = plain_rows(queries.astype(np.float32, copy=False))
         num_queries, dimension = query_QD.shape
         num_padded = -(-num_queries // BATCH_QUERIES) * BATCH_QUERIES
-        group = 32 // bits  # values that one row has in one vector
+        group = 32 // min(bits, 4)  # values that one row has in one vector
         query = cls(
             rows=query_QD,
             codes=np.zeros((num_padded, -(-dimension // group) * group), "i1"),
             totals=np.zeros(num_padded, np.int32),
-            facts=np.zeros((num_padded, 5), np.float32),
+            facts=np.zeros((num_padded, NUM_FACTS), np.float32),
             lengths=np.empty(num_queries),
         )
         _compiled_codes.encode_queries(
@@ -153,13 +153,13 @@ def _scan(
     heaps = Heaps.empty(num_shards, len(query.rows), min(num_kept, len(codes)))
     if not heaps.ids.size:
         return heaps
-    shifts = tuple(range(0, 8, codes.bits))
 
     def scan(shard: int, first_block: int, last_block: int) -> None:
         _compiled_scans.scan_codes(
-            codes.packed, codes.gains, codes.offsets, codes.bounds, first_block, last_block, shifts,
-            query.codes, query.totals, query.facts, query.lengths, query.rows, row_GD, 0,
-            len(codes), allow_G, METRIC_NUMBERS[metric], heaps.scores[shard], heaps.ids[shard],
+            codes.packed, codes.rests, codes.bits, codes.gains, codes.offsets, codes.bounds,
+            first_block, last_block, query.codes, query.totals, query.facts, query.lengths,
+            query.rows, row_GD, 0, len(codes), allow_G, METRIC_NUMBERS[metric],
+            heaps.scores[shard], heaps.ids[shard],
         )  # fmt: skip
 
     run_parts(scan, len(codes.packed), num_shards)

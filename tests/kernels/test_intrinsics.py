@@ -118,23 +118,50 @@ def test_a_compiled_tile_lets_through_what_its_definition_does(bits, instruction
         monkeypatch.setattr(_tiles, "dot_instruction", lambda: instruction)
     if instruction == "sdot":
         monkeypatch.setattr(_tiles, "emit_dot", signed_dot)
-    scan = _tiles._make_scan_tile(1, 2)
+    options = {"keeps_sums": True, "has_start": True}
+    scan = _tiles._make_tile(1, 1, **options)
     compiled = numba.njit(lambda *arguments: scan(*arguments))
     shifts = tuple(range(0, 8, bits))
     packed = rng.integers(0, 256, (3, 5, LANES, 4), dtype=np.uint8)
     code = rng.integers(-127, 128, (4, 5 * 4 * len(shifts)), dtype=np.int8)
     total = code.sum(axis=1, dtype=np.int32)
-    fact = np.abs(rng.standard_normal((4, 5), dtype=np.float32))
+    fact = np.abs(rng.standard_normal((4, _tiles.NUM_FACTS), dtype=np.float32))
     gain, offset = rng.standard_normal((2, 3, LANES), dtype=np.float32)
-    bound = np.abs(rng.standard_normal((3, 2), dtype=np.float32))
+    bound = np.abs(rng.standard_normal((3, 4), dtype=np.float32))
     gain[1, 7] = np.nan
+    start = rng.integers(-500, 500, LANES, dtype=np.int32)
     num_kept = 0
     for offsets in (offset, offset[:, :0].copy()):
-        for b, q in [(0, 0), (1, 2), (2, 1)]:
-            arguments = (packed, gain, offsets, bound, b, code, total, fact, q, shifts)
-            found, expected = np.zeros((2, 1, 2), np.uint16)
-            any_found = compiled(*arguments, found)
-            assert bool(any_found) == bool(_tiles._make_plain_tile(1, 2)(*arguments, expected))
+        for place, b, q, stage, weight in [(0, 0, 0, 0, 4), (1, 2, 2, 1, 0), (2, 1, 1, 0, 0)]:
+            arguments = (packed, place, shifts, weight, code, total, fact, q, gain, offsets, bound)
+            found, expected = np.zeros((2, 1, 1), np.uint16)
+            found_sums, expected_sums = start.copy(), start.copy()
+            any_found = compiled(*arguments, b, stage, found_sums, found)
+            plain = _tiles._make_plain_tile(1, 1, **options)
+            any_expected = plain(*arguments, b, stage, expected_sums, expected)
+            assert bool(any_found) == bool(any_expected)
             np.testing.assert_array_equal(found, expected)
-            num_kept += sum(int(bits).bit_count() for bits in expected.ravel())
-    assert 0 < num_kept < 6 * 2 * LANES
+            np.testing.assert_array_equal(found_sums, expected_sums)
+            num_kept += int(expected[0, 0]).bit_count()
+    assert 0 < num_kept < 6 * LANES
+
+
+@pytest.mark.skipif(config.DISABLE_JIT, reason="there is nothing compiled to compare with")
+def test_a_batch_tile_lets_through_what_its_definition_does(rng):
+    options = {"keeps_sums": False, "has_start": False}
+    compiled = numba.njit(lambda *arguments: _tiles.scan_batch(*arguments))
+    blocks, queries = _tiles.BATCH_BLOCKS, _tiles.BATCH_QUERIES
+    packed = rng.integers(0, 256, (blocks + 1, 9, LANES, 4), dtype=np.uint8)
+    code = rng.integers(-127, 128, (2 * queries, 36), dtype=np.int8)
+    fact = np.abs(rng.standard_normal((2 * queries, _tiles.NUM_FACTS), dtype=np.float32))
+    gain, offset = rng.standard_normal((2, blocks + 2, LANES), dtype=np.float32)
+    bound = np.abs(rng.standard_normal((blocks + 2, 2), dtype=np.float32))
+    sums, total = np.zeros(LANES, np.int32), code.sum(axis=1, dtype=np.int32)
+    found, expected = np.zeros((2, blocks, queries), np.uint16)
+    arguments = (packed, 1, (0,), 0, code, total, fact, queries, gain, offset, bound, 2, 0, sums)
+
+    compiled(*arguments, found)
+
+    _tiles._make_plain_tile(blocks, queries, **options)(*arguments, expected)
+    np.testing.assert_array_equal(found, expected)
+    assert 0 < np.unpackbits(expected.view(np.uint8)).mean() < 1
