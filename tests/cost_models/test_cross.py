@@ -11,6 +11,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from cmpc.targets import note_on_costs
 from cmpc_cost_models.agreement import agreement
 from cmpc_cost_models.bundles import BundleContents, Preprocessing, open_bundle, write_bundle
 from cmpc_cost_models.compiling import compile_network
@@ -116,17 +117,26 @@ def test_a_prediction_is_the_roofline_and_says_what_it_is(host, cache_dir, tiny_
     with PredictedMeter(host, cache_dir=cache_dir, runtime_dir=tmp_path) as meter:
         found = meter.measure(tiny_network)
         broken = meter.measure(tmp_path / "nowhere.onnx")
+        note = note_on_costs(meter)
+        # As on a machine where programs for the target can't run:
+        meter.toolchain = replace(meter.toolchain, emulator=None, lacking=("no emulator",))
+        unchecked = meter.measure(tiny_network)
+        warning = note_on_costs(meter)
 
     kernels = kernels_of(tiny_network)
     assert found.error is None
     assert found.cost.source == "predicted"
     assert found.cost.value == pytest.approx(network_seconds(kernels, host) * 1e3)
     assert found.cost.machine["num_kernels"] == len(kernels)
+    assert "Each candidate is run once" in note
     assert found.cost.machine["executed"]
+    assert "NOT executed, so none is checked: no emulator" in warning
+    assert not unchecked.cost.machine["executed"]
     assert found.cost.artefact_sha256 == found.compiled.sha256
     assert "can't be read" in broken.error
 
 
+@pytest.mark.slow
 def test_a_network_with_a_wrong_answer_gets_no_prediction(
     host, tmp_path_factory, write_tiny, tmp_path
 ):

@@ -159,6 +159,7 @@ def wait_for(port: int) -> None:
     raise AssertionError("nobody listened in time")
 
 
+@pytest.mark.slow
 def test_an_address_where_nobody_listens_is_told_at_once(host, cache_dir):
     meter = remote_meter(host, free_port(), cache_dir)
 
@@ -167,6 +168,7 @@ def test_an_address_where_nobody_listens_is_told_at_once(host, cache_dir):
     assert unreachable.value.exit_code == 4
 
 
+@pytest.mark.slow
 def test_a_peer_that_never_speaks_is_given_up(host, cache_dir):
     with socket.create_server((LOOPBACK, 0)) as silent:
         port = silent.getsockname()[1]
