@@ -193,7 +193,7 @@ def print_line(shape: tuple[int, int, int], timings: dict[str, Timing]) -> None:
 def print_bandwidth(num_threads: int, found: dict[str, list[float]]) -> None:
     """Print the bandwidths, and which share of the copy's each scan reaches."""
     text = [f"{name} {spread(found[name], 1)}" for name in ("copy", "read")]
-    for name in found.keys() - {"copy", "read"}:
+    for name in [name for name in found if name not in ("copy", "read")]:
         shares = [mine / copied for mine, copied in zip(found[name], found["copy"], strict=True)]
         text.append(f"{name} {spread(found[name], 1)}, {statistics.median(shares):.0%} of copy")
     print(f"\nGB/s with {num_threads} thread(s): {'; '.join(text)}", flush=True)
