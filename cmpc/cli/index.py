@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cmpc.cli.index_changes import add, remove
 from cmpc.cli.index_faiss import from_faiss, to_faiss
 from cmpc.cli.options import cache_dir_option, data_option, json_option
 
@@ -42,10 +43,6 @@ def index() -> None:
       cmpc index galleries/emoji --data emoji --out gallery.index
       cmpc index info gallery.index
     """
-
-
-index.add_command(from_faiss)
-index.add_command(to_faiss)
 
 
 @index.command()
@@ -145,10 +142,9 @@ def info(index_path: Path, verify: bool, as_json: bool) -> None:
 
 def embeddings_in(path: Path, data_set: str | None, cache_dir: Path) -> "Embeddings":
     """Return embeddings with what is known of them, those of a data set's gallery side if asked."""
-    from cmpc_kernels.chunks import map_npy
-    from cmpc_search.embeddings import Embeddings, read_embeddings
+    from cmpc_search.embeddings import read_embeddings
 
-    found = Embeddings(rows=map_npy(path)) if path.suffix == ".npy" else read_embeddings(path)
+    found = read_embeddings(path)
     if data_set is None:
         return found
     from cmpc_search.gallery import open_gallery
@@ -230,3 +226,7 @@ def gallery_items(data_set: str, cache_dir: Path, split_seed: int) -> list[str]:
 
     image_set = load_image_set(data_set, size_px=32, cache_dir=cache_dir, seed=split_seed)
     return [image_set.item_names[position] for position in image_set.select(role="gallery")]
+
+
+for command in (add, remove, to_faiss, from_faiss):
+    index.add_command(command)

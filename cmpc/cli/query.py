@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cmpc.cli.index_changes import known_ids, read_names
 from cmpc.cli.options import (
     bundle_option,
     cache_dir_option,
@@ -131,11 +132,10 @@ def allowed_ids(index: "GalleryIndex | ShardedIndex", path: Path) -> "npt.NDArra
     """Return the ids of the items that a text file names; say how many names are of no item."""
     from cmpc.output import say
 
-    names = path.read_text(encoding="utf-8").splitlines()
-    ids = index.ids_of(names)
-    num_unknown = len(set(names) - set(index.names_of(ids)))
-    if num_unknown:
-        say(f"{num_unknown} of {len(set(names))} names in {path} are those of no item")
+    names = read_names(path)
+    ids, unknown = known_ids(index, names)
+    if unknown:
+        say(f"{len(unknown)} of {len(set(names))} names in {path} are those of no item")
     return ids
 
 

@@ -18,7 +18,7 @@ from cmpc_kernels._checks import check_rows
 from cmpc_kernels.errors import BadArgument
 from cmpc_kernels.intrinsics import LANES as BLOCK_ROWS
 
-__all__ = ["Chunks", "EmbeddingSource", "map_npy"]
+__all__ = ["Chunks", "EmbeddingSource"]
 
 CHUNK_VALUES = 1 << 20  # of float32: 4 MiB
 

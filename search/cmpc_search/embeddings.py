@@ -90,8 +90,16 @@ def split_seed_of(bundle: "Bundle") -> int:
 
 
 def read_embeddings(path: Path) -> Embeddings:
-    """Read a safetensors file, or the one in a folder that `cmpc gallery` made."""
+    """Read a safetensors file, or the one in a folder that `cmpc gallery` made, or map a `.npy`.
+
+    Rows of a `.npy` file stay on disk until they are used; they may be more than memory holds.
+
+    Raises:
+        BadEmbeddings: the file is none of these, or contradicts itself.
+    """
     file_path = path / EMBEDDINGS_FILE if path.is_dir() else path
+    if file_path.suffix == ".npy":
+        return Embeddings(rows=map_rows(file_path))
     try:
         with safe_open(file_path, framework="numpy") as file:
             names = set(file.keys())
@@ -113,6 +121,17 @@ def read_embeddings(path: Path) -> Embeddings:
         network_sha256=metadata.get("network_sha256"),
         data_sha256=metadata.get("data_sha256"),
     )
+
+
+def map_rows(path: Path) -> npt.NDArray[np.float32]:
+    """Map the bare rows of a `.npy` file."""
+    try:
+        rows: npt.NDArray[np.float32] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise BadEmbeddings(
+            f"{path} must be an array as np.save writes it, and is not: {error}"
+        ) from None
+    return rows
 
 
 def names_of_rows(metadata: dict[str, str], num_rows: int, path: Path) -> tuple[str, ...] | None:

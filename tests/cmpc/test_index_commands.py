@@ -85,6 +85,39 @@ def test_bare_rows_are_indexed_from_a_mapped_file(tmp_path):
     assert (built["num_items"], built["has_names"]) == (4, False)
 
 
+@pytest.mark.parametrize("shards", [[], ["--rows-per-shard", 25]])
+def test_items_come_and_go_and_the_others_keep_their_ids(shards, embeddings, tmp_path):
+    path = tmp_path / "shop"
+    document("build", embeddings, "--out", path, *shards)
+    (tmp_path / "gone.txt").write_text("item/0\nitem/41\n")
+
+    assert document("remove", path, tmp_path / "gone.txt")["num_items"] == 58
+    assert document("add", path, embeddings)["num_items"] == 118
+
+    opened = open_index(path)
+    assert opened.names_of([1, 40, 42, 59, 60, 119]) == [
+        *("item/1", "item/40", "item/42", "item/59", "item/0", "item/59")
+    ]
+    assert 41 not in opened.ids
+
+
+def test_what_is_not_there_cannot_be_removed_and_what_is_foreign_not_added(embeddings, tmp_path):
+    path = tmp_path / "shop.index"
+    document("build", embeddings, "--out", path)
+    (tmp_path / "gone.txt").write_text("item/0\nitem/60\n")
+    foreign = Embeddings(rows=np.ones((1, 16), np.float32), item_names=("a",), network_sha256="cd")
+    write_embeddings(tmp_path / "foreign.safetensors", foreign)
+
+    for arguments, message in [
+        (("remove", path, tmp_path / "gone.txt"), "such as 'item/60'"),
+        (("add", path, tmp_path / "foreign.safetensors"), "got those of cd"),
+    ]:
+        result = invoke(*arguments)
+        assert result.exit_code == 2
+        assert message in result.stderr
+    assert len(open_index(path)) == 60
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

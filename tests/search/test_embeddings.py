@@ -37,6 +37,18 @@ def test_npy_holds_the_bare_rows(tmp_path):
     np.testing.assert_array_equal(np.load(tmp_path / "some.npy", allow_pickle=False), ROWS)
 
 
+def test_bare_rows_are_read_from_a_file_without_loading_it(tmp_path):
+    write_embeddings(tmp_path / "some.npy", WHOLE)
+
+    found = read_embeddings(tmp_path / "some.npy")
+
+    assert isinstance(found.rows, np.memmap)
+    np.testing.assert_array_equal(found.rows, ROWS)
+    (tmp_path / "some.npy").write_bytes(b"and so on")
+    with pytest.raises(BadEmbeddings, match="must be an array"):
+        read_embeddings(tmp_path / "some.npy")
+
+
 @pytest.mark.parametrize(
     ("tensors", "metadata", "message"),
     [

@@ -1,0 +1,106 @@
+"""The commands that add items to an index and remove some; every other item keeps its id."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cmpc.cli.options import json_option
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from cmpc_kernels import GalleryIndex, ShardedIndex
+
+__all__ = ["add", "known_ids", "read_names", "remove"]
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+EXISTING = click.Path(exists=True, path_type=Path)
+
+
+@click.command()
+@click.argument("index_path", metavar="INDEX", type=EXISTING)
+@click.argument("embeddings", type=EXISTING)
+@json_option
+def add(index_path: Path, embeddings: Path, as_json: bool) -> None:
+    """Add embeddings to an index.
+
+    A folder of shards gets further shards. Embeddings of another gallery network than that of the
+    index are refused.
+
+    \b
+    Examples:
+      cmpc index add shop.index new-items.safetensors
+      cmpc index add large-index new-items.npy
+    """
+    from cmpc_kernels import open_index
+    from cmpc_search.embeddings import read_embeddings
+
+    opened, found = open_index(index_path), read_embeddings(embeddings)
+    if found.network_sha256 not in (None, opened.network_sha256):
+        raise click.UsageError(
+            f"embeddings must be those of the index's network "
+            f"{opened.network_sha256 or '(unknown)'}, got those of {found.network_sha256}; "
+            f"embed the items with the gallery that the index was built from"
+        )
+    ids = opened.add(found.rows, item_names=found.item_names, labels=found.labels)
+    save_file(opened, index_path)
+    tell({"index": index_path, "num_added": len(ids), "num_items": len(opened)}, as_json=as_json)
+
+
+@click.command()
+@click.argument("index_path", metavar="INDEX", type=EXISTING)
+@click.argument("names_path", metavar="NAMES", type=FILE)
+@json_option
+def remove(index_path: Path, names_path: Path, as_json: bool) -> None:
+    """Remove the items that a text file names, one name a line.
+
+    Either all of them are removed or, if one is no item's name, none.
+
+    \b
+    Example:
+      cmpc index remove shop.index sold-out.txt
+    """
+    from cmpc_kernels import open_index
+
+    opened = open_index(index_path)
+    ids, unknown = known_ids(opened, read_names(names_path))
+    if unknown:
+        raise click.UsageError(
+            f"every name must be that of an item, got {len(unknown)} in {names_path} that are not, "
+            f"such as {unknown[0]!r}; take them out of the file"
+        )
+    opened.remove(ids)
+    save_file(opened, index_path)
+    tell({"index": index_path, "num_removed": len(ids), "num_items": len(opened)}, as_json=as_json)
+
+
+def read_names(path: Path) -> list[str]:
+    """Return the names in a text file, one a line; empty lines are no names."""
+    return [name for name in path.read_text(encoding="utf-8").splitlines() if name]
+
+
+def known_ids(
+    opened: "GalleryIndex | ShardedIndex", names: Sequence[str]
+) -> tuple["npt.NDArray[np.int64]", list[str]]:
+    """Return the ids of the items with these names, and the names that no item has."""
+    ids = opened.ids_of(names)
+    return ids, sorted(set(names) - set(opened.names_of(ids)))
+
+
+def tell(facts: dict[str, object], *, as_json: bool) -> None:
+    """Print what was done."""
+    from cmpc.output import emit, make_table
+
+    emit(facts, make_table(["index", ""], facts.items()), as_json=as_json)
+
+
+def save_file(opened: "GalleryIndex | ShardedIndex", path: Path) -> None:
+    """Write a file anew; a folder of shards has its changes already."""
+    from cmpc_kernels import GalleryIndex
+
+    if isinstance(opened, GalleryIndex):
+        opened.compact()
+        opened.save(path)
