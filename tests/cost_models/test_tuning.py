@@ -12,7 +12,7 @@ import onnxruntime
 import pytest
 
 from cmpc_cost_models.compiling import compile_network
-from cmpc_cost_models.errors import BadArgument
+from cmpc_cost_models.errors import BadArgument, CompileFailed
 from cmpc_cost_models.lowering.schedules import RULES_ONLY, rule_schedule
 from cmpc_cost_models.running import LoadedNetwork
 from cmpc_cost_models.targets import Target
@@ -91,6 +91,7 @@ with (
 """
 
 
+@pytest.mark.slow
 def test_after_a_kill_tuning_goes_on_and_tries_nothing_twice(
     tiny_network, host, runner, database, tasks, monkeypatch
 ):
@@ -152,6 +153,13 @@ def test_a_schedule_that_computes_something_else_is_a_failure_and_tuning_goes_on
     [failed] = [one for one in database.tried(task.workload.key) if one.error]
     assert failed.schedule == wrong
     assert "wrong answer" in failed.error
+
+
+def test_where_every_schedule_fails_that_is_an_error(runner, database, tasks, monkeypatch):
+    monkeypatch.setattr(KernelRunner, "error_of", lambda *_: "no such instruction")
+
+    with pytest.raises(CompileFailed, match="no such instruction"):
+        tune(tasks, database, runner, TuneSettings(num_trials=20))
 
 
 def test_a_compiler_that_does_not_end_is_stopped_and_the_next_schedule_is_checked(

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cmpc_cost_models.errors import BadArgument
+from cmpc_cost_models.errors import BadArgument, CompileFailed
 from cmpc_cost_models.lowering.schedules import Schedule
 from cmpc_cost_models.tuning.at_work import TaskAtWork
 from cmpc_cost_models.tuning.database import ScheduleDatabase
@@ -111,7 +111,12 @@ def tune(
     *,
     on_batch: Callable[[TuneProgress], None] = lambda _: None,
 ) -> tuple[TaskReport, ...]:
-    """Tune ``tasks`` into ``database``; return a report for each, in their order."""
+    """Tune ``tasks`` into ``database``; return a report for each, in their order.
+
+    Raises:
+        CompileFailed: no schedule of any task could be measured.
+        DeviceUnreachable: the device that measures is gone.
+    """
     at_work = [TaskAtWork(one, database, runner, seed=settings.seed) for one in tasks]
     deadline = time.monotonic() + (settings.max_seconds or math.inf)
     while time.monotonic() < deadline:
@@ -123,7 +128,18 @@ def tune(
         chosen.try_batch(min(settings.batch_size, most, num_left))
         num_tried = sum(len(one.tried) for one in at_work)
         on_batch(TuneProgress(num_tried=num_tried, task=chosen.task, best=chosen.best))
+    _require_some_success(at_work)
     return tuple(_report(one) for one in at_work)
+
+
+def _require_some_success(at_work: Sequence[TaskAtWork]) -> None:
+    """Let single failures pass as results; where there is nothing else, something is amiss."""
+    errors = [record.error for one in at_work for record in one.tried.values() if record.error]
+    if errors and not any(one.best for one in at_work):
+        raise CompileFailed(
+            f"some schedule must work, and all {len(errors)} that were tried failed; "
+            f"the first one: {errors[0]}"
+        )
 
 
 def _most_promising(at_work: Sequence[TaskAtWork], settings: TuneSettings) -> TaskAtWork | None:
