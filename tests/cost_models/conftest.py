@@ -58,6 +58,8 @@ def tiny_network(write_tiny: Callable[[int], Path]) -> Path:
 
 @pytest.fixture(scope="session")
 def meter(host: Target, cache_dir: Path) -> Iterator[LatencyMeter]:
-    settings = MeasureSettings(num_blocks=6, block_ms=1.0, warmup_ms=5.0, max_attempts=1)
+    settings = MeasureSettings(
+        num_blocks=6, span_seconds=0, block_ms=1.0, warmup_ms=5.0, max_attempts=1
+    )
     with LatencyMeter(host, cache_dir=cache_dir, settings=settings) as meter:
         yield meter

@@ -9,6 +9,7 @@ from cmpc_cost_models.measuring.conditions import (
     Conditions,
     Snapshot,
     conditions_between,
+    conditions_together,
     take_snapshot,
 )
 
@@ -88,3 +89,24 @@ def test_things_are_timed_in_turn_after_a_warm_up_that_waits_for_steady_blocks()
     assert alone.is_steady
     assert not both.is_steady
     assert turns[-6:] == ["warming", "restless"] * 3
+
+
+def test_rounds_go_on_until_enough_of_them_are_undisturbed():
+    slowed = iter([2.0] * (1 + 7 * 4))  # the warm-up, and all of the rounds asked for but one
+    settings = TimingSettings(num_blocks=32, block_ms=1.0, warmup_ms=0.0, max_seconds=5.0)
+
+    blocks = time_in_turn([lambda _: next(slowed, 1.0)], settings, cpus=(0,))
+
+    assert blocks.blocks_per_round == 4
+    assert blocks.blocks_ms == [[2.0] * 7 * 4 + [1.0] * 4 * 4]
+
+
+def test_conditions_of_several_rounds_are_weighted_by_their_time():
+    long = Conditions(wall_s=3.0, cpu_share=1.0, waiting_share=0.0, involuntary_switches=1)
+    short = Conditions(wall_s=1.0, cpu_share=0.5, waiting_share=0.4, involuntary_switches=2)
+
+    found = conditions_together([long, short])
+
+    assert (found.wall_s, found.cpu_share, found.waiting_share) == (4.0, 0.875, 0.1)
+    assert found.involuntary_switches == 3
+    assert found.stolen_share is None

@@ -36,7 +36,9 @@ def convolutions(tmp_path_factory, host):
 
 @pytest.fixture(scope="module")
 def profiler(host, cache_dir):
-    settings = MeasureSettings(num_blocks=60, block_ms=1.5, warmup_ms=5.0, max_attempts=2)
+    settings = MeasureSettings(
+        num_blocks=60, span_seconds=0.2, block_ms=1.5, warmup_ms=5.0, max_attempts=2
+    )
     with Profiler(host, cache_dir=cache_dir, settings=settings) as profiler:
         yield profiler
 
@@ -95,6 +97,7 @@ def test_a_rival_is_timed_in_turn_with_us(profile):
 def test_a_ratio_is_the_median_over_pairs_whatever_the_machine_did_between_them():
     blocks = Blocks(
         blocks_ms=[[2.0, 40.0, 3.3], [1.0, 20.0, 1.1]],
+        blocks_per_round=1,
         runs_per_block=[1, 1],
         warmup_ms=1.0,
         is_steady=True,

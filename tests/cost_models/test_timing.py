@@ -34,6 +34,24 @@ def test_blocks_that_disagree_are_doubted(blocks_ms, reason):
     assert re.search(reason, last)
 
 
+def test_rounds_that_something_slowed_down_are_left_out_of_the_median_but_not_of_p90():
+    fast, slow = [1.0, 1.002, 0.998, 1.0], [1.08, 1.09, 1.08, 1.08]
+
+    blocks = summarise_blocks((fast + slow) * 5, QUIET, blocks_per_round=4)
+
+    assert blocks.unstable_reasons == ()
+    assert blocks.median_ms == 1.0
+    assert blocks.disturbed_share == 0.5
+    assert blocks.num_blocks == 20
+    assert blocks.p90_ms > 1.07
+
+
+def test_a_single_fast_round_is_luck():
+    blocks = summarise_blocks([1.0] * 4 + [1.08] * 36, QUIET, blocks_per_round=4)
+
+    assert "only 1 of 10 rounds" in blocks.unstable_reasons[0]
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [

@@ -1,10 +1,15 @@
-"""How are several things timed so that the figures can be compared? In blocks, in turn.
+"""How are several things timed so that the figures can be compared? In blocks, in turn, in rounds.
 
-    warm up until steady --> [A block, B block, ...] x num_blocks --> conditions of the machine
+    warm up until steady --> round: [A block, B block, ...] x 4 --> pause --> round --> ...
 
 A block is as many runs as take ``block_ms``, and its mean is one repeat: clocks and calls do not
 show. Everything is timed in turn, block by block, so that a clock that sinks or a neighbour that
 wakes hits all alike, and a ratio of neighbouring blocks is fair even when the machine is not quiet.
+
+Rounds are spread over seconds, since what slows a machine down comes and goes in seconds: within
+half of one, all blocks may agree and all be 7 % too slow (seen on a virtual machine whose host had
+other guests). Disturbances only ever slow down. So a round counts as undisturbed when its median
+is near that of the fastest round, and rounds go on until there are enough of those.
 """
 
 import math
@@ -13,7 +18,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cmpc_cost_models.measuring.conditions import Conditions, conditions_between, take_snapshot
+from cmpc_cost_models.measuring.conditions import (
+    Conditions,
+    conditions_between,
+    conditions_together,
+    take_snapshot,
+)
+from cmpc_cost_models.measuring.rounds import FEWEST_UNDISTURBED, undisturbed_rounds
 
 __all__ = ["Blocks", "Runner", "TimingSettings", "time_in_turn"]
 
@@ -23,7 +34,14 @@ MAX_RUNS_PER_BLOCK = 100_000
 FEWEST_BLOCKS = 3
 STEADY_BLOCKS = 4  # so many blocks in a row must agree for a warm-up to end
 STEADY_WITHIN = 0.01  # of their smallest
+BLOCKS_PER_ROUND = 4
+FEWEST_ROUNDS = 8  # where a network is fast enough for as many
+MOST_EXTENSION = 4  # times the rounds asked for, while too few are undisturbed
 LONGEST_WARMUP = 10  # times ``warmup_ms``; a machine that is never steady must not stop the work
+
+
+def _do_nothing(_: int) -> None:
+    """Stand in where nobody wants to be called."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +52,7 @@ class TimingSettings:
     block_ms: float
     warmup_ms: float
     max_seconds: float
+    span_seconds: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,13 +61,15 @@ class Blocks:
 
     Attributes:
         blocks_ms: For each thing the mean duration of each block, in the order they ran.
+        blocks_per_round: How many blocks ran without a pause.
         runs_per_block: For each thing, how many runs made one block.
         warmup_ms: How long warming up took, all things together.
         is_steady: Whether every thing's warm-up ended because its blocks agreed.
-        conditions: Of the machine, over all blocks.
+        conditions: Of the machine, over all rounds without the pauses.
     """
 
     blocks_ms: list[list[float]]
+    blocks_per_round: int
     runs_per_block: list[int]
     warmup_ms: float
     is_steady: bool
@@ -57,6 +78,7 @@ class Blocks:
     def to_json(self) -> dict[str, Any]:
         return {
             "blocks_ms": self.blocks_ms,
+            "blocks_per_round": self.blocks_per_round,
             "runs_per_block": self.runs_per_block,
             "warmup_ms": self.warmup_ms,
             "is_steady": self.is_steady,
@@ -73,34 +95,80 @@ def time_in_turn(
     settings: TimingSettings,
     *,
     cpus: Sequence[int],
-    settle: Callable[[int], None] = lambda _: None,
+    settle: Callable[[int], None] = _do_nothing,
+    after_block: Callable[[int], None] = _do_nothing,
 ) -> Blocks:
     """Time ``runners`` in turn, block by block, with the calling thread pinned to ``cpus`` already.
 
     Args:
         settle: Called with a runner's number before each of its blocks; not timed.
+        after_block: Called with a runner's number after each of its blocks, but those that warm up.
     """
     start = time.perf_counter()
     warm = [_warm_up(runner, settings) for runner in runners]
     num_runs = [_runs_in(settings.block_ms, latency_ms) for latency_ms, _ in warm]
-    turn_ms = sum(number * warm_ms for number, (warm_ms, _) in zip(num_runs, warm, strict=True))
-    affordable = int(settings.max_seconds * 1e3 / turn_ms)
-    num_blocks = max(FEWEST_BLOCKS, min(settings.num_blocks, affordable))
-    blocks: list[list[float]] = [[] for _ in runners]
+    turn_s = sum(runs * ms for runs, (ms, _) in zip(num_runs, warm, strict=True)) / 1e3
+    plan = _plan_rounds(settings, turn_s)
     warmup_ms = (time.perf_counter() - start) * 1e3
-    before = take_snapshot(cpus)
-    for _ in range(num_blocks):
-        for index, runner in enumerate(runners):
-            settle(index)
-            blocks[index].append(runner(num_runs[index]))
-    after = take_snapshot(cpus)
+    blocks: list[list[float]] = [[] for _ in runners]
+    conditions: list[Conditions] = []
+    while _wants_more(plan, blocks, time.perf_counter() - start, settings):
+        if conditions and plan.pause_s:
+            time.sleep(plan.pause_s)
+            for index, runner in enumerate(runners):
+                settle(index)
+                runner(num_runs[index])
+        before = take_snapshot(cpus)
+        for _ in range(plan.blocks_per_round):
+            for index, runner in enumerate(runners):
+                settle(index)
+                blocks[index].append(runner(num_runs[index]))
+                after_block(index)
+        after = take_snapshot(cpus)
+        conditions.append(conditions_between(before, after, num_cpus=max(1, len(cpus))))
     return Blocks(
         blocks_ms=blocks,
+        blocks_per_round=plan.blocks_per_round,
         runs_per_block=num_runs,
         warmup_ms=warmup_ms,
         is_steady=all(is_steady for _, is_steady in warm),
-        conditions=conditions_between(before, after, num_cpus=max(1, len(cpus))),
+        conditions=conditions_together(conditions),
     )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Plan:
+    """How many rounds there shall be at least, of how many blocks, how far apart."""
+
+    num_rounds: int
+    blocks_per_round: int
+    pause_s: float
+
+
+def _plan_rounds(settings: TimingSettings, turn_s: float) -> _Plan:
+    affordable = int(settings.max_seconds / turn_s)
+    num_turns = max(FEWEST_BLOCKS, min(settings.num_blocks, affordable))
+    blocks_per_round = max(1, min(BLOCKS_PER_ROUND, num_turns // FEWEST_ROUNDS))
+    num_rounds = num_turns // blocks_per_round
+    left_s = settings.span_seconds - num_rounds * (blocks_per_round + 1) * turn_s
+    return _Plan(
+        num_rounds=num_rounds,
+        blocks_per_round=blocks_per_round,
+        pause_s=max(0.0, left_s / num_rounds),
+    )
+
+
+def _wants_more(
+    plan: _Plan, blocks: Sequence[Sequence[float]], passed_s: float, settings: TimingSettings
+) -> bool:
+    """Tell whether another round is wanted: too few yet, or too few of them undisturbed."""
+    done = len(blocks[0]) // plan.blocks_per_round
+    if done < plan.num_rounds:
+        return True
+    if passed_s >= settings.max_seconds or done >= MOST_EXTENSION * plan.num_rounds:
+        return False
+    wanted = min(FEWEST_UNDISTURBED, plan.num_rounds)
+    return any(sum(undisturbed_rounds(one, plan.blocks_per_round)) < wanted for one in blocks)
 
 
 def _warm_up(runner: Runner, settings: TimingSettings) -> tuple[float, bool]:

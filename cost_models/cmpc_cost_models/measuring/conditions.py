@@ -16,7 +16,13 @@ from typing import Any
 
 from cmpc_cost_models.machine import governor, load_average
 
-__all__ = ["Conditions", "Snapshot", "conditions_between", "take_snapshot"]
+__all__ = [
+    "Conditions",
+    "Snapshot",
+    "conditions_between",
+    "conditions_together",
+    "take_snapshot",
+]
 
 TASKS = Path("/proc/self/task")
 THERMAL = Path("/sys/class/thermal")
@@ -141,6 +147,33 @@ def conditions_between(before: Snapshot, after: Snapshot, *, num_cpus: int) -> C
         governor=(before.governor, after.governor),
         clock_mhz=(before.clock_mhz, after.clock_mhz),
         temperature_c=(before.temperature_c, after.temperature_c),
+    )
+
+
+def conditions_together(parts: Sequence[Conditions]) -> Conditions:
+    """Return the conditions over several stretches of time, at least one."""
+    wall = sum(part.wall_s for part in parts)
+
+    def mean(shares: Iterable[float | None]) -> float | None:
+        known = list(zip(shares, parts, strict=True))
+        if any(share is None for share, _ in known):
+            return None
+        return sum((share or 0.0) * part.wall_s for share, part in known) / wall
+
+    first, last = parts[0], parts[-1]
+    return Conditions(
+        wall_s=wall,
+        cpu_share=mean(part.cpu_share for part in parts) or 0.0,
+        waiting_share=mean(part.waiting_share for part in parts),
+        others_share=mean(part.others_share for part in parts),
+        stolen_share=mean(part.stolen_share for part in parts),
+        voluntary_switches=sum(part.voluntary_switches for part in parts),
+        involuntary_switches=sum(part.involuntary_switches for part in parts),
+        num_runnable=(first.num_runnable[0], last.num_runnable[1]),
+        load_average=(first.load_average[0], last.load_average[1]),
+        governor=(first.governor[0], last.governor[1]),
+        clock_mhz=(first.clock_mhz[0], last.clock_mhz[1]),
+        temperature_c=(first.temperature_c[0], last.temperature_c[1]),
     )
 
 

@@ -26,10 +26,17 @@ def as_measurements(
     }
     measurements = []
     for network, blocks_ms in zip(networks, blocks.blocks_ms, strict=True):
-        statistics = summarise_blocks(blocks_ms, blocks.conditions)
+        statistics = summarise_blocks(
+            blocks_ms, blocks.conditions, blocks_per_round=blocks.blocks_per_round
+        )
         measurements.append(
             Measurement(
-                cost=_as_cost(statistics, network, bench.target, machine),
+                cost=_as_cost(
+                    statistics,
+                    network,
+                    bench.target,
+                    machine | {"disturbed_share": statistics.disturbed_share},
+                ),
                 compiled=network,
                 is_stable=not statistics.unstable_reasons,
                 unstable_reasons=statistics.unstable_reasons,

@@ -14,8 +14,10 @@ class MeasureSettings:
     """How to measure.
 
     Attributes:
-        num_blocks: How many blocks are timed; a block's mean is one repeat.
-        max_seconds: Slow networks get fewer blocks, at least three, to stay within this.
+        num_blocks: How many blocks are timed at least; a block's mean is one repeat.
+        max_seconds: Slow networks get fewer blocks, at least three, to stay within this. Up to it
+            blocks are added while too few are undisturbed.
+        span_seconds: Over how much time the blocks are spread, in rounds with pauses between.
         block_ms: How long one block runs at least; clocks and calls must not show.
         warmup_ms: How long a network runs at least before the first block; it goes on, up to ten
             times as long, until its blocks agree to 1 %.
@@ -27,10 +29,11 @@ class MeasureSettings:
 
     num_blocks: int = 40
     max_seconds: float = 10.0
+    span_seconds: float = 2.5
     block_ms: float = 10.0
     warmup_ms: float = 50.0
     limit_seconds: float = 120.0
-    max_attempts: int = 3
+    max_attempts: int = 2
     cpus: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
@@ -40,10 +43,11 @@ class MeasureSettings:
                 f"got {self.max_attempts} and {self.num_blocks}"
             )
         times = (self.block_ms, self.max_seconds, self.limit_seconds)
-        if min(times) <= 0 or self.warmup_ms < 0:
+        if min(times) <= 0 or min(self.warmup_ms, self.span_seconds) < 0:
             raise BadArgument(
-                "`block_ms`, `max_seconds` and `limit_seconds` must be positive and `warmup_ms` "
-                f"not negative for measuring to make sense, got {times} and {self.warmup_ms}"
+                "`block_ms`, `max_seconds` and `limit_seconds` must be positive, `warmup_ms` and "
+                "`span_seconds` not negative for measuring to make sense, "
+                f"got {times}, {self.warmup_ms} and {self.span_seconds}"
             )
 
     @property
@@ -54,6 +58,7 @@ class MeasureSettings:
             block_ms=self.block_ms,
             warmup_ms=self.warmup_ms,
             max_seconds=self.max_seconds,
+            span_seconds=self.span_seconds,
         )
 
     def cpus_for(self, num_threads: int) -> tuple[int, ...]:

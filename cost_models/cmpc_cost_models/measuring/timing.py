@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cmpc_cost_models.measuring.conditions import Conditions
+from cmpc_cost_models.measuring.rounds import FEWEST_UNDISTURBED, NEAR_FASTEST, undisturbed_rounds
 
 __all__ = ["BlockStatistics", "doubts_of_ratio", "summarise_blocks"]
 
@@ -31,7 +32,13 @@ MEDIAN_ERROR = math.sqrt(math.pi / 2) * 1.4826  # standard error of a median, fr
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BlockStatistics:
-    """The summary of one timing; ``unstable_reasons`` is empty when it may be trusted."""
+    """The summary of one timing; ``unstable_reasons`` is empty when it may be trusted.
+
+    Attributes:
+        num_blocks, median_ms, mad_ms, drift: Of the blocks in undisturbed rounds.
+        p90_ms, p99_ms: Of all blocks: what users of this machine meet, too.
+        disturbed_share: How many of the rounds something slowed down.
+    """
 
     num_blocks: int
     median_ms: float
@@ -39,30 +46,42 @@ class BlockStatistics:
     p90_ms: float
     p99_ms: float
     drift: float
+    disturbed_share: float
     unstable_reasons: tuple[str, ...]
 
 
-def summarise_blocks(blocks_ms: Sequence[float], conditions: Conditions) -> BlockStatistics:
+def summarise_blocks(
+    blocks_ms: Sequence[float], conditions: Conditions, *, blocks_per_round: int | None = None
+) -> BlockStatistics:
     """Summarise the mean latencies of at least three blocks, in the order they ran.
 
     Args:
         blocks_ms: The mean latency of each block.
         conditions: What went on in the machine while they were timed.
+        blocks_per_round: How many of them ran without a pause; ``None`` for all.
     """
-    blocks = np.asarray(blocks_ms, np.float64)
-    third = len(blocks) // 3
+    every = np.asarray(blocks_ms, np.float64)
+    round_size = blocks_per_round or len(every)
+    rounds = undisturbed_rounds(every, round_size)
+    blocks = every[np.repeat(rounds, round_size)]
+    third = max(1, len(blocks) // 3)
     median = float(np.median(blocks))
     spread = float(np.median(np.abs(blocks - median)))
     drift = float(np.median(blocks[-third:]) / np.median(blocks[:third])) - 1
     error = MEDIAN_ERROR * spread / math.sqrt(len(blocks))
-    doubts = [*_doubts_of_blocks(spread / median, drift, error / median), *_doubts_of(conditions)]
+    doubts = [
+        *_doubts_of_rounds(int(rounds.sum()), len(rounds)),
+        *_doubts_of_blocks(spread / median, drift, error / median),
+        *_doubts_of(conditions),
+    ]
     return BlockStatistics(
         num_blocks=len(blocks),
         median_ms=median,
         mad_ms=spread,
-        p90_ms=float(np.percentile(blocks, 90)),
-        p99_ms=float(np.percentile(blocks, 99)),
+        p90_ms=float(np.percentile(every, 90)),
+        p99_ms=float(np.percentile(every, 99)),
         drift=drift,
+        disturbed_share=1 - float(rounds.mean()),
         unstable_reasons=tuple(doubts),
     )
 
@@ -80,6 +99,14 @@ def doubts_of_ratio(spread: float, num_pairs: int) -> Iterator[str]:
         yield (
             f"the ratio is known to {error:.1%} over {num_pairs} pairs of blocks, "
             f"not to {LARGEST_RATIO_ERROR:.0%}"
+        )
+
+
+def _doubts_of_rounds(num_undisturbed: int, num_rounds: int) -> Iterator[str]:
+    if num_undisturbed < min(FEWEST_UNDISTURBED, num_rounds):
+        yield (
+            f"only {num_undisturbed} of {num_rounds} rounds were within {NEAR_FASTEST:.0%} of the "
+            "fastest: something slows the machine down again and again"
         )
 
 

@@ -15,6 +15,7 @@ from cmpc_cost_models.base import CompiledNetwork, KernelRecord, Measurement
 from cmpc_cost_models.errors import BadArgument, ProfileFailed
 from cmpc_cost_models.measuring.blocks import Blocks
 from cmpc_cost_models.measuring.costs import as_measurements
+from cmpc_cost_models.measuring.rounds import undisturbed_blocks
 from cmpc_cost_models.measuring.settings import MeasureSettings
 from cmpc_cost_models.measuring.timing import doubts_of_ratio, summarise_blocks
 from cmpc_cost_models.measuring.workbench import Workbench
@@ -178,7 +179,10 @@ class _TimedCalls:
 
     @property
     def num_doubts(self) -> int:
-        whole = summarise_blocks(self.blocks.blocks_ms[0], self.blocks.conditions)
+        blocks = self.blocks
+        whole = summarise_blocks(
+            blocks.blocks_ms[0], blocks.conditions, blocks_per_round=blocks.blocks_per_round
+        )
         return len(whole.unstable_reasons)
 
     @property
@@ -188,14 +192,16 @@ class _TimedCalls:
 
     @classmethod
     def from_answer(cls, answer: dict[str, Any]) -> "_TimedCalls":
-        times_us = np.asarray(answer["calls_us"])
+        blocks = Blocks.from_json(answer["blocks"])
+        is_kept = undisturbed_blocks(blocks.blocks_ms[0], blocks.blocks_per_round)
+        times_us = np.asarray(answer["calls_us"])[:, is_kept]
         median = np.median(times_us, axis=1)
         spread = np.median(np.abs(times_us - median[:, None]), axis=1)
         calls = (
             _TimedCall(**call, median_us=float(middle), spread_us=float(around))
             for call, middle, around in zip(answer["calls"], median, spread, strict=True)
         )
-        return cls(calls=tuple(calls), blocks=Blocks.from_json(answer["blocks"]))
+        return cls(calls=tuple(calls), blocks=blocks)
 
 
 def _kernel_times(

@@ -38,19 +38,23 @@ def _profile(
     with pinned(cpus):
         loaded = LoadedNetwork(Path(network["library"]), network["input_shape"])
         stopwatch = Stopwatch(loaded, native)
-        calls_us = []
+        latest: list[Any] = []
+        calls_us: list[Any] = []
 
         def time_calls(num_runs: int) -> float:
             durations = stopwatch.time_calls(lambda: loaded.time_ms(num_runs), num_runs)
-            calls_us.append(durations.mean(axis=0))
+            latest[:] = [durations.mean(axis=0)]
             return float(durations.sum(axis=1).mean()) / 1e3
 
-        blocks = time_in_turn([loaded.time_ms, time_calls], TimingSettings(**settings), cpus=cpus)
-    num_blocks = len(blocks.blocks_ms[0])
-    kept = np.stack(calls_us[-num_blocks:])  # the others were warm-up
+        blocks = time_in_turn(
+            [loaded.time_ms, time_calls],
+            TimingSettings(**settings),
+            cpus=cpus,
+            after_block=lambda index: calls_us.extend(latest) if index == 1 else None,
+        )
     return {
         "calls": [asdict(one) for one in stopwatch.calls],
-        "calls_us": kept.T.tolist(),
+        "calls_us": np.stack(calls_us).T.tolist(),
         "blocks": blocks.to_json(),
     }
 
