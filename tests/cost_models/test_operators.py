@@ -193,7 +193,7 @@ PATTERNS = {
     ),
     "hard swish": (
         [
-            helper.make_node("Conv", ["x", "square"], ["c"], pads=[1, 1, 1, 1]),
+            helper.make_node("Conv", ["x", "square"], ["c"], pads=[1] * 4, auto_pad="NOTSET"),
             helper.make_node("HardSigmoid", ["c"], ["s"], alpha=1 / 6),
             helper.make_node("Mul", ["c", "s"], ["y"]),
         ],
@@ -246,6 +246,17 @@ PATTERNS = {
         ],
         (1, 17, 8, 8),
     ),
+    "unit length": (
+        [
+            helper.make_node("GlobalAveragePool", ["x"], ["p"]),
+            helper.make_node("Flatten", ["p"], ["f"]),
+            helper.make_node("ReduceL2", ["f"], ["n"], axes=[1]),
+            helper.make_node("Clip", ["n", "tiny"], ["m"]),
+            helper.make_node("Expand", ["m", "vector"], ["e"]),
+            helper.make_node("Div", ["f", "e"], ["y"]),
+        ],
+        (1, 10),
+    ),
     "channels last": (
         [
             helper.make_node("Transpose", ["x"], ["a"], perm=[0, 2, 3, 1]),
@@ -280,13 +291,15 @@ def test_patterns_of_operators_compute_what_onnx_runtime_computes(name, host, rn
         "sizes": np.array([3, 7]),
         "pads": np.array([0, 0, 1, 0, 0, 0, 2, 1]),
         "row": np.array([1, -1]),
+        "tiny": np.float32(1e-12),
+        "vector": np.array([1, 10]),
         "scales": np.array([1, 1, 2, 3], np.float32),
         "dense": weights(rng, 6, 350),
         "offset": weights(rng, 6),
     } | {letter: rng.random(10, dtype=np.float32) + np.float32(0.5) for letter in NORM}
     read = {one for node in nodes for one in node.input}
     constants = {name: one for name, one in constants.items() if name in read}
-    opset = 11 if name == "a softmax of all" else 18  # it was one over all axes up to 12
+    opset = 11 if name == "a softmax of all" else 17  # it was one over all axes up to 12
     model = make_model(nodes, (SHAPE, shape), constants, opset=opset)
 
     assert_as_onnx_runtime(model, host, weights(rng, *SHAPE))
@@ -302,6 +315,17 @@ def test_an_imported_operator_between_our_kernels_changes_nothing_else(host, rng
         helper.make_node("Add", ["e", "s"], ["y"]),
     ]
     model = make_model(nodes, (SHAPE, SHAPE), {"w": weights(rng, 10, 10, 3, 3) / 10})
+
+    assert_as_onnx_runtime(model, host, weights(rng, *SHAPE), num_imported=2)
+
+
+def test_what_is_imported_may_be_read_in_another_shape(host, rng):
+    nodes = [
+        helper.make_node("Sin", ["x"], ["s"]),
+        helper.make_node("Reshape", ["s", "row"], ["r"]),
+        helper.make_node("Cos", ["r"], ["y"]),
+    ]
+    model = make_model(nodes, (SHAPE, (1, 350)), {"row": np.array([1, -1])})
 
     assert_as_onnx_runtime(model, host, weights(rng, *SHAPE), num_imported=2)
 

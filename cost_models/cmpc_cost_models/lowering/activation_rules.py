@@ -16,7 +16,7 @@ from cmpc_cost_models.lowering.calls import NotOurs
 from cmpc_cost_models.lowering.kernel_specs import RELU, Activation, ActivationKind, Affine
 from cmpc_cost_models.lowering.planner import Planner
 
-__all__ = ["activation", "apply", "gate", "gated", "prelu"]
+__all__ = ["activation", "apply", "gate", "gated", "limits", "prelu"]
 
 Attributes = dict[str, Any]
 
@@ -104,7 +104,7 @@ def _activation_of(planner: Planner, node: onnx.NodeProto, attributes: Attribute
     if operator in PLAIN:
         return Activation(kind=PLAIN[operator])
     if operator == "Clip":
-        low, high = _limits(planner, node, attributes)
+        low, high = limits(planner, node, attributes)
         is_relu = (low, high) == (0.0, math.inf)
         return RELU if is_relu else Activation(kind="clip", alpha=low, beta=high)
     if operator == "HardSigmoid":
@@ -122,7 +122,7 @@ def _activation_of(planner: Planner, node: onnx.NodeProto, attributes: Attribute
     return Activation(kind=kind, alpha=given("alpha", alpha))
 
 
-def _limits(planner: Planner, node: onnx.NodeProto, attributes: Attributes) -> tuple[float, float]:
+def limits(planner: Planner, node: onnx.NodeProto, attributes: Attributes) -> tuple[float, float]:
     """Return the lowest and highest of a Clip; they were attributes up to operator set 10."""
     inputs = [*node.input[1:], "", ""][:2]
     limits = [attributes.get("min", -math.inf), attributes.get("max", math.inf)]

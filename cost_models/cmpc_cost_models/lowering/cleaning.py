@@ -22,6 +22,7 @@ from onnx.reference import ReferenceEvaluator
 from cmpc_cost_models.lowering.graph_parts import (
     all_inputs,
     attributes_of,
+    is_padded_by_rule,
     needed_nodes,
     opset_of,
     reading_from,
@@ -37,6 +38,7 @@ FOLDED_KEY = "cmpc.folded"  # metadata of a cleaned model: its folded nodes
 OLDEST_OPSET = 7  # before it, broadcasting was an attribute and dropout had a test mode
 LARGE_NUMBERS = 4096  # no shape is computed from constants larger than that
 MOST_ROUNDS = 8  # of inferring shapes and folding what became known
+WINDOWED = ("AveragePool", "Conv", "MaxPool")
 RANDOM = {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike"} | {
     "RandomUniform",
     "RandomUniformLike",
@@ -87,6 +89,7 @@ class _Cleaner:
         self._shapes: dict[str, Shape] = {}
         self._types: dict[str, int] = {}
         self._value_info: list[onnx.ValueInfoProto] = []
+        self._results = list(model.graph.output)
         self._outputs = {one.name for one in model.graph.output}
 
     def infer_shapes(self) -> None:
@@ -107,6 +110,7 @@ class _Cleaner:
         light.ir_version = max(4, self._model.ir_version)  # constants need not be inputs
         inferred = onnx.shape_inference.infer_shapes(light, strict_mode=True, data_prop=True).graph
         self._value_info = list(inferred.value_info)
+        self._results = list(inferred.output)
         values = (*graph.input, *self._value_info, *inferred.output)
         self._shapes = dict(static_shapes(values))
         self._types = {one.name: one.type.tensor_type.elem_type for one in values}
@@ -140,9 +144,9 @@ class _Cleaner:
         """Replace ``auto_pad`` by the pads that it stands for."""
         for index, node in enumerate(self._nodes):
             given = attributes_of(node)
-            rule = given.get("auto_pad", b"NOTSET").decode()
+            rule = given.get("auto_pad", b"").decode()
             size = self._shapes.get(node.input[0] if node.input else "", ())[2:]
-            if node.op_type not in ("AveragePool", "Conv", "MaxPool") or rule == "NOTSET":
+            if node.op_type not in WINDOWED or not is_padded_by_rule(given):
                 continue
             kernel = given.get("kernel_shape") or self._shape_of_constant(node.input[1])[2:]
             if not size or not kernel:
@@ -166,7 +170,7 @@ class _Cleaner:
         graph.node.extend(nodes)
         graph.initializer.extend(tensor for name, tensor in self._constants() if name in read)
         graph.input.extend(one for one in given.input if one.name not in self._tensors)
-        graph.output.extend(given.output)
+        graph.output.extend(self._results)
         made = {name for node in nodes for name in node.output} - self._outputs
         graph.value_info.extend(one for one in self._value_info if one.name in made)
         model = helper.make_model(graph, opset_imports=self._model.opset_import)

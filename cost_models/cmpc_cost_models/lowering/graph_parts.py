@@ -9,6 +9,7 @@ from onnx import helper
 __all__ = [
     "all_inputs",
     "attributes_of",
+    "is_padded_by_rule",
     "needed_nodes",
     "opset_of",
     "reading_from",
@@ -20,6 +21,11 @@ Shape = tuple[int, ...]
 
 def attributes_of(node: onnx.NodeProto) -> dict[str, Any]:
     return {one.name: helper.get_attribute_value(one) for one in node.attribute}
+
+
+def is_padded_by_rule(attributes: dict[str, Any]) -> bool:
+    """Return whether a layer's pads are not given but follow from ``auto_pad``."""
+    return bool(attributes.get("auto_pad", b"NOTSET") != b"NOTSET")
 
 
 def opset_of(model: onnx.ModelProto) -> int:

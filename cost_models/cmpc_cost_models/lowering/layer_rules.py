@@ -12,6 +12,7 @@ import onnx
 
 from cmpc_cost_models.lowering.borders import border_of
 from cmpc_cost_models.lowering.calls import NotOurs, Waiting
+from cmpc_cost_models.lowering.graph_parts import is_padded_by_rule
 from cmpc_cost_models.lowering.kernel_specs import Convolution, Map
 from cmpc_cost_models.lowering.planner import Planner
 
@@ -25,7 +26,7 @@ def conv(planner: Planner, node: onnx.NodeProto, attributes: Attributes) -> None
     weight = planner.constant(node.input[1])
     size, out_size = planner.shape(data)[2:], planner.shape(result)[2:]
     groups, pads = attributes.get("group", 1), attributes.get("pads", [0, 0, 0, 0])
-    if weight.ndim != 4 or min(pads) < 0 or "auto_pad" in attributes:
+    if weight.ndim != 4 or min(pads) < 0 or is_padded_by_rule(attributes):
         raise NotOurs("only convolutions of two dimensions with explicit pads are ours")
     out_channels, _, *kernel = weight.shape
     border = border_of(attributes, tuple(kernel), size, out_size)

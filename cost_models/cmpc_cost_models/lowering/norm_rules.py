@@ -3,17 +3,19 @@
 A vector's length is not computed but remembered: only the division by it is a kernel.
 """
 
+import math
 from functools import partial
 from typing import Any
 
 import onnx
 
+from cmpc_cost_models.lowering.activation_rules import activation, limits
 from cmpc_cost_models.lowering.arithmetic_rules import arithmetic
 from cmpc_cost_models.lowering.calls import NotOurs
 from cmpc_cost_models.lowering.kernel_specs import LocalNorm, Map, Normalise, Softmax, View
 from cmpc_cost_models.lowering.planner import Planner
 
-__all__ = ["length", "local_norm", "quotient", "smallest_length", "softmax"]
+__all__ = ["clip", "expand", "length", "local_norm", "quotient", "smallest_length", "softmax"]
 
 Attributes = dict[str, Any]
 
@@ -39,6 +41,24 @@ def smallest_length(planner: Planner, node: onnx.NodeProto, attributes: Attribut
         return
     of, _ = planner.norms[name]
     _remember(planner, node, (of, float(constants[0].reshape(-1)[0])))
+
+
+def clip(planner: Planner, node: onnx.NodeProto, attributes: Attributes) -> None:
+    """Plan Clip: of a length from below, or of any tensor."""
+    low, high = limits(planner, node, attributes)
+    if node.input[0] in planner.norms and low >= 0 and high == math.inf:
+        of, _ = planner.norms[node.input[0]]
+        _remember(planner, node, (of, low))
+    else:
+        activation(planner, node, attributes)
+
+
+def expand(planner: Planner, node: onnx.NodeProto, _: Attributes) -> None:
+    """Plan Expand of a length to its vector's: what divides by it divides by that length."""
+    norm = planner.norms.get(node.input[0])
+    if norm is None or planner.shape(norm[0]) != planner.shape(node.output[0]):
+        raise NotOurs("only a length is repeated")
+    _remember(planner, node, norm)
 
 
 def quotient(planner: Planner, node: onnx.NodeProto, attributes: Attributes) -> None:

@@ -209,7 +209,9 @@ class Planner:
         num_calls = len(self.calls)
         images = {name: self.image(name) for name in names if name not in made}
         outputs = tuple(name for name in node.output if name)
-        if isinstance(last, Import) and len(self.calls) == num_calls:
+        # What it makes can be read inside only under its own name, not in another shape.
+        is_made = any(image.buffer in made for image in images.values())
+        if isinstance(last, Import) and len(self.calls) == num_calls and not is_made:
             self.calls[-1] = Import(
                 nodes=(*last.nodes, node),
                 inputs=last.inputs | images,

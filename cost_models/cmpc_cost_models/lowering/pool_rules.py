@@ -6,6 +6,7 @@ import onnx
 
 from cmpc_cost_models.lowering.borders import border_of
 from cmpc_cost_models.lowering.calls import NotOurs
+from cmpc_cost_models.lowering.graph_parts import is_padded_by_rule
 from cmpc_cost_models.lowering.kernel_specs import GlobalMean, Map, MaxPool, MeanPool, Window
 from cmpc_cost_models.lowering.planner import Planner
 
@@ -56,7 +57,7 @@ def global_pool(planner: Planner, node: onnx.NodeProto, attributes: Attributes) 
 
 def _window(planner: Planner, node: onnx.NodeProto, attributes: Attributes) -> Window:
     kernel, pads = attributes["kernel_shape"], attributes.get("pads", [0, 0, 0, 0])
-    if len(kernel) != 2 or any(node.output[1:]) or min(pads) < 0 or "auto_pad" in attributes:
+    if len(kernel) != 2 or any(node.output[1:]) or min(pads) < 0 or is_padded_by_rule(attributes):
         raise NotOurs("only pools of two dimensions with explicit pads and one result are ours")
     strides, dilations = (attributes.get(name, [1, 1]) for name in ("strides", "dilations"))
     size, result = (planner.shape(name)[2:] for name in (node.input[0], node.output[0]))

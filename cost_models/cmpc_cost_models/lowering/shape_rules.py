@@ -133,7 +133,8 @@ def reshape(planner: Planner, node: onnx.NodeProto, _: Attributes) -> None:
 def _groups_channels(planner: Planner, data: str, result: str) -> bool:
     """Plan the first or last step of a channel shuffle (ShuffleNet), if this is one."""
     given, wanted = planner.shape(data), planner.shape(result)
-    if len(given) == 4 and wanted == (1, wanted[1], given[1] // max(wanted[1], 1), *given[2:]):
+    is_split = (len(given), len(wanted)) == (4, 5) and given[2:] == wanted[3:]
+    if is_split and wanted[0] == 1 and wanted[1] * wanted[2] == given[1]:
         planner.grouped[result] = Grouped(source=data, groups=wanted[1])
         planner.deferred[result] = partial(_reshape_image, planner, data, result)
         return True
