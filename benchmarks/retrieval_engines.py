@@ -58,9 +58,22 @@ def ours(rows: Rows, mode: str, storage: str | None) -> Built:
     return Built(
         lambda queries, k, num_threads: index.search(queries, k, num_threads=num_threads).ids,
         sum(sizes.values()) / len(rows),
-        sizes["codes"],  # and of exact mode's rows a few hundred
+        sizes["codes"] if storage == "binary" else first_pass_bytes(rows),
         compiles=True,
     )
+
+
+def first_pass_bytes(rows: Rows) -> int:
+    """Return what is read of every row with 8-bit codes: half of them, and what bounds them.
+
+    The other half is read where a block may hold a neighbour, exact mode's rows where a code may.
+    """
+    from cmpc_kernels.codes import encode_int8
+
+    sample = rows[: len(rows) // 16 * 16][:1600]
+    arrays = encode_int8(sample, metric="ip").arrays()
+    read = sum(array.nbytes for name, array in arrays.items() if name != "rests")
+    return read * len(rows) // max(1, len(sample))
 
 
 def ours_topk(rows: Rows) -> Built:
