@@ -137,11 +137,17 @@ class EncodedRows:
         allow: npt.NDArray[np.bool_] | None,
         num_threads: int | None,
     ) -> Neighbours:
-        """Return positions and scores of the nearest rows; the queries as a contract prepares."""
+        """Return positions and scores, in float64, of the nearest rows."""
         metric, row_GD = self.settings.metric, self.row_GD
         if row_GD is None:
             return search_fast(
-                query_QD, self._codes, num_kept, metric=metric, allow=allow, num_threads=num_threads
+                query_QD,
+                self._codes,
+                num_kept,
+                metric=metric,
+                allow=allow,
+                num_threads=num_threads,
+                in_float64=True,
             )
         return search_exact(
             query_QD,
@@ -151,6 +157,7 @@ class EncodedRows:
             metric=metric,
             allow=allow,
             num_threads=num_threads,
+            in_float64=True,
         )
 
     def _codes_of(self, num_rows: int, dimension: int) -> RowCodes:

@@ -17,23 +17,20 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from cmpc_kernels._checks import check_count
 from cmpc_kernels.chunks import EmbeddingSource
-from cmpc_kernels.described import Described
 from cmpc_kernels.encoding import EncodedRows, check_dimension
 from cmpc_kernels.errors import BadArgument
 from cmpc_kernels.ids import Ids, check_new_ids
 from cmpc_kernels.index_layout import read_index, write_index
 from cmpc_kernels.items import ItemTable
-from cmpc_kernels.quantizer import QuantizedQueries
-from cmpc_kernels.recall import Recall, measure_recall
 from cmpc_kernels.records import Neighbours
+from cmpc_kernels.searchable import Searchable
 from cmpc_kernels.settings import IndexSettings
 
 __all__ = ["GalleryIndex"]
 
 
-class GalleryIndex(Described):
+class GalleryIndex(Searchable):
     """An index over gallery embeddings. Make one with ``build`` or ``load``."""
 
     def __init__(self, rows: EncodedRows, items: ItemTable) -> None:
@@ -177,48 +174,22 @@ class GalleryIndex(Described):
         """Return the ids of all items with one of these names; a name of no item adds none."""
         return self._items.ids_of(names)
 
-    def search(
+    def search_unrounded(
         self,
-        queries: npt.NDArray[Any] | QuantizedQueries,
-        k: int,
+        query_QD: npt.NDArray[Any],
+        num_kept: int,
         *,
-        allow: npt.ArrayLike | None = None,
-        network_sha256: str | None = None,
-        num_threads: int | None = None,
+        allow: npt.ArrayLike | None,
+        num_threads: int | None,
     ) -> Neighbours:
-        """Return the ``k`` nearest items of each query, best first, equal scores by lower id.
-
-        Args:
-            queries: float32 or float16 [Q, D], or int8 codes with their scales.
-            k: Slots that no item can fill hold the id -1 and the worst score.
-            allow: Only these may be found: bool [items] in the order of ``ids``, or ids. An id
-                that is not in the index allows nothing.
-            network_sha256: The gallery network that the queries were made compatible with.
-            num_threads: By default as many as the machine has and the work is worth.
-
-        Raises:
-            BadArgument: the queries break the index's contract, or an argument is out of range.
-        """
-        query_QD = self._contract.prepare(queries, network_sha256)
+        """Return what ``search`` does for queries that are checked, with scores in float64."""
         mask_G = self._items.ids.mask(allow)
-        found = self._rows.search(query_QD, check_count(k), allow=mask_G, num_threads=num_threads)
+        found = self._rows.search(query_QD, num_kept, allow=mask_G, num_threads=num_threads)
         return Neighbours(scores=found.scores, ids=self._items.ids.at(found.ids))
 
-    def recall(
-        self,
-        queries: npt.NDArray[Any] | QuantizedQueries,
-        k: int,
-        *,
-        embeddings: EmbeddingSource | None = None,
-        allow: npt.NDArray[np.bool_] | None = None,
-    ) -> Recall:
-        """Measure which share of the exact ``k`` nearest items ``search`` finds.
-
-        ``embeddings`` are those of the items in the order of ``ids``; in fast mode they must be
-        given. ``allow`` is bool [items]: leave out items that serve as queries.
-        """
-        source = self.rows if embeddings is None else embeddings
-        return measure_recall(self, queries, k, source, allow)
+    def stored_embeddings(self) -> EmbeddingSource | None:
+        """Return ``rows``."""
+        return self.rows
 
     def add(
         self,

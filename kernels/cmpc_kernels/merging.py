@@ -7,16 +7,23 @@ import numpy as np
 
 from cmpc_kernels.records import Neighbours
 
-__all__ = ["best_of"]
+__all__ = ["best_of", "rounded"]
 
 
 def best_of(parts: Iterable[Neighbours], num_kept: int, metric: str) -> Neighbours:
     """Return the ``num_kept`` best of one or more parts [Q, .].
 
     A part's ids must be higher than those of the parts before it: then a stable sort puts the
-    lower id first among equal scores, and the answer is that of one search over everything.
+    lower id first among equal scores. With scores in float64, before they are rounded, the answer
+    is that of one search over everything.
     """
     return functools.reduce(lambda a, b: best_of_two(a, b, num_kept, metric), parts)
+
+
+def rounded(found: Neighbours) -> Neighbours:
+    """Return an answer with its scores in float32; what float32 cannot hold is infinite."""
+    with np.errstate(over="ignore"):
+        return Neighbours(scores=found.scores.astype(np.float32), ids=found.ids)
 
 
 def best_of_two(first: Neighbours, second: Neighbours, num_kept: int, metric: str) -> Neighbours:

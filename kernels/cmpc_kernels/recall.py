@@ -16,8 +16,7 @@ from cmpc_kernels.records import Neighbours
 from cmpc_kernels.similarity import topk
 
 if TYPE_CHECKING:
-    from cmpc_kernels.index import GalleryIndex
-    from cmpc_kernels.shards import ShardedIndex
+    from cmpc_kernels.searchable import Searchable
 
 __all__ = ["Recall", "measure_recall"]
 
@@ -32,7 +31,7 @@ class Recall:
 
 
 def measure_recall(
-    index: "GalleryIndex | ShardedIndex",
+    index: "Searchable",
     queries: npt.NDArray[Any] | QuantizedQueries,
     k: int,
     embeddings: EmbeddingSource | None,

@@ -40,18 +40,20 @@ def search_exact(
     metric: str,
     allow: npt.NDArray[np.bool_] | None = None,
     num_threads: int | None = None,
+    in_float64: bool = False,
 ) -> Neighbours:
     """Return the ``k`` best rows of each query, best first, by their float64 scores.
 
     ``queries`` is float32 or float16 [Q, D], ``rows`` the same [G, D], ``codes`` those of the rows
     for this metric, with any number of bits. ``allow`` is bool [G]: which rows may be found.
+    ``in_float64`` leaves the scores unrounded, for those who merge the answers of several parts.
     """
     num_kept = check_count(k)
     query_QD, row_GD = check_pair(queries, rows)
     _check_codes(codes, metric, row_GD.shape)
     query = QueryCodes.of(query_QD, codes.bits)
     heaps = _scan(query, plain_rows(row_GD), codes, num_kept, metric, allow, num_threads)
-    return neighbours(heaps, num_kept, metric)
+    return neighbours(heaps, num_kept, metric, in_float64=in_float64)
 
 
 def search_fast(
@@ -62,6 +64,7 @@ def search_fast(
     metric: str,
     allow: npt.NDArray[np.bool_] | None = None,
     num_threads: int | None = None,
+    in_float64: bool = False,
 ) -> Neighbours:
     """Return the ``k`` best rows of each query, best first, by what the codes say of their scores.
 
@@ -79,7 +82,7 @@ def search_fast(
     elif metric == "l2":
         heaps.scores[:] = -np.maximum(length_Q1**2 - 2 * heaps.scores, 0)
     heaps.scores[heaps.ids < 0] = -np.inf
-    return neighbours(heaps, num_kept, metric)
+    return neighbours(heaps, num_kept, metric, in_float64=in_float64)
 
 
 class QueryCodes(NamedTuple):
@@ -124,16 +127,21 @@ class Heaps(NamedTuple):
         return cls(np.full(shape, -np.inf), np.full(shape, -1, np.int64))
 
 
-def neighbours(heaps: Heaps, num_kept: int, metric: str) -> Neighbours:
+def neighbours(heaps: Heaps, num_kept: int, metric: str, *, in_float64: bool = False) -> Neighbours:
     """Merge the shards, and return ``num_kept`` best, in float32, a distance without its minus."""
+    num_queries, num_found = heaps.ids.shape[1:]
     if heaps.ids.size:
         _compiled_scans.settle(*heaps)
-    score_QK = np.full((heaps.ids.shape[1], num_kept), np.inf if metric == "l2" else -np.inf, "f4")
-    id_QK = np.full(score_QK.shape, -1, np.int64)
-    num_found = heaps.ids.shape[2]
-    with np.errstate(over="ignore"):  # a score that float32 cannot hold is infinite
-        score_QK[:, :num_found] = np.abs(heaps.scores[0]) if metric == "l2" else heaps.scores[0]
-    id_QK[:, :num_found] = heaps.ids[0]
+    score_QK, id_QK = heaps.scores[0], heaps.ids[0]
+    if num_kept > num_found:
+        rest = (num_queries, num_kept - num_found)
+        score_QK = np.hstack([score_QK, np.full(rest, -np.inf)])
+        id_QK = np.hstack([id_QK, np.full(rest, -1, np.int64)])
+    if metric == "l2":
+        score_QK = np.abs(score_QK)
+    if not in_float64:
+        with np.errstate(over="ignore"):  # a score that float32 cannot hold is infinite
+            score_QK = score_QK.astype(np.float32)
     return Neighbours(scores=score_QK, ids=id_QK)
 
 

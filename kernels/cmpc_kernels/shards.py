@@ -21,16 +21,14 @@ import numpy.typing as npt
 
 from cmpc_kernels._checks import check_count
 from cmpc_kernels.chunks import EmbeddingSource
-from cmpc_kernels.described import Described
 from cmpc_kernels.errors import BadArgument, BadIndexFile
 from cmpc_kernels.ids import check_ids
 from cmpc_kernels.index import GalleryIndex
 from cmpc_kernels.items import refuse_half
 from cmpc_kernels.merging import best_of
 from cmpc_kernels.names import ChainedNames
-from cmpc_kernels.quantizer import QuantizedQueries
-from cmpc_kernels.recall import Recall, measure_recall
 from cmpc_kernels.records import Neighbours
+from cmpc_kernels.searchable import Searchable
 from cmpc_kernels.settings import IndexSettings
 from cmpc_kernels.shard_files import (
     are_ascending,
@@ -47,7 +45,7 @@ __all__ = ["ShardedIndex", "open_index"]
 ROWS_PER_SHARD = 1_000_000
 
 
-class ShardedIndex(Described):
+class ShardedIndex(Searchable):
     """A gallery in a folder of index files. Make one with ``build`` or ``open``."""
 
     def __init__(self, folder: Path, manifest: Manifest, shards: Sequence[GalleryIndex]) -> None:
@@ -148,41 +146,27 @@ class ShardedIndex(Described):
         """Return the ids of all items with one of these names; a name of no item adds none."""
         return np.concatenate([shard.ids_of(names) for shard in self.shards])
 
-    def search(
+    def search_unrounded(
         self,
-        queries: npt.NDArray[Any] | QuantizedQueries,
-        k: int,
+        query_QD: npt.NDArray[Any],
+        num_kept: int,
         *,
-        allow: npt.ArrayLike | None = None,
-        network_sha256: str | None = None,
-        num_threads: int | None = None,
+        allow: npt.ArrayLike | None,
+        num_threads: int | None,
     ) -> Neighbours:
-        """Return what ``GalleryIndex.search`` returns for all shards in one index."""
+        """Return what an index over all shards would, with scores in float64."""
+        parts = zip(self.shards, split_filter(self.shards, allow), strict=True)
         found = (
-            shard.search(
-                queries,
-                k,
-                allow=allowed,
-                network_sha256=network_sha256,
-                num_threads=num_threads,
-            )
-            for shard, allowed in zip(self.shards, split_filter(self.shards, allow), strict=True)
+            shard.search_unrounded(query_QD, num_kept, allow=allowed, num_threads=num_threads)
+            for shard, allowed in parts
         )
-        return best_of(found, k, self.metric)
+        return best_of(found, num_kept, self.metric)
 
-    def recall(
-        self,
-        queries: npt.NDArray[Any] | QuantizedQueries,
-        k: int,
-        *,
-        embeddings: EmbeddingSource | None = None,
-        allow: npt.NDArray[np.bool_] | None = None,
-    ) -> Recall:
-        """Measure recall as ``GalleryIndex.recall`` does."""
+    def stored_embeddings(self) -> EmbeddingSource | None:
+        """Return the rows of all shards, one shard after the other."""
         rows = [shard.rows for shard in self.shards]
         kept = [row_GD for row_GD in rows if row_GD is not None]
-        source = embeddings if embeddings is not None else kept or None
-        return measure_recall(self, queries, k, source, allow)
+        return kept or None
 
     def add(
         self,

@@ -36,6 +36,15 @@ def test_shards_answer_as_one_index(metric, mode, rows_per_shard, rng, tmp_path)
         np.testing.assert_array_equal(found.scores, expected.scores)
 
 
+def test_scores_that_differ_only_beyond_float32_rank_alike_across_shards(tmp_path):
+    gallery = np.array([[1, 0], [1, 2**-30], [1, 2**-31]], np.float32)
+    queries = np.ones((1, 2), np.float32)
+
+    assert GalleryIndex.build(gallery).search(queries, 3).ids.tolist() == [[1, 2, 0]]
+    sharded = ShardedIndex.build(tmp_path / "g", gallery, rows_per_shard=1)
+    assert sharded.search(queries, 3).ids.tolist() == [[1, 2, 0]]
+
+
 def test_memory_holds_one_shard_at_a_time(tmp_path, monkeypatch):
     """The stream is read no further than the shard that is being written."""
     read, written = [], []
