@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from cmpc_cost_models.errors import CompileFailed
+from cmpc_cost_models.lowering import schedules
 from cmpc_cost_models.lowering.cleaning import clean_model
 from cmpc_cost_models.lowering.graph_parts import static_shapes
 from cmpc_cost_models.lowering.planning import plan_network
@@ -50,15 +51,16 @@ BY_TVM = [
 ]
 
 
-def run_compiled(model, host, data):
+def run_compiled(model, host, data, *, num_threads=1):
     """Return the answer of ``model`` compiled for this machine, and how many nodes TVM imported."""
-    import tvm
+    import tvm  # it takes seconds: not when tests are collected
     from tvm import relax
 
     from cmpc_cost_models.lowering.executable import build_executable
 
     cleaned = clean_model(model)
-    machine = relax.VirtualMachine(build_executable(cleaned, host).executable, tvm.cpu())
+    built = build_executable(cleaned, host, num_threads=num_threads)
+    machine = relax.VirtualMachine(built.executable, tvm.cpu())
     answer = machine["main"](tvm.runtime.tensor(np.ascontiguousarray(data), tvm.cpu())).numpy()
     return answer, plan_network(cleaned).num_imported
 
@@ -121,13 +123,13 @@ def make_model(nodes, shapes, constants, *, opset=20):
     return model
 
 
-def assert_as_onnx_runtime(model, host, data, *, num_imported=0, num_parts=1):
+def assert_as_onnx_runtime(model, host, data, *, num_imported=0, num_parts=1, num_threads=1):
     """Compare parts of the channels by themselves: large numbers must not hide small ones."""
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), providers=["CPUExecutionProvider"]
     )
     [expected] = session.run(None, {"x": data})
-    answer, imported = run_compiled(model, host, data)
+    answer, imported = run_compiled(model, host, data, num_threads=num_threads)
     assert imported == num_imported
     assert answer.shape == expected.shape
     for part, wanted in zip(
@@ -276,8 +278,7 @@ PATTERNS = {
 }
 
 
-@pytest.mark.parametrize("name", PATTERNS)
-def test_patterns_of_operators_compute_what_onnx_runtime_computes(name, host, rng):
+def pattern_model(name, rng):
     nodes, shape = PATTERNS[name]
     constants = {
         "square": weights(rng, 10, 10, 3, 3),
@@ -300,9 +301,44 @@ def test_patterns_of_operators_compute_what_onnx_runtime_computes(name, host, rn
     read = {one for node in nodes for one in node.input}
     constants = {name: one for name, one in constants.items() if name in read}
     opset = 11 if name == "a softmax of all" else 17  # it was one over all axes up to 12
-    model = make_model(nodes, (SHAPE, shape), constants, opset=opset)
+    return make_model(nodes, (SHAPE, shape), constants, opset=opset)
 
-    assert_as_onnx_runtime(model, host, weights(rng, *SHAPE))
+
+@pytest.mark.parametrize("name", PATTERNS)
+def test_patterns_of_operators_compute_what_onnx_runtime_computes(name, host, rng):
+    assert_as_onnx_runtime(pattern_model(name, rng), host, weights(rng, *SHAPE))
+
+
+@pytest.mark.parametrize("name", ["batch norms", "broadcasts", "parts", "resize"])
+def test_loops_that_threads_share_compute_the_same(name, host, rng, monkeypatch):
+    for limit in ("FEWEST_PARALLEL_MACS", "FEWEST_PARALLEL_NUMBERS"):
+        monkeypatch.setattr(schedules, limit, 1)
+
+    model = pattern_model(name, rng)
+    assert_as_onnx_runtime(model, host, weights(rng, *SHAPE), num_threads=2)
+
+
+def test_each_node_says_which_way_it_took(host):
+    from cmpc_cost_models.lowering.executable import build_executable
+
+    nodes = [
+        helper.make_node("Shape", ["x"], ["sizes"], name="size"),
+        helper.make_node("Conv", ["x", "w"], ["c"], name="layer"),
+        helper.make_node("Relu", ["c"], ["r"], name="rectifier"),
+        helper.make_node("Sin", ["r"], ["s"], name="wave"),
+        helper.make_node("Reshape", ["s", "sizes"], ["y"], name="same"),
+    ]
+    model = make_model(nodes, (SHAPE, SHAPE), {"w": np.ones((10, 10, 1, 1), np.float32)})
+
+    built = build_executable(clean_model(model), host)
+
+    paths = {one.node: (one.operator, one.path) for one in built.nodes}
+    assert paths["size"] == ("Shape", "folded")
+    assert paths["layer"] == ("Conv", "kernel")
+    assert paths["wave"] == ("Sin", "import")
+    functions = {one.node: one.kernel for one in built.nodes}
+    assert functions["layer"] == functions["rectifier"] is not None  # one kernel does both
+    assert functions["layer"] in {one.symbol for one in built.kernels}
 
 
 def test_an_imported_operator_between_our_kernels_changes_nothing_else(host, rng):
