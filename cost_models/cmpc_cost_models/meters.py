@@ -7,6 +7,7 @@ none             predicted.PredictedMeter  compiled and checked here, latency pr
 
 from pathlib import Path
 
+from cmpc_cost_models.cross.toolchain import find_toolchain
 from cmpc_cost_models.devices import Device
 from cmpc_cost_models.measured import LatencyMeter
 from cmpc_cost_models.predicted import PredictedMeter
@@ -38,6 +39,7 @@ def make_meter(
         BadArgument: the device can't be that of the target, or nothing compiles for it here.
     """
     device = device or Device.default_for(target)
+    find_toolchain(target, cache_dir=runtime_dir).require_compiler()
     if device.kind == "rpc":
         return RemoteMeter(target, device, cache_dir=cache_dir, schedules_dir=schedules_dir)
     if device.kind == "none":

@@ -38,9 +38,6 @@ class PredictedMeter:
         runtime_dir: The cache that ``cmpc targets fetch`` fills.
         schedules_dir: Where tuned schedules are kept; without it rules of our own choose.
         limit_seconds: Time limit for each of compiling and predicting one network.
-
-    Raises:
-        BadArgument: nothing can be compiled for the target here.
     """
 
     def __init__(
@@ -54,7 +51,6 @@ class PredictedMeter:
     ) -> None:
         self.target = target
         self.toolchain: Toolchain = find_toolchain(target, cache_dir=runtime_dir)
-        self.toolchain.require_compiler()
         self._cache_dir = cache_dir
         self._schedules_dir = schedules_dir
         self._limit_seconds = limit_seconds

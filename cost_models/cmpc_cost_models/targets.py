@@ -151,7 +151,7 @@ def why_not_here(architecture: str, required_flags: frozenset[str]) -> str | Non
     """Return why this machine can't run code that needs all this, or ``None`` if it can."""
     machine = "arm" if platform.machine().startswith("armv") else platform.machine()
     if machine != architecture:
-        return f"it needs a {architecture} processor and this one is {machine}"
+        return f"it is for {architecture} processors and this one is {machine}"
     if missing := required_flags - cpu_flags():
         return f"this processor lacks {', '.join(sorted(missing))}"
     return None

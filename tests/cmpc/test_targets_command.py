@@ -53,7 +53,7 @@ def test_a_processor_for_which_tvm_is_not_published_is_told_apart(tmp_path):
     result = invoke("targets", "fetch", "riscv64", "--cache-dir", tmp_path)
 
     assert result.exit_code == 2
-    assert "not published for riscv64" in result.stderr
+    assert "no published TVM runtime for riscv64" in result.stderr
 
 
 def test_a_search_names_what_is_missing_to_compile_before_it_begins(project, monkeypatch):

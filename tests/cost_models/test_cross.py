@@ -109,7 +109,7 @@ def test_another_file_than_the_known_one_is_not_taken(tmp_path, monkeypatch):
 
 
 def test_a_processor_without_a_published_runtime_is_told_apart(tmp_path):
-    with pytest.raises(BadArgument, match="not published for riscv64"):
+    with pytest.raises(BadArgument, match="no published TVM runtime for riscv64"):
         fetch_runtime(Target.named("riscv64"), cache_dir=tmp_path)
 
 

@@ -63,7 +63,7 @@ def _document() -> Mapping[str, Mapping[str, Any]]:
 def runtime_advice(target: Target) -> str:
     """Say how to get the runtime for ``target``."""
     if wheels_for(target) is None:
-        return f"TVM is not published for {target.architecture}, so nothing can run it here"
+        return f"cmpc knows no published TVM runtime for {target.architecture}, to run it here"
     return (
         f"no TVM runtime for {target.architecture} in the cache "
         f"(cmpc targets fetch {target.name} gets it)"
