@@ -152,7 +152,8 @@ def encode_block(row_GD, first, metric, bits, quad, gain, offset, bound, value_D
     """Fill one block's codes, four bytes of a row as one number: ``quad`` is uint32 [W, 16].
 
     ``gain`` [16], ``offset`` [16 or 0] and ``bound`` [2 or 4] are its own; ``value_D`` and
-    ``code_C`` [4 W] are work space. Rows past the end are zero.
+    ``code_C`` [4 W] are work space. Rows past the end are zero. (No array is seen as another type
+    in here: Numba would compile the messages of what could go wrong, for seconds.)
     """
     G, D = row_GD.shape
     bound[:] = 0
@@ -172,9 +173,11 @@ def encode_block(row_GD, first, metric, bits, quad, gain, offset, bound, value_D
             bound[0] = max(bound[0], np.float32(lost * (1 + 2.0**-20)))
             bound[1] = max(bound[1], np.float32(kept * (1 + 2.0**-20)))
         gain[lane], offset[lane : lane + 1] = gain_and_offset(value_D, step, metric)
-        four = code_C.view(np.uint32)
-        for w in range(four.size):
-            quad[w, lane] = four[w]
+        for w in range(quad.shape[0]):
+            number = np.uint32(0)
+            for i in range(4):
+                number |= np.uint32(code_C[4 * w + i]) << np.uint32(8 * i)
+            quad[w, lane] = number
 
 
 @njit(cache=True, nogil=True)

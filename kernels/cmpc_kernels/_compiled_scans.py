@@ -40,7 +40,7 @@ from cmpc_kernels.intrinsics import LANES, as_float32, prefetch_row
 
 NUM_WAITING = 8  # hits that wait for one another: few, as a late score is a late threshold
 
-__all__ = ["scan_codes", "scan_plain", "scan_rows", "settle"]
+__all__ = ["scan_plain", "scan_rows", "scan_singly", "scan_together", "settle"]
 
 
 @njit(cache=True, nogil=True)
@@ -115,15 +115,18 @@ def offer(score, item, length, metric, score_K, id_K, fact_F):
 def coarse_sum(packed, rest, bits, g, code_C):
     """Return the products of one row's codes with a query's bytes, summed."""
     b, lane, width = g // LANES, g % LANES, min(bits, 4)
-    parts = 8 // width
+    parts, mask = 8 // width, 2**width - 1
     products = 0
     for v in range(packed.shape[1]):
+        high, low = np.int64(packed[b, v, lane]), np.int64(0)
+        if bits == 8:
+            low = np.int64(rest[b, v, lane])
         for part in range(parts):
             for i in range(4):
-                value = np.int64(packed[b, v, lane, i]) >> (part * width) & (2**width - 1)
+                shift = 8 * i + part * width
+                value = high >> shift & mask
                 if bits == 8:
-                    low = np.int64(rest[b, v, lane, i]) >> (part * width) & 15
-                    value = 16 * value + low
+                    value = 16 * value + (low >> shift & mask)
                 products += value * np.int64(code_C[4 * (v * parts + part) + i])
     return products
 
@@ -168,54 +171,27 @@ def raise_thresholds(score_QK, length_Q, metric, fact):
 
 
 @njit(cache=True, nogil=True)
-def scan_codes(
+def scan_singly(
     packed, rest, bits, gain, offset, bound, first_block, last_block, code, total, fact, length_Q,
     query_QD, row_GD, first_id, num_rows, allow, metric, score_QK, id_QK,
 ):  # fmt: skip
-    """Offer the rows of some blocks to the heaps; row g, the g-th of ``packed``, is first_id + g.
-
-    ``row_GD`` holds the rows, or is None: then their coarse scores are kept. ``code``, ``total``
-    and ``fact`` are padded to whole tiles; ``allow`` is bool by id, or empty: all.
-    """
-    Q = query_QD.shape[0]
-    mask = np.empty((BATCH_BLOCKS, BATCH_QUERIES), np.uint16)
-    sums = np.empty(LANES, np.int32)
-    fact = fact.copy()  # a thread's thresholds are its own
-    raise_thresholds(score_QK, length_Q, metric, fact)
-    b = first_block
-    if Q > BATCH_QUERIES // 2:
-        byte = np.empty((BATCH_BLOCKS, code.shape[1] // 4, LANES, 4), np.uint8)
-        quad = byte.view(np.uint32)[:, :, :, 0]
-        planes = packed.view(np.uint32)[:, :, :, 0], rest.view(np.uint32)[:, :, :, 0]
-        while b + BATCH_BLOCKS <= last_block:
-            for i in range(BATCH_BLOCKS):
-                unpack_block(planes[0][b + i], planes[1][b + i], bits, quad[i])
-            scan_bytes(
-                byte, 0, b, packed, rest, bits, gain, offset, bound, code, total, fact, length_Q,
-                query_QD, row_GD, first_id, num_rows, allow, metric, score_QK, id_QK, sums, mask,
-            )  # fmt: skip
-            b += BATCH_BLOCKS
-    scan_singly(
-        packed, rest, bits, gain, offset, bound, b, last_block, code, total, fact, length_Q,
-        query_QD, row_GD, first_id, num_rows, allow, metric, score_QK, id_QK, sums, mask,
-    )  # fmt: skip
-
-
-@njit(cache=True, nogil=True)
-def scan_singly(
-    packed, rest, bits, gain, offset, bound, first_block, last_block, code, total, fact, length_Q,
-    query_QD, row_GD, first_id, num_rows, allow, metric, score_QK, id_QK, sums, mask,
-):  # fmt: skip
     """Offer the rows of some blocks to every heap, one block and one query at a time.
+
+    Row g, the g-th of ``packed``, has the id first_id + g. ``row_GD`` holds the rows, or is None:
+    then their coarse scores are kept. ``packed`` and ``rest`` come as uint32 [B, V, 16]; ``code``,
+    ``total`` and ``fact`` are padded to whole tiles; ``allow`` is bool by id, or empty: all.
 
     The branches stand here, not in a function of their own: Numba counts the references of every
     array at each call, which costs more than a block. For the same reason hits wait for others,
     while memory fetches their rows.
     """
+    Q, waiting = query_QD.shape[0], 0
     hit_N3, sums_N = np.empty((NUM_WAITING, 3), np.int64), np.empty((NUM_WAITING, LANES), np.int32)
-    waiting = 0
+    sums, mask = np.empty(LANES, np.int32), np.empty((1, 1), np.uint16)
+    fact = fact.copy()  # a thread's thresholds are its own
+    raise_thresholds(score_QK, length_Q, metric, fact)
     for b in range(first_block, last_block):
-        for q in range(query_QD.shape[0]):
+        for q in range(Q):
             if bits == 8:
                 hits = scan_first(
                     packed, b, (0, 4), 4, code, total, fact, q, gain, offset, bound, b, 0,
@@ -241,38 +217,52 @@ def scan_singly(
                     packed, b, (0, 1, 2, 3, 4, 5, 6, 7), 0, code, total, fact, q, gain, offset,
                     bound, b, 0, sums, mask,
                 )  # fmt: skip
-            if not hits:
-                continue
-            if row_GD is not None:
+            if hits:
+                hit_N3[waiting, 0], hit_N3[waiting, 1], hit_N3[waiting, 2] = q, b, hits
                 for lane in range(LANES):
-                    if hits >> lane & 1:
+                    sums_N[waiting, lane] = sums[lane]
+                    if row_GD is not None and hits >> lane & 1:
                         prefetch_row(row_GD, b * LANES + lane)
-            hit_N3[waiting, 0], hit_N3[waiting, 1], hit_N3[waiting, 2] = q, b, hits
-            sums_N[waiting] = sums
-            waiting += 1
-            if waiting == NUM_WAITING:
+                waiting += 1
+            if waiting == NUM_WAITING or (waiting and b == last_block - 1 and q == Q - 1):
                 look_closer(
                     hit_N3, waiting, sums_N, bits, packed, rest, gain, offset, code, total, fact,
                     length_Q, query_QD, row_GD, first_id, num_rows, allow, metric, score_QK, id_QK,
                 )  # fmt: skip
                 waiting = 0
-    look_closer(
-        hit_N3, waiting, sums_N, bits, packed, rest, gain, offset, code, total, fact, length_Q,
-        query_QD, row_GD, first_id, num_rows, allow, metric, score_QK, id_QK,
-    )  # fmt: skip
+
+
+@njit(cache=True, nogil=True)
+def scan_together(
+    packed, rest, bits, gain, offset, bound, first_block, last_block, code, total, fact, length_Q,
+    query_QD, row_GD, first_id, num_rows, allow, metric, score_QK, id_QK,
+):  # fmt: skip
+    """Do the same for many queries, a tile at a time; blocks must fill the tiles."""
+    byte = np.empty((BATCH_BLOCKS, code.shape[1] // 4, LANES), np.uint32)
+    mask = np.empty((BATCH_BLOCKS, BATCH_QUERIES), np.uint16)
+    fact = fact.copy()
+    raise_thresholds(score_QK, length_Q, metric, fact)
+    for b in range(first_block, last_block, BATCH_BLOCKS):
+        for i in range(BATCH_BLOCKS):
+            unpack_block(packed[b + i], rest[b + i], bits, byte[i])
+        scan_bytes(
+            byte, b, packed, rest, bits, gain, offset, bound, code, total, fact, length_Q,
+            query_QD, row_GD, first_id, num_rows, allow, metric, score_QK, id_QK, mask,
+        )  # fmt: skip
 
 
 @njit(cache=True, nogil=True)
 def scan_bytes(
-    byte, place, b, packed, rest, bits, gain, offset, bound, code, total, fact, length_Q, query_QD,
-    row_GD, first_id, num_rows, allow, metric, score_QK, id_QK, sums, mask,
+    byte, b, packed, rest, bits, gain, offset, bound, code, total, fact, length_Q, query_QD, row_GD,
+    first_id, num_rows, allow, metric, score_QK, id_QK, mask,
 ):  # fmt: skip
-    """Offer the rows of a tile of blocks, in bytes from ``byte[place]`` on, to every heap."""
-    Q, stage = query_QD.shape[0], num_stages(bits) - 1
+    """Offer the rows of a tile of blocks, in bytes, to every heap."""
+    Q, stage, num_hits = query_QD.shape[0], num_stages(bits) - 1, 0
     hit_N3 = np.empty((BATCH_BLOCKS * BATCH_QUERIES, 3), np.int64)
+    no_sums = np.empty((0, LANES), np.int32)
     for q in range(0, Q, BATCH_QUERIES):
         if not scan_batch(
-            byte, place, (0,), 0, code, total, fact, q, gain, offset, bound, b, stage, sums, mask
+            byte, 0, (0,), 0, code, total, fact, q, gain, offset, bound, b, stage, no_sums, mask
         ):
             continue
         num_hits = 0
@@ -283,9 +273,8 @@ def scan_bytes(
                     hit_N3[num_hits, 2] = mask[i, j]
                     num_hits += 1
         look_closer(
-            hit_N3, num_hits, sums[:0].reshape(0, LANES), bits, packed, rest, gain, offset, code,
-            total, fact, length_Q, query_QD, row_GD, first_id, num_rows, allow, metric, score_QK,
-            id_QK,
+            hit_N3, num_hits, no_sums, bits, packed, rest, gain, offset, code, total, fact,
+            length_Q, query_QD, row_GD, first_id, num_rows, allow, metric, score_QK, id_QK,
         )  # fmt: skip
 
 
@@ -296,25 +285,24 @@ def scan_plain(
 ):  # fmt: skip
     """Do the same for rows without codes: give them 8-bit codes on the way, a tile at a time."""
     num_numbers, tile_rows = code.shape[1] // 4, BATCH_BLOCKS * LANES
-    byte = np.empty((BATCH_BLOCKS, num_numbers, LANES, 4), np.uint8)
-    quad = byte.view(np.uint32)[:, :, :, 0]
+    byte = np.empty((BATCH_BLOCKS, num_numbers, LANES), np.uint32)
     gain = np.empty((BATCH_BLOCKS, LANES), np.float32)
     offset = np.empty((BATCH_BLOCKS, LANES if metric == L2 else 0), np.float32)
     bound = np.empty((BATCH_BLOCKS, 4), np.float32)
     value_D, code_C = np.empty(row_GD.shape[1], np.float32), np.empty(4 * num_numbers, np.uint8)
-    sums, mask = np.empty(LANES, np.int32), np.empty((BATCH_BLOCKS, BATCH_QUERIES), np.uint16)
+    mask = np.empty((BATCH_BLOCKS, BATCH_QUERIES), np.uint16)
     fact = fact.copy()
     raise_thresholds(score_QK, length_Q, metric, fact)
     for first in range(first_row, last_row, tile_rows):
         part_GD = row_GD[first : min(first + tile_rows, last_row)]
         for i in range(BATCH_BLOCKS):
             encode_block(
-                part_GD, i * LANES, metric, 8, quad[i], gain[i], offset[i], bound[i], value_D,
+                part_GD, i * LANES, metric, 8, byte[i], gain[i], offset[i], bound[i], value_D,
                 code_C,
             )  # fmt: skip
         scan_bytes(
-            byte, 0, 0, byte, byte, 8, gain, offset, bound, code, total, fact, length_Q, query_QD,
-            part_GD, first_id + first, part_GD.shape[0], allow, metric, score_QK, id_QK, sums, mask,
+            byte, 0, byte, byte, 8, gain, offset, bound, code, total, fact, length_Q, query_QD,
+            part_GD, first_id + first, part_GD.shape[0], allow, metric, score_QK, id_QK, mask,
         )  # fmt: skip
 
 

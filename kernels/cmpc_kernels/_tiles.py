@@ -67,7 +67,7 @@ def _make_tile(num_blocks, num_queries, *, keeps_sums, has_start):
     ):  # fmt: skip
         """Set mask[i, j], bit by bit: may row 16 * (b + i) + bit beat query q + j's threshold?
 
-        ``packed`` is uint8 [P, V, 16, 4], and block b's codes are packed[place]; ``shifts`` is a
+        ``packed`` is uint32 [P, V, 16], and block b's codes are packed[place]; ``shifts`` is a
         tuple with an entry for each code in a byte. ``code`` is int8 [Q, C], ``total`` int32 [Q],
         ``fact`` float32 [Q, 8], ``gain`` float32 [B, 16], ``offset`` the same or [B, 0], ``bound``
         float32 [B, 2 or 4], two for each stage. Sums are shifted by ``weight`` bits, and int32
@@ -262,7 +262,8 @@ def _make_plain_tile(num_blocks, num_queries, *, keeps_sums, has_start):
     ):  # fmt: skip
         width = 8 // len(shifts)
         for i in range(num_blocks):
-            parts = [packed[place + i] >> shift & (2**width - 1) for shift in shifts]
+            byte = np.ascontiguousarray(packed[place + i]).view(np.uint8).reshape(-1, LANES, 4)
+            parts = [byte >> shift & (2**width - 1) for shift in shifts]
             code_ND = np.stack(parts, axis=1).transpose(2, 0, 1, 3).reshape(LANES, -1)
             for j in range(num_queries):
                 products = code_ND.astype(np.int32) @ code[q + j].astype(np.int32)

@@ -75,6 +75,10 @@ class RowCodes:
                     f"bits must be {dtype} {list(shape)}, row by row, got {array.dtype} "
                     f"{list(array.shape)}; give the arrays as RowCodes.arrays() returned them"
                 )
+            # One kind of array, so that every kernel is compiled once; and codes are facts.
+            array = array.view()
+            array.flags.writeable = False
+            object.__setattr__(self, name, array)
 
     def __len__(self) -> int:
         return self.num_rows
@@ -87,6 +91,10 @@ class RowCodes:
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return the arrays by name, block by block; ``from_arrays`` is the inverse."""
         return {name: getattr(self, name) for name in ARRAYS}
+
+    def words(self) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+        """Return both planes as kernels take them: uint32 [B, V, 16], four bytes one number."""
+        return self.packed.view(np.uint32)[..., 0], self.rests.view(np.uint32)[..., 0]
 
     @classmethod
     def from_arrays(

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from cmpc_kernels import _compiled_codes, _compiled_scans
 from cmpc_kernels._checks import check_count, check_metric, check_pair, check_rows
 from cmpc_kernels._threads import num_useful_threads, run_parts
-from cmpc_kernels._tiles import BATCH_QUERIES, NUM_FACTS
+from cmpc_kernels._tiles import BATCH_BLOCKS, BATCH_QUERIES, NUM_FACTS
 from cmpc_kernels.codes import METRIC_NUMBERS, RowCodes, plain_rows
 from cmpc_kernels.errors import BadArgument
 from cmpc_kernels.records import Neighbours
@@ -162,13 +162,20 @@ def _scan(
     if not heaps.ids.size:
         return heaps
 
+    packed, rests = codes.words()
+
     def scan(shard: int, first_block: int, last_block: int) -> None:
-        _compiled_scans.scan_codes(
-            codes.packed, codes.rests, codes.bits, codes.gains, codes.offsets, codes.bounds,
-            first_block, last_block, query.codes, query.totals, query.facts, query.lengths,
-            query.rows, row_GD, 0, len(codes), allow_G, METRIC_NUMBERS[metric],
-            heaps.scores[shard], heaps.ids[shard],
+        facts = (codes.bits, codes.gains, codes.offsets, codes.bounds)
+        rest = (
+            query.codes, query.totals, query.facts, query.lengths, query.rows, row_GD, 0,
+            len(codes), allow_G, METRIC_NUMBERS[metric], heaps.scores[shard], heaps.ids[shard],
         )  # fmt: skip
+        middle = first_block
+        if len(query.rows) > BATCH_QUERIES // 2:
+            middle = last_block - (last_block - first_block) % BATCH_BLOCKS
+            _compiled_scans.scan_together(packed, rests, *facts, first_block, middle, *rest)
+        if middle < last_block:
+            _compiled_scans.scan_singly(packed, rests, *facts, middle, last_block, *rest)
 
     run_parts(scan, len(codes.packed), num_shards)
     return heaps

@@ -105,7 +105,8 @@ def test_codes_of_fewer_bits_take_fewer_bytes_and_pass_through_their_arrays(rng)
         again = RowCodes.from_arrays(
             codes.arrays(), bits=bits, metric="ip", num_rows=160, dimension=128
         )
-        assert again.packed is codes.packed
+        assert np.shares_memory(again.packed, codes.packed)
+        assert not again.packed.flags.writeable
         assert codes.packed.nbytes + codes.rests.nbytes == 160 * 128 * bits // 8
         assert codes.num_bytes == 160 * 128 * bits // 8 + 160 * 4 + 10 * (16 if bits == 8 else 8)
 

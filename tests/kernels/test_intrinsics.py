@@ -122,7 +122,7 @@ def test_a_compiled_tile_lets_through_what_its_definition_does(bits, instruction
     scan = _tiles._make_tile(1, 1, **options)
     compiled = numba.njit(lambda *arguments: scan(*arguments))
     shifts = tuple(range(0, 8, bits))
-    packed = rng.integers(0, 256, (3, 5, LANES, 4), dtype=np.uint8)
+    packed = rng.integers(0, 2**32, (3, 5, LANES), dtype=np.uint32)
     code = rng.integers(-127, 128, (4, 5 * 4 * len(shifts)), dtype=np.int8)
     total = code.sum(axis=1, dtype=np.int32)
     fact = np.abs(rng.standard_normal((4, _tiles.NUM_FACTS), dtype=np.float32))
@@ -151,7 +151,7 @@ def test_a_batch_tile_lets_through_what_its_definition_does(rng):
     options = {"keeps_sums": False, "has_start": False}
     compiled = numba.njit(lambda *arguments: _tiles.scan_batch(*arguments))
     blocks, queries = _tiles.BATCH_BLOCKS, _tiles.BATCH_QUERIES
-    packed = rng.integers(0, 256, (blocks + 1, 9, LANES, 4), dtype=np.uint8)
+    packed = rng.integers(0, 2**32, (blocks + 1, 9, LANES), dtype=np.uint32)
     code = rng.integers(-127, 128, (2 * queries, 36), dtype=np.int8)
     fact = np.abs(rng.standard_normal((2 * queries, _tiles.NUM_FACTS), dtype=np.float32))
     gain, offset = rng.standard_normal((2, blocks + 2, LANES), dtype=np.float32)

@@ -186,6 +186,22 @@ def test_batch_threads_and_neighbours_in_time_change_nothing(rng):
             np.testing.assert_array_equal(one.scores[0], together.scores[n])
 
 
+@every_metric
+def test_scores_come_in_float64_for_those_who_merge(metric, rng):
+    rows = rng.standard_normal((50, 9), dtype=np.float32)
+    codes = encode_int8(rows, metric=metric)
+
+    found = search_exact(rows[:3], rows, codes, 60, metric=metric, in_float64=True)
+
+    score_QG = reference.score_matrix(rows[:3], rows, metric)
+    sign = -1 if metric == "l2" else 1
+    expected = sign * np.take_along_axis(score_QG, found.ids[:, :50], axis=1)
+    assert found.scores.dtype == np.float64
+    np.testing.assert_allclose(found.scores[:, :50], expected, rtol=1e-14, atol=1e-14)
+    assert (found.ids[:, 50:] == -1).all()
+    assert np.isinf(found.scores[:, 50:]).all()
+
+
 def test_what_does_not_belong_together_is_refused():
     rows = np.ones((20, 5), np.float32)
     codes = encode_int8(rows)
