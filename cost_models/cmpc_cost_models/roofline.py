@@ -10,7 +10,7 @@ after the other, and what it costs to call each of them.
 
 It is a bound, not a forecast: no schedule reaches the peak everywhere. Caches are left out, in the
 slow direction: what a kernel reads is counted as coming from memory, each value once. It orders
-networks of one family; between machines it compares tables.
+networks of one family, roughly; docs/targets.md holds it against measured latencies.
 """
 
 import math
