@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["tune"]
 
+WORTH_TELLING = 0.05
 AT_LEAST_ONE = click.IntRange(min=1)
 
 
@@ -120,11 +121,22 @@ def tune(
             "device": device_name,
             "database": database.path,
             "state_sha256": database.state_sha256(),
+            "waiting_share": mean(runner.waiting_shares),
             **totals(reports),
             "workloads": [described(one) for one in reports],
         }
     emit(document, table_of(reports), as_json=as_json)
     say(summary(document))
+    if mean(runner.waiting_shares) > WORTH_TELLING:
+        say(
+            f"others used the processor for {mean(runner.waiting_shares):.0%} of the time: the "
+            "choices stand, the times shown are too long"
+        )
+
+
+def mean(shares: Sequence[float]) -> float:
+    """Return the mean; 0 where nothing was timed."""
+    return sum(shares) / len(shares) if shares else 0.0
 
 
 def default_target(path: Path) -> str:

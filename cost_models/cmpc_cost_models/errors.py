@@ -8,6 +8,7 @@ CostModelsError
 +-- BadScheduleDatabase (ValueError)  tuned schedules are damaged or of another layout
 +-- CompileFailed (RuntimeError)   the chosen network, not a mere candidate, will not build
 +-- DeviceUnreachable (OSError)    the machine that should measure does not answer
++-- MachineBusy (RuntimeError)     others use the processors that should be timed
 +-- PackageNotFetched (OSError)    the package index did not give what cmpc asked for
 +-- ProfileFailed (RuntimeError)   the network can't be compiled, checked or timed
 +-- ProgramFailed (RuntimeError)   a native program, not a mere candidate's, ended with an error
@@ -21,6 +22,7 @@ __all__ = [
     "CompileFailed",
     "CostModelsError",
     "DeviceUnreachable",
+    "MachineBusy",
     "PackageNotFetched",
     "ProfileFailed",
     "ProgramFailed",
@@ -64,6 +66,12 @@ class DeviceUnreachable(CostModelsError, OSError):
     """The machine that should measure does not answer."""
 
     exit_code = 4
+
+
+class MachineBusy(CostModelsError, RuntimeError):
+    """Others use the processors that should be timed."""
+
+    exit_code = 3
 
 
 class PackageNotFetched(CostModelsError, OSError):

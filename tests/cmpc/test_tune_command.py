@@ -49,6 +49,7 @@ def test_a_network_is_tuned_and_a_second_call_has_nothing_left_to_try(tiny):
     assert "workloads are tuned" in shown.stderr
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_was_measured_and_exits_with_130(tiny):
     arguments = ["tune", tiny.folder / "tiny.onnx", "--trials", 100000]
     arguments += ["--trials-per-workload", 100000]

@@ -12,7 +12,7 @@ import onnxruntime
 import pytest
 
 from cmpc_cost_models.compiling import compile_network
-from cmpc_cost_models.errors import BadArgument, CompileFailed
+from cmpc_cost_models.errors import BadArgument, CompileFailed, MachineBusy
 from cmpc_cost_models.lowering.schedules import RULES_ONLY, rule_schedule
 from cmpc_cost_models.running import LoadedNetwork
 from cmpc_cost_models.targets import Target
@@ -25,6 +25,7 @@ from cmpc_cost_models.tuning import (
     open_schedules,
     tune,
 )
+from cmpc_cost_models.tuning import runner as runner_module
 
 
 @pytest.fixture(scope="module")
@@ -181,6 +182,7 @@ def test_a_compiler_that_does_not_end_is_stopped_and_the_next_schedule_is_checke
     assert runner.error_of(workload, rule_schedule(workload)) is None
 
 
+@pytest.mark.slow
 def test_a_crash_while_timing_leaves_the_others_their_times(runner, tasks):
     workload = dense_task(tasks).workload
     rule, other = rule_schedule(workload), replace(rule_schedule(workload), unroll=2)
@@ -205,3 +207,24 @@ def test_a_target_that_does_not_run_here_is_not_tuned(host):
 def test_settings_without_sense_are_refused(change):
     with pytest.raises(BadArgument, match="must"):
         TuneSettings(**change)
+
+
+@pytest.mark.slow
+def test_two_threads_are_not_timed_beside_others(host, tasks, monkeypatch):
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("two threads need two processors")
+    monkeypatch.setattr(runner_module, "BUSY_PAUSE_SECONDS", 0.0)
+    workload = replace(tasks[0].workload, num_threads=2)
+    rule = rule_schedule(workload)
+    with KernelRunner(host, num_threads=2) as runner:
+        assert runner.error_of(workload, rule) is None
+
+        spin = [sys.executable, "-c", "while True: pass"]
+        others = [subprocess.Popen(spin) for _ in os.sched_getaffinity(0)]
+        try:
+            with pytest.raises(MachineBusy, match="must be quiet to time 2 threads"):
+                runner.time(workload, [rule, replace(rule, is_parallel=True)], 20)
+        finally:
+            for other in others:
+                other.kill()
+                other.wait()

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from cmpc_cost_models.lowering.schedules import Schedule
-from cmpc_cost_models.tuning.comparing import Times, fastest_of, is_faster
+from cmpc_cost_models.tuning.comparing import Times, calm_repeats, fastest_of, is_faster
 from cmpc_cost_models.tuning.database import ScheduleDatabase
 from cmpc_cost_models.tuning.records import TuningRecord
 from cmpc_cost_models.tuning.runner import KernelRunner
@@ -102,11 +102,12 @@ class TaskAtWork:
         records = [self._failure(one, LOST_IN_TIMING) for one in lost]
         for schedule, times in found.times_us.items():
             if schedule not in (incumbent, found.winner):
-                records.append(self._record(schedule, times))
+                records.append(self._record(schedule, *calm_repeats(times)))
         self._database.commit(records)
         if self.best is None:
             for times in self._time([incumbent], CONFIRMING_REPEATS).values():
-                record = self._record(incumbent, times, rule_us=float(np.median(times)))
+                [calm] = calm_repeats(times)
+                record = self._record(incumbent, calm, rule_us=float(np.median(calm)))
                 self._database.commit([record], best=incumbent)
         if found.winner != incumbent:
             self._crown(found.winner)
@@ -126,7 +127,8 @@ class TaskAtWork:
                 self._database.commit([self._failure(winner, LOST_IN_TIMING)])
                 return
             wins = all(is_faster(times[winner], times[one]) for one in rivals)
-            record = self._record(winner, times[winner], rule_us=float(np.median(times[rule])))
+            mine, of_rule = calm_repeats(times[winner], times[rule])
+            record = self._record(winner, mine, rule_us=float(np.median(of_rule)))
             replaced = self._database.commit(
                 [record],
                 best=winner if wins else None,

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from cmpc_cost_models.lowering.schedules import Schedule
 
-__all__ = ["Duel", "fastest_of", "is_faster"]
+__all__ = ["Duel", "Times", "calm_repeats", "fastest_of", "is_faster"]
 
 Times = npt.NDArray[np.float64]
 Timer = Callable[[Sequence[Schedule], int], Mapping[Schedule, Times]]
@@ -80,7 +80,16 @@ def is_faster(times_us: Times, than_us: Times) -> bool:
     return median + max(SMALLEST_GAIN, ERRORS_TO_BEAT * error) < 1.0
 
 
+def calm_repeats(*times_us: Times) -> tuple[Times, ...]:
+    """Return the calmest third of repeats that were taken in turn.
+
+    What disturbs a repeat makes it longer: those are left out in which all together took long.
+    """
+    together = np.sum(times_us, axis=0)
+    calm = np.argsort(together)[: -(-len(together) // 3)]
+    return tuple(one[calm] for one in times_us)
+
+
 def _calm_ratios(times_us: Times, than_us: Times) -> Times:
-    """Return the ratios of the shorter half of the pairs: what disturbs a pair makes it longer."""
-    calm = np.argsort(times_us + than_us)[: -(-len(times_us) // 2)]
-    return times_us[calm] / than_us[calm]
+    mine, others = calm_repeats(times_us, than_us)
+    return mine / others

@@ -20,8 +20,8 @@ class TuningRecord:
 
     Attributes:
         workload_key: ``Workload.key``.
-        median_us, spread_us: Median and median absolute deviation of the repeats, microseconds;
-            ``None`` exactly when ``error`` is set.
+        median_us, spread_us: Median and median absolute deviation of the repeats that nothing
+            disturbed, ``num_repeats`` of them, in microseconds; ``None`` where ``error`` is set.
         rule_us: Median of the rule's schedule, timed in turn with this one.
         machine: Who measured, as ``machine.describe_machine`` tells it.
         measured_at: UTC, ISO 8601.

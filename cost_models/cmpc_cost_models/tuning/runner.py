@@ -5,13 +5,14 @@ has an error. Checking goes one by one, so that it is clear which one is to blam
 """
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
 
 from cmpc_cost_models.devices import LOCAL, Device
-from cmpc_cost_models.errors import BadArgument, DeviceUnreachable
+from cmpc_cost_models.errors import BadArgument, DeviceUnreachable, MachineBusy
 from cmpc_cost_models.lowering.schedules import Schedule, Workload
 from cmpc_cost_models.machine import describe_machine
 from cmpc_cost_models.measuring.worker_process import WorkerProcess
@@ -23,6 +24,9 @@ __all__ = ["KernelRunner"]
 LARGEST_DIFFERENCE = 1e-4  # of the largest value; other orders of summing stay below 1e-5
 REPEAT_US = 1000.0  # one repeat: far longer than the clock's grain
 CONNECT_SECONDS = 20.0
+LARGEST_WAIT = 0.05  # of the time, in which a thread was ready and had no processor
+BUSY_ATTEMPTS = 8
+BUSY_PAUSE_SECONDS = 2.0
 WORKER_MODULE = "cmpc_cost_models.tuning.worker"
 
 
@@ -32,6 +36,9 @@ class KernelRunner:
     Args:
         device: Where they run: this machine, or one over TVM's RPC.
         limit_seconds: For building and checking one schedule; timing gets it for each.
+
+    Attributes:
+        waiting_shares: Of each timing, how long the worker waited for a processor.
 
     Raises:
         BadArgument: the device can't run the target, or has no threads to choose from.
@@ -53,6 +60,7 @@ class KernelRunner:
         self._cpus = sorted(os.sched_getaffinity(0))[-num_threads:] if device == LOCAL else []
         self._worker = WorkerProcess(num_threads=num_threads, module=WORKER_MODULE)
         self._facts: dict[str, Any] = {}
+        self.waiting_shares: list[float] = []
 
     def __enter__(self) -> Self:
         """Reach the device at once: what is unplugged should be told before any work."""
@@ -111,6 +119,9 @@ class KernelRunner:
         """Time schedules that were checked, in turn; microseconds, float64 [num_repeats] each.
 
         Should the worker be lost, each is timed alone, and those that fail then are left out.
+
+        Raises:
+            MachineBusy: with several threads, when others use their processors.
         """
         times = self._time(workload, schedules, num_repeats)
         if times is not None or len(schedules) == 1:
@@ -125,11 +136,27 @@ class KernelRunner:
             "schedules": [one.to_json() for one in schedules],
             "how": {"num_repeats": num_repeats, "repeat_us": REPEAT_US, "cpus": self._cpus},
         }
-        answer = self._ask("time", workload, request, num_schedules=len(schedules))
-        if "error" in answer:
-            return None
-        found = (np.asarray(one) for one in answer["result"]["times_us"])
-        return dict(zip(schedules, found, strict=True))
+        for _ in range(BUSY_ATTEMPTS):
+            answer = self._ask("time", workload, request, num_schedules=len(schedules))
+            if "error" in answer:
+                return None
+            if not self._is_disturbed(answer["result"]["waiting_share"]):
+                found = (np.asarray(one) for one in answer["result"]["times_us"])
+                return dict(zip(schedules, found, strict=True))
+            time.sleep(BUSY_PAUSE_SECONDS)
+        raise MachineBusy(
+            f"the machine must be quiet to time {len(self._cpus)} threads, and others used their "
+            f"processors {BUSY_ATTEMPTS} times in a row; call again later, what is done is kept"
+        )
+
+    def _is_disturbed(self, waiting_share: float | None) -> bool:
+        """Tell whether threads that wait for each other waited for a stranger.
+
+        One thread that must wait has some bad repeats, which a comparison leaves out. Of several,
+        all stand still while one waits, and parallel schedules look bad in every repeat.
+        """
+        self.waiting_shares.append(waiting_share or 0.0)
+        return len(self._cpus) > 1 and (waiting_share or 0.0) > LARGEST_WAIT
 
     def _ask(
         self, verb: str, workload: Workload, request: dict[str, Any], *, num_schedules: int

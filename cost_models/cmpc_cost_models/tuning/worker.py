@@ -6,7 +6,7 @@ that was lost. What it built for the last workload it keeps.
 
     {"verb": "connect", "device"}                      -> facts of the device
     {"verb": "check", "job", "schedule"}               -> {"relative_difference"}
-    {"verb": "time", "job", "schedules", "how"}        -> {"times_us": [[...], ...]}
+    {"verb": "time", "job", "schedules", "how"}        -> {"times_us", "waiting_share"}
 
 A job is {"workload", "target", "device"}.
 """
@@ -22,6 +22,7 @@ import numpy.typing as npt
 from cmpc_cost_models.devices import Device
 from cmpc_cost_models.lowering.kernel_specs import Convolution
 from cmpc_cost_models.lowering.schedules import Schedule, Workload, rule_schedule
+from cmpc_cost_models.measuring.conditions import conditions_between, take_snapshot
 from cmpc_cost_models.measuring.pinning import pinned
 from cmpc_cost_models.measuring.worker import serve
 from cmpc_cost_models.targets import Target
@@ -73,11 +74,18 @@ class _Bench:
         """Time kernels in turn, repeat by repeat, so that whatever drifts hits all alike."""
         self._begin(job)
         kernels = [self._kernel(Schedule.from_json(one)) for one in schedules]
-        with pinned(how["cpus"]) if how["cpus"] else nullcontext():
+        cpus = how["cpus"]  # none on a device
+        with pinned(cpus) if cpus else nullcontext():
             for kernel in kernels:
                 kernel.warm_up(how["repeat_us"])
-            rounds = [[one.time_us() for one in kernels] for _ in range(how["num_repeats"])]
-        return {"times_us": [list(times) for times in zip(*rounds, strict=True)]}
+            before = take_snapshot(cpus)
+            rounds = [_round(kernels, first=number) for number in range(how["num_repeats"])]
+            after = take_snapshot(cpus)
+        conditions = conditions_between(before, after, num_cpus=max(1, len(cpus)))
+        return {
+            "times_us": [list(times) for times in zip(*rounds, strict=True)],
+            "waiting_share": conditions.waiting_share if cpus else None,
+        }
 
     def _begin(self, job: Document) -> None:
         if job == self._job:
@@ -137,6 +145,15 @@ class _Kernel:
         """Return the mean time of the runs of one repeat; the loop is TVM's, in C++."""
         evaluator = self._module.time_evaluator(SYMBOL, self._device, number=self._num_runs)
         return float(evaluator(*self._arguments).mean) * 1e6
+
+
+def _round(kernels: Sequence[_Kernel], *, first: int) -> list[float]:
+    """Time each kernel once; another one begins each time, lest a neighbour's beat favours one."""
+    times = [0.0] * len(kernels)
+    for offset in range(len(kernels)):
+        position = (first + offset) % len(kernels)
+        times[position] = kernels[position].time_us()
+    return times
 
 
 def _random_arguments(
