@@ -92,6 +92,12 @@ def measure(network: Path, cache_dir: Path, num_threads: int) -> dict[str, objec
     answer = json.loads(done.stdout)
     if answer["error"]:
         sys.exit(answer["error"])
+    cost = answer["cost"]
+    verdict = "; ".join(answer["unstable_reasons"]) or "stable"
+    disturbed = cost["machine"]["disturbed_share"]
+    print(
+        f"{cost['value']:.4f} ms, {disturbed:.0%} disturbed: {verdict}", file=sys.stderr, flush=True
+    )
     return dict(answer)
 
 
@@ -105,6 +111,7 @@ def summarise(found: list[dict[str, object]]) -> dict[str, object]:
         "num_stable": len(stable),
         "latencies_ms": values,
         "median_ms": statistics.median(values),
+        "disturbed_shares": [one["cost"]["machine"]["disturbed_share"] for one in found],
         "variation_of_all": coefficient_of_variation(values),
         "variation_of_stable": variation,
         "largest_variation": LARGEST_VARIATION,
@@ -124,8 +131,9 @@ def told(document: dict[str, object]) -> str:
         return "-" if value is None else f"{value:.2%}"
 
     verdict = "kept" if document["is_kept"] else "BROKEN"
+    values = " ".join(f"{value:.4f}" for value in document["latencies_ms"])
     return (
-        f"{document['network']}, {document['num_threads']} thread(s): median "
+        f"{values}\n{document['network']}, {document['num_threads']} thread(s): median "
         f"{document['median_ms']:.4f} ms over {document['num_processes']} processes\n"
         f"coefficient of variation: {percent(document['variation_of_all'])} of all, "
         f"{percent(document['variation_of_stable'])} of the {document['num_stable']} stable; "

@@ -30,6 +30,14 @@ RIVALS = click.Choice(["onnxruntime"])
     show_default=True,
     help="Threads the network is compiled for and runs on, each on a core of its own.",
 )
+@click.option(
+    "--seconds",
+    "max_seconds",
+    type=click.FloatRange(min=0.1),
+    default=6.0,
+    show_default=True,
+    help="How long one timing may take; a quiet machine needs 3.",
+)
 @click.option("--compare", "rival", type=RIVALS, help="Time it in turn with another runtime.")
 @click.option(
     "--html",
@@ -45,6 +53,7 @@ def profile(
     candidate: int | None,
     target_name: str,
     num_threads: int,
+    max_seconds: float,
     rival: str | None,
     html_path: Path | None,
     toml_path: Path | None,
@@ -66,6 +75,7 @@ def profile(
     from cmpc.profiles import doubts, kernel_table, network_of, summary
     from cmpc.targets import named_target
     from cmpc.trust import trust_or_raise
+    from cmpc_cost_models.measuring.settings import MeasureSettings
     from cmpc_cost_models.profiling.profiler import Profiler
 
     onnx_path = network_of(model, candidate)
@@ -75,6 +85,7 @@ def profile(
         cache_dir=cache_dir / "compiled",
         schedules_dir=cache_dir / "schedules",
         num_threads=num_threads,
+        settings=MeasureSettings(max_seconds=max_seconds, span_seconds=min(2.5, max_seconds / 2)),
     ) as profiler:
         found = profiler.profile(onnx_path, rival=rival)
     if html_path is not None:

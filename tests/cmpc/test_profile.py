@@ -136,6 +136,7 @@ def test_the_command_profiles_a_network_that_is_not_ours(tmp_path):
     path, page = tmp_path / "foreign.onnx", tmp_path / "page.html"
     writer.save(path, writer.dense(writer.global_average_pool(value), weight))
     arguments = ["profile", path, "--json", "--compare", "onnxruntime", "--html", page]
+    arguments += ["--seconds", 0.5]
 
     result = CliRunner().invoke(
         command_line, [str(word) for word in [*arguments, "--cache-dir", tmp_path / "cache"]]

@@ -52,6 +52,13 @@ def test_a_single_fast_round_is_luck():
     assert "only 1 of 10 rounds" in blocks.unstable_reasons[0]
 
 
+def test_a_short_leap_of_the_clock_does_not_discredit_rounds_that_agree():
+    blocks = summarise_blocks([0.988] * 4 + [1.0] * 24 + [1.07] * 12, QUIET, blocks_per_round=4)
+
+    assert blocks.unstable_reasons == ()
+    assert blocks.median_ms == 1.0
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [

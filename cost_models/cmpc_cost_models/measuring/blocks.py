@@ -8,8 +8,8 @@ wakes hits all alike, and a ratio of neighbouring blocks is fair even when the m
 
 Rounds are spread over seconds, since what slows a machine down comes and goes in seconds: within
 half of one, all blocks may agree and all be 7 % too slow (seen on a virtual machine whose host had
-other guests). Disturbances only ever slow down. So a round counts as undisturbed when its median
-is near that of the fastest round, and rounds go on until there are enough of those.
+other guests). Disturbances only ever slow down. So the fastest rounds that agree with each other
+count as undisturbed (``rounds``), and rounds go on until there are enough of those.
 """
 
 import math

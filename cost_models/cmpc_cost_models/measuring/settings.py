@@ -28,7 +28,7 @@ class MeasureSettings:
     """
 
     num_blocks: int = 40
-    max_seconds: float = 10.0
+    max_seconds: float = 6.0
     span_seconds: float = 2.5
     block_ms: float = 10.0
     warmup_ms: float = 50.0
