@@ -1,3 +1,6 @@
+import importlib.util
+from pathlib import Path
+
 import numpy as np
 import onnx
 import pytest
@@ -46,6 +49,23 @@ def test_groups_dilation_and_transposition_count_to_what_the_hand_counts(tmp_pat
     # [1, 6, 5, 3] of windows of 9 in 2 channels; each of these numbers meets 5 filters of 4
     assert count.macs == 6 * 5 * 3 * (2 * 9) + 6 * 5 * 3 * (5 * 4) + 7 * 5
     assert count.parameters == 6 * 2 * 9 + 6 * 5 * 4 + 7 * 5
+
+
+# He et al., CVPR 2016, table 1; Sandler et al., CVPR 2018, table 4; Ma et al., ECCV 2018, table 8
+@pytest.mark.parametrize(
+    ("name", "million_macs"), [("resnet-18", 1800), ("mobilenet-v2", 300), ("shufflenet-v2", 146)]
+)
+def test_a_network_counts_to_what_its_paper_says(name, million_macs, published):
+    assert count_network(published[name]).macs == pytest.approx(million_macs * 1e6, rel=0.01)
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    path = Path(__file__).parents[2] / "benchmarks" / "networks.py"
+    spec = importlib.util.spec_from_file_location("networks", path)
+    networks = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(networks)
+    return networks.write_published_networks(tmp_path_factory.mktemp("published"))
 
 
 def test_a_layer_whose_shape_is_not_fixed_is_refused(tmp_path):
