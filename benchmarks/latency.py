@@ -8,8 +8,9 @@ Each round times one block of every network with both runtimes, in random order,
 of the machine hits both; a block begins with a run that isn't timed. A line gives the medians over
 the rounds, the median of the rounds' ratios, ours / ONNX Runtime (below 1 we are faster), and that
 ratio's quartiles. The answers are compared first. Each number of threads has a process of its own:
-the pools are made at start. Between blocks all threads rest, so that nobody's idle threads spin
-against the other's work.
+the pools are made at start. After a block idle threads spin, waiting for more, and would take the
+other's core: TVM's spin for a tenth of a second as it comes and for a few milliseconds here, and
+the rest between blocks is longer than that and than ONNX Runtime's.
 """
 
 import argparse
@@ -35,7 +36,8 @@ from cmpc_cost_models.running import LoadedNetwork
 from cmpc_cost_models.targets import Target
 
 BLOCK_MS = 10.0
-REST_SECONDS = 0.002
+REST_SECONDS = 0.015
+TVM_SPINS = "5000"  # of its 300,000: far longer than from one kernel to the next
 LARGEST_DIFFERENCE = 1e-4  # of the largest value: another order of the sums
 Run = Callable[[int], float]  # number of runs -> milliseconds of one
 
@@ -100,6 +102,7 @@ def _ask_worker(
     command += ["--compile-only"] if arguments.compile_only else []
     command += ["--schedules", str(arguments.schedules)] if arguments.schedules else []
     limits = {"TVM_NUM_THREADS": threads, "OMP_NUM_THREADS": threads}
+    limits |= {"TVM_THREAD_POOL_SPIN_COUNT": TVM_SPINS}
     done = subprocess.run(command, env=os.environ | limits, check=True, stdout=subprocess.PIPE)
     rows: list[dict[str, Any]] = json.loads(done.stdout)
     return rows
