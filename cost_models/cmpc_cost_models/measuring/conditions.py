@@ -96,12 +96,11 @@ class Conditions:
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> "Conditions":
         """Read what ``to_json`` wrote."""
-        return cls(
-            **{
-                name: tuple(value) if isinstance(value, list) else value
-                for name, value in document.items()
-            }
-        )
+        fields: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in document.items()
+        }
+        return cls(**fields)
 
 
 def take_snapshot(cpus: Sequence[int]) -> Snapshot:

@@ -63,7 +63,7 @@ def summarise_blocks(
     """
     every = np.asarray(blocks_ms, np.float64)
     round_size = blocks_per_round or len(every)
-    rounds = undisturbed_rounds(every, round_size)
+    rounds = undisturbed_rounds(blocks_ms, round_size)
     blocks = every[np.repeat(rounds, round_size)]
     third = max(1, len(blocks) // 3)
     median = float(np.median(blocks))
