@@ -60,10 +60,11 @@ def time_gallery(metric: str, num_items: int, threads: list[int], num_rounds: in
         if not agree(ours.search(queries, NUM_KEPT).scores, theirs.search(queries, NUM_KEPT)[0]):
             sys.exit(f"the two answers differ: {metric}, {num_items} items, {num_queries} queries")
         for num_threads in threads:
-            numba.set_num_threads(num_threads)
             faiss.omp_set_num_threads(num_threads)
             time_ms = in_turns(
-                lambda queries=queries: ours.search(queries, NUM_KEPT),
+                lambda queries=queries, n=num_threads: ours.search(
+                    queries, NUM_KEPT, num_threads=n
+                ),
                 lambda queries=queries: theirs.search(queries, NUM_KEPT),
                 num_rounds,
             )

@@ -149,7 +149,7 @@ def look_closer(
             item = first_id + g
             if allow.size and not allow[item]:
                 continue
-            if row_GD is not None:
+            if row_GD.size:
                 score = exact_score(query_QD[q], row_GD[g], metric)
             else:
                 products = np.int64(sums[n, lane]) if sums.size else np.int64(0)
@@ -177,7 +177,7 @@ def scan_singly(
 ):  # fmt: skip
     """Offer the rows of some blocks to every heap, one block and one query at a time.
 
-    Row g, the g-th of ``packed``, has the id first_id + g. ``row_GD`` holds the rows, or is None:
+    Row g, the g-th of ``packed``, has the id first_id + g. ``row_GD`` holds the rows, or none:
     then their coarse scores are kept. ``packed`` and ``rest`` come as uint32 [B, V, 16]; ``code``,
     ``total`` and ``fact`` are padded to whole tiles; ``allow`` is bool by id, or empty: all.
 
@@ -221,7 +221,7 @@ def scan_singly(
                 hit_N3[waiting, 0], hit_N3[waiting, 1], hit_N3[waiting, 2] = q, b, hits
                 for lane in range(LANES):
                     sums_N[waiting, lane] = sums[lane]
-                    if row_GD is not None and hits >> lane & 1:
+                    if row_GD.size and hits >> lane & 1:
                         prefetch_row(row_GD, b * LANES + lane)
                 waiting += 1
             if waiting == NUM_WAITING or (waiting and b == last_block - 1 and q == Q - 1):

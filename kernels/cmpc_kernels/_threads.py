@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from numba import config
+import numba
 
 from cmpc_kernels.errors import BadArgument
 
@@ -27,7 +27,7 @@ def num_useful_threads(num_threads: int | None, num_bytes: int) -> int:
     None asks for NUMBA_NUM_THREADS, by default the processors that this process may use.
     """
     if num_threads is None:
-        num_threads = int(config.NUMBA_NUM_THREADS)
+        num_threads = int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
     elif isinstance(num_threads, bool) or not isinstance(num_threads, int) or num_threads < 1:
         raise BadArgument(f"num_threads must be an integer of at least 1, got {num_threads!r}")
     return max(1, min(num_threads, num_bytes // MIN_THREAD_BYTES))

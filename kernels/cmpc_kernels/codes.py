@@ -149,7 +149,7 @@ class RowCodes:
         codes = self if positions is None else self.take(positions)
         code_GD = _unpacked(codes.packed, min(self.bits, 4))
         if self.bits == 8:
-            code_GD = code_GD << 4 | _unpacked(codes.rests, 4)
+            code_GD = code_GD * np.uint8(16) + _unpacked(codes.rests, 4)
         code_GD = code_GD[: codes.num_rows, : self.dimension]
         gain_G = codes.gains.reshape(-1)[: codes.num_rows]
         return (code_GD - np.float32((2**self.bits - 1) / 2)) * gain_G[:, np.newaxis]
@@ -187,12 +187,12 @@ def join_codes(parts: Sequence[RowCodes]) -> RowCodes:
             f"joined codes must share bits, metric and dimension, got {sorted(kinds)}; "
             f"encode all rows alike"
         )
-    joined = replace(
-        first,
+    joined = RowCodes.from_arrays(
+        {name: np.concatenate([part.arrays()[name] for part in parts]) for name in ARRAYS},
+        bits=first.bits,
+        metric=first.metric,
         num_rows=sum(len(part.packed) for part in parts) * LANES,
-        **{
-            name: np.concatenate([part.arrays()[name] for part in parts]) for name in first.arrays()
-        },
+        dimension=first.dimension,
     )
     starts = np.cumsum([0] + [len(part.packed) * LANES for part in parts])
     positions = [start + np.arange(len(part)) for start, part in zip(starts, parts, strict=False)]

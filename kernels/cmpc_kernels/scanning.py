@@ -74,7 +74,7 @@ def search_fast(
     query_QD = check_rows("queries", queries)
     _check_codes(codes, metric, (len(codes), query_QD.shape[1]))
     query = QueryCodes.of(query_QD, codes.bits, is_coarse=True)
-    heaps = _scan(query, None, codes, num_kept, "ip", allow, num_threads)
+    heaps = _scan(query, query.rows[:0], codes, num_kept, "ip", allow, num_threads)
     # The codes speak of <q, x>, <q, x> / |x| or <q, x> - |x|^2 / 2.
     length_Q1 = query.lengths[:, np.newaxis]
     if metric == "cosine":
@@ -147,7 +147,7 @@ def neighbours(heaps: Heaps, num_kept: int, metric: str, *, in_float64: bool = F
 
 def _scan(
     query: QueryCodes,
-    row_GD: npt.NDArray[Any] | None,
+    row_GD: npt.NDArray[Any],
     codes: RowCodes,
     num_kept: int,
     metric: str,

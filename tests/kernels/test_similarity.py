@@ -5,7 +5,6 @@ import subprocess
 import sys
 
 import faiss
-import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -121,12 +120,9 @@ def test_an_embedding_and_its_copies_tie_wherever_they_lie(metric, rng):
 def test_the_answer_does_not_depend_on_batch_or_threads(metric, rng):
     queries = rng.standard_normal((300, 65), dtype=np.float32)
     gallery = rng.standard_normal((4099, 65), dtype=np.float32)
-    together = topk(queries, gallery, 9, metric)
+    together = topk(queries, gallery, 9, metric, num_threads=3)
 
-    num_threads = numba.get_num_threads()
-    numba.set_num_threads(1)
-    alone = [topk(query[np.newaxis], gallery, 9, metric) for query in queries[:7]]
-    numba.set_num_threads(num_threads)
+    alone = [topk(query[np.newaxis], gallery, 9, metric, num_threads=1) for query in queries[:7]]
 
     np.testing.assert_array_equal(together.ids[:7], np.concatenate([one.ids for one in alone]))
     np.testing.assert_array_equal(
