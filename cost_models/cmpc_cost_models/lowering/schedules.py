@@ -172,7 +172,8 @@ def rule_schedule(workload: Workload) -> Schedule:
     )
     # A row of a depthwise window is written out: what two taps read is loaded once. Its blocks of
     # channels read one map in turn: row by row, so that a cache line is fetched once for all.
-    unroll, order = (spec.kernel[1], "rows") if spec.is_depthwise else (1, "channels")
+    unroll = spec.kernel[1] if spec.is_depthwise else 1
+    order: Order = "rows" if spec.is_depthwise else "channels"
     return Schedule(**dataclasses.asdict(tile), unroll=unroll, order=order, is_parallel=is_parallel)
 
 
