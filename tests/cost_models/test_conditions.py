@@ -91,14 +91,14 @@ def test_things_are_timed_in_turn_after_a_warm_up_that_waits_for_steady_blocks()
     assert turns[-6:] == ["warming", "restless"] * 3
 
 
-def test_rounds_go_on_until_enough_of_them_are_undisturbed():
+def test_rounds_go_on_until_half_of_them_are_undisturbed():
     slowed = iter([2.0] * (1 + 7 * 4))  # the warm-up, and all of the rounds asked for but one
     settings = TimingSettings(num_blocks=32, block_ms=1.0, warmup_ms=0.0, max_seconds=5.0)
 
     blocks = time_in_turn([lambda _: next(slowed, 1.0)], settings, cpus=(0,))
 
     assert blocks.blocks_per_round == 4
-    assert blocks.blocks_ms == [[2.0] * 7 * 4 + [1.0] * 4 * 4]
+    assert blocks.blocks_ms == [[2.0] * 7 * 4 + [1.0] * 7 * 4]
 
 
 def test_conditions_of_several_rounds_are_weighted_by_their_time():

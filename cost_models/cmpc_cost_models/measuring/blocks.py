@@ -36,6 +36,7 @@ STEADY_BLOCKS = 4  # so many blocks in a row must agree for a warm-up to end
 STEADY_WITHIN = 0.01  # of their smallest
 BLOCKS_PER_ROUND = 4
 FEWEST_ROUNDS = 8  # where a network is fast enough for as many
+QUIET_SHARE = 0.5  # of the rounds: with fewer undisturbed, a faster level may not have shown yet
 MOST_EXTENSION = 4  # times the rounds asked for, while too few are undisturbed
 LONGEST_WARMUP = 10  # times ``warmup_ms``; a machine that is never steady must not stop the work
 
@@ -167,7 +168,7 @@ def _wants_more(
         return True
     if passed_s >= settings.max_seconds or done >= MOST_EXTENSION * plan.num_rounds:
         return False
-    wanted = min(FEWEST_UNDISTURBED, plan.num_rounds)
+    wanted = max(min(FEWEST_UNDISTURBED, plan.num_rounds), done * QUIET_SHARE)
     return any(sum(undisturbed_rounds(one, plan.blocks_per_round)) < wanted for one in blocks)
 
 
