@@ -60,15 +60,23 @@ def own_targets(toml_path: Path | None) -> "TargetTable":
 
 
 def make_meter(
-    target: "Target", device: str | None, *, compiled_dir: Path, cache_dir: Path
+    target: "Target",
+    device: str | None,
+    *,
+    compiled_dir: Path,
+    cache_dir: Path,
+    is_brief: bool = False,
 ) -> "AnyMeter":
     """Return the meter of a device by its name; see ``cmpc_cost_models.meters``.
+
+    ``is_brief`` measures as one does where there are many candidates.
 
     Raises:
         BadArgument: it is no device, can't run the target, or nothing compiles for it here.
     """
     from cmpc_cost_models import meters
     from cmpc_cost_models.devices import Device
+    from cmpc_cost_models.measuring.settings import MeasureSettings
 
     return meters.make_meter(
         target,
@@ -76,6 +84,7 @@ def make_meter(
         cache_dir=compiled_dir,
         runtime_dir=cache_dir,
         schedules_dir=cache_dir / SCHEDULES,
+        settings=MeasureSettings.brief() if is_brief else None,
     )
 
 

@@ -102,6 +102,7 @@ def search(ctx: click.Context, /, **_: object) -> None:
         settings.device,
         compiled_dir=RunFolder(options["run_folder"]).compiled_path,
         cache_dir=options["cache_dir"],
+        is_brief=True,
     )
     if settings.needs_latency:
         check_meter(new_meter())

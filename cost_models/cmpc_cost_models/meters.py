@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cmpc_cost_models.cross.toolchain import find_toolchain
 from cmpc_cost_models.devices import Device
-from cmpc_cost_models.measured import LatencyMeter
+from cmpc_cost_models.measured import LatencyMeter, MeasureSettings
 from cmpc_cost_models.predicted import PredictedMeter
 from cmpc_cost_models.remote.meter import RemoteMeter
 from cmpc_cost_models.targets import Target
@@ -26,6 +26,7 @@ def make_meter(
     cache_dir: Path,
     runtime_dir: Path,
     schedules_dir: Path | None = None,
+    settings: MeasureSettings | None = None,
 ) -> AnyMeter:
     """Return the meter for ``device``, a context manager, not yet entered.
 
@@ -34,6 +35,7 @@ def make_meter(
         cache_dir: Where compiled networks are kept.
         runtime_dir: The cache that ``cmpc targets fetch`` fills.
         schedules_dir: Where tuned schedules are kept; without it rules of our own choose.
+        settings: How to measure, where something is.
 
     Raises:
         BadArgument: the device can't be that of the target, or nothing compiles for it here.
@@ -41,9 +43,11 @@ def make_meter(
     device = device or Device.default_for(target)
     find_toolchain(target, cache_dir=runtime_dir).require_compiler()
     if device.kind == "rpc":
-        return RemoteMeter(target, device, cache_dir=cache_dir, schedules_dir=schedules_dir)
+        return RemoteMeter(
+            target, device, cache_dir=cache_dir, schedules_dir=schedules_dir, settings=settings
+        )
     if device.kind == "none":
         return PredictedMeter(
             target, cache_dir=cache_dir, runtime_dir=runtime_dir, schedules_dir=schedules_dir
         )
-    return LatencyMeter(target, cache_dir=cache_dir, schedules_dir=schedules_dir)
+    return LatencyMeter(target, cache_dir=cache_dir, schedules_dir=schedules_dir, settings=settings)

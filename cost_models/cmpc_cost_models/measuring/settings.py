@@ -1,6 +1,7 @@
 """How long and how often is a network timed, and on which processors?"""
 
 from dataclasses import dataclass
+from typing import Self
 
 from cmpc_cost_models.errors import BadArgument
 from cmpc_cost_models.machine import pick_cpus
@@ -49,6 +50,15 @@ class MeasureSettings:
                 "`span_seconds` not negative for measuring to make sense, "
                 f"got {times}, {self.warmup_ms} and {self.span_seconds}"
             )
+
+    @classmethod
+    def brief(cls) -> Self:
+        """Return settings for one of many candidates, which are compared and picked, not quoted.
+
+        A short timing sees fewer of the slow spells that come and go in seconds; what is picked
+        is measured again, at length.
+        """
+        return cls(max_seconds=1.5, span_seconds=0.8)
 
     @property
     def timing(self) -> TimingSettings:
