@@ -22,7 +22,7 @@ from cmpc_search.stages.supernet import WEIGHTS_FILE
 
 __all__ = ["covering_architectures", "export_covering_networks", "space_of_run"]
 
-EMBEDDING_WEIGHT = "embedding.linear.weight"
+EMBEDDING_WEIGHT = "embedding.weight"
 
 
 def space_of_run(run: RunFolder) -> SearchSpace:
