@@ -58,7 +58,7 @@ class MeasureSettings:
         A short timing sees fewer of the slow spells that come and go in seconds; what is picked
         is measured again, at length.
         """
-        return cls(max_seconds=1.5, span_seconds=0.8)
+        return cls(max_seconds=1.2, span_seconds=0.6, max_attempts=1)
 
     @property
     def timing(self) -> TimingSettings:
