@@ -20,7 +20,7 @@ from pydantic import BaseModel, ValidationError
 
 from cmpc.commands import COMMANDS
 from cmpc.errors import BadSettings
-from cmpc.targets import DEFAULT_FILE, TARGETS_TABLE
+from cmpc.targets import TARGETS_TABLE, read_toml
 
 __all__ = ["resolve"]
 
@@ -78,13 +78,7 @@ def key_paths(model_class: type[BaseModel], above: KeyPath = ()) -> Iterator[Key
 
 def from_file(keys: list[KeyPath], table: str, toml_path: Path | None) -> dict[KeyPath, Given]:
     """Read one table of the settings file."""
-    path = toml_path or Path(DEFAULT_FILE)
-    if toml_path is None and not path.exists():
-        return {}
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadSettings(f"{path} must be a TOML file, and is not: {error}") from None
+    path, document = read_toml(toml_path)
     tables = [name for name, entry in COMMANDS.items() if entry.reads_settings] + [TARGETS_TABLE]
     for name in document:
         require_known(name, tables, f"{path} has a table [{name}]", "no command reads it")

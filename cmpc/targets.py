@@ -7,7 +7,7 @@ cmpc.toml   [targets.my-board]
 
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cmpc.errors import BadSettings
 
@@ -23,6 +23,7 @@ __all__ = [
     "named_target",
     "note_on_costs",
     "own_targets",
+    "read_toml",
 ]
 
 TARGETS_TABLE = "targets"
@@ -46,17 +47,26 @@ def own_targets(toml_path: Path | None) -> "TargetTable":
     """Return the targets of the settings file; without one, of ./cmpc.toml if there is one."""
     from cmpc_cost_models.target_table import read_targets
 
-    path = toml_path or Path(DEFAULT_FILE)
-    if toml_path is None and not path.exists():
-        return {}
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadSettings(f"{path} must be a TOML file, and is not: {error}") from None
+    path, document = read_toml(toml_path)
     tables = document.get(TARGETS_TABLE, {})
     if not isinstance(tables, dict):
         raise BadSettings(f"[{TARGETS_TABLE}] in {path} must be a table, got {tables!r}")
     return read_targets(tables, origin=str(path))
+
+
+def read_toml(toml_path: Path | None) -> tuple[Path, dict[str, Any]]:
+    """Return the settings file and what it says; nothing where there is no ./cmpc.toml.
+
+    Raises:
+        BadSettings: it is no TOML.
+    """
+    path = toml_path or Path(DEFAULT_FILE)
+    if toml_path is None and not path.exists():
+        return path, {}
+    try:
+        return path, tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadSettings(f"{path} must be a TOML file, and is not: {error}") from None
 
 
 def make_meter(
