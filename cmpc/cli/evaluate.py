@@ -68,9 +68,9 @@ def evaluate(
     from cmpc_search.stages.evaluation import evaluate as evaluate_run
     from cmpc_search.stages.inputs import load_run_inputs, target_of
     from cmpc_search.stages.picks import control_of, trained_picks
-    from cmpc_search.training.numerics import set_threads
+    from cmpc_search.training.numerics import set_up_torch
 
-    set_threads(threads)
+    set_up_torch(threads)
     run = reopen_run(run_folder)
     inputs = load_run_inputs(run, gallery_path, cache_dir=cache_dir)
     architecture = Architecture.from_key(read_pick(run).score.architecture)

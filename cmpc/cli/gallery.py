@@ -73,11 +73,11 @@ def train(ctx: click.Context, /, **_: object) -> None:
     from cmpc_search.gallery import checkpoint_of, existing_gallery, save_gallery_network
     from cmpc_search.stages.settings import GallerySettings
     from cmpc_search.training.gallery import train_gallery_network
-    from cmpc_search.training.numerics import set_threads
+    from cmpc_search.training.numerics import set_up_torch
 
     options = ctx.params
     settings = resolve_settings(ctx, GallerySettings, "gallery")
-    set_threads(options["threads"])
+    set_up_torch(options["threads"])
     folder, shape = options["folder"], settings.shape
     with progress(f"Preparing {settings.data}") as steps:
         image_set = load_image_set(
@@ -127,9 +127,9 @@ def embed(
     from cmpc.output import emit, make_table
     from cmpc_search.data import load_image_set
     from cmpc_search.gallery import embed_gallery, open_gallery
-    from cmpc_search.training.numerics import set_threads
+    from cmpc_search.training.numerics import set_up_torch
 
-    set_threads(threads)
+    set_up_torch(threads)
     opened = open_gallery(folder)
     named = data_set or opened.data
     if named is None:
@@ -194,9 +194,9 @@ def import_(
     from cmpc_search.data import load_image_set
     from cmpc_search.gallery import embed_gallery
     from cmpc_search.gallery_import import GallerySources, import_gallery
-    from cmpc_search.training.numerics import set_threads
+    from cmpc_search.training.numerics import set_up_torch
 
-    set_threads(threads)
+    set_up_torch(threads)
     sources = GallerySources(
         onnx_path=onnx_path,
         embeddings_path=embeddings_path,

@@ -88,11 +88,11 @@ def search(ctx: click.Context, /, **_: object) -> None:
     from cmpc_search.stages.settings import FREE_SETTINGS, SearchSettings
     from cmpc_search.study import pareto_front, pick
     from cmpc_search.study.loop import run_study
-    from cmpc_search.training.numerics import set_threads
+    from cmpc_search.training.numerics import set_up_torch
 
     options = ctx.params
     settings = resolve_settings(ctx, SearchSettings, "search")
-    set_threads(options["threads"])
+    set_up_torch(options["threads"])
     inputs = load_inputs(settings, options["gallery_path"], cache_dir=options["cache_dir"])
     check_feasible(inputs)
     target = named_target(settings.target, options["toml_path"])

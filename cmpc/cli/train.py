@@ -53,11 +53,11 @@ def train(ctx: click.Context, /, **_: object) -> None:
     from cmpc_search.stages.settings import TrainSettings
     from cmpc_search.study import pick
     from cmpc_search.study.loop import load_candidates
-    from cmpc_search.training.numerics import set_threads
+    from cmpc_search.training.numerics import set_up_torch
 
     options = ctx.params
     settings = resolve_settings(ctx, TrainSettings, "train")
-    set_threads(options["threads"])
+    set_up_torch(options["threads"])
     run = reopen_run(options["run_folder"])
     inputs = load_run_inputs(run, options["gallery_path"], cache_dir=options["cache_dir"])
     how = options["how"]
