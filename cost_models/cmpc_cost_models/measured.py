@@ -8,10 +8,10 @@ back as a ``Measurement``. What is measured is the library that ships: a cost na
 
 from dataclasses import asdict
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from cmpc_cost_models.base import CompiledNetwork, Measurement
+from cmpc_cost_models.closing import ClosedAtEnd
 from cmpc_cost_models.measuring.blocks import Blocks
 from cmpc_cost_models.measuring.costs import as_measurements
 from cmpc_cost_models.measuring.settings import MeasureSettings
@@ -21,7 +21,7 @@ from cmpc_cost_models.targets import Target
 __all__ = ["LatencyMeter", "MeasureSettings"]
 
 
-class LatencyMeter:
+class LatencyMeter(ClosedAtEnd):
     """Measures networks, one after the other, in a worker of its own.
 
         with LatencyMeter(Target.named("host"), cache_dir=cache) as meter:
@@ -53,17 +53,6 @@ class LatencyMeter:
             num_threads=num_threads,
             settings=self.settings,
         )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """End the worker."""

@@ -9,13 +9,13 @@ cost: ``machine["executed"]``.
 """
 
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
 from cmpc_cost_models.agreement import agreement, random_image
 from cmpc_cost_models.base import CompiledNetwork, Cost, Measurement
+from cmpc_cost_models.closing import ClosedAtEnd
 from cmpc_cost_models.cross.programs import ProgramStage
 from cmpc_cost_models.cross.toolchain import Toolchain, find_toolchain
 from cmpc_cost_models.errors import ProgramFailed
@@ -30,7 +30,7 @@ NUM_THREADS = 1
 LIMIT_SECONDS = 120.0
 
 
-class PredictedMeter:
+class PredictedMeter(ClosedAtEnd):
     """Predicts latencies, one network after the other; each is compiled, and checked if possible.
 
     Args:
@@ -56,17 +56,6 @@ class PredictedMeter:
         self._limit_seconds = limit_seconds
         self._worker = WorkerProcess(num_threads=NUM_THREADS, module=WORKER)
         self._stage = ProgramStage(self.toolchain)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """End the worker and drop what was built for checking."""

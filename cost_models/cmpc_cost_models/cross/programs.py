@@ -10,13 +10,12 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
 from cmpc_cost_models.base import CompiledNetwork
+from cmpc_cost_models.closing import ClosedAtEnd
 from cmpc_cost_models.compiling import LIBRARY_NAME
 from cmpc_cost_models.cross.toolchain import Toolchain
 from cmpc_cost_models.errors import ProgramFailed
@@ -60,7 +59,7 @@ def run_program(
         return np.fromfile(answered, np.float32)
 
 
-class ProgramStage:
+class ProgramStage(ClosedAtEnd):
     """Runs compiled networks of one target, one after the other, through one native program.
 
     The program looks for the network beside itself, so that it is built once for each input shape,
@@ -73,17 +72,6 @@ class ProgramStage:
     def __init__(self, toolchain: Toolchain) -> None:
         self._toolchain = toolchain
         self._folder = tempfile.TemporaryDirectory(prefix="cmpc-stage-")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         self._folder.cleanup()

@@ -6,12 +6,12 @@ compiled, checked --> whole and call by call, in turn --> limits of the machine 
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
 from cmpc_cost_models.base import CompiledNetwork, KernelRecord, Measurement
+from cmpc_cost_models.closing import ClosedAtEnd
 from cmpc_cost_models.errors import BadArgument, ProfileFailed
 from cmpc_cost_models.measuring.blocks import Blocks
 from cmpc_cost_models.measuring.costs import as_measurements
@@ -29,7 +29,7 @@ __all__ = ["Profiler", "comparison_of"]
 WORKER = "cmpc_cost_models.profiling.worker"
 
 
-class Profiler:
+class Profiler(ClosedAtEnd):
     """Profiles networks, one after the other, in a worker of its own.
 
         with Profiler(Target.named("host"), cache_dir=cache) as profiler:
@@ -56,17 +56,6 @@ class Profiler:
             settings=settings or MeasureSettings(),
             module=WORKER,
         )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """End the worker."""

@@ -8,11 +8,11 @@ device itself is gone, ``DeviceUnreachable`` ends the work: the next network wou
 
 from dataclasses import asdict
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from cmpc_cost_models.agreement import Agreement
 from cmpc_cost_models.base import CompiledNetwork, Cost, Measurement
+from cmpc_cost_models.closing import ClosedAtEnd
 from cmpc_cost_models.devices import Device
 from cmpc_cost_models.errors import BadArgument, DeviceUnreachable
 from cmpc_cost_models.machine import describe_versions
@@ -31,7 +31,7 @@ CONNECT_SECONDS = 20.0
 NOTHING_KNOWN = Conditions(wall_s=0.0, cpu_share=1.0)
 
 
-class RemoteMeter:
+class RemoteMeter(ClosedAtEnd):
     """Measures networks on a device, one after the other.
 
         with RemoteMeter(target, Device.named("rpc://board:9090"), cache_dir=cache) as meter:
@@ -73,14 +73,6 @@ class RemoteMeter:
             self.close()
             raise
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """End the worker, and with it the session."""

@@ -23,6 +23,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Self
 
+from cmpc_cost_models.closing import ClosedAtEnd
 from cmpc_cost_models.errors import BadScheduleDatabase
 from cmpc_cost_models.lowering.schedules import KERNEL_CODE_VERSION, Schedule
 from cmpc_cost_models.machine import describe_versions
@@ -63,7 +64,7 @@ def database_path(schedules_dir: Path, target: Target) -> Path:
     return schedules_dir / f"{target.cpu}-{digest}.db"
 
 
-class ScheduleDatabase:
+class ScheduleDatabase(ClosedAtEnd):
     """The open file; close it, or use it as a context.
 
         with ScheduleDatabase.open(schedules_dir, target) as database:
@@ -90,12 +91,6 @@ class ScheduleDatabase:
             database.close()
             raise
         return database
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         self._connection.close()
