@@ -1,7 +1,7 @@
 """Turn an ONNX file into one shared library for a target, or find the one made earlier.
 
-    ONNX --lowering--> TVM module --LLVM--> objects --linker--> <cache>/<key>/network.so
-                                                                <cache>/<key>/compiled.json
+    ONNX --lowering--> kernels --LLVM--> <cache>/kernels/*/*.o --linker--> <cache>/<key>/network.so
+                                                                           <cache>/<key>/compiled.json
 
 The key is the hash of all that the library depends on: graph, target, threads, schedules, versions,
 pipeline. An entry appears whole or not at all, and one whose library was altered is made again.
@@ -29,7 +29,8 @@ __all__ = ["LIBRARY_NAME", "compile_network", "cxx_compiler_for", "linker_for"]
 
 LIBRARY_NAME = "network.so"
 RECORD_NAME = "compiled.json"
-PIPELINE_VERSION = 4  # raise it with every change outside the kernels' code, which has its own
+OBJECTS_NAME = "kernels"
+PIPELINE_VERSION = 5  # raise it with every change outside the kernels' code, which has its own
 PACKAGES_THAT_COUNT = ("apache-tvm", "apache-tvm-ffi", "numpy")
 
 
@@ -53,7 +54,12 @@ def compile_network(
         CompileFailed: TVM or the linker refuses it.
     """
     graph_sha256 = file_sha256(onnx_path) if onnx_path.is_file() else ""
-    how = _How(target=target, num_threads=num_threads, schedules=schedules)
+    how = _How(
+        target=target,
+        num_threads=num_threads,
+        schedules=schedules,
+        objects_dir=cache_dir / OBJECTS_NAME,
+    )
     folder = cache_dir / _cache_key(graph_sha256, how)
     if found := _read_entry(folder):
         return found
@@ -85,11 +91,12 @@ def cxx_compiler_for(target: Target) -> str | None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _How:
-    """All that decides what a graph becomes."""
+    """All that decides what a graph becomes, and where parts of the work are kept."""
 
     target: Target
     num_threads: int
     schedules: ScheduleSource | None
+    objects_dir: Path
 
 
 def _compile(onnx_path: Path, how: _How, folder: Path) -> dict[str, Any]:
@@ -111,7 +118,11 @@ def _compile(onnx_path: Path, how: _How, folder: Path) -> dict[str, Any]:
     library = folder / LIBRARY_NAME
     try:
         built = build_executable(
-            model, target, num_threads=how.num_threads, schedules=how.schedules
+            model,
+            target,
+            objects_dir=how.objects_dir,
+            num_threads=how.num_threads,
+            schedules=how.schedules,
         )
         built.executable.export_library(str(library), fcompile=cc.cross_compiler(linker))
     except CostModelsError:

@@ -16,6 +16,8 @@ from cmpc_cost_models.lowering.planning import plan_network
 from cmpc_cost_models.running import LoadedNetwork
 from cmpc_cost_models.targets import Target
 
+ELF_MACHINE, AARCH64 = 18, 183  # offset and value in the head of an object file
+
 
 def assert_answers_as_onnx_runtime(path, compiled):
     image = np.random.default_rng(3).random(compiled.input_shape, dtype=np.float32)
@@ -71,13 +73,36 @@ def test_odd_sizes_compute_what_onnx_runtime_computes(
     assert_answers_as_onnx_runtime(path, compile_network(path, target, cache_dir=cache_dir))
 
 
-def test_code_for_another_architecture_is_generated(tiny_network):
+def test_code_for_another_architecture_is_generated(tiny_network, tmp_path):
     from cmpc_cost_models.lowering.executable import build_executable
 
-    built = build_executable(load_graph(tiny_network), Target.named("cortex-a72"))
+    build_executable(load_graph(tiny_network), Target.named("cortex-a72"), objects_dir=tmp_path)
 
-    [code] = [one for one in built.executable.mod.imports if one.kind == "llvm"]
-    assert ".4s" in code.inspect_source("s")  # NEON's vectors of four
+    machines = {path.read_bytes()[ELF_MACHINE] for path in tmp_path.rglob("*.o")}
+    assert machines == {AARCH64}
+
+
+def objects_in(folder):
+    return {path: path.stat().st_mtime_ns for path in (folder / "kernels").rglob("*.o")}
+
+
+def test_a_kernel_that_an_earlier_network_had_is_not_compiled_again(write_tiny, host, tmp_path):
+    compile_network(write_tiny(0), host, cache_dir=tmp_path)
+    before = objects_in(tmp_path)
+    again = compile_network(write_tiny(1), host, cache_dir=tmp_path)  # other weights
+
+    assert not again.from_cache
+    assert objects_in(tmp_path) == before
+    assert_answers_as_onnx_runtime(write_tiny(1), again)
+
+
+def test_an_altered_kernel_is_compiled_again(write_tiny, host, tmp_path):
+    compile_network(write_tiny(0), host, cache_dir=tmp_path)
+    for path in objects_in(tmp_path):
+        path.write_bytes(b"no object file")
+    again = compile_network(write_tiny(1), host, cache_dir=tmp_path)
+
+    assert_answers_as_onnx_runtime(write_tiny(1), again)
 
 
 def save_graph(path, nodes, result_shape, *, weights=()):
@@ -118,7 +143,8 @@ def test_a_second_compilation_is_the_first_one(tiny_network, host, tmp_path):
 
     assert (first.from_cache, second.from_cache) == (False, True)
     assert second.sha256 == first.sha256
-    assert [path.name for path in tmp_path.iterdir()] == [first.path.parent.name]  # no drafts
+    expected = {"kernels", first.path.parent.name}  # no drafts
+    assert {path.name for path in tmp_path.iterdir()} == expected
 
 
 @pytest.mark.parametrize("name", [LIBRARY_NAME, "compiled.json"])

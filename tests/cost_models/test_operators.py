@@ -1,7 +1,9 @@
 """What single operators compute: against ONNX's own test cases, and against ONNX Runtime."""
 
 import importlib
+import tempfile
 import warnings
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -11,11 +13,11 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
+from cmpc_cost_models.compiling import compile_network
 from cmpc_cost_models.errors import CompileFailed
 from cmpc_cost_models.lowering import schedules
-from cmpc_cost_models.lowering.cleaning import clean_model
 from cmpc_cost_models.lowering.graph_parts import static_shapes
-from cmpc_cost_models.lowering.planning import plan_network
+from cmpc_cost_models.running import LoadedNetwork
 
 ON_OUR_KERNELS = [
     "batch_normalization/batchnorm_epsilon",
@@ -53,16 +55,14 @@ BY_TVM = [
 
 def run_compiled(model, host, data, *, num_threads=1):
     """Return the answer of ``model`` compiled for this machine, and how many nodes TVM imported."""
-    import tvm  # it takes seconds: not when tests are collected
-    from tvm import relax
-
-    from cmpc_cost_models.lowering.executable import build_executable
-
-    cleaned = clean_model(model)
-    built = build_executable(cleaned, host, num_threads=num_threads)
-    machine = relax.VirtualMachine(built.executable, tvm.cpu())
-    answer = machine["main"](tvm.runtime.tensor(np.ascontiguousarray(data), tvm.cpu())).numpy()
-    return answer, plan_network(cleaned).num_imported
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        onnx.save(model, folder / "given.onnx")
+        compiled = compile_network(
+            folder / "given.onnx", host, cache_dir=folder, num_threads=num_threads
+        )
+        answer = LoadedNetwork(compiled.path, compiled.input_shape).run(data)
+    return answer, sum(node.path == "import" for node in compiled.nodes)
 
 
 def node_case(name):
@@ -318,9 +318,7 @@ def test_loops_that_threads_share_compute_the_same(name, host, rng, monkeypatch)
     assert_as_onnx_runtime(model, host, weights(rng, *SHAPE), num_threads=2)
 
 
-def test_each_node_says_which_way_it_took(host):
-    from cmpc_cost_models.lowering.executable import build_executable
-
+def test_each_node_says_which_way_it_took(host, tmp_path):
     nodes = [
         helper.make_node("Shape", ["x"], ["sizes"], name="size"),
         helper.make_node("Conv", ["x", "w"], ["c"], name="layer"),
@@ -329,8 +327,9 @@ def test_each_node_says_which_way_it_took(host):
         helper.make_node("Reshape", ["s", "sizes"], ["y"], name="same"),
     ]
     model = make_model(nodes, (SHAPE, SHAPE), {"w": np.ones((10, 10, 1, 1), np.float32)})
+    onnx.save(model, tmp_path / "given.onnx")
 
-    built = build_executable(clean_model(model), host)
+    built = compile_network(tmp_path / "given.onnx", host, cache_dir=tmp_path)
 
     paths = {one.node: (one.operator, one.path) for one in built.nodes}
     assert paths["size"] == ("Shape", "folded")

@@ -1,8 +1,8 @@
-"""Put a plan's calls together as a TVM module: kernels, imported functions and one that calls them.
+"""Put a plan's calls together as a TVM module: ``main``, and the functions that TVM imported.
 
 main(image):
-    a = call_tir(convolution, image, weight, bias)     equal kernels are one function
-    b = imported_0(view(a, [1, C, H, W]))              TVM's functions want ONNX's shapes
+    a = call_dps_packed("convolution_1f", image, weight, bias)   a kernel: an object file of its own
+    b = imported_0(view(a, [1, C, H, W]))                        TVM's functions want ONNX's shapes
     return view(b, output shape)
 """
 
@@ -32,9 +32,9 @@ class Assembled:
     """A module and what is in it.
 
     Attributes:
-        module: A Relax module whose ``main`` takes the network's input; its functions that
-            ``kernels`` doesn't name are imported ones.
-        kernels: What each kernel's function, by its name, computes.
+        module: A Relax module whose ``main`` takes the network's input; its other functions are
+            imported ones.
+        kernels: What each kernel that ``main`` calls, by its symbol, computes.
         nodes: Which way each node of the given graph took.
     """
 
@@ -43,16 +43,16 @@ class Assembled:
     nodes: tuple[NodePath, ...]
 
 
-def assemble(plan: Plan, write_kernel: Callable[[KernelSpec], Any]) -> Assembled:
+def assemble(plan: Plan, symbol_of: Callable[[KernelSpec], str]) -> Assembled:
     """Return a module that makes the plan's calls.
 
     Args:
-        write_kernel: Returns the TIR function of a kernel.
+        symbol_of: Returns what a kernel is called in its object file.
 
     Raises:
         CompileFailed: TVM doesn't take an operator that is no kernel of ours.
     """
-    assembler = _Assembler(plan, write_kernel)
+    assembler = _Assembler(plan, symbol_of)
     module = assembler.module()
     if plan.num_imported:
         module = _fused(module)
@@ -76,10 +76,9 @@ def _fused(module: Any) -> Any:
 class _Assembler:
     """Calls one function after another in the builder's ``main``."""
 
-    def __init__(self, plan: Plan, write_kernel: Callable[[KernelSpec], Any]) -> None:
-        self._plan, self._write_kernel = plan, write_kernel
+    def __init__(self, plan: Plan, symbol_of: Callable[[KernelSpec], str]) -> None:
+        self._plan, self._symbol_of = plan, symbol_of
         self._builder = relax.BlockBuilder()
-        self._functions: dict[KernelSpec, Any] = {}
         self._constants: dict[int, Any] = {}
         self._buffers: dict[str, Any] = {}
         self._shapes: dict[str, Shape] = {}
@@ -125,14 +124,15 @@ class _Assembler:
         return _dtype(given.type.tensor_type.elem_type)
 
     def _call(self, call: Call) -> None:
-        function = self._function(call.spec)
+        symbol = self._symbol_of(call.spec)
         first, *others = call.inputs
         data = self._in_shape(first, _shape_read(call.spec, self._shapes[first]))
         arguments = [data, *map(self._constant, call.constants), *map(self._flat, others)]
         shape = (call.spec.target.size,)
-        made = relax.call_tir(function, arguments, relax.TensorType(shape, FLOAT))
+        made = relax.call_dps_packed(symbol, arguments, relax.TensorType(shape, FLOAT))
         self._keep(call.output, self._builder.emit(made), shape)
-        self._symbols.append(function.name_hint)
+        self._symbols.append(symbol)
+        self.kernels[symbol] = call.spec
 
     def _import(self, call: Import) -> None:
         variable = import_nodes(call, self._plan.model, self._builder)
@@ -142,15 +142,6 @@ class _Assembler:
             part = made if len(call.outputs) == 1 else self._builder.emit(made[index])
             self._keep(name, part, _static_shape(part))
         self._symbols.append(variable.name_hint)
-
-    def _function(self, spec: KernelSpec) -> Any:
-        """Return the variable of the kernel's function; equal kernels have one."""
-        if spec not in self._functions:
-            name = type(spec).__name__.lower()  # the builder makes it unique
-            variable = self._builder.add_func(self._write_kernel(spec), name)
-            self._functions[spec] = variable
-            self.kernels[variable.name_hint] = spec
-        return self._functions[spec]
 
     def _constant(self, array: Any) -> Any:
         """Return a constant; an array that several calls read is one."""

@@ -1,6 +1,7 @@
 """Turn an ONNX graph into a TVM executable, and say what it is made of.
 
-    graph --planning--> calls --schedules, kernel_code--> functions --assembling--> module --> TVM
+    graph --planning--> calls --schedules, kernel_objects--> object files
+                              --assembling--> module --TVM--> executable that links to them
 
 What our kernels don't do goes through TVM's importer (``importing``): it is fused, but its kernels
 are the plain loops of ``tvm.compile``, tens of times slower.
@@ -8,6 +9,7 @@ are the plain loops of ``tvm.compile``, tens of times slower.
 
 import dataclasses
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,8 +20,9 @@ import tvm
 from cmpc_cost_models.base import KernelRecord, NodePath
 from cmpc_cost_models.lowering.assembling import Assembled, assemble
 from cmpc_cost_models.lowering.calls import Call, Plan
-from cmpc_cost_models.lowering.kernel_code import pack_constants, write_kernel
+from cmpc_cost_models.lowering.kernel_code import pack_constants
 from cmpc_cost_models.lowering.kernel_facts import foreign_records, kernel_record
+from cmpc_cost_models.lowering.kernel_objects import KernelObject, KernelObjects
 from cmpc_cost_models.lowering.kernel_specs import KernelSpec
 from cmpc_cost_models.lowering.planning import plan_network
 from cmpc_cost_models.lowering.schedules import (
@@ -41,7 +44,7 @@ class BuiltNetwork:
     """A Relax executable, its weights inside, and what is in it.
 
     Attributes:
-        executable: TVM's ``VMExecutable``.
+        executable: TVM's ``VMExecutable``; it runs once it is exported as a library.
         kernels: Its functions, each once.
         nodes: Which way each node of the graph took.
     """
@@ -55,12 +58,14 @@ def build_executable(
     model: onnx.ModelProto,
     target: Target,
     *,
+    objects_dir: Path,
     num_threads: int = 1,
     schedules: ScheduleSource | None = None,
 ) -> BuiltNetwork:
     """Build ``model``, as ``counted.load_graph`` reads it, for ``target``.
 
     Args:
+        objects_dir: Where machine code of kernels is kept for the next network.
         num_threads: How many threads will run it; one makes no parallel loop.
         schedules: Who chooses the kernels' schedules; the rules where nobody does.
 
@@ -72,12 +77,12 @@ def build_executable(
     kernels = _Kernels(
         workloads={spec: Workload.of(spec, target, num_threads=num_threads) for spec in specs},
         source=schedules or RULES_ONLY,
+        objects=KernelObjects(objects_dir, target),
     )
-    assembled = assemble(kernels.pack(plan), kernels.write)
-    # Kernels check each argument's type, shape and alignment at every call. The machine that calls
-    # them was compiled with them; leaving the checks out halves compile time and code.
+    assembled = assemble(kernels.pack(plan), kernels.symbol)
+    module = assembled.module.with_attr("external_mods", kernels.libraries())
     with tvm.transform.PassContext(config={"tirx.disable_assert": True}):
-        executable = tvm.compile(assembled.module, tvm.target.Target(target.to_tvm()))
+        executable = tvm.compile(module, tvm.target.Target(target.to_tvm()))
     return BuiltNetwork(
         executable=executable, kernels=kernels.records(assembled), nodes=assembled.nodes
     )
@@ -86,14 +91,26 @@ def build_executable(
 class _Kernels:
     """The kernels of one network: their schedules, their code, their constants."""
 
-    def __init__(self, workloads: dict[KernelSpec, Workload], source: ScheduleSource) -> None:
-        self._workloads = workloads
+    def __init__(
+        self, workloads: dict[KernelSpec, Workload], source: ScheduleSource, objects: KernelObjects
+    ) -> None:
         self._found: dict[KernelSpec, tuple[Schedule, Origin]] = {
             spec: source.find(workload) for spec, workload in workloads.items()
         }
+        self._objects: dict[KernelSpec, KernelObject] = {
+            spec: objects.find_or_compile(workload, self._found[spec][0])
+            for spec, workload in workloads.items()
+        }
 
-    def write(self, spec: KernelSpec) -> Any:
-        return write_kernel(self._workloads[spec], self._found[spec][0])
+    def symbol(self, spec: KernelSpec) -> str:
+        return self._objects[spec].symbol
+
+    def libraries(self) -> list[Any]:
+        """Return TVM's modules of the object files, to be linked with the network."""
+        return [
+            tvm.runtime.load_static_library(str(one.path), [one.symbol])
+            for one in self._objects.values()
+        ]
 
     def pack(self, plan: Plan) -> Plan:
         """Return ``plan`` with constants as its kernels read them; what was one array stays one."""
@@ -114,5 +131,4 @@ class _Kernels:
         for symbol, spec in assembled.kernels.items():
             schedule, origin = self._found[spec]
             ours.append(kernel_record(symbol, spec, origin, schedule.to_json()))
-        foreign = foreign_records(assembled.module)
-        return (*ours, *(one for one in foreign if one.symbol not in assembled.kernels))
+        return (*ours, *foreign_records(assembled.module))

@@ -49,10 +49,7 @@ def kernel_record(
 
 
 def foreign_records(module: Any) -> tuple[KernelRecord, ...]:
-    """Return the facts of each loop nest in ``module``, which TVM imported and fused.
-
-    It also holds ours where a network takes both ways; take the records by name.
-    """
+    """Return the facts of each loop nest in ``module``, which TVM imported and fused."""
     from tvm import tirx
 
     return tuple(

@@ -116,12 +116,10 @@ class _Kernel:
         import tvm
 
         from cmpc_cost_models.lowering.kernel_code import write_kernel
+        from cmpc_cost_models.lowering.kernel_objects import compile_kernel
 
-        function = write_kernel(workload, schedule).with_attr("global_symbol", SYMBOL)
-        with tvm.transform.PassContext(config={"tirx.disable_assert": True}):
-            built = tvm.compile(
-                tvm.IRModule({SYMBOL: function}), tvm.target.Target(target.to_tvm())
-            )
+        function = write_kernel(workload, schedule)
+        built = compile_kernel(function, target, SYMBOL)
         self._module, self._device = site.load(built, target), site.device
         sizes = [tuple(map(int, one.shape)) for one in function.params]
         arrays = _random_arguments(workload, schedule, sizes)

@@ -1,0 +1,104 @@
+"""Machine code of single kernels, kept on disk: the networks of a space share most of theirs.
+
+    workload, schedule --kernel_code--> loops --TVM, LLVM--> <folder>/<key>/<its SHA-256>.o
+
+Most of the time of a compilation goes into a kernel's loops, and none of it depends on the network
+around them. A file is named after its content: one that was altered is found out and made again.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tvm
+
+from cmpc_cost_models.digests import file_sha256
+from cmpc_cost_models.lowering.kernel_code import write_kernel
+from cmpc_cost_models.lowering.schedules import KERNEL_CODE_VERSION, Schedule, Workload
+from cmpc_cost_models.machine import describe_versions
+from cmpc_cost_models.targets import Target
+
+__all__ = ["KernelObject", "KernelObjects", "compile_kernel"]
+
+OBJECT_VERSION = 1  # raise it with every change to how a kernel's loops become machine code
+PACKAGES_THAT_COUNT = ("apache-tvm", "apache-tvm-ffi")
+SYMBOL_DIGITS = 12  # of the key: enough to tell the kernels of one network apart
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KernelObject:
+    """An object file with one kernel, and what the kernel is called."""
+
+    symbol: str
+    path: Path
+
+
+def compile_kernel(function: Any, target: Target, symbol: str) -> Any:
+    """Return TVM's executable of what ``write_kernel`` wrote, called ``symbol``, in memory."""
+    function = function.with_attr("global_symbol", symbol)
+    # Kernels check each argument's type, shape and alignment at every call. The machine that calls
+    # them was compiled with them; leaving the checks out halves compile time and code.
+    with tvm.transform.PassContext(config={"tirx.disable_assert": True}):
+        return tvm.compile(tvm.IRModule({symbol: function}), tvm.target.Target(target.to_tvm()))
+
+
+class KernelObjects:
+    """Object files of kernels for one target; several processes may use one folder."""
+
+    def __init__(self, folder: Path, target: Target) -> None:
+        self._folder, self._target = folder, target
+        versions = describe_versions()
+        self._how = {
+            "target": target.to_tvm(),
+            "code": [KERNEL_CODE_VERSION, OBJECT_VERSION],
+            "versions": {name: versions.get(name) for name in PACKAGES_THAT_COUNT},
+        }
+
+    def find_or_compile(self, workload: Workload, schedule: Schedule) -> KernelObject:
+        """Return the kernel's object file, compiled now unless it was before."""
+        key = self._key(workload, schedule)
+        symbol = f"{type(workload.spec).__name__.lower()}_{key[:SYMBOL_DIGITS]}"
+        folder = self._folder / key
+        path = _whole_file(folder)
+        if path is None:
+            code = compile_kernel(write_kernel(workload, schedule), self._target, symbol)
+            path = _store(code, folder)
+        return KernelObject(symbol=symbol, path=path)
+
+    def _key(self, workload: Workload, schedule: Schedule) -> str:
+        what = {"workload": workload.key, "schedule": schedule.to_json()}
+        text = json.dumps(self._how | what, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _whole_file(folder: Path) -> Path | None:
+    """Return the object file in ``folder`` whose content is what its name says."""
+    if not folder.is_dir():
+        return None
+    return next((path for path in sorted(folder.glob("*.o")) if _is_whole(path)), None)
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        return file_sha256(path) == path.stem
+    except OSError:  # another process removed it
+        return False
+
+
+def _store(code: Any, folder: Path) -> Path:
+    """Write a kernel's object file under another name, then give it the one of its content."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=folder, prefix="draft-", suffix=".tmp.o")
+    os.close(handle)
+    draft = Path(name)
+    try:
+        code.mod.write_to_file(name)
+        path = folder / f"{file_sha256(draft)}.o"
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+    return path
