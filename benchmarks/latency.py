@@ -2,7 +2,6 @@
 
     python benchmarks/latency.py                     # all networks, 1 thread and 2
     python benchmarks/latency.py --compile-only      # fill the cache; then the above only times
-    python benchmarks/latency.py --compile-times     # what a new candidate costs before it runs
 
 Each round times one block of every network with both runtimes, in random order, so a slow moment
 of the machine hits both; a block begins with a run that isn't timed. A line gives the medians over
@@ -21,7 +20,6 @@ import random
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -53,20 +51,15 @@ def main() -> None:
     paths = _write_networks(folder)
     names = [one for one in paths if not arguments.quick or not one.endswith(tuple("234567"))]
     names = arguments.networks or names
-    if arguments.compile_times:
-        report = _compile_times([paths[one] for one in names])
-    else:
-        report = {str(one): _ask_worker(arguments, names, one) for one in arguments.threads}
+    report = {str(one): _ask_worker(arguments, names, one) for one in arguments.threads}
     document = {
         "schema_version": 1,
         "machine": describe_machine(),
         "versions": describe_versions(),
-        "compile" if arguments.compile_times else "threads": report,
+        "threads": report,
     }
     if arguments.json:
         print(json.dumps(document, indent=2, sort_keys=True))
-    elif arguments.compile_times:
-        _print_compile_times(report)
     elif not arguments.compile_only:
         for num_threads, rows in report.items():
             _print_table(num_threads, rows)
@@ -82,7 +75,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="two networks of each of our spaces")
     parser.add_argument("--schedules", type=Path, help="folder of a schedule database [rules only]")
     parser.add_argument("--compile-only", action="store_true", help="compile and verify, no timing")
-    parser.add_argument("--compile-times", action="store_true", help="time compiling, cache empty")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -204,26 +196,6 @@ def _print_table(num_threads: str, rows: list[dict[str, Any]]) -> None:
         print(f"{row['ratio']:>8.3f}{low:>9.3f}{high:>7.3f}")
     ratios = [row["ratio"] for row in rows]
     print(f"geometric mean {statistics.geometric_mean(ratios):.3f}, worst {max(ratios):.3f}")
-
-
-def _compile_times(paths: list[Path]) -> list[dict[str, Any]]:
-    """Time each network from ONNX to compiled and compared, TVM loaded and no cache."""
-    rows = []
-    for number, path in enumerate([paths[0], *paths]):
-        with tempfile.TemporaryDirectory() as cache:
-            start = time.perf_counter()
-            compiled = compile_network(path, Target.named("host"), cache_dir=Path(cache))
-            _rival(path, 1, LoadedNetwork(compiled.path, compiled.input_shape))
-            seconds = time.perf_counter() - start
-        if number:  # the first one imports TVM
-            rows.append({"network": path.stem, "seconds": seconds})
-    return rows
-
-
-def _print_compile_times(rows: list[dict[str, Any]]) -> None:
-    for row in rows:
-        print(f"{row['network']:<22}{row['seconds']:>8.2f} s")
-    print(f"median {statistics.median(row['seconds'] for row in rows):.2f} s")
 
 
 if __name__ == "__main__":
