@@ -6,14 +6,17 @@ back as a ``Measurement``. What is measured is the library that ships: a cost na
     ONNX --workbench--> compiled and checked --blocks--> warm up, time in turn --timing--> verdict
 """
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from cmpc_cost_models.base import CompiledNetwork, Measurement
 from cmpc_cost_models.closing import ClosedAtEnd
+from cmpc_cost_models.machine import cpu_model
 from cmpc_cost_models.measuring.blocks import Blocks
 from cmpc_cost_models.measuring.costs import as_measurements
+from cmpc_cost_models.measuring.history import remembered
 from cmpc_cost_models.measuring.settings import MeasureSettings
 from cmpc_cost_models.measuring.workbench import Workbench
 from cmpc_cost_models.targets import Target
@@ -84,11 +87,18 @@ class LatencyMeter(ClosedAtEnd):
             answer = self._bench.ask("time", self._timing_request(networks))
             if "error" in answer:
                 return [Measurement(error=answer["error"], compiled=one) for one in networks]
-            attempt = as_measurements(networks, Blocks.from_json(answer["result"]), self._bench)
+            blocks = Blocks.from_json(answer["result"])
+            attempt = remembered(as_measurements(networks, blocks, self._bench), how=self._how)
             best = min(best, attempt, key=_instability) if best else attempt
             if all(one.is_stable for one in best):
                 break
         return best
+
+    @property
+    def _how(self) -> str:
+        """What must be the same for two timings of a library to be compared."""
+        facts = {"cpu_model": cpu_model(), "cpus": self._bench.cpus}
+        return json.dumps(facts | asdict(self.settings.timing), sort_keys=True)
 
     def _timing_request(self, networks: list[CompiledNetwork]) -> dict[str, Any]:
         return {

@@ -1,0 +1,78 @@
+"""What did earlier timings of this very library say?
+
+A machine that is slow for minutes looks as steady as one that isn't: all blocks of a timing agree,
+and all are wrong. Another process may have met it at its own speed. So the last timings of each
+library are kept beside it, and one that is clearly slower than the fastest of them is not trusted.
+
+    <cache>/<key>/timings.json    [{"how": ..., "latency_ms": ...}, ...], the latest last
+"""
+
+import dataclasses
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from cmpc_cost_models.base import Measurement
+
+__all__ = ["doubts_of_history", "remembered"]
+
+FILE_NAME = "timings.json"
+NUM_KEPT = 32  # so that a machine that has become slower for good is believed again
+LARGEST_EXCESS = 0.03  # over the fastest of them
+
+
+def doubts_of_history(latency_ms: float, earlier_ms: Sequence[float]) -> Iterator[str]:
+    """Say why a latency may not be trusted, given earlier ones of the same library."""
+    fastest = min(earlier_ms, default=latency_ms)
+    excess = latency_ms / fastest - 1
+    if excess > LARGEST_EXCESS:
+        yield (
+            f"an earlier timing of this very library gave {fastest:.4g} ms, {excess:.1%} less: "
+            "the machine is slower now than it can be"
+        )
+
+
+def remembered(measurements: Sequence[Measurement], *, how: str) -> list[Measurement]:
+    """Return ``measurements`` of networks timed in turn, doubted where earlier ones were faster.
+
+    Those that nothing else makes doubtful are kept for later ones.
+
+    Args:
+        how: What must be the same for two timings to be compared, beside the networks.
+    """
+    networks = [one.compiled.sha256 for one in measurements if one.compiled]
+    return [_remembered(one, f"{how} {networks}") for one in measurements]
+
+
+def _remembered(measurement: Measurement, how: str) -> Measurement:
+    compiled, cost = measurement.compiled, measurement.cost
+    if compiled is None or cost is None:
+        return measurement
+    earlier_ms = [one["latency_ms"] for one in _read(compiled.path) if one["how"] == how]
+    if measurement.is_stable:
+        _keep(compiled.path, how, cost.value)
+    doubts = (*measurement.unstable_reasons, *doubts_of_history(cost.value, earlier_ms))
+    return dataclasses.replace(measurement, is_stable=not doubts, unstable_reasons=doubts)
+
+
+def _keep(library: Path, how: str, latency_ms: float) -> None:
+    """Add a timing. Of two processes that add at once one may lose its own: it is a hint only."""
+    kept = [*_read(library), {"how": how, "latency_ms": latency_ms}][-NUM_KEPT:]
+    handle, name = tempfile.mkstemp(dir=library.parent, prefix="draft-")
+    try:
+        with os.fdopen(handle, "w") as file:
+            json.dump(kept, file)
+        os.replace(name, library.parent / FILE_NAME)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _read(library: Path) -> list[dict[str, Any]]:
+    try:
+        timings = json.loads((library.parent / FILE_NAME).read_text())
+        return [{"how": str(one["how"]), "latency_ms": float(one["latency_ms"])} for one in timings]
+    except (OSError, ValueError, KeyError, TypeError):  # none yet, or altered
+        return []

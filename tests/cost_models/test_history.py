@@ -1,0 +1,62 @@
+"""Timings of one library, remembered from process to process."""
+
+import pytest
+
+from cmpc_cost_models.base import CompiledNetwork, Cost, Measurement
+from cmpc_cost_models.measuring.history import doubts_of_history, remembered
+
+
+@pytest.fixture
+def library(tmp_path):
+    path = tmp_path / "network.so"
+    path.write_bytes(b"code")
+    return path
+
+
+def measured(library, latency_ms, *, reasons=()):
+    compiled = CompiledNetwork(
+        path=library,
+        sha256="0" * 64,
+        graph_sha256="1" * 64,
+        from_cache=True,
+        compile_seconds=1.0,
+        input_shape=(1, 3, 8, 8),
+        output_shape=(1, 4),
+    )
+    cost = Cost(name="latency", value=latency_ms, unit="ms", source="measured")
+    return Measurement(
+        compiled=compiled, cost=cost, is_stable=not reasons, unstable_reasons=reasons
+    )
+
+
+@pytest.mark.parametrize(
+    ("latency_ms", "earlier_ms", "is_doubted"),
+    [(1.05, (1.1, 1.0), True), (1.02, (1.0,), False), (0.9, (1.0,), False), (1.0, (), False)],
+)
+def test_only_what_was_faster_before_is_doubted(latency_ms, earlier_ms, is_doubted):
+    assert bool(list(doubts_of_history(latency_ms, earlier_ms))) == is_doubted
+
+
+def test_a_slow_spell_is_told_from_what_an_earlier_process_measured(library):
+    [first] = remembered([measured(library, 1.0)], how="alone")
+    [second] = remembered([measured(library, 1.07)], how="alone")
+    [other] = remembered([measured(library, 1.07)], how="on another core")
+
+    assert first.is_stable
+    assert other.is_stable
+    assert not second.is_stable
+    assert "gave 1 ms, 7.0% less" in second.unstable_reasons[0]
+
+
+def test_what_was_unstable_is_no_measure_for_later_ones(library):
+    remembered([measured(library, 0.5, reasons=("the clock leapt",))], how="alone")
+    [later] = remembered([measured(library, 1.0)], how="alone")
+
+    assert later.is_stable
+
+
+def test_an_altered_history_is_none(library):
+    (library.parent / "timings.json").write_text('[{"how": 3}]')
+    [one] = remembered([measured(library, 1.0)], how="alone")
+
+    assert one.is_stable
