@@ -43,6 +43,9 @@ BASE = "exact"
 
 def main() -> None:
     """Run what the arguments ask for."""
+    if any("avx512f" in line for line in cpu_lines()):
+        # FAISS brings an OpenBLAS that takes newer processors for older ones. Read when it loads.
+        os.environ.setdefault("OPENBLAS_CORETYPE", "SkylakeX")
     arguments = parse()
     document: dict[str, Any] = {"machine": machine(), "versions": versions(), "galleries": []}
     print(*(f"{name}: {value}" for name, value in document["machine"].items()), sep=", ")
