@@ -3,6 +3,7 @@
 A machine that is slow for minutes looks as steady as one that isn't: all blocks of a timing agree,
 and all are wrong. Another process may have met it at its own speed. So the last timings of each
 library are kept beside it, and one that is clearly slower than the fastest of them is not trusted.
+Unstable ones count as well: what disturbs a machine makes it slower, so what it did once it can do.
 
     <cache>/<key>/timings.json    [{"how": ..., "latency_ms": ...}, ...], the latest last
 """
@@ -38,8 +39,6 @@ def doubts_of_history(latency_ms: float, earlier_ms: Sequence[float]) -> Iterato
 def remembered(measurements: Sequence[Measurement], *, how: str) -> list[Measurement]:
     """Return ``measurements`` of networks timed in turn, doubted where earlier ones were faster.
 
-    Those that nothing else makes doubtful are kept for later ones.
-
     Args:
         how: What must be the same for two timings to be compared, beside the networks.
     """
@@ -52,8 +51,7 @@ def _remembered(measurement: Measurement, how: str) -> Measurement:
     if compiled is None or cost is None:
         return measurement
     earlier_ms = [one["latency_ms"] for one in _read(compiled.path) if one["how"] == how]
-    if measurement.is_stable:
-        _keep(compiled.path, how, cost.value)
+    _keep(compiled.path, how, cost.value)
     doubts = (*measurement.unstable_reasons, *doubts_of_history(cost.value, earlier_ms))
     return dataclasses.replace(measurement, is_stable=not doubts, unstable_reasons=doubts)
 
