@@ -3,11 +3,13 @@
 One worker process does the work and may be lost at any moment; whatever happens to a network comes
 back as a ``Measurement``. What is measured is the library that ships: a cost names its hash.
 
-    ONNX --workbench--> compiled and checked --blocks--> warm up, time in turn --timing--> verdict
+    ONNX --workbench--> compiled and checked --blocks--> timed in turn with the reference network
+         --timing--> do the blocks agree? --history--> was the machine ever faster? --> verdict
 """
 
 import json
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from cmpc_cost_models.machine import cpu_model
 from cmpc_cost_models.measuring.blocks import Blocks
 from cmpc_cost_models.measuring.costs import as_measurements
 from cmpc_cost_models.measuring.history import remembered
+from cmpc_cost_models.measuring.reference import write_reference_network
 from cmpc_cost_models.measuring.settings import MeasureSettings
 from cmpc_cost_models.measuring.workbench import Workbench
 from cmpc_cost_models.targets import Target
@@ -49,6 +52,7 @@ class LatencyMeter(ClosedAtEnd):
         settings: MeasureSettings | None = None,
     ) -> None:
         self.settings = settings or MeasureSettings()
+        self._cache_dir = cache_dir
         self._bench = Workbench(
             target=target,
             cache_dir=cache_dir,
@@ -82,17 +86,28 @@ class LatencyMeter(ClosedAtEnd):
 
     def _time(self, networks: list[CompiledNetwork]) -> list[Measurement]:
         """Time networks together, again while the timing is unstable and attempts are left."""
+        timed = [*networks, self._reference] if self._reference else networks
         best: list[Measurement] = []
         for _ in range(self.settings.max_attempts):
-            answer = self._bench.ask("time", self._timing_request(networks))
+            answer = self._bench.ask("time", self._timing_request(timed))
             if "error" in answer:
                 return [Measurement(error=answer["error"], compiled=one) for one in networks]
-            blocks = Blocks.from_json(answer["result"])
-            attempt = remembered(as_measurements(networks, blocks, self._bench), how=self._how)
+            found = as_measurements(timed, Blocks.from_json(answer["result"]), self._bench)
+            attempt = remembered(found[: len(networks)], *found[len(networks) :], how=self._how)
             best = min(best, attempt, key=_instability) if best else attempt
             if all(one.is_stable for one in best):
                 break
         return best
+
+    @cached_property
+    def _reference(self) -> CompiledNetwork | None:
+        """Return the reference network; none where it doesn't compile, as then nothing will."""
+        path = self._cache_dir / "reference.onnx"
+        if not path.exists():
+            self._cache_dir.mkdir(parents=True, exist_ok=True)
+            write_reference_network(path)
+        prepared = self._bench.prepare(path)
+        return prepared if isinstance(prepared, CompiledNetwork) else None
 
     @property
     def _how(self) -> str:

@@ -45,7 +45,20 @@ def test_a_slow_spell_is_told_from_what_an_earlier_process_measured(library):
     assert first.is_stable
     assert other.is_stable
     assert not second.is_stable
-    assert "gave 1 ms, 7.0% less" in second.unstable_reasons[0]
+    assert "gave 1 ms, 1.07 ms is 7.0% more" in second.unstable_reasons[0]
+
+
+def test_a_slow_reference_network_makes_what_is_timed_with_it_doubtful(library, tmp_path):
+    (tmp_path / "reference").mkdir()
+    reference = tmp_path / "reference" / "network.so"
+    [first] = remembered([measured(library, 1.0)], measured(reference, 0.2), how="alone")
+    (tmp_path / "another").mkdir()
+    another = tmp_path / "another" / "network.so"
+    [second] = remembered([measured(another, 5.0)], measured(reference, 0.25), how="alone")
+
+    assert first.is_stable
+    assert not second.is_stable
+    assert second.unstable_reasons[0].startswith("of the reference network")
 
 
 def test_what_a_disturbed_machine_could_do_an_undisturbed_one_can(library):

@@ -2,7 +2,8 @@
 
 A machine that is slow for minutes looks as steady as one that isn't: all blocks of a timing agree,
 and all are wrong. Another process may have met it at its own speed. So the last timings of each
-library are kept beside it, and one that is clearly slower than the fastest of them is not trusted.
+library are kept beside it, and one that is clearly slower than the fastest of them is not trusted;
+nor is what was timed in turn with it. One network is always among those: the reference network.
 Unstable ones count as well: what disturbs a machine makes it slower, so what it did once it can do.
 
     <cache>/<key>/timings.json    [{"how": ..., "latency_ms": ...}, ...], the latest last
@@ -31,28 +32,37 @@ def doubts_of_history(latency_ms: float, earlier_ms: Sequence[float]) -> Iterato
     excess = latency_ms / fastest - 1
     if excess > LARGEST_EXCESS:
         yield (
-            f"an earlier timing of this very library gave {fastest:.4g} ms, {excess:.1%} less: "
+            f"an earlier timing of the very same library gave {fastest:.4g} ms, "
+            f"{latency_ms:.4g} ms is {excess:.1%} more: "
             "the machine is slower now than it can be"
         )
 
 
-def remembered(measurements: Sequence[Measurement], *, how: str) -> list[Measurement]:
-    """Return ``measurements`` of networks timed in turn, doubted where earlier ones were faster.
+def remembered(
+    measurements: Sequence[Measurement], reference: Measurement | None = None, *, how: str
+) -> list[Measurement]:
+    """Return ``measurements`` of networks, doubted where earlier timings were faster.
 
     Args:
-        how: What must be the same for two timings to be compared, beside the networks.
+        reference: Of the reference network, timed in turn with them.
+        how: What must be the same for two timings of one library to be compared.
     """
-    networks = [one.compiled.sha256 for one in measurements if one.compiled]
-    return [_remembered(one, f"{how} {networks}") for one in measurements]
+    common = [f"of the reference network, {one}" for one in _doubts(reference, how)]
+    return [_with_doubts(one, (*_doubts(one, how), *common)) for one in measurements]
 
 
-def _remembered(measurement: Measurement, how: str) -> Measurement:
-    compiled, cost = measurement.compiled, measurement.cost
-    if compiled is None or cost is None:
-        return measurement
-    earlier_ms = [one["latency_ms"] for one in _read(compiled.path) if one["how"] == how]
-    _keep(compiled.path, how, cost.value)
-    doubts = (*measurement.unstable_reasons, *doubts_of_history(cost.value, earlier_ms))
+def _doubts(measurement: Measurement | None, how: str) -> tuple[str, ...]:
+    """Compare a measurement with the kept ones, and keep it."""
+    if measurement is None or measurement.compiled is None or measurement.cost is None:
+        return ()
+    library, latency_ms = measurement.compiled.path, measurement.cost.value
+    earlier_ms = [one["latency_ms"] for one in _read(library) if one["how"] == how]
+    _keep(library, how, latency_ms)
+    return tuple(doubts_of_history(latency_ms, earlier_ms))
+
+
+def _with_doubts(measurement: Measurement, more: tuple[str, ...]) -> Measurement:
+    doubts = (*measurement.unstable_reasons, *more)
     return dataclasses.replace(measurement, is_stable=not doubts, unstable_reasons=doubts)
 
 
