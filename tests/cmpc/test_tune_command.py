@@ -49,7 +49,16 @@ def test_a_network_is_tuned_and_a_second_call_has_nothing_left_to_try(tiny):
     assert "workloads are tuned" in shown.stderr
 
 
+@pytest.fixture
+def heeded_interrupts():
+    """Tests that run in the background ignore Ctrl-C, and so would their children."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("heeded_interrupts")
 def test_ctrl_c_keeps_what_was_measured_and_exits_with_130(tiny):
     arguments = ["tune", tiny.folder / "tiny.onnx", "--trials", 100000]
     arguments += ["--trials-per-workload", 100000]
