@@ -8,6 +8,7 @@ are the plain loops of ``tvm.compile``, tens of times slower.
 """
 
 import dataclasses
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import tvm
+from tvm.support import cc
 
 from cmpc_cost_models.base import KernelRecord, NodePath
 from cmpc_cost_models.lowering.assembling import Assembled, assemble
@@ -34,7 +36,7 @@ from cmpc_cost_models.lowering.schedules import (
 )
 from cmpc_cost_models.targets import Target
 
-__all__ = ["BuiltNetwork", "build_executable"]
+__all__ = ["BuiltNetwork", "build_executable", "export_library"]
 
 Arrays = tuple[npt.NDArray[np.float32], ...]
 
@@ -85,6 +87,21 @@ def build_executable(
         executable = tvm.compile(module, tvm.target.Target(target.to_tvm()))
     return BuiltNetwork(
         executable=executable, kernels=kernels.records(assembled), nodes=assembled.nodes
+    )
+
+
+def export_library(built: BuiltNetwork, target: Target, library: Path, *, linker: str) -> None:
+    """Link a network for ``target`` with its kernels and its weights."""
+    pack = tvm.get_global_func("runtime.ModulePackImportsToLLVM")
+
+    def pack_imports(module: Any, is_system_lib: bool, prefix: str, folder: str) -> str:
+        """Write the weights for the target; TVM takes this machine where it has no loops itself."""
+        path = f"{folder}/weights.o"
+        pack(module, is_system_lib, json.dumps(target.to_tvm()), prefix).write_to_file(path)
+        return path
+
+    built.executable.export_library(
+        str(library), fcompile=cc.cross_compiler(linker), fpack_imports=pack_imports
     )
 
 
