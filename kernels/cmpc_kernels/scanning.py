@@ -29,6 +29,7 @@ from cmpc_kernels.records import Neighbours
 __all__ = ["ALL_ROWS", "Heaps", "QueryCodes", "neighbours", "search_exact", "search_fast"]
 
 ALL_ROWS = np.empty(0, np.bool_)
+CACHED_BYTES = 1 << 22  # of codes that all threads may read again and again
 
 
 def search_exact(
@@ -154,21 +155,28 @@ def _scan(
     allow: npt.NDArray[np.bool_] | None,
     num_threads: int | None,
 ) -> Heaps:
-    """Scan shards of blocks, each in a thread with heaps of its own."""
+    """Scan in threads: each takes some of the queries, or some blocks with heaps of its own.
+
+    Heaps that each see a part of the rows take more rows in, all together. So queries are divided
+    where there are enough of them and codes are few enough to stay in a cache for all threads.
+    """
     allow_G = ALL_ROWS if allow is None else _check_allow(allow, len(codes))
-    num_bytes = codes.packed.size * len(query.rows)
-    num_shards = num_useful_threads(num_threads, num_bytes)
+    num_parts = num_useful_threads(num_threads, codes.packed.size * len(query.rows))
+    num_tiles = -(-len(query.rows) // BATCH_QUERIES)
+    by_queries = num_tiles >= num_parts and codes.packed.size <= CACHED_BYTES
+    num_shards = 1 if by_queries else num_parts
     heaps = Heaps.empty(num_shards, len(query.rows), min(num_kept, len(codes)))
     if not heaps.ids.size:
         return heaps
 
     packed, rests = codes.words()
 
-    def scan(shard: int, first_block: int, last_block: int) -> None:
+    def scan(shard: int, first_block: int, last_block: int, some: slice = slice(None)) -> None:
         facts = (codes.bits, codes.gains, codes.offsets, codes.bounds)
         rest = (
-            query.codes, query.totals, query.facts, query.lengths, query.rows, row_GD, 0,
-            len(codes), allow_G, METRIC_NUMBERS[metric], heaps.scores[shard], heaps.ids[shard],
+            query.codes[some], query.totals[some], query.facts[some], query.lengths[some],
+            query.rows[some], row_GD, 0, len(codes), allow_G, METRIC_NUMBERS[metric],
+            heaps.scores[shard, some], heaps.ids[shard, some],
         )  # fmt: skip
         middle = first_block
         if len(query.rows) > BATCH_QUERIES // 2:
@@ -177,7 +185,14 @@ def _scan(
         if middle < last_block:
             _compiled_scans.scan_singly(packed, rests, *facts, middle, last_block, *rest)
 
-    run_parts(scan, len(codes.packed), num_shards)
+    def scan_for_some(_: int, first_tile: int, last_tile: int) -> None:
+        some = slice(first_tile * BATCH_QUERIES, last_tile * BATCH_QUERIES)
+        scan(0, 0, len(packed), some)
+
+    if by_queries:
+        run_parts(scan_for_some, num_tiles, num_parts)
+    else:
+        run_parts(scan, len(packed), num_shards)
     return heaps
 
 
