@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from cmpc_kernels import BadArgument, _threads, reference
+from cmpc_kernels import BadArgument, _threads, reference, scanning
 from cmpc_kernels.codes import encode_binary, encode_int2, encode_int4, encode_int8
 from cmpc_kernels.scanning import search_exact, search_fast
 
@@ -171,7 +171,9 @@ def test_only_allowed_rows_are_found(metric, num_queries, rng):
         assert ((fast.ids >= 0).sum(axis=1) == min(30, len(kept))).all()
 
 
-def test_batch_threads_and_neighbours_in_time_change_nothing(rng):
+@pytest.mark.parametrize("cached_bytes", [0, 1 << 30], ids=["by blocks", "by queries"])
+def test_batch_threads_and_neighbours_in_time_change_nothing(cached_bytes, rng, monkeypatch):
+    monkeypatch.setattr(scanning, "CACHED_BYTES", cached_bytes)
     rows = rng.standard_normal((60_000, 96), dtype=np.float32)
     queries = rng.standard_normal((40, 96), dtype=np.float32)
     codes = encode_int4(rows)
