@@ -16,8 +16,8 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+from latency import schedules_in
 from networks import DRAWN_SPACES, write_drawn_networks
 
 from cmpc_cost_models.agreement import agreement, expected_answer, random_image
@@ -27,6 +27,7 @@ from cmpc_cost_models.machine import describe_machine, describe_versions
 from cmpc_cost_models.running import LoadedNetwork
 from cmpc_cost_models.targets import Target
 
+FEWEST = 2  # candidates: of one there are no quartiles
 FEW = 5  # candidates at the start, and at the end, whose median is told by itself
 
 
@@ -34,7 +35,7 @@ def main() -> None:
     """Print a line for each space, or one JSON document."""
     arguments = read_arguments()
     host = Target.named("host")
-    schedules = arguments.schedules and opened(arguments.schedules, host)
+    schedules = schedules_in(arguments.schedules)
     with tempfile.TemporaryDirectory() as name:
         paths = write_drawn_networks(Path(name), arguments.candidates)
         compile_and_compare(next(iter(paths.values())), host, Path(name) / "first", schedules)
@@ -58,16 +59,10 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--candidates", type=int, default=40, help="of each space [40]")
     parser.add_argument("--schedules", type=Path, help="folder of a schedule database [rules only]")
     parser.add_argument("--json", action="store_true")
-    return parser.parse_args()
-
-
-def opened(folder: Path, target: Target) -> ScheduleSource:
-    from cmpc_cost_models.tuning import open_schedules
-
-    schedules = open_schedules(folder, target)
-    if schedules is None:
-        sys.exit(f"{folder} must hold a schedule database of this machine's target")
-    return schedules
+    arguments = parser.parse_args()
+    if arguments.candidates < FEWEST:
+        parser.error(f"--candidates must be at least {FEWEST}, got {arguments.candidates}")
+    return arguments
 
 
 def compile_in_turn(paths: list[Path], compile_one: Callable[[Path], None]) -> list[float]:
@@ -80,7 +75,9 @@ def compile_in_turn(paths: list[Path], compile_one: Callable[[Path], None]) -> l
     return seconds
 
 
-def compile_and_compare(path: Path, target: Target, cache: Path, schedules: Any) -> None:
+def compile_and_compare(
+    path: Path, target: Target, cache: Path, schedules: ScheduleSource | None
+) -> None:
     compiled = compile_network(path, target, cache_dir=cache, schedules=schedules)
     image = random_image(compiled.input_shape)
     answer = LoadedNetwork(compiled.path, compiled.input_shape).run(image)

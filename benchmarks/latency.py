@@ -29,6 +29,7 @@ import numpy as np
 from networks import write_drawn_networks, write_published_networks
 
 from cmpc_cost_models.compiling import compile_network
+from cmpc_cost_models.lowering.schedules import ScheduleSource
 from cmpc_cost_models.machine import describe_machine, describe_versions
 from cmpc_cost_models.running import LoadedNetwork
 from cmpc_cost_models.targets import Target
@@ -103,7 +104,7 @@ def _ask_worker(
 def _time_networks(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """Compile, verify and time the networks, in turns."""
     [num_threads] = arguments.threads
-    schedules = _open_schedules(arguments.schedules)
+    schedules = schedules_in(arguments.schedules)
     pairs: dict[str, tuple[Run, Run]] = {}
     for name in arguments.networks:
         path = arguments.folder / f"{name}.onnx"
@@ -121,7 +122,8 @@ def _time_networks(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     return _in_turns(pairs, arguments.rounds)
 
 
-def _open_schedules(folder: Path | None) -> Any:
+def schedules_in(folder: Path | None) -> ScheduleSource | None:
+    """Return the schedules kept in ``folder``, or none where no folder is given."""
     if folder is None:
         return None
     from cmpc_cost_models.tuning import open_schedules

@@ -24,7 +24,7 @@ from cmpc_cost_models.lowering.assembling import Assembled, assemble
 from cmpc_cost_models.lowering.calls import Call, Plan
 from cmpc_cost_models.lowering.kernel_code import pack_constants
 from cmpc_cost_models.lowering.kernel_facts import foreign_records, kernel_record
-from cmpc_cost_models.lowering.kernel_objects import KernelObject, KernelObjects
+from cmpc_cost_models.lowering.kernel_objects import KernelObject, KernelObjects, compile_module
 from cmpc_cost_models.lowering.kernel_specs import KernelSpec
 from cmpc_cost_models.lowering.planning import plan_network
 from cmpc_cost_models.lowering.schedules import (
@@ -46,7 +46,7 @@ class BuiltNetwork:
     """A Relax executable, its weights inside, and what is in it.
 
     Attributes:
-        executable: TVM's ``VMExecutable``; it runs once it is exported as a library.
+        executable: TVM's ``VMExecutable``; only the library exported from it can run.
         kernels: Its functions, each once.
         nodes: Which way each node of the graph took.
     """
@@ -83,10 +83,10 @@ def build_executable(
     )
     assembled = assemble(kernels.pack(plan), kernels.symbol)
     module = assembled.module.with_attr("external_mods", kernels.libraries())
-    with tvm.transform.PassContext(config={"tirx.disable_assert": True}):
-        executable = tvm.compile(module, tvm.target.Target(target.to_tvm()))
     return BuiltNetwork(
-        executable=executable, kernels=kernels.records(assembled), nodes=assembled.nodes
+        executable=compile_module(module, target),
+        kernels=kernels.records(assembled),
+        nodes=assembled.nodes,
     )
 
 

@@ -22,7 +22,7 @@ from cmpc_cost_models.lowering.schedules import KERNEL_CODE_VERSION, Schedule, W
 from cmpc_cost_models.machine import describe_versions
 from cmpc_cost_models.targets import Target
 
-__all__ = ["KernelObject", "KernelObjects", "compile_kernel"]
+__all__ = ["KernelObject", "KernelObjects", "compile_kernel", "compile_module"]
 
 OBJECT_VERSION = 1  # raise it with every change to how a kernel's loops become machine code
 PACKAGES_THAT_COUNT = ("apache-tvm", "apache-tvm-ffi")
@@ -39,11 +39,19 @@ class KernelObject:
 
 def compile_kernel(function: Any, target: Target, symbol: str) -> Any:
     """Return TVM's executable of what ``write_kernel`` wrote, called ``symbol``, in memory."""
-    function = function.with_attr("global_symbol", symbol)
-    # Kernels check each argument's type, shape and alignment at every call. The machine that calls
-    # them was compiled with them; leaving the checks out halves compile time and code.
+    return compile_module(
+        tvm.IRModule({symbol: function.with_attr("global_symbol", symbol)}), target
+    )
+
+
+def compile_module(module: Any, target: Target) -> Any:
+    """Return TVM's executable of ``module``, in memory.
+
+    Functions would check each argument's type, shape and alignment at every call. What calls them
+    was compiled for them; leaving the checks out halves compile time and code.
+    """
     with tvm.transform.PassContext(config={"tirx.disable_assert": True}):
-        return tvm.compile(tvm.IRModule({symbol: function}), tvm.target.Target(target.to_tvm()))
+        return tvm.compile(module, tvm.target.Target(target.to_tvm()))
 
 
 class KernelObjects:
