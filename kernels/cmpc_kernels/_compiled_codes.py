@@ -22,7 +22,7 @@ Whatever rounding the measuring itself suffers is added on top; the additions ar
 import numpy as np
 from numba import njit
 
-from cmpc_kernels._tiles import BASE, LENGTH, RESIDUAL, SCALE, STAGE_FACTS, THRESHOLD
+from cmpc_kernels._tiles import BASE, LENGTH, MARGIN, RESIDUAL, SCALE, STAGE_FACTS, THRESHOLD
 from cmpc_kernels.intrinsics import LANES, as_float32
 
 __all__ = [
@@ -34,7 +34,6 @@ __all__ = [
     "encode_queries",
     "num_stages",
     "pack_block",
-    "unpack_block",
 ]
 
 # Sums may be reordered, so that they become vectors; NaN and infinity keep their meaning.
@@ -44,6 +43,7 @@ IP, COSINE, L2 = range(3)
 MIN_STEP = np.float32(2.0**-100)  # rows of smaller values are nearly zero, and get codes of zero
 MAX_FLOAT32 = np.float32(3.4028234e38)
 QUERY_LEVELS = 127
+LONGEST_QUERY = 2.0**100  # products of longer ones may overflow in a tile
 
 
 @njit(fastmath=FASTMATH, cache=True, nogil=True)
@@ -200,21 +200,6 @@ def pack_block(quad, bits, packed, rest):
 
 
 @njit(cache=True, nogil=True)
-def unpack_block(packed, rest, bits, quad):
-    """Join the planes into bytes again."""
-    width = min(bits, 4)
-    parts, mask = 8 // width, np.uint32((2**width - 1) * 0x01010101)
-    for v in range(packed.shape[0]):
-        for part in range(parts):
-            for lane in range(LANES):
-                number = (packed[v, lane] >> np.uint32(part * width)) & mask
-                if bits == 8:
-                    low = (rest[v, lane] >> np.uint32(part * width)) & mask
-                    number = (number << np.uint32(4)) | low
-                quad[v * parts + part, lane] = number
-
-
-@njit(cache=True, nogil=True)
 def encode_blocks(row_GD, metric, bits, packed, rest, gain, offset, bound):
     """Fill blocks of 16 rows each; see ``RowCodes``. Planes come as uint32 [B, V, 16]."""
     num_numbers = packed.shape[1] * 8 // min(bits, 4)
@@ -232,9 +217,9 @@ def encode_queries(query_QD, bits, is_coarse, code, total, fact, length_Q):
     """Fill each query's signed bytes, their sum, its length, and the facts that tiles must know.
 
     The facts are the scale t, the threshold -inf, and for each stage the base, which is -t z sum(v)
-    (with y - h for z in the first of two), |q| and |p|. The base has a margin for the tile's
-    float32 arithmetic, which rounds numbers of at most t 2^bits sum|v|, and for underflow. A coarse
-    scan asks what the codes say: |q| and |p| are 0, but for t |v| where codes are still to come.
+    (with y - h for z in the first of two), |q|, |p| and a margin, which the base includes, for
+    underflow and the tile's float32 arithmetic, which rounds numbers of at most t 2^bits sum|v|. A
+    coarse scan asks what codes say: |q| and |p| are 0, but for t |v| where codes are still to come.
     """
     up = 1 + 2.0**-16
     for q in range(query_QD.shape[0]):
@@ -244,7 +229,7 @@ def encode_queries(query_QD, bits, is_coarse, code, total, fact, length_Q):
             largest = largest if abs(value) <= largest else abs(value)
             length += value * value
         length_Q[q] = length = np.sqrt(length)
-        if not length < np.inf:  # no row is excluded by what is not a number
+        if not length < LONGEST_QUERY:  # no row is excluded by what is not a number
             code[q], total[q], fact[q], fact[q, THRESHOLD] = 0, 0, np.nan, -np.inf
             continue
         scale = np.float32(max(largest / QUERY_LEVELS, 2.0**-126))
@@ -268,3 +253,4 @@ def encode_queries(query_QD, bits, is_coarse, code, total, fact, length_Q):
             fact[q, BASE + column] = margin - scale * middle * total[q]
             fact[q, LENGTH + column] = (coarse if is_coarse else length) * up
             fact[q, RESIDUAL + column] = 0.0 if is_coarse else np.sqrt(residual) * up
+            fact[q, MARGIN + column] = margin

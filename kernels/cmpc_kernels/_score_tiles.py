@@ -24,6 +24,7 @@ from cmpc_kernels.similarity import unit_rows
 __all__ = ["IgnoredPairs", "LabelledPairs", "check_labelled_pairs"]
 
 TILE_SCORES = 1 << 20  # 4 MiB of float32: stays in a third-level cache
+TILE_WORK_BYTES = 64 * TILE_SCORES  # that are read while a tile's scores are counted
 TILE_QUERIES = 256
 TILE_ITEMS = 4  # of the compiled tile: a thread's items begin at a multiple
 

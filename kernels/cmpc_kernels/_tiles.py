@@ -8,6 +8,7 @@ loop that calls this does nothing more for most tiles.
     scan_rest    the same for the next plane of a block that the first let through; adds to them
     scan_batch   bytes of several blocks by several queries; the sums stay in registers, as many
                  as the processor has
+    unpack       codes of a block, as the bytes that scan_batch takes
 """
 # Numba infers the types here, and has no stubs.
 # mypy: ignore-errors
@@ -18,6 +19,7 @@ from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from cmpc_kernels._emitter import Emitter
 from cmpc_kernels.intrinsics import (
     F32,
     F32_LANES,
@@ -39,6 +41,7 @@ __all__ = [
     "BATCH_BLOCKS",
     "BATCH_QUERIES",
     "LENGTH",
+    "MARGIN",
     "NUM_FACTS",
     "RESIDUAL",
     "SCALE",
@@ -47,12 +50,13 @@ __all__ = [
     "scan_batch",
     "scan_first",
     "scan_rest",
+    "unpack",
 ]
 
-# What a tile must know of a query, in the columns of ``fact_QF``: two numbers, and three more for
-# each of up to two stages, the first in columns 2 to 4.
-SCALE, THRESHOLD, BASE, LENGTH, RESIDUAL = range(5)
-STAGE_FACTS, NUM_FACTS = 3, 8
+# What a tile must know of a query, in the columns of ``fact_QF``: two numbers, and four more for
+# each of up to two stages, the first in columns 2 to 5.
+SCALE, THRESHOLD, BASE, LENGTH, RESIDUAL, MARGIN = range(6)
+STAGE_FACTS, NUM_FACTS = 4, 10
 
 BATCH_BLOCKS, BATCH_QUERIES = (2, 8) if dot_instruction() == "vnni512" else (1, 4)
 
@@ -63,16 +67,17 @@ def _make_tile(num_blocks, num_queries, *, keeps_sums, has_start):
     @intrinsic
     def scan_tile(
         context, packed, place, shifts, weight, code, total, fact, q, gain, offset, bound, b, stage,
-        sums, mask
+        sums, upper, mask
     ):  # fmt: skip
         """Set mask[i, j], bit by bit: may row 16 * (b + i) + bit beat query q + j's threshold?
 
         ``packed`` is uint32 [P, V, 16], and block b's codes are packed[place]; ``shifts`` is a
         tuple with an entry for each code in a byte. ``code`` is int8 [Q, C], ``total`` int32 [Q],
-        ``fact`` float32 [Q, 8], ``gain`` float32 [B, 16], ``offset`` the same or [B, 0], ``bound``
+        ``fact`` float32 [Q, 10], ``gain`` float32 [B, 16], ``offset`` the same or [B, 0], ``bound``
         float32 [B, 2 or 4], two for each stage. Sums are shifted by ``weight`` bits, and int32
-        [16] ``sums`` may hold what to add, and is told. Returns whether any bit is set, in one
-        bit or more. A NaN never excludes a row.
+        [16] ``sums`` may hold what to add, and is told. ``upper``, float32 [I, J, 16], is told what
+        was compared. Returns whether any bit is set, in one bit or more. A NaN never excludes a
+        row.
         """
 
         def generate(context, builder, signature, arguments):
@@ -83,31 +88,23 @@ def _make_tile(num_blocks, num_queries, *, keeps_sums, has_start):
 
         arguments = (
             packed, place, shifts, weight, code, total, fact, q, gain, offset, bound, b, stage,
-            sums, mask,
+            sums, upper, mask,
         )  # fmt: skip
         return types.int32(*arguments), generate
 
     return scan_tile
 
 
-class _Tile:
+class _Tile(Emitter):
     """The code of one tile, while it is being written."""
 
     NAMES = (
         "packed", "place", "shifts", "weight", "code", "total", "fact", "q", "gain", "offset",
-        "bound", "b", "stage", "sums", "mask",
+        "bound", "b", "stage", "sums", "upper", "mask",
     )  # fmt: skip
 
     def __init__(self, context, builder, signature, arguments):
-        self.builder = builder
-        self.pointer, self.shape, self.value = {}, {}, {}
-        for name, kind, value in zip(self.NAMES, signature.args, arguments, strict=True):
-            if isinstance(kind, types.Array):
-                array = context.make_array(kind)(context, builder, value)
-                self.pointer[name] = builder.bitcast(array.data, I8.as_pointer())
-                self.shape[name] = cgutils.unpack_tuple(builder, array.shape)
-            elif isinstance(kind, types.Integer):
-                self.value[name] = context.cast(builder, value, kind, types.int64)
+        super().__init__(self.NAMES, context, builder, signature, arguments)
         self.num_parts = signature.args[2].count
         self.instruction = dot_instruction()
         self.is_signed = self.instruction == "sdot" and self.num_parts == 1
@@ -118,14 +115,15 @@ class _Tile:
         sums = self._emit_dots()
         any_bit = ir.Constant(I16, 0)
         for i in range(self.num_blocks):
-            block = self._plus(self.value["b"], i)
-            gain = self._load("gain", self._times(block, 4 * LANES), F32_LANES)
+            block = self.plus(self.value["b"], i)
+            gain = self.load("gain", self.times(block, 4 * LANES), F32_LANES)
             offset = self._load_offset(block)
             bounds = self._load_bounds(block)
             for j in range(self.num_queries):
                 total = self._weigh(sums[i][j])
-                bits = self._emit_comparison(total, gain, offset, bounds, j)
-                self._store("mask", I64(2 * (i * self.num_queries + j)), bits)
+                pair = i * self.num_queries + j
+                bits = self._emit_comparison(total, gain, offset, bounds, pair)
+                self.store("mask", I64(2 * pair), bits)
                 any_bit = self.builder.or_(any_bit, bits)
         return self.builder.zext(any_bit, I32)
 
@@ -149,11 +147,11 @@ class _Tile:
         with cgutils.for_range(builder, self.shape["packed"][1]) as loop:
             codes = [self._load_codes(i, loop.index) for i in range(self.num_blocks)]
             for part in range(self.num_parts):
-                chunk = self._times(self._plus(self._times(loop.index, self.num_parts), part), 4)
+                chunk = self.times(self.plus(self.times(loop.index, self.num_parts), part), 4)
                 parts = [self._emit_part(vector, part) for vector in codes]
                 for j in range(self.num_queries):
-                    first = builder.mul(self._plus(self.value["q"], j), self.shape["code"][1])
-                    query = splat(builder, self._load("code", builder.add(first, chunk), I32))
+                    first = builder.mul(self.plus(self.value["q"], j), self.shape["code"][1])
+                    query = splat(builder, self.load("code", builder.add(first, chunk), I32))
                     for i, vector in enumerate(parts):
                         slot = slots[i][j][part % num_sums]
                         before = builder.load(slot)
@@ -162,14 +160,14 @@ class _Tile:
         return [[self._add([builder.load(part) for part in slot]) for slot in row] for row in slots]
 
     def _load_codes(self, i, vector):
-        first = self.builder.mul(self._plus(self.value["place"], i), self.shape["packed"][1])
-        return self._load("packed", self._times(self.builder.add(first, vector), 64), I32_LANES)
+        first = self.builder.mul(self.plus(self.value["place"], i), self.shape["packed"][1])
+        return self.load("packed", self.times(self.builder.add(first, vector), 64), I32_LANES)
 
     def _emit_start(self, j):
         """Return what the sums start with: what codes 128 lower would lack."""
         if not self.is_signed:
             return splat_constant(0)
-        total = self._load("total", self._times(self._plus(self.value["q"], j), 4), I32)
+        total = self.load("total", self.times(self.plus(self.value["q"], j), 4), I32)
         return splat(self.builder, self.builder.mul(total, I32(128)))
 
     def _emit_part(self, vector, part):
@@ -177,10 +175,7 @@ class _Tile:
         if self.num_parts == 1:
             flip = splat_constant(0x80808080)
             return self.builder.xor(vector, flip) if self.is_signed else vector
-        bits = 8 // self.num_parts
-        if part:
-            vector = self.builder.lshr(vector, splat_constant(part * bits))
-        return self.builder.and_(vector, splat_constant((2**bits - 1) * 0x01010101))
+        return one_code(self.builder, vector, part, 8 // self.num_parts)
 
     def _weigh(self, sums):
         """Return the sums of all planes so far, and keep them for the next."""
@@ -189,26 +184,28 @@ class _Tile:
         weight = self.builder.trunc(self.value["weight"], I32)
         sums = self.builder.shl(sums, splat(self.builder, weight))
         if self.has_start:
-            sums = self.builder.add(sums, self._load("sums", I64(0), I32_LANES))
-        self._store("sums", I64(0), sums)
+            sums = self.builder.add(sums, self.load("sums", I64(0), I32_LANES))
+        self.store("sums", I64(0), sums)
         return sums
 
-    def _emit_comparison(self, sums, gain, offset, bounds, j):
+    def _emit_comparison(self, sums, gain, offset, bounds, pair):
         """Return 16 bits: gain * (scale * sums + base + length * e + residual * n) + offset >= t.
 
         ``e`` and ``n`` are the block's bounds. False only if the comparison holds and is false.
         """
         builder = self.builder
-        row = self._times(self._plus(self.value["q"], j), 4 * NUM_FACTS)
-        scale, threshold = (self._load("fact", self._plus(row, 4 * n), F32) for n in range(2))
-        stage = builder.add(row, self._times(self.value["stage"], 4 * STAGE_FACTS))
+        query = self.plus(self.value["q"], pair % self.num_queries)
+        row = self.times(query, 4 * NUM_FACTS)
+        scale, threshold = (self.load("fact", self.plus(row, 4 * n), F32) for n in range(2))
+        stage = builder.add(row, self.times(self.value["stage"], 4 * STAGE_FACTS))
         base, length, residual = (
-            self._load("fact", self._plus(stage, 4 * n), F32) for n in (BASE, LENGTH, RESIDUAL)
+            self.load("fact", self.plus(stage, 4 * n), F32) for n in (BASE, LENGTH, RESIDUAL)
         )
         margin = builder.fadd(builder.fmul(length, bounds[0]), builder.fmul(residual, bounds[1]))
         margin = splat(builder, builder.fadd(base, margin))
         number = builder.sitofp(sums, F32_LANES)
         score = self._fma(gain, self._fma(splat(builder, scale), number, margin), offset)
+        self.store("upper", I64(4 * LANES * pair), score)
         is_kept = builder.fcmp_unordered(">=", score, splat(builder, threshold))
         return builder.bitcast(is_kept, I16)
 
@@ -216,16 +213,16 @@ class _Tile:
         """Return the block's offsets; zeros if the metric has none. The choice costs no branch."""
         zeros = self.builder.bitcast(self.zeros, I8.as_pointer())
         there = self.builder.gep(
-            self.pointer["offset"], [self._times(block, 4 * LANES)], source_etype=I8
+            self.pointer["offset"], [self.times(block, 4 * LANES)], source_etype=I8
         )
         has_offset = self.builder.icmp_signed("!=", self.shape["offset"][1], I64(0))
         address = self.builder.select(has_offset, there, zeros)
         return self.builder.load(self.builder.bitcast(address, F32_LANES.as_pointer()), align=1)
 
     def _load_bounds(self, block):
-        row = self.builder.mul(block, self._times(self.shape["bound"][1], 4))
-        first = self.builder.add(row, self._times(self.value["stage"], 8))
-        return [self._load("bound", self._plus(first, n), F32) for n in (0, 4)]
+        row = self.builder.mul(block, self.times(self.shape["bound"][1], 4))
+        first = self.builder.add(row, self.times(self.value["stage"], 8))
+        return [self.load("bound", self.plus(first, n), F32) for n in (0, 4)]
 
     def _add(self, vectors):
         total = vectors[0]
@@ -236,21 +233,54 @@ class _Tile:
     def _fma(self, *arguments):
         return call_llvm(self.builder, "llvm.fma.v16f32", F32_LANES, list(arguments))
 
-    def _plus(self, value, constant):
-        return self.builder.add(value, I64(constant))
 
-    def _times(self, value, constant):
-        return self.builder.mul(value, I64(constant))
+def one_code(builder, vector, part, bits):
+    """Emit one code of each byte of a vector: the lowest bits are part 0."""
+    if part:
+        vector = builder.lshr(vector, splat_constant(part * bits))
+    return builder.and_(vector, splat_constant((2**bits - 1) * 0x01010101))
 
-    def _address(self, name, offset_bytes, value_type):
-        address = self.builder.gep(self.pointer[name], [offset_bytes], source_etype=I8)
-        return self.builder.bitcast(address, value_type.as_pointer())
 
-    def _load(self, name, offset_bytes, value_type):
-        return self.builder.load(self._address(name, offset_bytes, value_type), align=1)
+@intrinsic
+def _unpack(context, packed, rest, place, shifts, byte, i):
+    """Fill byte[i], uint32 [W, 16], with the codes of block ``place``, joined if two planes come.
 
-    def _store(self, name, offset_bytes, value):
-        self.builder.store(value, self._address(name, offset_bytes, value.type), align=1)
+    ``packed`` and ``rest`` are uint32 [P, V, 16], ``rest`` may be [P, 0, 16]; ``shifts`` is a tuple
+    with an entry for each code in a byte.
+    """
+
+    def generate(context, builder, signature, arguments):
+        names = ("packed", "rest", "place", "shifts", "byte", "i")
+        code = Emitter(names, context, builder, signature, arguments)
+        num_parts, num_vectors = signature.args[3].count, code.shape["packed"][1]
+        first = builder.mul(code.value["place"], num_vectors)
+        first_out = builder.mul(code.value["i"], code.shape["byte"][1])
+        has_rest = builder.icmp_signed("!=", code.shape["rest"][1], I64(0))
+        plane = builder.select(has_rest, code.pointer["rest"], code.pointer["packed"])
+        weight = builder.select(has_rest, splat_constant(4), splat_constant(0))
+        with cgutils.for_range(builder, num_vectors) as loop:
+            place = code.times(builder.add(first, loop.index), 64)
+            high = code.load("packed", place, I32_LANES)
+            low = code.load_at(plane, place, I32_LANES)
+            for part in range(num_parts):
+                codes = one_code(builder, high, part, 8 // num_parts)
+                lower = one_code(builder, low, part, 8 // num_parts)
+                out = code.plus(code.times(loop.index, num_parts), part)
+                # Without a second plane the first is joined with itself, which changes nothing.
+                joined = builder.or_(builder.shl(codes, weight), lower)
+                code.store("byte", code.times(builder.add(first_out, out), 64), joined)
+        return context.get_dummy_value()
+
+    return types.void(packed, rest, place, shifts, byte, i), generate
+
+
+def _plain_unpack(packed, rest, place, shifts, byte, i):
+    """Do the same in NumPy."""
+    mask = (2 ** (8 // len(shifts)) - 1) * 0x01010101
+    parts = np.stack([packed[place] >> shift & mask for shift in shifts], axis=1)
+    if rest.shape[1]:
+        parts = parts << 4 | np.stack([rest[place] >> shift & mask for shift in shifts], axis=1)
+    byte[i] = parts.reshape(byte[i].shape)
 
 
 def _make_plain_tile(num_blocks, num_queries, *, keeps_sums, has_start):
@@ -258,7 +288,7 @@ def _make_plain_tile(num_blocks, num_queries, *, keeps_sums, has_start):
 
     def scan_tile(
         packed, place, shifts, weight, code, total, fact, q, gain, offset, bound, b, stage, sums,
-        mask
+        upper, mask
     ):  # fmt: skip
         width = 8 // len(shifts)
         for i in range(num_blocks):
@@ -270,11 +300,12 @@ def _make_plain_tile(num_blocks, num_queries, *, keeps_sums, has_start):
                 if keeps_sums:
                     sums[:] = products = (products << weight) + (sums if has_start else 0)
                 scale, threshold = fact[q + j, :2]
-                base, length, residual = fact[q + j, BASE + STAGE_FACTS * stage :][:STAGE_FACTS]
+                base, length, residual = fact[q + j, BASE + STAGE_FACTS * stage :][:3]
                 lost, kept = bound[b + i, 2 * stage : 2 * stage + 2]
                 margin = base + (length * lost + residual * kept)
                 score = gain[b + i] * (scale * products.astype(np.float32) + margin)
                 score = score + offset[b + i] if offset.size else score
+                upper[i, j] = score
                 mask[i, j] = np.packbits(~(score < threshold), bitorder="little").view(np.uint16)[0]
         return int(mask[:num_blocks, :num_queries].any())
 
@@ -285,3 +316,4 @@ _make = _make_plain_tile if config.DISABLE_JIT else _make_tile
 scan_first = _make(1, 1, keeps_sums=True, has_start=False)
 scan_rest = _make(1, 1, keeps_sums=True, has_start=True)
 scan_batch = _make(BATCH_BLOCKS, BATCH_QUERIES, keeps_sums=False, has_start=False)
+unpack = _plain_unpack if config.DISABLE_JIT else _unpack

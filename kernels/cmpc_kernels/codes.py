@@ -236,9 +236,9 @@ def _unpacked(plane: npt.NDArray[np.uint8], width: int) -> npt.NDArray[np.uint8]
 
 def plain_rows(row_ND: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return rows as kernels take them: C order, aligned, read-only, float16 as uint16."""
-    row_ND = np.require(row_ND, None, ["C", "A"]).view()
-    if row_ND.dtype == np.float16:
-        row_ND = row_ND.view(np.uint16)
+    if not (row_ND.flags.c_contiguous and row_ND.flags.aligned):
+        row_ND = np.require(row_ND, None, ["C", "A"])
+    row_ND = row_ND.view(np.uint16) if row_ND.dtype == np.float16 else row_ND.view()
     row_ND.flags.writeable = False
     return row_ND
 

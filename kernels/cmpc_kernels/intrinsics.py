@@ -30,13 +30,15 @@ __all__ = [
     "call_llvm",
     "dot_instruction",
     "emit_dot",
+    "lowest_bit",
     "prefetch_row",
     "splat",
     "splat_constant",
 ]
 
 LANES = 16  # rows of a block, and lanes of a vector; LLVM splits vectors the machine lacks
-I8, I16, I32, I64, F32 = (*map(ir.IntType, (8, 16, 32, 64)), ir.FloatType())
+I1, I8, I16, I32, I64 = map(ir.IntType, (1, 8, 16, 32, 64))
+F32 = ir.FloatType()
 I32_LANES, F32_LANES = ir.VectorType(I32, LANES), ir.VectorType(F32, LANES)
 
 
@@ -182,13 +184,27 @@ def _prefetch_row(context, row_GD, g):
     return types.void(row_GD, g), generate
 
 
+@intrinsic
+def _lowest_bit(context, bits):
+    """Return the place of the lowest bit of an int64 that has one."""
+
+    def generate(context, builder, signature, arguments):
+        return call_llvm(builder, "llvm.cttz.i64", I64, [arguments[0], ir.Constant(I1, 1)])
+
+    return types.int64(types.int64), generate
+
+
 if config.DISABLE_JIT:  # the loops are plain Python then
 
     def as_float32(value):
         """Widen one number of a row."""
         return np.float32(value.view(np.float16) if value.dtype == np.uint16 else value)
 
+    def lowest_bit(bits):
+        """Return the place of the lowest bit of an integer that has one."""
+        return (int(bits) & -int(bits)).bit_length() - 1
+
     def prefetch_row(row_GD, g):
         """Do nothing: caches are not Python's."""
 else:
-    as_float32, prefetch_row = _as_float32, _prefetch_row
+    as_float32, lowest_bit, prefetch_row = _as_float32, _lowest_bit, _prefetch_row

@@ -24,7 +24,7 @@ from cmpc_kernels import _compiled_metrics
 from cmpc_kernels._checks import check_count
 from cmpc_kernels._score_tiles import (
     TILE_QUERIES,
-    TILE_SCORES,
+    TILE_WORK_BYTES,
     IgnoredPairs,
     LabelledPairs,
     check_labelled_pairs,
@@ -149,7 +149,7 @@ def _rank_block(
     floor_B, scale_B = np.empty((2, len(block)), np.float32)
     start_BT = np.empty((len(block), NUM_BUCKETS + 1), np.int64)
     _compiled_metrics.fill_buckets(first_B, score_P, floor_B, scale_B, start_BT)
-    num_threads = num_useful_threads(None, 4 * TILE_SCORES)
+    num_threads = num_useful_threads(None, TILE_WORK_BYTES)
     for first_item, score_BC in pairs.tiles(block):
 
         def count(_: int, first: int, last: int, tile: Tile = (first_item, score_BC)) -> None:

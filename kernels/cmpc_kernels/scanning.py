@@ -13,23 +13,34 @@ Ties go to the lower id, and slots that no row can fill hold the id -1 and the w
 no OpenMP, so nothing that another library set is reset, and several threads may search at once.
 """
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from cmpc_kernels import _compiled_codes, _compiled_scans
+from cmpc_kernels import _compiled_codes, _compiled_heaps, _compiled_scans
 from cmpc_kernels._checks import check_count, check_metric, check_pair, check_rows
+from cmpc_kernels._compiled_candidates import CodeArrays, GalleryRows
 from cmpc_kernels._threads import num_useful_threads, run_parts
 from cmpc_kernels._tiles import BATCH_BLOCKS, BATCH_QUERIES, NUM_FACTS
 from cmpc_kernels.codes import METRIC_NUMBERS, RowCodes, plain_rows
 from cmpc_kernels.errors import BadArgument
 from cmpc_kernels.records import Neighbours
 
-__all__ = ["ALL_ROWS", "Heaps", "QueryCodes", "neighbours", "search_exact", "search_fast"]
+__all__ = [
+    "ALL_ROWS",
+    "Heaps",
+    "QueryCodes",
+    "neighbours",
+    "parts_of",
+    "search_exact",
+    "search_fast",
+]
 
 ALL_ROWS = np.empty(0, np.bool_)
 CACHED_BYTES = 1 << 22  # of codes that all threads may read again and again
+MOST_CANDIDATES = 1 << 20  # kept rows of the queries that one thread scans for at a time: 64 MB
 
 
 def search_exact(
@@ -114,6 +125,18 @@ class QueryCodes(NamedTuple):
         )
         return query
 
+    def some(self, queries: slice) -> Self:
+        """Return some of them, from the first of a tile on."""
+        last = -(-queries.stop // BATCH_QUERIES) * BATCH_QUERIES
+        padded = slice(queries.start, last)
+        return type(self)(
+            rows=self.rows[queries],
+            codes=self.codes[padded],
+            totals=self.totals[padded],
+            facts=self.facts[padded],
+            lengths=self.lengths[queries],
+        )
+
 
 class Heaps(NamedTuple):
     """The best of each shard and query, float64 and int64 [S, Q, K]."""
@@ -125,14 +148,21 @@ class Heaps(NamedTuple):
     def empty(cls, num_shards: int, num_queries: int, num_kept: int) -> Self:
         """Return heaps that anything beats."""
         shape = (num_shards, num_queries, num_kept)
-        return cls(np.full(shape, -np.inf), np.full(shape, -1, np.int64))
+        heaps = cls(np.empty(shape), np.empty(shape, np.int64))
+        heaps.scores.fill(-np.inf)
+        heaps.ids.fill(-1)
+        return heaps
+
+    def some(self, shard: int, queries: slice) -> Self:
+        """Return those of a shard and some queries, float64 and int64 [Q, K]."""
+        return type(self)(self.scores[shard, queries], self.ids[shard, queries])
 
 
 def neighbours(heaps: Heaps, num_kept: int, metric: str, *, in_float64: bool = False) -> Neighbours:
     """Merge the shards, and return ``num_kept`` best, in float32, a distance without its minus."""
     num_queries, num_found = heaps.ids.shape[1:]
     if heaps.ids.size:
-        _compiled_scans.settle(*heaps)
+        _compiled_heaps.settle(*heaps)
     score_QK, id_QK = heaps.scores[0], heaps.ids[0]
     if num_kept > num_found:
         rest = (num_queries, num_kept - num_found)
@@ -169,31 +199,55 @@ def _scan(
     if not heaps.ids.size:
         return heaps
 
-    packed, rests = codes.words()
+    scan = _Scan(
+        CodeArrays(*codes.words(), codes.bits, codes.gains, codes.offsets, codes.bounds),
+        GalleryRows(row_GD, 0, len(codes), allow_G, METRIC_NUMBERS[metric]),
+        query,
+        heaps,
+    )
+    if by_queries:
+        run_parts(scan.tiles, num_tiles, num_parts)
+    else:
+        run_parts(scan.blocks, len(codes.packed), num_shards)
+    return heaps
 
-    def scan(shard: int, first_block: int, last_block: int, some: slice = slice(None)) -> None:
-        facts = (codes.bits, codes.gains, codes.offsets, codes.bounds)
-        rest = (
-            query.codes[some], query.totals[some], query.facts[some], query.lengths[some],
-            query.rows[some], row_GD, 0, len(codes), allow_G, METRIC_NUMBERS[metric],
-            heaps.scores[shard, some], heaps.ids[shard, some],
-        )  # fmt: skip
+
+class _Scan(NamedTuple):
+    """What threads share."""
+
+    codes: CodeArrays
+    gallery: GalleryRows
+    query: QueryCodes
+    heaps: Heaps
+
+    def tiles(self, _: int, first_tile: int, last_tile: int) -> None:
+        """Scan everything for some of the queries."""
+        queries = range(first_tile * BATCH_QUERIES, last_tile * BATCH_QUERIES)
+        for some in parts_of(queries, self.heaps.ids.shape[2]):
+            self._scan(0, some, 0, len(self.codes.packed))
+
+    def blocks(self, shard: int, first_block: int, last_block: int) -> None:
+        """Scan some blocks for all queries."""
+        for some in parts_of(range(self.heaps.ids.shape[1]), self.heaps.ids.shape[2]):
+            self._scan(shard, some, first_block, last_block)
+
+    def _scan(self, shard: int, some: slice, first_block: int, last_block: int) -> None:
+        query, heaps = self.query.some(some), self.heaps.some(shard, some)
         middle = first_block
         if len(query.rows) > BATCH_QUERIES // 2:
             middle = last_block - (last_block - first_block) % BATCH_BLOCKS
-            _compiled_scans.scan_together(packed, rests, *facts, first_block, middle, *rest)
+            _compiled_scans.scan_together(
+                self.codes, first_block, middle, query, self.gallery, heaps
+            )
         if middle < last_block:
-            _compiled_scans.scan_singly(packed, rests, *facts, middle, last_block, *rest)
+            _compiled_scans.scan_singly(self.codes, middle, last_block, query, self.gallery, heaps)
 
-    def scan_for_some(_: int, first_tile: int, last_tile: int) -> None:
-        some = slice(first_tile * BATCH_QUERIES, last_tile * BATCH_QUERIES)
-        scan(0, 0, len(packed), some)
 
-    if by_queries:
-        run_parts(scan_for_some, num_tiles, num_parts)
-    else:
-        run_parts(scan, len(packed), num_shards)
-    return heaps
+def parts_of(queries: range, num_kept: int) -> Iterator[slice]:
+    """Divide queries into as many as one scan may take: each has room for candidates."""
+    step = max(1, MOST_CANDIDATES // num_kept // BATCH_QUERIES) * BATCH_QUERIES
+    for first in queries[::step]:
+        yield slice(first, min(first + step, queries.stop))
 
 
 def _check_codes(codes: RowCodes, metric: str, shape: tuple[int, ...]) -> None:

@@ -26,10 +26,11 @@ import numpy.typing as npt
 
 from cmpc_kernels import _compiled, _compiled_scans
 from cmpc_kernels._checks import check_count, check_metric, check_pair, check_rows
+from cmpc_kernels._compiled_candidates import GalleryRows
 from cmpc_kernels._threads import num_useful_threads, run_parts
 from cmpc_kernels.codes import MAX_DIMENSION, METRIC_NUMBERS, plain_rows
 from cmpc_kernels.records import Neighbours
-from cmpc_kernels.scanning import ALL_ROWS, Heaps, QueryCodes, neighbours
+from cmpc_kernels.scanning import ALL_ROWS, Heaps, QueryCodes, neighbours, parts_of
 
 __all__ = ["compiled_rows", "topk", "unit_rows"]
 
@@ -69,18 +70,12 @@ def _scan_piece(
 ) -> None:
     """Offer the rows of a piece to the heaps, one shard a thread."""
     is_coded = len(query.rows) >= MIN_CODED_QUERIES and row_PD.shape[1] <= MAX_DIMENSION
+    compiled = _compiled_scans.scan_plain if is_coded else _compiled_scans.scan_rows
 
     def scan(shard: int, first: int, last: int) -> None:
-        if is_coded:
-            _compiled_scans.scan_plain(
-                row_PD, first, last, first_id, query.codes, query.totals, query.facts,
-                query.lengths, query.rows, ALL_ROWS, metric, heaps.scores[shard], heaps.ids[shard],
-            )  # fmt: skip
-        else:
-            _compiled_scans.scan_rows(
-                row_PD, first, last, first_id, query.lengths, query.rows, ALL_ROWS, metric,
-                heaps.scores[shard], heaps.ids[shard],
-            )  # fmt: skip
+        gallery = GalleryRows(row_PD, first_id, last, ALL_ROWS, metric)
+        for some in parts_of(range(len(query.rows)), heaps.ids.shape[2]):
+            compiled(first, last, query.some(some), gallery, heaps.some(shard, some))
 
     run_parts(scan, len(row_PD), len(heaps.ids))
 

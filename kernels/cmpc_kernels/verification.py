@@ -21,7 +21,7 @@ import numpy.typing as npt
 from cmpc_kernels import _compiled_metrics
 from cmpc_kernels._score_tiles import (
     TILE_QUERIES,
-    TILE_SCORES,
+    TILE_WORK_BYTES,
     IgnoredPairs,
     LabelledPairs,
     check_labelled_pairs,
@@ -153,7 +153,7 @@ def _count_keys_under(pairs: LabelledPairs, prefix_F: Counts) -> Counts:
 
 def _count_all(pairs: LabelledPairs, count: Callable[..., None], shape: tuple[int, ...]) -> Counts:
     """Let ``count`` see every tile; each thread counts for itself, some of the queries."""
-    count_S = np.zeros((num_useful_threads(None, 4 * TILE_SCORES), *shape), np.int64)
+    count_S = np.zeros((num_useful_threads(None, TILE_WORK_BYTES), *shape), np.int64)
     for start in range(0, len(pairs.query_QD), TILE_QUERIES):
         block = np.arange(start, min(start + TILE_QUERIES, len(pairs.query_QD)))
         for first_item, score_BC in pairs.tiles(block):

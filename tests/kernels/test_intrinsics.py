@@ -136,12 +136,14 @@ def test_a_compiled_tile_lets_through_what_its_definition_does(bits, instruction
             arguments = (packed, place, shifts, weight, code, total, fact, q, gain, offsets, bound)
             found, expected = np.zeros((2, 1, 1), np.uint16)
             found_sums, expected_sums = start.copy(), start.copy()
-            any_found = compiled(*arguments, b, stage, found_sums, found)
+            found_bound, expected_bound = np.zeros((2, 1, 1, LANES), np.float32)
+            any_found = compiled(*arguments, b, stage, found_sums, found_bound, found)
             plain = _tiles._make_plain_tile(1, 1, **options)
-            any_expected = plain(*arguments, b, stage, expected_sums, expected)
+            any_expected = plain(*arguments, b, stage, expected_sums, expected_bound, expected)
             assert bool(any_found) == bool(any_expected)
             np.testing.assert_array_equal(found, expected)
             np.testing.assert_array_equal(found_sums, expected_sums)
+            np.testing.assert_allclose(found_bound, expected_bound, rtol=1e-5, atol=1e-2)
             num_kept += int(expected[0, 0]).bit_count()
     assert 0 < num_kept < 6 * LANES
 
@@ -160,8 +162,25 @@ def test_a_batch_tile_lets_through_what_its_definition_does(rng):
     found, expected = np.zeros((2, blocks, queries), np.uint16)
     arguments = (packed, 1, (0,), 0, code, total, fact, queries, gain, offset, bound, 2, 0, sums)
 
-    compiled(*arguments, found)
+    found_bound, expected_bound = np.zeros((2, blocks, queries, LANES), np.float32)
+    compiled(*arguments, found_bound, found)
 
-    _tiles._make_plain_tile(blocks, queries, **options)(*arguments, expected)
+    plain = _tiles._make_plain_tile(blocks, queries, **options)
+    plain(*arguments, expected_bound, expected)
     np.testing.assert_array_equal(found, expected)
+    np.testing.assert_allclose(found_bound, expected_bound, rtol=1e-5, atol=1e-2)
     assert 0 < np.unpackbits(expected.view(np.uint8)).mean() < 1
+
+
+@pytest.mark.skipif(config.DISABLE_JIT, reason="there is nothing compiled to compare with")
+@pytest.mark.parametrize(("bits", "num_planes"), [(4, 2), (4, 1), (2, 1), (1, 1)])
+def test_codes_are_unpacked_as_their_definition_does(bits, num_planes, rng):
+    shifts = tuple(range(0, 8, bits))
+    packed = rng.integers(0, 2**32, (3, 5, LANES), dtype=np.uint32)
+    rest = rng.integers(0, 2**32, (3, 5 * (num_planes - 1), LANES), dtype=np.uint32)
+    found, expected = np.zeros((2, 2, 5 * len(shifts), LANES), np.uint32)
+
+    numba.njit(lambda *arguments: _tiles.unpack(*arguments))(packed, rest, 1, shifts, found, 1)
+
+    _tiles._plain_unpack(packed, rest, 1, shifts, expected, 1)
+    np.testing.assert_array_equal(found, expected)

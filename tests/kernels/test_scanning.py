@@ -58,6 +58,20 @@ KINDS = ["normal", "near ties", "copies", "sizes", "denormal", "spikes", "zeros"
 
 @every_metric
 @every_width
+@pytest.mark.parametrize("size", [1e29, 1e31, 1e36])
+@pytest.mark.parametrize("num_queries", [1, 9])
+def test_queries_whose_products_overflow_get_the_exact_answer(bits, metric, size, num_queries, rng):
+    # All of one sign: the sum of a query's codes is large, and a bound's base beyond float32.
+    queries = (np.abs(rng.standard_normal((num_queries, 40))) * size).astype(np.float32)
+    rows = (rng.standard_normal((300, 40)) * 1e-3).astype(np.float32)
+
+    found = search_exact(queries, rows, ENCODERS[bits](rows, metric=metric), 5, metric=metric)
+
+    np.testing.assert_array_equal(found.ids, reference.topk(queries, rows, 5, metric).ids)
+
+
+@every_metric
+@every_width
 @thoroughly
 @given(
     seed=st.integers(0, 2**32 - 1),
