@@ -59,7 +59,7 @@ def scan_singly(codes, first_block, last_block, query, gallery, heaps):
     gains, offsets, bounds = codes.gains, codes.offsets, codes.bounds
     code, total, Q, waiting = query.codes, query.totals, query.rows.shape[0], 0
     hit_N3, upper_NL = np.empty((NUM_WAITING, 3), np.int64), np.empty((NUM_WAITING, LANES), "f4")
-    sums, upper = np.empty(LANES, np.int32), np.empty(LANES, np.float32)
+    sums, upper = np.empty(LANES, np.int32), np.empty((1, 1, LANES), np.float32)
     mask = np.empty((1, 1), np.uint16)
     fact = raise_thresholds(query, gallery, heaps.scores)
     candidates = no_candidates(Q, heaps.ids.shape[1], gallery.stop)
@@ -92,7 +92,8 @@ def scan_singly(codes, first_block, last_block, query, gallery, heaps):
                 )  # fmt: skip
             if hits:
                 hit_N3[waiting, 0], hit_N3[waiting, 1], hit_N3[waiting, 2] = q, b, hits
-                upper_NL[waiting] = upper
+                for lane in range(LANES):
+                    upper_NL[waiting, lane] = upper[0, 0, lane]
                 waiting += 1
             if waiting == NUM_WAITING:
                 collect(

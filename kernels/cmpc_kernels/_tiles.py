@@ -307,7 +307,7 @@ def _make_plain_tile(num_blocks, num_queries, *, keeps_sums, has_start):
                 score = score + offset[b + i] if offset.size else score
                 upper[i, j] = score
                 mask[i, j] = np.packbits(~(score < threshold), bitorder="little").view(np.uint16)[0]
-        return int(mask[:num_blocks, :num_queries].any())
+        return int(np.bitwise_or.reduce(mask[:num_blocks, :num_queries], axis=None))
 
     return scan_tile
 

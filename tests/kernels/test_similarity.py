@@ -184,17 +184,25 @@ def test_faiss_fills_missing_slots_alike():
 def test_uncompiled_kernels_give_the_same_answer():
     """Coverage and debuggers need the loops to be Python; here is proof that they can be."""
     script = (
-        "import numpy as np; from cmpc_kernels import topk; rows = np.eye(3, dtype=np.float32);"
-        "print(*(topk(rows, rows, 2, metric).ids.tolist() for metric in ('cosine', 'ip', 'l2')))"
+        "import numpy as np; from cmpc_kernels import GalleryIndex, topk\n"
+        "rows = np.random.default_rng(0).standard_normal((50, 9)).astype(np.float32)\n"
+        "for metric in ('cosine', 'ip', 'l2'):\n"
+        "    for queries in (rows[:1], rows[:9]):\n"
+        "        print(topk(queries, rows, 3, metric).ids.tolist())\n"
+        "        print(GalleryIndex.build(rows, metric=metric).search(queries, 3).ids.tolist())\n"
     )
-    run = subprocess.run(
-        [sys.executable, "-c", script],
-        env=os.environ | {"NUMBA_DISABLE_JIT": "1"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert run.stdout.strip() == " ".join(["[[0, 1], [1, 0], [2, 0]]"] * 3)
+    answers = [
+        subprocess.run(
+            [sys.executable, "-c", script],
+            env=os.environ | {"NUMBA_DISABLE_JIT": is_off},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for is_off in "10"
+    ]
+    assert answers[0] == answers[1]
+    assert answers[0].count("[[0, ") == 8  # cosine and l2: a row is its own nearest
 
 
 ROWS = np.ones((2, 3), np.float32)
