@@ -18,10 +18,12 @@ volume 2C; SDOT, Arm Architecture Reference Manual, C7.2.
 # Numba infers the types here, and has no stubs.
 # mypy: ignore-errors
 
+import functools
+
 import numpy as np
 from llvmlite import binding, ir
 from numba import config, types
-from numba.core import cgutils
+from numba.core import cgutils, codegen
 from numba.extending import intrinsic
 
 __all__ = [
@@ -42,20 +44,46 @@ F32 = ir.FloatType()
 I32_LANES, F32_LANES = ir.VectorType(I32, LANES), ir.VectorType(F32, LANES)
 
 
-def dot_instruction(features=None):
+def dot_instruction():
     """Return the name of the best dot instruction of the processor that Numba compiles for."""
+    features = config.CPU_FEATURES
     if features is None:
-        if config.CPU_FEATURES is not None:
-            features = {name[1:]: name[0] == "+" for name in config.CPU_FEATURES.split(",") if name}
-        else:
-            features = binding.get_host_cpu_features()
-    if features.get("avx512vnni") and features.get("avx512f"):
+        features = codegen.get_host_cpu_features()  # without what NUMBA_ENABLE_AVX=0 takes away
+    present = {name[1:] for name in features.split(",") if name.startswith("+")}
+    if {"avx512f", "avx512vnni"} <= present:
         return "vnni512"
-    if features.get("avxvnni"):
-        return "vnni256"
-    if features.get("avx2"):
-        return "avx2"
-    return "sdot" if features.get("dotprod") else "portable"
+    for feature, instruction in (("avxvnni", "vnni256"), ("avx2", "avx2"), ("dotprod", "sdot")):
+        if feature in present:
+            return instruction
+    target = binding.get_process_triple(), config.CPU_NAME or binding.get_host_cpu_name(), features
+    return "sdot" if compiles_to_sdot(*target) else "portable"
+
+
+SIGNED_DOT = """
+define i32 @dot(<16 x i8> %a, <16 x i8> %b) {
+  %left = sext <16 x i8> %a to <16 x i32>
+  %right = sext <16 x i8> %b to <16 x i32>
+  %products = mul <16 x i32> %left, %right
+  %sum = call i32 @llvm.vector.reduce.add.v16i32(<16 x i32> %products)
+  ret i32 %sum
+}
+declare i32 @llvm.vector.reduce.add.v16i32(<16 x i32>)
+"""
+
+
+@functools.cache
+def compiles_to_sdot(triple, cpu_name, features):
+    """Say whether LLVM's code for a processor has sdot.
+
+    On Linux and macOS "dotprod" is not among the features that LLVM 22 reads off a processor: that
+    follows from the processor's name, if it is known. Asked for an instruction that a processor
+    lacks, LLVM ends the process; a sum of products it turns into whatever there is.
+    """
+    if not triple.startswith(("aarch64", "arm64")):
+        return False
+    target = binding.Target.from_triple(triple)
+    machine = target.create_target_machine(cpu=cpu_name, features=features)
+    return "sdot" in machine.emit_assembly(binding.parse_assembly(SIGNED_DOT))
 
 
 def emit_dot(builder, instruction, sum_vector, code_vector, query_vector):

@@ -15,6 +15,7 @@ NEEDS = {
     "vnni512": {"avx512f", "avx512vnni"},
     "vnni256": {"avx512vl", "avx512vnni"},  # the same instruction, in AVX-512's coding
     "avx2": {"avx2"},
+    "sdot": set(),  # compiles_to_sdot tells
     "portable": set(),
 }
 
@@ -32,11 +33,15 @@ def written_dot(instruction):
 
 
 def compiled_dot(instruction):
+    triple, name = binding.get_process_triple(), binding.get_host_cpu_name()
     features = binding.get_host_cpu_features()
-    if not all(features.get(name) for name in NEEDS[instruction]):
+    is_there = all(features.get(feature) for feature in NEEDS[instruction])
+    if instruction == "sdot":
+        is_there = intrinsics.compiles_to_sdot(triple, name, features.flatten())
+    if not is_there:
         pytest.skip(f"this processor has no {instruction}")
-    machine = binding.Target.from_default_triple().create_target_machine(
-        cpu=binding.get_host_cpu_name(), features=features.flatten(), jit=True
+    machine = binding.Target.from_triple(triple).create_target_machine(
+        cpu=name, features=features.flatten(), jit=True
     )
     engine = binding.create_mcjit_compiler(
         binding.parse_assembly(written_dot(instruction)), machine
@@ -55,6 +60,8 @@ def test_products_are_summed_exactly_at_the_extremes_too(instruction, rng):
         (rng.integers(0, 256, (LANES, 4)), rng.integers(-127, 128, (LANES, 4))),
     ]:
         code, query = code.astype(np.uint8), query.astype(np.int8)
+        if instruction == "sdot":
+            code = (code ^ 128).view(np.int8)  # as signed ones, 128 lower
         sums = rng.integers(-(2**29), 2**29, LANES, dtype=np.int32)
         expected = sums + (code.astype(np.int64) * query).sum(axis=1)
         dot(sums.ctypes.data, code.ctypes.data, query.ctypes.data)
@@ -96,6 +103,30 @@ def test_the_features_that_numba_compiles_for_decide(features, instruction, monk
     monkeypatch.setattr(config, "CPU_FEATURES", features)
 
     assert dot_instruction() == instruction
+
+
+def test_switched_off_avx_is_not_used(monkeypatch):
+    monkeypatch.setattr(config, "ENABLE_AVX", 0)
+
+    assert dot_instruction() in {"sdot", "portable"}
+
+
+@pytest.mark.parametrize(
+    ("triple", "name", "features", "is_there"),
+    [
+        ("aarch64-unknown-linux-gnu", "neoverse-n1", "+neon,-sve", True),
+        ("aarch64-unknown-linux-gnu", "generic", "+dotprod", True),
+        ("aarch64-unknown-linux-gnu", "cortex-a53", "+neon", False),
+        ("arm64-apple-darwin", "apple-m1", "", True),
+        ("arm64-apple-darwin", "apple-m1", "-dotprod", False),
+        ("x86_64-unknown-linux-gnu", "znver4", "", False),
+    ],
+)
+def test_an_arm_processor_has_sdot_by_its_name(triple, name, features, is_there):
+    binding.initialize_all_targets()
+    binding.initialize_all_asmprinters()
+
+    assert intrinsics.compiles_to_sdot(triple, name, features) == is_there
 
 
 def signed_dot(builder, _, sums, codes, queries):
