@@ -19,11 +19,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from cmpc_kernels._compiled_codes import num_stages
+from cmpc_kernels._compiled_codes import INNER, num_stages
 from cmpc_kernels._compiled_heaps import (
     exact_score,
     filter_threshold,
-    offer_all,
+    offer,
     reached_by,
     round_down,
     score_error,
@@ -79,7 +79,7 @@ class Candidates(NamedTuple):
     counts: Any
 
 
-@njit(cache=True, nogil=True)
+@njit(**INNER)
 def no_candidates(num_queries, num_kept, num_rows):
     """Return room for each query's candidates."""
     shape = (num_queries, min(4 * num_kept + SPARE, num_rows + LANES))
@@ -91,10 +91,13 @@ def no_candidates(num_queries, num_kept, num_rows):
     )
 
 
-@njit(cache=True, nogil=True)
+@njit(**INNER)
 def raise_thresholds(query, gallery, score_QK):
     """Return the queries' facts, a thread's own, with thresholds where the heaps are."""
-    fact_QF = query.facts.copy()
+    fact_QF = np.empty(query.facts.shape, np.float32)
+    for q in range(fact_QF.shape[0]):
+        for f in range(fact_QF.shape[1]):
+            fact_QF[q, f] = query.facts[q, f]
     for q in range(score_QK.shape[0]):
         if score_QK[q, 0] > -np.inf:
             fact_QF[q, THRESHOLD] = filter_threshold(
@@ -103,7 +106,7 @@ def raise_thresholds(query, gallery, score_QK):
     return fact_QF
 
 
-@njit(cache=True, nogil=True)
+@njit(**INNER)
 def collect(
     hit_N3, upper_NL, num_hits, first_row, codes, query, fact_QF, gallery, heaps, candidates
 ):
@@ -147,7 +150,7 @@ def collect(
                 score_some(q, codes, query, fact_QF, gallery, heaps, candidates)
 
 
-@njit(cache=True, nogil=True)
+@njit(**INNER)
 def lower_bound(upper, gain, spread, offset):
     """Return what a row's score is at least; -inf where nothing is known.
 
@@ -158,7 +161,7 @@ def lower_bound(upper, gain, spread, offset):
     return lower if is_known else np.float32(-np.inf)
 
 
-@njit(cache=True, nogil=True)
+@njit(**INNER)
 def tighten(candidates, q, num_kept, error, fact_QF):
     """Raise a query's threshold as far as its candidates allow, and forget who do not reach it.
 
@@ -167,14 +170,16 @@ def tighten(candidates, q, num_kept, error, fact_QF):
     upper_C, lower_C, row_C = candidates.uppers[q], candidates.lowers[q], candidates.rows[q]
     count, kept = candidates.counts[q], 0
     threshold = reached_by(lower_C[:count], num_kept, fact_QF[q, THRESHOLD])
-    threshold = max(fact_QF[q, THRESHOLD], round_down(np.float64(threshold) - error))
+    if threshold > fact_QF[q, THRESHOLD]:
+        lower = round_down(np.float64(threshold) - error)
+        threshold = lower if lower > fact_QF[q, THRESHOLD] else fact_QF[q, THRESHOLD]
     for c in range(count):
         upper_C[kept], lower_C[kept], row_C[kept] = upper_C[c], lower_C[c], row_C[c]
         kept += not upper_C[c] < threshold  # no branch: nobody could predict it
     fact_QF[q, THRESHOLD], candidates.counts[q] = threshold, kept
 
 
-@njit(cache=True, nogil=True)
+@njit(**INNER)
 def score_all(codes, query, fact_QF, gallery, heaps, candidates):
     """Offer what is left of the candidates to the heaps."""
     for q in range(heaps.ids.shape[0]):
@@ -183,30 +188,29 @@ def score_all(codes, query, fact_QF, gallery, heaps, candidates):
         score_some(q, codes, query, fact_QF, gallery, heaps, candidates)
 
 
-@njit(cache=True, nogil=True)
+@njit(**INNER)
 def score_some(q, codes, query, fact_QF, gallery, heaps, candidates):
     """Offer one query's candidates to its heap."""
     count, query_QD, row_GD = candidates.counts[q], query.rows, gallery.rows
-    row_C, id_C, score_C = candidates.rows[q], np.empty(count, np.int64), np.empty(count)
+    row_C, score_K, id_K = candidates.rows[q], heaps.scores[q], heaps.ids[q]
     for c in range(-NUM_AHEAD, count):
         if row_GD.size and c + NUM_AHEAD < count:
             prefetch_row(row_GD, row_C[c + NUM_AHEAD])
         if c < 0:
             continue
-        id_C[c] = gallery.first_id + row_C[c]
         if row_GD.size:
-            score_C[c] = exact_score(query_QD, q, row_GD, row_C[c], gallery.metric)
+            score = exact_score(query_QD, q, row_GD, row_C[c], gallery.metric)
         else:
-            score_C[c] = coarse_score(codes, row_C[c], query, q, fact_QF[q, SCALE])
-    score_K = heaps.scores[q]
-    offer_all(score_C, id_C, score_K, heaps.ids[q])
+            score = coarse_score(codes, row_C[c], query, q, fact_QF[q, SCALE])
+        offer(score, gallery.first_id + row_C[c], score_K, id_K)
     candidates.counts[q] = 0
     if score_K[0] > -np.inf:
         threshold = filter_threshold(score_K[0], query.lengths[q], gallery.metric)
-        fact_QF[q, THRESHOLD] = max(fact_QF[q, THRESHOLD], threshold)
+        if threshold > fact_QF[q, THRESHOLD]:
+            fact_QF[q, THRESHOLD] = threshold
 
 
-@njit(cache=True, nogil=True)
+@njit(**INNER)
 def coarse_score(codes, row, query, q, scale):
     """Return, in float64, what the codes say of a row's score."""
     b, lane, width = row // LANES, row % LANES, min(codes.bits, 4)

@@ -38,6 +38,9 @@ __all__ = [
 
 # Sums may be reordered, so that they become vectors; NaN and infinity keep their meaning.
 FASTMATH = {"nsz", "contract", "reassoc"}
+# Of functions that none but compiled ones may call (Python would crash): to unpack their arrays
+# would take seconds to compile.
+INNER = {"cache": True, "nogil": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 IP, COSINE, L2 = range(3)
 
 MIN_STEP = np.float32(2.0**-100)  # rows of smaller values are nearly zero, and get codes of zero
@@ -46,7 +49,7 @@ QUERY_LEVELS = 127
 LONGEST_QUERY = 2.0**100  # products of longer ones may overflow in a tile
 
 
-@njit(fastmath=FASTMATH, cache=True, nogil=True)
+@njit(fastmath=FASTMATH, **INNER)
 def first_step(value_D, bits):
     """Return the step to start from; 0 if a value is NaN or infinite."""
     largest, square, num_bad = np.float32(0), np.float64(0), 0
@@ -70,7 +73,7 @@ def num_stages(bits):
     return 2 if bits == 8 else 1
 
 
-@njit(fastmath=FASTMATH, cache=True, nogil=True)
+@njit(fastmath=FASTMATH, **INNER)
 def round_row(value_D, step, bits, code_D):
     """Fill the codes for a step; return |r| / s and |u - z|, both up, and a better step."""
     top = np.float32(2**bits - 1)
@@ -90,13 +93,13 @@ def round_row(value_D, step, bits, code_D):
     return (np.sqrt(lost) + slack) * up, np.sqrt(kept) * up, step * product / kept
 
 
-@njit(cache=True, nogil=True)
+@njit(**INNER)
 def rounding(D, top, size):
     """Return a factor for what sums of D numbers lose, and a term for what differences lose."""
     return 1 + (D + 16) * 2.0**-22, 2.0**-21 * (size + 2 * top * np.sqrt(np.float64(D)))
 
 
-@njit(fastmath=FASTMATH, cache=True, nogil=True)
+@njit(fastmath=FASTMATH, **INNER)
 def halve_row(value_D, step, code_D):
     """Return what the upper halves of 8-bit codes say: the larger of |r'| / s and |l - 7.5|, and n.
 
@@ -116,7 +119,7 @@ def halve_row(value_D, step, code_D):
     return (np.sqrt(max(lost, rest)) + slack) * up, np.sqrt(kept) * up
 
 
-@njit(fastmath=FASTMATH, cache=True, nogil=True)
+@njit(fastmath=FASTMATH, **INNER)
 def encode_row(value_D, bits, code_D):
     """Fill one row's codes; return the step (0: NaN or infinite values), |r| / s and |u - z|."""
     step = first_step(value_D, bits)
@@ -131,7 +134,7 @@ def encode_row(value_D, bits, code_D):
     return step, lost, kept
 
 
-@njit(fastmath=FASTMATH, cache=True, nogil=True)
+@njit(fastmath=FASTMATH, **INNER)
 def gain_and_offset(value_D, step, metric):
     """Return what turns a row's whole numbers into its score."""
     if step == 0:
@@ -147,7 +150,7 @@ def gain_and_offset(value_D, step, metric):
     return step, np.float32(-half)
 
 
-@njit(fastmath=FASTMATH, cache=True, nogil=True)
+@njit(fastmath=FASTMATH, **INNER)
 def encode_block(row_GD, first, metric, bits, quad, gain, offset, bound, value_D, code_C):
     """Fill one block's codes, four bytes of a row as one number: ``quad`` is uint32 [W, 16].
 
@@ -180,7 +183,7 @@ def encode_block(row_GD, first, metric, bits, quad, gain, offset, bound, value_D
             quad[w, lane] = number
 
 
-@njit(cache=True, nogil=True)
+@njit(**INNER)
 def pack_block(quad, bits, packed, rest):
     """Split bytes [W, 16] into a plane of codes, several to a byte; of 8 bits into two planes."""
     width = min(bits, 4)

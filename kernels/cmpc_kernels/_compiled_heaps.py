@@ -10,10 +10,9 @@ distance travels with a minus. Equal scores rank by lower id.
 import numpy as np
 from numba import njit
 
-from cmpc_kernels._compiled_codes import COSINE, FASTMATH, IP, L2
+from cmpc_kernels._compiled_codes import COSINE, FASTMATH, INNER, IP, L2
 from cmpc_kernels.intrinsics import as_float32
 
-MOST_COUNTED = 1024  # items ranked by counting: its work grows with their square
 LOST = 2.0**-36  # of a sum of 65,536 numbers, in float64
 MAX_HALVINGS = 24  # of the interval in which a threshold is looked for
 
@@ -21,7 +20,6 @@ __all__ = [
     "exact_score",
     "filter_threshold",
     "offer",
-    "offer_all",
     "reached_by",
     "round_down",
     "score_error",
@@ -29,13 +27,13 @@ __all__ = [
 ]
 
 
-@njit(cache=True, nogil=True)
+@njit(**INNER)
 def is_worse(score, item, other_score, other_item):
     """Say whether an item ranks below another: a lower score, or the same score and a higher id."""
     return score < other_score or (score == other_score and item > other_item)
 
 
-@njit(cache=True, nogil=True)
+@njit(**INNER)
 def sift_down(score_K, id_K, size, score, item):
     """Replace the root, which is the worst of the first ``size`` entries, and restore the heap."""
     slot, child = 0, 1
@@ -50,7 +48,7 @@ def sift_down(score_K, id_K, size, score, item):
     score_K[slot], id_K[slot] = score, item
 
 
-@njit(fastmath=FASTMATH, cache=True, nogil=True)
+@njit(fastmath=FASTMATH, **INNER)
 def exact_score(query_QD, q, row_GD, g, metric):
     """Return the score of one pair in float64; NaN if it has none."""
     score = 0.0
@@ -74,7 +72,7 @@ def exact_score(query_QD, q, row_GD, g, metric):
     return score / np.sqrt(query_square) / np.sqrt(row_square)
 
 
-@njit(cache=True, nogil=True)
+@njit(**INNER)
 def filter_threshold(score, length, metric):
     """Return, rounded down to float32, what a row's bound must reach to beat a score.
 
@@ -87,7 +85,7 @@ def filter_threshold(score, length, metric):
     return round_down(score - score_error(length, metric))
 
 
-@njit(cache=True, nogil=True)
+@njit(**INNER)
 def score_error(length, metric):
     """Return by how much bounds of rows may differ that are equal by their float64 scores.
 
@@ -97,61 +95,37 @@ def score_error(length, metric):
     return LOST * length * length if metric == L2 else LOST * length if metric == COSINE else 0.0
 
 
-@njit(cache=True, nogil=True)
+@njit(**INNER)
 def round_down(number):
     """Return the largest float32 that is not above."""
     rounded = np.float32(number)
     return rounded if rounded <= number else np.nextafter(rounded, np.float32(-np.inf))
 
 
-@njit(cache=True, nogil=True)
+@njit(**INNER)
 def offer(score, item, score_K, id_K):
     """Keep an item if it beats the worst one kept."""
     if score > -np.inf and is_worse(score_K[0], id_K[0], score, item):
         sift_down(score_K, id_K, score_K.size, score, item)
 
 
-@njit(cache=True, nogil=True)
-def offer_all(score_N, id_N, score_K, id_K):
-    """Keep the best of a heap and of some items.
-
-    An item's place is the number of those that are better, which a loop over vectors counts. Up
-    to a few hundred that is several times faster than a heap, whose steps nobody can predict.
-    """
-    N, K = score_N.size, score_K.size
-    if N + K > MOST_COUNTED:
-        for n in range(N):
-            offer(score_N[n], id_N[n], score_K, id_K)
-        return
-    all_N, all_id_N = np.empty(N + K), np.empty(N + K, np.int64)
-    all_N[:N], all_id_N[:N], all_N[N:], all_id_N[N:] = score_N, id_N, score_K, id_K
-    threshold, num = reached_by(all_N, K, -np.inf), 0
-    for n in range(N + K):
-        all_N[num], all_id_N[num] = all_N[n], all_id_N[n]
-        num += (all_N[n] >= threshold) & (all_N[n] > -np.inf)
-    score_K[:], id_K[:] = -np.inf, -1
-    for n in range(num):
-        place = num_better(all_N[:num], all_id_N[:num], all_N[n], all_id_N[n])
-        if place < K:  # from the worst to the best is an order that a heap may have
-            score_K[K - 1 - place], id_K[K - 1 - place] = all_N[n], all_id_N[n]
-
-
-@njit(cache=True, nogil=True)
+@njit(**INNER)
 def reached_by(score_N, num_kept, threshold):
-    """Return a threshold that ``num_kept`` scores reach, and hardly more; at least the given one.
+    """Return a float32 threshold that ``num_kept`` scores reach, and hardly more.
 
-    -inf is no score. Counting is a loop over vectors: halving an interval costs less than sorting.
+    It is at least the given one. -inf is no score. Counting is a loop over vectors: halving an
+    interval costs less than sorting.
     """
-    number = score_N.dtype.type
-    low, high = number(np.inf), number(-np.inf)
-    for score in score_N:
-        high = max(high, score)
-        low = min(low, score if score > -np.inf else number(np.inf))
-    low = max(low, number(threshold))
+    low, high = np.float32(np.inf), np.float32(-np.inf)
+    for n in range(score_N.size):
+        score = score_N[n]
+        high = score if score > high else high
+        low = score if -np.inf < score < low else low
+    low = threshold if low < threshold else low
     if not high < np.inf or num_reaching(score_N, low) < num_kept:
-        return number(threshold)
+        return threshold
     for _ in range(MAX_HALVINGS):
-        middle = low + (high - low) * number(0.5)
+        middle = low + (high - low) * np.float32(0.5)
         num = num_reaching(score_N, middle)
         if num < num_kept:
             high = middle
@@ -162,20 +136,11 @@ def reached_by(score_N, num_kept, threshold):
     return low
 
 
-@njit(cache=True, nogil=True)
+@njit(**INNER)
 def num_reaching(score_N, threshold):
     num = np.int32(0)
     for n in range(score_N.size):
         num += np.int32(score_N[n] >= threshold)
-    return num
-
-
-@njit(cache=True, nogil=True)
-def num_better(score_N, id_N, score, item):
-    """Count the items that rank above one."""
-    num = 0
-    for n in range(score_N.size):
-        num += (score_N[n] > score) | ((score_N[n] == score) & (id_N[n] < item))
     return num
 
 
@@ -185,35 +150,9 @@ def settle(score_SQK, id_SQK):
     for q in range(score_SQK.shape[1]):
         best_K, id_K = score_SQK[0, q], id_SQK[0, q]
         for s in range(1, score_SQK.shape[0]):
-            offer_all(score_SQK[s, q], id_SQK[s, q], best_K, id_K)
-        if is_ascending(best_K, id_K):
-            reverse(best_K, id_K)
-        else:
-            sort_heap(best_K, id_K)
-
-
-@njit(cache=True, nogil=True)
-def is_ascending(score_K, id_K):
-    """Say whether a heap happens to be sorted from the worst to the best."""
-    for k in range(1, score_K.size):
-        if is_worse(score_K[k], id_K[k], score_K[k - 1], id_K[k - 1]):
-            return False
-    return True
-
-
-@njit(cache=True, nogil=True)
-def reverse(score_K, id_K):
-    last = score_K.size - 1
-    for k in range(score_K.size // 2):
-        score, item = score_K[k], id_K[k]
-        score_K[k], id_K[k] = score_K[last - k], id_K[last - k]
-        score_K[last - k], id_K[last - k] = score, item
-
-
-@njit(cache=True, nogil=True)
-def sort_heap(score_K, id_K):
-    """Sort a heap, best first."""
-    for size in range(score_K.size - 1, 0, -1):
-        score, item = score_K[size], id_K[size]
-        score_K[size], id_K[size] = score_K[0], id_K[0]
-        sift_down(score_K, id_K, size, score, item)
+            for k in range(best_K.size):
+                offer(score_SQK[s, q, k], id_SQK[s, q, k], best_K, id_K)
+        for size in range(best_K.size - 1, 0, -1):
+            score, item = best_K[size], id_K[size]
+            best_K[size], id_K[size] = best_K[0], id_K[0]
+            sift_down(best_K, id_K, size, score, item)

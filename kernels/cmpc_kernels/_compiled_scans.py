@@ -24,6 +24,7 @@ from cmpc_kernels._compiled_candidates import (
 from cmpc_kernels._compiled_codes import (
     COSINE,
     FASTMATH,
+    INNER,
     L2,
     encode_block,
     num_stages,
@@ -95,12 +96,11 @@ def scan_singly(codes, first_block, last_block, query, gallery, heaps):
                 for lane in range(LANES):
                     upper_NL[waiting, lane] = upper[0, 0, lane]
                 waiting += 1
-            if waiting == NUM_WAITING:
+            if waiting == NUM_WAITING or (waiting and b == last_block - 1 and q == Q - 1):
                 collect(
                     hit_N3, upper_NL, waiting, 0, codes, query, fact, gallery, heaps, candidates
                 )
                 waiting = 0
-    collect(hit_N3, upper_NL, waiting, 0, codes, query, fact, gallery, heaps, candidates)
     score_all(codes, query, fact, gallery, heaps, candidates)
 
 
@@ -126,14 +126,13 @@ def scan_together(codes, first_block, last_block, query, gallery, heaps):
             byte, b, Q, bits, gains, offsets, bounds, code, total, fact, sums, upper, mask, hit_N3,
             upper_NL, num_hits,
         )  # fmt: skip
-        if num_hits >= Q:
+        if num_hits >= Q or (num_hits and b == last_block - BATCH_BLOCKS):
             collect(hit_N3, upper_NL, num_hits, 0, codes, query, fact, gallery, heaps, candidates)
             num_hits = 0
-    collect(hit_N3, upper_NL, num_hits, 0, codes, query, fact, gallery, heaps, candidates)
     score_all(codes, query, fact, gallery, heaps, candidates)
 
 
-@njit(cache=True, nogil=True)
+@njit(**INNER)
 def room_for_hits(num_queries):
     """Return room for hits and their bounds, and for a tile's bounds and masks."""
     num_hits = (1 + BATCH_BLOCKS) * num_queries
@@ -206,7 +205,7 @@ def scan_plain(first_row, last_row, query, gallery, heaps):
     score_all(codes, query, fact, gallery, heaps, candidates)
 
 
-@njit(cache=True, nogil=True)
+@njit(**INNER)
 def upper_bound(product, square, length, slack, metric):
     """Return a bound of what ``filter_threshold`` speaks of; NaN where float32 cannot tell.
 
