@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 
 from cmpc_kernels import _compiled_candidates, _compiled_heaps, _tiles, topk
 from cmpc_kernels._compiled_candidates import CodeArrays, GalleryRows
-from cmpc_kernels.codes import METRIC_NUMBERS, _encode, plain_rows
+from cmpc_kernels.codes import (
+    METRIC_NUMBERS,
+    encode_binary,
+    encode_int2,
+    encode_int4,
+    encode_int8,
+    plain_rows,
+)
 from cmpc_kernels.intrinsics import LANES
 from cmpc_kernels.scanning import ALL_ROWS, Heaps, QueryCodes
 
@@ -19,6 +26,7 @@ reached_by = numba.njit(lambda *arguments: _compiled_heaps.reached_by(*arguments
 offer = numba.njit(lambda *arguments: _compiled_heaps.offer(*arguments))
 
 METRICS = sorted(METRIC_NUMBERS)
+ENCODERS = {1: encode_binary, 2: encode_int2, 4: encode_int4, 8: encode_int8}
 
 
 def bounded_score(query, row, metric):
@@ -35,7 +43,7 @@ def bounded_score(query, row, metric):
 def test_a_rows_score_lies_between_its_bounds(bits, metric, scale, rng):
     row_GD = (rng.standard_normal((3 * LANES, 37)) * scale).astype(np.float32)
     query_QD = rng.standard_normal((2, 37)).astype(np.float32)
-    codes = _encode(row_GD, bits, metric)
+    codes = ENCODERS[bits](row_GD, metric=metric)
     arrays = CodeArrays(*codes.words(), bits, codes.gains, codes.offsets, codes.bounds)
     query = QueryCodes.of(query_QD, bits)
     gallery = GalleryRows(plain_rows(row_GD), 0, len(row_GD), ALL_ROWS, METRIC_NUMBERS[metric])
