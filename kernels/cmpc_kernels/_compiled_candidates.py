@@ -9,17 +9,20 @@ A bound is there anyway; an exact score reads a row and a heap takes it in seven
 there is no room for more. Then the K-th best of their lower bounds becomes the threshold, and
 those whose upper bounds do not reach it are forgotten: K rows are better, whatever they score.
 
-Bounds are those of <q, x>, of <q, x> / |x|, or of <q, x> - |x|^2 / 2; larger is better.
+Bounds are those of <q, x>, of <q, x> / |x|, or of <q, x> - |x|^2 / 2; larger is better. Arguments
+are those of ``_scan_arguments.py``.
+
+What is used once is put in its place by Numba itself: a function of its own would be compiled and
+optimised alone, and again where it is called.
 """
 # Numba infers the types here, and has no stubs.
 # mypy: ignore-errors
 
-from typing import Any, NamedTuple
-
 import numpy as np
-from numba import njit
+from numba import njit, types
+from numba.extending import overload
 
-from cmpc_kernels._compiled_codes import INNER, num_stages
+from cmpc_kernels._compiled_codes import num_stages
 from cmpc_kernels._compiled_heaps import (
     exact_score,
     filter_threshold,
@@ -28,129 +31,70 @@ from cmpc_kernels._compiled_heaps import (
     round_down,
     score_error,
 )
+from cmpc_kernels._compiling import INNER
 from cmpc_kernels._tiles import LENGTH, MARGIN, RESIDUAL, SCALE, STAGE_FACTS, THRESHOLD
 from cmpc_kernels.intrinsics import LANES, lowest_bit, prefetch_row
 
-__all__ = [
-    "Candidates",
-    "CodeArrays",
-    "GalleryRows",
-    "collect",
-    "no_candidates",
-    "raise_thresholds",
-    "score_all",
-]
+__all__ = ["collect"]
 
-SPARE = 64  # candidates more than a multiple of K
 NUM_AHEAD = 6  # rows that are on their way from memory while one is scored
 LARGEST = np.float32(1e38)  # a bound beyond may have overflowed
 
 
-class CodeArrays(NamedTuple):
-    """Codes as the compiled scans take them; see ``codes.py``. Planes are uint32 [B, V, 16]."""
+@njit(**INNER)
+def collect(scratch, num_hits, is_last, first_row, codes, query, gallery, heaps):
+    """Take in rows that the filter let through; after the last of them, score what is left.
 
-    packed: Any
-    rests: Any
-    bits: int
-    gains: Any
-    offsets: Any
-    bounds: Any
-
-
-class GalleryRows(NamedTuple):
-    """What else there is of a gallery: rows [G, D], or none, then codes are all there is.
-
-    Row g has the id first_id + g, and is one if g < stop. ``allow`` is bool by id, or empty: all.
+    Row ``first_row`` is the first of block 0. At the end every query has its turn, behind the hits.
     """
-
-    rows: Any
-    first_id: int
-    stop: int
-    allow: Any
-    metric: int
-
-
-class Candidates(NamedTuple):
-    """Float32 [Q, C] bounds and int64 [Q, C] rows, of which the first counts_Q[q] are there."""
-
-    uppers: Any
-    lowers: Any
-    rows: Any
-    counts: Any
-
-
-@njit(**INNER)
-def no_candidates(num_queries, num_kept, num_rows):
-    """Return room for each query's candidates."""
-    shape = (num_queries, min(4 * num_kept + SPARE, num_rows + LANES))
-    return Candidates(
-        np.empty(shape, np.float32),
-        np.empty(shape, np.float32),
-        np.empty(shape, np.int64),
-        np.zeros(num_queries, np.int64),
-    )
+    num_kept, room, count_Q = heaps.ids.shape[1], scratch.rows.shape[1], scratch.counts
+    for n in range(num_hits + (heaps.ids.shape[0] if is_last else 0)):
+        is_over, most = n >= num_hits, room - LANES
+        if is_over:
+            q, most = n - num_hits, 0
+        else:
+            q = scratch.hits[n, 0]
+            take_in(scratch, n, q, first_row, codes, query.facts, gallery)
+        if count_Q[q] > most:
+            error = score_error(query.lengths[q], gallery.metric)
+            tighten(scratch, q, num_kept, error, query.facts)
+            # If there are many yet, their scores are equal, or have no bounds.
+            if is_over or count_Q[q] > most - num_kept // 2:
+                score_some(scratch, q, codes, query, gallery, heaps)
 
 
-@njit(**INNER)
-def raise_thresholds(query, gallery, score_QK):
-    """Return the queries' facts, a thread's own, with thresholds where the heaps are."""
-    fact_QF = np.empty(query.facts.shape, np.float32)
-    for q in range(fact_QF.shape[0]):
-        for f in range(fact_QF.shape[1]):
-            fact_QF[q, f] = query.facts[q, f]
-    for q in range(score_QK.shape[0]):
-        if score_QK[q, 0] > -np.inf:
-            fact_QF[q, THRESHOLD] = filter_threshold(
-                score_QK[q, 0], query.lengths[q], gallery.metric
-            )
-    return fact_QF
-
-
-@njit(**INNER)
-def collect(
-    hit_N3, upper_NL, num_hits, first_row, codes, query, fact_QF, gallery, heaps, candidates
-):
-    """Take in rows that the filter let through.
-
-    A hit is a query, a block and 16 bits; ``upper_NL`` holds its bounds by lane. Row ``first_row``
-    is the first of block 0.
+@njit(inline="always")
+def take_in(scratch, n, q, first_row, codes, fact_QF, gallery):
+    """Take in the rows of one hit.
 
     An upper bound adds to what the codes say all that they may lack, and a margin for float32's
     rounding, of which half is more than enough for that of both bounds (``encode_queries``). So
     the lower bound is twice that below.
     """
-    stage, num_kept, room = num_stages(codes.bits) - 1, heaps.ids.shape[1], candidates.rows.shape[1]
+    b, lanes = scratch.hits[n, 1], scratch.hits[n, 2]
+    stage, bound_B2, offset_BL = num_stages(codes.bits) - 1, codes.bounds, codes.offsets
     column = STAGE_FACTS * stage
-    gain_BL, offset_BL, bound_B2 = codes.gains, codes.offsets, codes.bounds
-    upper_QC, lower_QC, row_QC = candidates.uppers, candidates.lowers, candidates.rows
-    for n in range(num_hits):
-        q, b, lanes = hit_N3[n, 0], hit_N3[n, 1], hit_N3[n, 2]
-        spread = fact_QF[q, MARGIN + column]
-        spread += fact_QF[q, LENGTH + column] * bound_B2[b, 2 * stage]
-        spread += fact_QF[q, RESIDUAL + column] * bound_B2[b, 2 * stage + 1]
-        spread *= np.float32(2 + 2.0**-10)
-        count, threshold = candidates.counts[q], fact_QF[q, THRESHOLD]
-        while lanes:
-            lane = lowest_bit(lanes)
-            lanes &= lanes - 1
-            row, upper = first_row + b * LANES + lane, upper_NL[n, lane]
-            if upper < threshold or row >= gallery.stop:
-                continue
-            if gallery.allow.size and not gallery.allow[gallery.first_id + row]:
-                continue
-            offset = offset_BL[b, lane] if offset_BL.size else np.float32(0)
-            upper_QC[q, count], row_QC[q, count] = upper, row
-            lower_QC[q, count] = lower_bound(upper, gain_BL[b, lane], spread, offset)
-            count += 1
-        candidates.counts[q] = count
-        if count > room - LANES:
-            error = score_error(query.lengths[q], gallery.metric)
-            tighten(candidates, q, num_kept, error, fact_QF)
-            if candidates.counts[q] > room - LANES - num_kept // 2:  # equal scores, or no bounds
-                score_some(q, codes, query, fact_QF, gallery, heaps, candidates)
+    spread = fact_QF[q, MARGIN + column]
+    spread += fact_QF[q, LENGTH + column] * bound_B2[b, 2 * stage]
+    spread += fact_QF[q, RESIDUAL + column] * bound_B2[b, 2 * stage + 1]
+    spread *= np.float32(2 + 2.0**-10)
+    count, threshold = scratch.counts[q], fact_QF[q, THRESHOLD]
+    while lanes:
+        lane = lowest_bit(lanes)
+        lanes &= lanes - 1
+        row, upper = first_row + b * LANES + lane, scratch.hit_uppers[n, lane]
+        if upper < threshold or row >= gallery.stop:
+            continue
+        if gallery.allow.size and not gallery.allow[gallery.first_id + row]:
+            continue
+        offset = offset_BL[b, lane] if offset_BL.size else np.float32(0)
+        scratch.uppers[q, count], scratch.rows[q, count] = upper, row
+        scratch.lowers[q, count] = lower_bound(upper, codes.gains[b, lane], spread, offset)
+        count += 1
+    scratch.counts[q] = count
 
 
-@njit(**INNER)
+@njit(inline="always")
 def lower_bound(upper, gain, spread, offset):
     """Return what a row's score is at least; -inf where nothing is known.
 
@@ -161,14 +105,14 @@ def lower_bound(upper, gain, spread, offset):
     return lower if is_known else np.float32(-np.inf)
 
 
-@njit(**INNER)
-def tighten(candidates, q, num_kept, error, fact_QF):
+@njit(inline="always")
+def tighten(scratch, q, num_kept, error, fact_QF):
     """Raise a query's threshold as far as its candidates allow, and forget who do not reach it.
 
     ``error`` is that of exact scores: rows that are equal by them must stay.
     """
-    upper_C, lower_C, row_C = candidates.uppers[q], candidates.lowers[q], candidates.rows[q]
-    count, kept = candidates.counts[q], 0
+    upper_C, lower_C, row_C = scratch.uppers[q], scratch.lowers[q], scratch.rows[q]
+    count, kept = scratch.counts[q], 0
     threshold = reached_by(lower_C[:count], num_kept, fact_QF[q, THRESHOLD])
     if threshold > fact_QF[q, THRESHOLD]:
         lower = round_down(np.float64(threshold) - error)
@@ -176,42 +120,45 @@ def tighten(candidates, q, num_kept, error, fact_QF):
     for c in range(count):
         upper_C[kept], lower_C[kept], row_C[kept] = upper_C[c], lower_C[c], row_C[c]
         kept += not upper_C[c] < threshold  # no branch: nobody could predict it
-    fact_QF[q, THRESHOLD], candidates.counts[q] = threshold, kept
+    fact_QF[q, THRESHOLD], scratch.counts[q] = threshold, kept
 
 
-@njit(**INNER)
-def score_all(codes, query, fact_QF, gallery, heaps, candidates):
-    """Offer what is left of the candidates to the heaps."""
-    for q in range(heaps.ids.shape[0]):
-        error = score_error(query.lengths[q], gallery.metric)
-        tighten(candidates, q, heaps.ids.shape[1], error, fact_QF)
-        score_some(q, codes, query, fact_QF, gallery, heaps, candidates)
-
-
-@njit(**INNER)
-def score_some(q, codes, query, fact_QF, gallery, heaps, candidates):
+@njit(inline="always")
+def score_some(scratch, q, codes, query, gallery, heaps):
     """Offer one query's candidates to its heap."""
-    count, query_QD, row_GD = candidates.counts[q], query.rows, gallery.rows
-    row_C, score_K, id_K = candidates.rows[q], heaps.scores[q], heaps.ids[q]
+    count, row_C, row_GD = scratch.counts[q], scratch.rows[q], gallery.rows
+    score_K, id_K, length = heaps.scores[q], heaps.ids[q], query.lengths[q]
     for c in range(-NUM_AHEAD, count):
-        if row_GD.size and c + NUM_AHEAD < count:
+        if c + NUM_AHEAD < count:
             prefetch_row(row_GD, row_C[c + NUM_AHEAD])
         if c < 0:
             continue
-        if row_GD.size:
-            score = exact_score(query_QD, q, row_GD, row_C[c], gallery.metric)
-        else:
-            score = coarse_score(codes, row_C[c], query, q, fact_QF[q, SCALE])
+        score = row_score(row_GD, row_C[c], codes, query, q, gallery.metric)
         offer(score, gallery.first_id + row_C[c], score_K, id_K)
-    candidates.counts[q] = 0
+    scratch.counts[q] = 0
     if score_K[0] > -np.inf:
-        threshold = filter_threshold(score_K[0], query.lengths[q], gallery.metric)
-        if threshold > fact_QF[q, THRESHOLD]:
-            fact_QF[q, THRESHOLD] = threshold
+        threshold = filter_threshold(score_K[0], length, gallery.metric)
+        if threshold > query.facts[q, THRESHOLD]:
+            query.facts[q, THRESHOLD] = threshold
+
+
+def row_score(row_GD, g, codes, query, q, metric):
+    """Return a row's score in float64: what its codes say if there are no rows."""
+    if row_GD is None:
+        return coarse_score(codes, g, query, q)
+    return exact_score(query.rows, q, row_GD, g, metric)
+
+
+@overload(row_score, inline="always")
+def _row_score(row_GD, g, codes, query, q, metric):
+    """Choose by type, so that only one of them is compiled."""
+    if isinstance(row_GD, types.NoneType):
+        return lambda row_GD, g, codes, query, q, metric: coarse_score(codes, g, query, q)
+    return lambda row_GD, g, codes, query, q, metric: exact_score(query.rows, q, row_GD, g, metric)
 
 
 @njit(**INNER)
-def coarse_score(codes, row, query, q, scale):
+def coarse_score(codes, row, query, q):
     """Return, in float64, what the codes say of a row's score."""
     b, lane, width = row // LANES, row % LANES, min(codes.bits, 4)
     parts, mask = 8 // width, 2**width - 1
@@ -228,5 +175,5 @@ def coarse_score(codes, row, query, q, scale):
                     value = 16 * value + (low >> shift & mask)
                 products += value * np.int64(code_QC[q, 4 * (v * parts + part) + i])
     centred = products - query.totals[q] * (2**codes.bits - 1) / 2
-    score = np.float64(codes.gains[b, lane]) * (np.float64(scale) * centred)
+    score = np.float64(codes.gains[b, lane]) * (np.float64(query.facts[q, SCALE]) * centred)
     return score + np.float64(codes.offsets[b, lane]) if codes.offsets.size else score

@@ -22,6 +22,7 @@ Whatever rounding the measuring itself suffers is added on top; the additions ar
 import numpy as np
 from numba import njit
 
+from cmpc_kernels._compiling import ENTRANCE, FASTMATH, INNER
 from cmpc_kernels._tiles import BASE, LENGTH, MARGIN, RESIDUAL, SCALE, STAGE_FACTS, THRESHOLD
 from cmpc_kernels.intrinsics import LANES, as_float32
 
@@ -36,11 +37,6 @@ __all__ = [
     "pack_block",
 ]
 
-# Sums may be reordered, so that they become vectors; NaN and infinity keep their meaning.
-FASTMATH = {"nsz", "contract", "reassoc"}
-# Of functions that none but compiled ones may call (Python would crash): to unpack their arrays
-# would take seconds to compile.
-INNER = {"cache": True, "nogil": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 IP, COSINE, L2 = range(3)
 
 MIN_STEP = np.float32(2.0**-100)  # rows of smaller values are nearly zero, and get codes of zero
@@ -67,7 +63,7 @@ def first_step(value_D, bits):
     return max(np.float32(share * np.sqrt(square / value_D.size)), MIN_STEP)
 
 
-@njit(cache=True, nogil=True)
+@njit(**ENTRANCE)
 def num_stages(bits):
     """Return in how many planes the codes come, and are looked at."""
     return 2 if bits == 8 else 1
@@ -202,12 +198,12 @@ def pack_block(quad, bits, packed, rest):
                 rest[v, lane] = low
 
 
-@njit(cache=True, nogil=True)
-def encode_blocks(row_GD, metric, bits, packed, rest, gain, offset, bound):
-    """Fill blocks of 16 rows each; see ``RowCodes``. Planes come as uint32 [B, V, 16]."""
-    num_numbers = packed.shape[1] * 8 // min(bits, 4)
-    quad = np.empty((num_numbers, LANES), np.uint32)
-    value_D, code_C = np.empty(row_GD.shape[1], np.float32), np.empty(4 * num_numbers, np.uint8)
+@njit(**ENTRANCE)
+def encode_blocks(row_GD, metric, bits, packed, rest, gain, offset, bound, quad, value_D, code_C):
+    """Fill blocks of 16 rows each; see ``RowCodes``. Planes come as uint32 [B, V, 16].
+
+    ``quad``, uint32 [W, 16], and the two after it are work space, as in ``encode_block``.
+    """
     for b in range(packed.shape[0]):
         encode_block(
             row_GD, b * LANES, metric, bits, quad, gain[b], offset[b], bound[b], value_D, code_C
@@ -215,7 +211,7 @@ def encode_blocks(row_GD, metric, bits, packed, rest, gain, offset, bound):
         pack_block(quad, bits, packed[b], rest[b])
 
 
-@njit(cache=True, nogil=True)
+@njit(**ENTRANCE)
 def encode_queries(query_QD, bits, is_coarse, code, total, fact, length_Q):
     """Fill each query's signed bytes, their sum, its length, and the facts that tiles must know.
 

@@ -10,7 +10,8 @@ distance travels with a minus. Equal scores rank by lower id.
 import numpy as np
 from numba import njit
 
-from cmpc_kernels._compiled_codes import COSINE, FASTMATH, INNER, IP, L2
+from cmpc_kernels._compiled_codes import COSINE, IP, L2
+from cmpc_kernels._compiling import ENTRANCE, FASTMATH, INNER
 from cmpc_kernels.intrinsics import as_float32
 
 LOST = 2.0**-36  # of a sum of 65,536 numbers, in float64
@@ -144,7 +145,7 @@ def num_reaching(score_N, threshold):
     return num
 
 
-@njit(cache=True, nogil=True)
+@njit(**ENTRANCE)
 def settle(score_SQK, id_SQK):
     """Merge all shards into shard 0 and sort it, best first."""
     for q in range(score_SQK.shape[1]):

@@ -213,6 +213,9 @@ def _encode(rows: npt.NDArray[Any], bits: int, metric: str) -> RowCodes:
         )
     arrays = {name: _empty(*kind) for name, kind in _layout_of(bits, metric, row_GD.shape).items()}
     step = max(1, (1 << 20) // dimension // LANES) * LANES
+    num_numbers = arrays["packed"].shape[1] * 8 // min(bits, 4)
+    quad = np.empty((num_numbers, LANES), np.uint32)
+    value_D, code_C = np.empty(dimension, np.float32), np.empty(4 * num_numbers, np.uint8)
     for start in range(0, num_rows, step):
         blocks = slice(start // LANES, (start + step) // LANES)
         _compiled_codes.encode_blocks(
@@ -221,6 +224,9 @@ def _encode(rows: npt.NDArray[Any], bits: int, metric: str) -> RowCodes:
             bits,
             *(arrays[name][blocks].view(np.uint32)[..., 0] for name in ("packed", "rests")),
             *(arrays[name][blocks] for name in ("gains", "offsets", "bounds")),
+            quad,
+            value_D,
+            code_C,
         )
     return RowCodes.from_arrays(
         arrays, bits=bits, metric=metric, num_rows=num_rows, dimension=dimension

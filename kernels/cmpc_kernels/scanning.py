@@ -13,34 +13,31 @@ Ties go to the lower id, and slots that no row can fill hold the id -1 and the w
 no OpenMP, so nothing that another library set is reset, and several threads may search at once.
 """
 
-from collections.abc import Iterator
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from cmpc_kernels import _compiled_codes, _compiled_heaps, _compiled_scans
+from cmpc_kernels import _compiled_heaps, _compiled_scans
 from cmpc_kernels._checks import check_count, check_metric, check_pair, check_rows
-from cmpc_kernels._compiled_candidates import CodeArrays, GalleryRows
+from cmpc_kernels._scan_arguments import (
+    ALL_ROWS,
+    CodeArrays,
+    GalleryRows,
+    Heaps,
+    QueryCodes,
+    Scratch,
+    parts_of,
+)
 from cmpc_kernels._threads import num_useful_threads, run_parts
-from cmpc_kernels._tiles import BATCH_BLOCKS, BATCH_QUERIES, NUM_FACTS
+from cmpc_kernels._tiles import BATCH_BLOCKS, BATCH_QUERIES
 from cmpc_kernels.codes import METRIC_NUMBERS, RowCodes, plain_rows
 from cmpc_kernels.errors import BadArgument
 from cmpc_kernels.records import Neighbours
 
-__all__ = [
-    "ALL_ROWS",
-    "Heaps",
-    "QueryCodes",
-    "neighbours",
-    "parts_of",
-    "search_exact",
-    "search_fast",
-]
+__all__ = ["neighbours", "search_exact", "search_fast"]
 
-ALL_ROWS = np.empty(0, np.bool_)
 CACHED_BYTES = 1 << 22  # of codes that all threads may read again and again
-MOST_CANDIDATES = 1 << 20  # kept rows of the queries that one thread scans for at a time: 64 MB
 
 
 def search_exact(
@@ -86,7 +83,7 @@ def search_fast(
     query_QD = check_rows("queries", queries)
     _check_codes(codes, metric, (len(codes), query_QD.shape[1]))
     query = QueryCodes.of(query_QD, codes.bits, is_coarse=True)
-    heaps = _scan(query, query.rows[:0], codes, num_kept, "ip", allow, num_threads)
+    heaps = _scan(query, None, codes, num_kept, "ip", allow, num_threads)
     # The codes speak of <q, x>, <q, x> / |x| or <q, x> - |x|^2 / 2.
     length_Q1 = query.lengths[:, np.newaxis]
     if metric == "cosine":
@@ -95,67 +92,6 @@ def search_fast(
         heaps.scores[:] = -np.maximum(length_Q1**2 - 2 * heaps.scores, 0)
     heaps.scores[heaps.ids < 0] = -np.inf
     return neighbours(heaps, num_kept, metric, in_float64=in_float64)
-
-
-class QueryCodes(NamedTuple):
-    """Queries as the compiled scans take them, padded to whole tiles; see ``encode_queries``."""
-
-    rows: npt.NDArray[np.float32]
-    codes: npt.NDArray[np.int8]
-    totals: npt.NDArray[np.int32]
-    facts: npt.NDArray[np.float32]
-    lengths: npt.NDArray[np.float64]
-
-    @classmethod
-    def of(cls, queries: npt.NDArray[Any], bits: int, *, is_coarse: bool = False) -> Self:
-        """Encode float32 or float16 queries [Q, D] for codes of that many bits."""
-        query_QD = plain_rows(queries.astype(np.float32, copy=False))
-        num_queries, dimension = query_QD.shape
-        num_padded = -(-num_queries // BATCH_QUERIES) * BATCH_QUERIES
-        group = 32 // min(bits, 4)  # values that one row has in one vector
-        query = cls(
-            rows=query_QD,
-            codes=np.zeros((num_padded, -(-dimension // group) * group), "i1"),
-            totals=np.zeros(num_padded, np.int32),
-            facts=np.zeros((num_padded, NUM_FACTS), np.float32),
-            lengths=np.empty(num_queries),
-        )
-        _compiled_codes.encode_queries(
-            query_QD, bits, is_coarse, query.codes, query.totals, query.facts, query.lengths
-        )
-        return query
-
-    def some(self, queries: slice) -> Self:
-        """Return some of them, from the first of a tile on."""
-        last = -(-queries.stop // BATCH_QUERIES) * BATCH_QUERIES
-        padded = slice(queries.start, last)
-        return type(self)(
-            rows=self.rows[queries],
-            codes=self.codes[padded],
-            totals=self.totals[padded],
-            facts=self.facts[padded],
-            lengths=self.lengths[queries],
-        )
-
-
-class Heaps(NamedTuple):
-    """The best of each shard and query, float64 and int64 [S, Q, K]."""
-
-    scores: npt.NDArray[np.float64]
-    ids: npt.NDArray[np.int64]
-
-    @classmethod
-    def empty(cls, num_shards: int, num_queries: int, num_kept: int) -> Self:
-        """Return heaps that anything beats."""
-        shape = (num_shards, num_queries, num_kept)
-        heaps = cls(np.empty(shape), np.empty(shape, np.int64))
-        heaps.scores.fill(-np.inf)
-        heaps.ids.fill(-1)
-        return heaps
-
-    def some(self, shard: int, queries: slice) -> Self:
-        """Return those of a shard and some queries, float64 and int64 [Q, K]."""
-        return type(self)(self.scores[shard, queries], self.ids[shard, queries])
 
 
 def neighbours(heaps: Heaps, num_kept: int, metric: str, *, in_float64: bool = False) -> Neighbours:
@@ -178,7 +114,7 @@ def neighbours(heaps: Heaps, num_kept: int, metric: str, *, in_float64: bool = F
 
 def _scan(
     query: QueryCodes,
-    row_GD: npt.NDArray[Any],
+    row_GD: npt.NDArray[Any] | None,
     codes: RowCodes,
     num_kept: int,
     metric: str,
@@ -200,7 +136,7 @@ def _scan(
         return heaps
 
     scan = _Scan(
-        CodeArrays(*codes.words(), codes.bits, codes.gains, codes.offsets, codes.bounds),
+        CodeArrays.of(codes),
         GalleryRows(row_GD, 0, len(codes), allow_G, METRIC_NUMBERS[metric]),
         query,
         heaps,
@@ -233,21 +169,18 @@ class _Scan(NamedTuple):
 
     def _scan(self, shard: int, some: slice, first_block: int, last_block: int) -> None:
         query, heaps = self.query.some(some), self.heaps.some(shard, some)
-        middle = first_block
+        middle, num_rows = first_block, self.gallery.stop
         if len(query.rows) > BATCH_QUERIES // 2:
             middle = last_block - (last_block - first_block) % BATCH_BLOCKS
+            scratch = Scratch.together(heaps, num_rows, query.codes.shape[1] // 4)
             _compiled_scans.scan_together(
-                self.codes, first_block, middle, query, self.gallery, heaps
+                self.codes, first_block, middle, query, self.gallery, heaps, scratch
             )
         if middle < last_block:
-            _compiled_scans.scan_singly(self.codes, middle, last_block, query, self.gallery, heaps)
-
-
-def parts_of(queries: range, num_kept: int) -> Iterator[slice]:
-    """Divide queries into as many as one scan may take: each has room for candidates."""
-    step = max(1, MOST_CANDIDATES // num_kept // BATCH_QUERIES) * BATCH_QUERIES
-    for first in queries[::step]:
-        yield slice(first, min(first + step, queries.stop))
+            scratch = Scratch.singly(heaps, num_rows)
+            _compiled_scans.scan_singly(
+                self.codes, middle, last_block, query, self.gallery, heaps, scratch
+            )
 
 
 def _check_codes(codes: RowCodes, metric: str, shape: tuple[int, ...]) -> None:

@@ -26,11 +26,19 @@ import numpy.typing as npt
 
 from cmpc_kernels import _compiled, _compiled_scans
 from cmpc_kernels._checks import check_count, check_metric, check_pair, check_rows
-from cmpc_kernels._compiled_candidates import GalleryRows
+from cmpc_kernels._scan_arguments import (
+    ALL_ROWS,
+    CodeArrays,
+    GalleryRows,
+    Heaps,
+    QueryCodes,
+    Scratch,
+    parts_of,
+)
 from cmpc_kernels._threads import num_useful_threads, run_parts
 from cmpc_kernels.codes import MAX_DIMENSION, METRIC_NUMBERS, plain_rows
 from cmpc_kernels.records import Neighbours
-from cmpc_kernels.scanning import ALL_ROWS, Heaps, QueryCodes, neighbours, parts_of
+from cmpc_kernels.scanning import neighbours
 
 __all__ = ["compiled_rows", "topk", "unit_rows"]
 
@@ -70,14 +78,26 @@ def _scan_piece(
 ) -> None:
     """Offer the rows of a piece to the heaps, one shard a thread."""
     is_coded = len(query.rows) >= MIN_CODED_QUERIES and row_PD.shape[1] <= MAX_DIMENSION
-    compiled = _compiled_scans.scan_plain if is_coded else _compiled_scans.scan_rows
+    scan_some = _scan_coded if is_coded else _compiled_scans.scan_rows
 
     def scan(shard: int, first: int, last: int) -> None:
         gallery = GalleryRows(row_PD, first_id, last, ALL_ROWS, metric)
         for some in parts_of(range(len(query.rows)), heaps.ids.shape[2]):
-            compiled(first, last, query.some(some), gallery, heaps.some(shard, some))
+            scan_some(first, last, query.some(some), gallery, heaps.some(shard, some))
 
     run_parts(scan, len(row_PD), len(heaps.ids))
+
+
+def _scan_coded(
+    first: int, last: int, query: QueryCodes, gallery: GalleryRows, heaps: Heaps
+) -> None:
+    """Offer rows to the heaps by codes that are made on the way."""
+    num_numbers = query.codes.shape[1] // 4
+    codes = CodeArrays.of_tile(num_numbers, has_offsets=gallery.metric == METRIC_NUMBERS["l2"])
+    scratch = Scratch.together(heaps, gallery.stop, num_numbers)._replace(bytes=codes.packed)
+    value_D = np.empty(query.rows.shape[1], np.float32)
+    code_C = np.empty(4 * num_numbers, np.uint8)
+    _compiled_scans.scan_plain(first, last, query, gallery, heaps, scratch, codes, value_D, code_C)
 
 
 def _pieces(gallery_GD: npt.NDArray[Any]) -> Iterator[tuple[int, npt.NDArray[Any]]]:

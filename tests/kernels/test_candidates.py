@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cmpc_kernels import _compiled_candidates, _compiled_heaps, _tiles, topk
-from cmpc_kernels._compiled_candidates import CodeArrays, GalleryRows
+from cmpc_kernels._scan_arguments import (
+    ALL_ROWS,
+    CodeArrays,
+    GalleryRows,
+    Heaps,
+    QueryCodes,
+    Scratch,
+)
 from cmpc_kernels.codes import (
     METRIC_NUMBERS,
     encode_binary,
@@ -17,11 +24,9 @@ from cmpc_kernels.codes import (
     plain_rows,
 )
 from cmpc_kernels.intrinsics import LANES
-from cmpc_kernels.scanning import ALL_ROWS, Heaps, QueryCodes
 
 # These have no entrance from Python.
 collect = numba.njit(lambda *arguments: _compiled_candidates.collect(*arguments))
-no_candidates = numba.njit(lambda *arguments: _compiled_candidates.no_candidates(*arguments))
 reached_by = numba.njit(lambda *arguments: _compiled_heaps.reached_by(*arguments))
 offer = numba.njit(lambda *arguments: _compiled_heaps.offer(*arguments))
 
@@ -44,22 +49,21 @@ def test_a_rows_score_lies_between_its_bounds(bits, metric, scale, rng):
     row_GD = (rng.standard_normal((3 * LANES, 37)) * scale).astype(np.float32)
     query_QD = rng.standard_normal((2, 37)).astype(np.float32)
     codes = ENCODERS[bits](row_GD, metric=metric)
-    arrays = CodeArrays(*codes.words(), bits, codes.gains, codes.offsets, codes.bounds)
+    arrays = CodeArrays.of(codes)
     query = QueryCodes.of(query_QD, bits)
     gallery = GalleryRows(plain_rows(row_GD), 0, len(row_GD), ALL_ROWS, METRIC_NUMBERS[metric])
     heaps = Heaps.empty(1, 2, 40).some(0, slice(0, 2))
-    candidates = no_candidates(2, 40, len(row_GD))
+    scratch = Scratch.singly(heaps, len(row_GD))
     hit_N3 = np.array([[q, b, 2**LANES - 1] for q in range(2) for b in range(3)])
-    upper_NL = upper_bounds(arrays, query, hit_N3)
+    scratch.hits[: len(hit_N3)] = hit_N3
+    scratch.hit_uppers[: len(hit_N3)] = upper_bounds(arrays, query, hit_N3)
 
-    collect(
-        hit_N3, upper_NL, len(hit_N3), 0, arrays, query, query.facts, gallery, heaps, candidates
-    )
+    collect(scratch, len(hit_N3), False, 0, arrays, query, gallery, heaps)
 
     for q in range(2):
-        assert candidates.counts[q] == len(row_GD)
+        assert scratch.counts[q] == len(row_GD)
         scores = [bounded_score(query_QD[q], row, metric) for row in row_GD]
-        upper_C, lower_C = (side[q, : len(row_GD)] for side in candidates[:2])
+        upper_C, lower_C = (side[q, : len(row_GD)] for side in (scratch.uppers, scratch.lowers))
         assert (lower_C <= scores).all()
         assert (scores <= upper_C).all()
         assert np.isfinite(lower_C).all() or scale > 1
@@ -73,15 +77,13 @@ def upper_bounds(codes, query, hit_N3):
 
     upper_NL = np.empty((len(hit_N3), LANES), np.float32)
     mask, sums = np.empty((1, 1), np.uint16), np.zeros(LANES, np.int32)
-    width = min(codes.bits, 4)
-    shifts = tuple(range(0, 8, width))
     for n, (q, b, _) in enumerate(hit_N3):
         stages = [(codes.packed, 4, False), (codes.rests, 0, True)]
         for stage, (plane, weight, has_start) in enumerate(stages[: 1 + (codes.bits == 8)]):
             tile = _tiles._make_plain_tile(1, 1, keeps_sums=True, has_start=has_start)
             upper = np.empty((1, 1, LANES), np.float32)
             tile(
-                plane, b, shifts, weight if codes.bits == 8 else 0, query.codes, query.totals,
+                plane, b, codes.shifts, weight if codes.bits == 8 else 0, query.codes, query.totals,
                 query.facts, q, codes.gains, codes.offsets, codes.bounds, b, stage, sums, upper,
                 mask,
             )  # fmt: skip
