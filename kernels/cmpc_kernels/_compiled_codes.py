@@ -95,7 +95,7 @@ def rounding(D, top, size):
     return 1 + (D + 16) * 2.0**-22, 2.0**-21 * (size + 2 * top * np.sqrt(np.float64(D)))
 
 
-@njit(fastmath=FASTMATH, **INNER)
+@njit(inline="always")
 def halve_row(value_D, step, code_D):
     """Return what the upper halves of 8-bit codes say: the larger of |r'| / s and |l - 7.5|, and n.
 
@@ -115,7 +115,7 @@ def halve_row(value_D, step, code_D):
     return (np.sqrt(max(lost, rest)) + slack) * up, np.sqrt(kept) * up
 
 
-@njit(fastmath=FASTMATH, **INNER)
+@njit(inline="always")
 def encode_row(value_D, bits, code_D):
     """Fill one row's codes; return the step (0: NaN or infinite values), |r| / s and |u - z|."""
     step = first_step(value_D, bits)
@@ -130,7 +130,7 @@ def encode_row(value_D, bits, code_D):
     return step, lost, kept
 
 
-@njit(fastmath=FASTMATH, **INNER)
+@njit(inline="always")
 def gain_and_offset(value_D, step, metric):
     """Return what turns a row's whole numbers into its score."""
     if step == 0:
@@ -179,7 +179,7 @@ def encode_block(row_GD, first, metric, bits, quad, gain, offset, bound, value_D
             quad[w, lane] = number
 
 
-@njit(**INNER)
+@njit(inline="always")
 def pack_block(quad, bits, packed, rest):
     """Split bytes [W, 16] into a plane of codes, several to a byte; of 8 bits into two planes."""
     width = min(bits, 4)

@@ -32,6 +32,9 @@ from cmpc_kernels.intrinsics import LANES, as_float32
 
 __all__ = ["scan_plain", "scan_rows", "scan_singly", "scan_together"]
 
+# A number with a type: for one that is written out, Numba compiles what is called once more.
+ZERO = np.int64(0)
+
 
 @njit(**ENTRANCE)
 def scan_singly(codes, first_block, last_block, query, gallery, heaps, scratch):
@@ -40,7 +43,8 @@ def scan_singly(codes, first_block, last_block, query, gallery, heaps, scratch):
     gains, offsets, bounds = codes.gains, codes.offsets, codes.bounds
     code, total, fact, Q = query.codes, query.totals, query.facts, query.rows.shape[0]
     sums, upper, mask = scratch.sums, scratch.tile_uppers, scratch.masks
-    hit_N3, upper_NL, waiting, weight = scratch.hits, scratch.hit_uppers, 0, 4 if bits == 8 else 0
+    hit_N3, upper_NL = scratch.hits, scratch.hit_uppers
+    waiting, weight = ZERO, 4 if bits == 8 else 0
     for b in range(first_block, last_block):
         for q in range(Q):
             hits = scan_first(
@@ -59,22 +63,22 @@ def scan_singly(codes, first_block, last_block, query, gallery, heaps, scratch):
                 waiting += 1
             is_last = b == last_block - 1 and q == Q - 1
             if waiting == hit_N3.shape[0] or is_last:
-                collect(scratch, waiting, is_last, 0, codes, query, gallery, heaps)
-                waiting = 0
+                collect(scratch, waiting, is_last, ZERO, codes, query, gallery, heaps)
+                waiting = ZERO
 
 
 @njit(**ENTRANCE)
 def scan_together(codes, first_block, last_block, query, gallery, heaps, scratch):
     """Do the same for many queries, a tile at a time; blocks must fill the tiles."""
-    num_hits, Q = 0, query.rows.shape[0]
+    num_hits, Q = ZERO, query.rows.shape[0]
     for b in range(first_block, last_block, BATCH_BLOCKS):
         for i in range(BATCH_BLOCKS):
             unpack(codes.packed, codes.rests, b + i, codes.shifts, scratch.bytes, i)
         num_hits = scan_bytes(b, codes, query, scratch, num_hits)
         is_last = b == last_block - BATCH_BLOCKS
         if num_hits >= Q or is_last:
-            collect(scratch, num_hits, is_last, 0, codes, query, gallery, heaps)
-            num_hits = 0
+            collect(scratch, num_hits, is_last, ZERO, codes, query, gallery, heaps)
+            num_hits = ZERO
 
 
 @njit(inline="always")
@@ -108,21 +112,20 @@ def scan_bytes(b, codes, query, scratch, num_hits):
 
 
 @njit(**ENTRANCE)
-def scan_plain(first_row, last_row, query, gallery, heaps, scratch, codes, value_D, code_C):
+def scan_plain(first_row, last_row, query, gallery, heaps, scratch, codes, room):
     """Do the same for rows without codes: give them 8-bit codes on the way, a tile at a time.
 
-    ``codes`` has room for a tile, and shares its bytes with ``scratch``; ``value_D`` and ``code_C``
-    are work space of ``encode_block``.
+    ``codes`` are those in ``room``, as a scan sees them, and ``scratch`` has the same bytes.
     """
     row_GD, tile_rows = gallery.rows, BATCH_BLOCKS * LANES
     for first in range(first_row, last_row, tile_rows):
         part_GD = row_GD[first : min(first + tile_rows, last_row)]
         for i in range(BATCH_BLOCKS):
             encode_block(
-                part_GD, i * LANES, gallery.metric, 8, scratch.bytes[i], codes.gains[i],
-                codes.offsets[i], codes.bounds[i], value_D, code_C,
+                part_GD, i * LANES, gallery.metric, codes.bits, room.bytes[i], room.gains[i],
+                room.offsets[i], room.bounds[i], room.row_values, room.row_codes,
             )  # fmt: skip
-        num_hits = scan_bytes(0, codes, query, scratch, 0)
+        num_hits = scan_bytes(ZERO, codes, query, scratch, ZERO)
         is_last = first + tile_rows >= last_row
         if num_hits or is_last:
             collect(scratch, num_hits, is_last, first, codes, query, gallery, heaps)

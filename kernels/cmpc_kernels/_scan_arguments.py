@@ -15,9 +15,18 @@ from cmpc_kernels._tiles import BATCH_BLOCKS, BATCH_QUERIES, NUM_FACTS
 from cmpc_kernels.codes import RowCodes, plain_rows
 from cmpc_kernels.intrinsics import LANES
 
-__all__ = ["ALL_ROWS", "CodeArrays", "GalleryRows", "Heaps", "QueryCodes", "Scratch", "parts_of"]
+__all__ = [
+    "ALL_ROWS",
+    "CodeArrays",
+    "GalleryRows",
+    "Heaps",
+    "QueryCodes",
+    "Scratch",
+    "TileRoom",
+    "parts_of",
+]
 
-ALL_ROWS = np.empty(0, np.bool_)
+ALL_ROWS = plain_rows(np.empty(0, np.bool_))
 SHIFTS = {1: (0, 1, 2, 3, 4, 5, 6, 7), 2: (0, 2, 4, 6), 4: (0, 4), 8: (0, 4)}
 MOST_CANDIDATES = 1 << 20  # kept rows of the queries that one thread scans for at a time: 64 MB
 SPARE_CANDIDATES = 64  # more than a multiple of K
@@ -43,14 +52,39 @@ class CodeArrays(NamedTuple):
             packed, rests, SHIFTS[codes.bits], codes.bits, codes.gains, codes.offsets, codes.bounds
         )
 
+
+class TileRoom(NamedTuple):
+    """Where a tile of rows is given codes of 8 bits, I blocks of four bytes a number."""
+
+    bytes: npt.NDArray[np.uint32]  # [I, W, 16]
+    gains: npt.NDArray[np.float32]  # [I, 16]
+    offsets: npt.NDArray[np.float32]  # [I, 16 or 0]
+    bounds: npt.NDArray[np.float32]  # [I, 4]
+    row_values: npt.NDArray[np.float32]  # [D], of one row
+    row_codes: npt.NDArray[np.uint8]  # [4 W]
+
     @classmethod
-    def of_tile(cls, num_numbers: int, *, has_offsets: bool) -> Self:
-        """Return room for as many blocks as a tile has, in bytes: ``num_numbers`` are four each."""
-        byte = np.empty((BATCH_BLOCKS, num_numbers, LANES), np.uint32)
-        gains = np.empty((BATCH_BLOCKS, LANES), np.float32)
-        offsets = np.empty((BATCH_BLOCKS, LANES if has_offsets else 0), np.float32)
-        bounds = np.empty((BATCH_BLOCKS, 4), np.float32)
-        return cls(byte, byte, (0,), 8, gains, offsets, bounds)
+    def empty(cls, num_numbers: int, dimension: int, *, has_offsets: bool) -> Self:
+        """Return room for rows of a dimension; ``num_numbers`` is W."""
+        return cls(
+            bytes=np.empty((BATCH_BLOCKS, num_numbers, LANES), np.uint32),
+            gains=np.empty((BATCH_BLOCKS, LANES), np.float32),
+            offsets=np.empty((BATCH_BLOCKS, LANES if has_offsets else 0), np.float32),
+            bounds=np.empty((BATCH_BLOCKS, 4), np.float32),
+            row_values=np.empty(dimension, np.float32),
+            row_codes=np.empty(4 * num_numbers, np.uint8),
+        )
+
+    def codes(self) -> CodeArrays:
+        """Return what is in here as codes of the one type that scans are compiled for."""
+        byte, *rest = (_read_only(array) for array in self[:4])
+        return CodeArrays(byte, byte, SHIFTS[8], 8, *rest)
+
+
+def _read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 class GalleryRows(NamedTuple):

@@ -28,11 +28,11 @@ from cmpc_kernels import _compiled, _compiled_scans
 from cmpc_kernels._checks import check_count, check_metric, check_pair, check_rows
 from cmpc_kernels._scan_arguments import (
     ALL_ROWS,
-    CodeArrays,
     GalleryRows,
     Heaps,
     QueryCodes,
     Scratch,
+    TileRoom,
     parts_of,
 )
 from cmpc_kernels._threads import num_useful_threads, run_parts
@@ -92,12 +92,12 @@ def _scan_coded(
     first: int, last: int, query: QueryCodes, gallery: GalleryRows, heaps: Heaps
 ) -> None:
     """Offer rows to the heaps by codes that are made on the way."""
-    num_numbers = query.codes.shape[1] // 4
-    codes = CodeArrays.of_tile(num_numbers, has_offsets=gallery.metric == METRIC_NUMBERS["l2"])
-    scratch = Scratch.together(heaps, gallery.stop, num_numbers)._replace(bytes=codes.packed)
-    value_D = np.empty(query.rows.shape[1], np.float32)
-    code_C = np.empty(4 * num_numbers, np.uint8)
-    _compiled_scans.scan_plain(first, last, query, gallery, heaps, scratch, codes, value_D, code_C)
+    num_numbers, dimension = query.codes.shape[1] // 4, query.rows.shape[1]
+    has_offsets = gallery.metric == METRIC_NUMBERS["l2"]
+    room = TileRoom.empty(num_numbers, dimension, has_offsets=has_offsets)
+    scratch = Scratch.together(heaps, gallery.stop, num_numbers)._replace(bytes=room.bytes)
+    codes = room.codes()
+    _compiled_scans.scan_plain(first, last, query, gallery, heaps, scratch, codes, room)
 
 
 def _pieces(gallery_GD: npt.NDArray[Any]) -> Iterator[tuple[int, npt.NDArray[Any]]]:
