@@ -35,8 +35,9 @@ from cmpc_kernels._compiling import INNER
 from cmpc_kernels._tiles import LENGTH, MARGIN, RESIDUAL, SCALE, STAGE_FACTS, THRESHOLD
 from cmpc_kernels.intrinsics import LANES, lowest_bit, prefetch_row
 
-__all__ = ["collect"]
+__all__ = ["ALL_LANES", "collect", "known_lower", "make_room", "take_in"]
 
+ALL_LANES = 2**LANES - 1
 NUM_AHEAD = 6  # rows that are on their way from memory while one is scored
 LARGEST = np.float32(1e38)  # a bound beyond may have overflowed
 
@@ -47,62 +48,75 @@ def collect(scratch, num_hits, is_last, first_row, codes, query, gallery, heaps)
 
     Row ``first_row`` is the first of block 0. At the end every query has its turn, behind the hits.
     """
-    num_kept, room, count_Q = heaps.ids.shape[1], scratch.rows.shape[1], scratch.counts
     for n in range(num_hits + (heaps.ids.shape[0] if is_last else 0)):
-        is_over, most = n >= num_hits, room - LANES
-        if is_over:
-            q, most = n - num_hits, 0
-        else:
-            q = scratch.hits[n, 0]
-            take_in(scratch, n, q, first_row, codes, query.facts, gallery)
-        if count_Q[q] > most:
-            error = score_error(query.lengths[q], gallery.metric)
-            tighten(scratch, q, num_kept, error, query.facts)
-            # If there are many yet, their scores are equal, or have no bounds.
-            if is_over or count_Q[q] > most - num_kept // 2:
-                score_some(scratch, q, codes, query, gallery, heaps)
+        is_over = n >= num_hits
+        q = n - num_hits if is_over else scratch.hits[n, 0]
+        if not is_over:
+            b, lanes = scratch.hits[n, 1], scratch.hits[n, 2]
+            fill_lowers(scratch, n, q, b, codes, query.facts)
+            row = first_row + b * LANES
+            take_in(scratch, q, row, gallery.stop, lanes, scratch.hit_uppers[n], query, gallery)
+        make_room(scratch, q, is_over, query, gallery, heaps)
 
 
 @njit(inline="always")
-def take_in(scratch, n, q, first_row, codes, fact_QF, gallery):
-    """Take in the rows of one hit.
+def fill_lowers(scratch, n, q, b, codes, fact_QF):
+    """Fill what the scores of a block's rows are at least.
 
     An upper bound adds to what the codes say all that they may lack, and a margin for float32's
     rounding, of which half is more than enough for that of both bounds (``encode_queries``). So
-    the lower bound is twice that below.
+    the lower bound is twice that below. The offset may be 2^-20 too high (``gain_and_offset``);
+    2^-120 makes good what underflows.
     """
-    b, lanes = scratch.hits[n, 1], scratch.hits[n, 2]
     stage, bound_B2, offset_BL = num_stages(codes.bits) - 1, codes.bounds, codes.offsets
     column = STAGE_FACTS * stage
     spread = fact_QF[q, MARGIN + column]
     spread += fact_QF[q, LENGTH + column] * bound_B2[b, 2 * stage]
     spread += fact_QF[q, RESIDUAL + column] * bound_B2[b, 2 * stage + 1]
     spread *= np.float32(2 + 2.0**-10)
-    count, threshold = scratch.counts[q], fact_QF[q, THRESHOLD]
+    for lane in range(LANES):
+        offset = offset_BL[b, lane] if offset_BL.size else np.float32(0)
+        upper = scratch.hit_uppers[n, lane]
+        lower = upper - codes.gains[b, lane] * spread + offset * np.float32(2.0**-18)
+        scratch.lane_lowers[lane] = known_lower(upper, lower - np.float32(2.0**-120))
+
+
+@njit(inline="always")
+def known_lower(upper, lower):
+    """Return a lower bound; -inf where nothing is known."""
+    return lower if abs(upper) < LARGEST and abs(lower) < LARGEST else np.float32(-np.inf)
+
+
+@njit(inline="always")
+def take_in(scratch, q, row, stop, lanes, upper_L, query, gallery):
+    """Take in rows ``row`` + lane of the lanes whose bits are set.
+
+    ``upper_L`` has their upper bounds, ``scratch.lane_lowers`` the lower ones.
+    """
+    count, threshold = scratch.counts[q], query.facts[q, THRESHOLD]
     while lanes:
         lane = lowest_bit(lanes)
         lanes &= lanes - 1
-        row, upper = first_row + b * LANES + lane, scratch.hit_uppers[n, lane]
-        if upper < threshold or row >= gallery.stop:
+        if upper_L[lane] < threshold or row + lane >= stop:
             continue
-        if gallery.allow.size and not gallery.allow[gallery.first_id + row]:
+        if gallery.allow.size and not gallery.allow[gallery.first_id + row + lane]:
             continue
-        offset = offset_BL[b, lane] if offset_BL.size else np.float32(0)
-        scratch.uppers[q, count], scratch.rows[q, count] = upper, row
-        scratch.lowers[q, count] = lower_bound(upper, codes.gains[b, lane], spread, offset)
+        scratch.uppers[q, count], scratch.rows[q, count] = upper_L[lane], row + lane
+        scratch.lowers[q, count] = scratch.lane_lowers[lane]
         count += 1
     scratch.counts[q] = count
 
 
-@njit(inline="always")
-def lower_bound(upper, gain, spread, offset):
-    """Return what a row's score is at least; -inf where nothing is known.
-
-    The offset may be 2^-20 too high (``gain_and_offset``); 2^-120 makes good what underflows.
-    """
-    lower = upper - gain * spread + offset * np.float32(2.0**-18) - np.float32(2.0**-120)
-    is_known = abs(upper) < LARGEST and abs(offset) < LARGEST and abs(lower) < LARGEST
-    return lower if is_known else np.float32(-np.inf)
+@njit(**INNER)
+def make_room(scratch, q, is_over, query, gallery, heaps):
+    """Forget a query's candidates or score them, if there is no more room, or are no more rows."""
+    num_kept, most = heaps.ids.shape[1], 0 if is_over else scratch.rows.shape[1] - LANES
+    if scratch.counts[q] <= most:
+        return
+    tighten(scratch, q, num_kept, score_error(query.lengths[q], gallery.metric), query.facts)
+    # If there are many yet, their scores are equal, or have no bounds.
+    if is_over or scratch.counts[q] > most - num_kept // 2:
+        score_some(scratch, q, query, gallery, heaps)
 
 
 @njit(inline="always")
@@ -124,16 +138,16 @@ def tighten(scratch, q, num_kept, error, fact_QF):
 
 
 @njit(inline="always")
-def score_some(scratch, q, codes, query, gallery, heaps):
+def score_some(scratch, q, query, gallery, heaps):
     """Offer one query's candidates to its heap."""
-    count, row_C, row_GD = scratch.counts[q], scratch.rows[q], gallery.rows
+    count, row_C, stored = scratch.counts[q], scratch.rows[q], gallery.rows
     score_K, id_K, length = heaps.scores[q], heaps.ids[q], query.lengths[q]
     for c in range(-NUM_AHEAD, count):
         if c + NUM_AHEAD < count:
-            prefetch_row(row_GD, row_C[c + NUM_AHEAD])
+            prefetch_row(stored, row_C[c + NUM_AHEAD])
         if c < 0:
             continue
-        score = row_score(row_GD, row_C[c], codes, query, q, gallery.metric)
+        score = row_score(stored, row_C[c], query, q, gallery.metric)
         offer(score, gallery.first_id + row_C[c], score_K, id_K)
     scratch.counts[q] = 0
     if score_K[0] > -np.inf:
@@ -142,19 +156,19 @@ def score_some(scratch, q, codes, query, gallery, heaps):
             query.facts[q, THRESHOLD] = threshold
 
 
-def row_score(row_GD, g, codes, query, q, metric):
-    """Return a row's score in float64: what its codes say if there are no rows."""
-    if row_GD is None:
-        return coarse_score(codes, g, query, q)
-    return exact_score(query.rows, q, row_GD, g, metric)
+def row_score(stored, row, query, q, metric):
+    """Return a row's score in float64, or, if codes are all that is stored, what they say of it."""
+    if isinstance(stored, tuple):
+        return coarse_score(stored, row, query, q)
+    return exact_score(query.rows, q, stored, row, metric)
 
 
 @overload(row_score, inline="always")
-def _row_score(row_GD, g, codes, query, q, metric):
+def _row_score(stored, row, query, q, metric):
     """Choose by type, so that only one of them is compiled."""
-    if isinstance(row_GD, types.NoneType):
-        return lambda row_GD, g, codes, query, q, metric: coarse_score(codes, g, query, q)
-    return lambda row_GD, g, codes, query, q, metric: exact_score(query.rows, q, row_GD, g, metric)
+    if isinstance(stored, types.BaseTuple):
+        return lambda stored, row, query, q, metric: coarse_score(stored, row, query, q)
+    return lambda stored, row, query, q, metric: exact_score(query.rows, q, stored, row, metric)
 
 
 @njit(**INNER)

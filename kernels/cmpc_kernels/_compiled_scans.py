@@ -15,10 +15,16 @@ is better in here: a squared distance travels with a minus.
 import numpy as np
 from numba import njit
 
-from cmpc_kernels._compiled_candidates import collect
+from cmpc_kernels._compiled_candidates import (
+    ALL_LANES,
+    collect,
+    known_lower,
+    make_room,
+    take_in,
+)
 from cmpc_kernels._compiled_codes import COSINE, L2, encode_block, num_stages
-from cmpc_kernels._compiled_heaps import exact_score, filter_threshold, offer
-from cmpc_kernels._compiling import ENTRANCE, FASTMATH, INNER
+from cmpc_kernels._compiling import ENTRANCE
+from cmpc_kernels._float_tiles import FLOAT_QUERIES, dot_queries, dot_query
 from cmpc_kernels._tiles import (
     BATCH_BLOCKS,
     BATCH_QUERIES,
@@ -34,6 +40,7 @@ __all__ = ["scan_plain", "scan_rows", "scan_singly", "scan_together"]
 
 # A number with a type: for one that is written out, Numba compiles what is called once more.
 ZERO = np.int64(0)
+LONGEST = np.float32(2.0**60)  # products of longer vectors may overflow
 
 
 @njit(**ENTRANCE)
@@ -131,45 +138,78 @@ def scan_plain(first_row, last_row, query, gallery, heaps, scratch, codes, room)
             collect(scratch, num_hits, is_last, first, codes, query, gallery, heaps)
 
 
-@njit(**INNER)
-def upper_bound(product, square, length, slack, metric):
-    """Return a bound of what ``filter_threshold`` speaks of; NaN where float32 cannot tell.
+@njit(**ENTRANCE)
+def scan_rows(first_row, last_row, query, gallery, heaps, scratch, room):
+    """Do the same for fewer queries: the filter is float32, and reads each row once.
 
-    ``slack`` is (D + 16) 2^-22: twice what the two sums, the root and the rest may be off by.
-    Squares that underflow are made good by 2^-60 and 2^-130.
+    ``room`` is ``FloatRoom``, of these queries.
     """
-    size = np.sqrt(square)
-    if metric == COSINE:
-        if not np.float32(2.0**-90) < square < np.float32(2.0**90):
-            return np.float32(np.nan)
-        return product / size + length * slack + np.float32(2.0**-130)
-    bound = product + length * slack * (size + np.float32(2.0**-60)) + np.float32(2.0**-130)
-    if metric == L2:
-        bound -= square * (np.float32(0.5) - slack)
-    return bound
+    row_GD, Q, upper_JL = gallery.rows, query.rows.shape[0], scratch.tile_uppers[0]
+    for first in range(first_row, last_row, LANES):
+        fill_tails(row_GD, first, last_row, room.tails)
+        dot_query(row_GD, first, last_row, room.tails, room.queries, 0, upper_JL, room.squares)
+        measure_rows(room, row_GD.shape[1], gallery.metric)
+        is_last = first + LANES >= last_row
+        for q in range(0, Q, FLOAT_QUERIES):
+            if Q > 1:
+                dot_queries(
+                    row_GD, first, last_row, room.tails, room.queries, q, upper_JL, room.squares
+                )
+            for j in range(min(FLOAT_QUERIES, Q - q)):
+                upper_L = upper_JL[j]
+                num_left = bound_scores(room, query, q + j, upper_L, scratch.lane_lowers)
+                if num_left:
+                    take_in(scratch, q + j, first, last_row, ALL_LANES, upper_L, query, gallery)
+                if num_left or is_last:
+                    make_room(scratch, q + j, is_last, query, gallery, heaps)
 
 
-@njit(fastmath=FASTMATH, **ENTRANCE)
-def scan_rows(first_row, last_row, query, gallery, heaps):
-    """Do the same for few queries: the filter is float32, and reads each row once."""
-    query_QD, length_Q, metric = query.rows, query.lengths, gallery.metric
-    row_GD, score_QK, id_QK = gallery.rows, heaps.scores, heaps.ids
-    Q, D = query_QD.shape
-    fact = query.facts
-    slack = np.float32((D + 16) * 2.0**-22)
-    for g in range(first_row, last_row):
-        if gallery.allow.size and not gallery.allow[gallery.first_id + g]:
-            continue
-        for q in range(Q):
-            product = square = np.float32(0)  # their relative errors are below D 2^-23
-            for d in range(D):
-                row = as_float32(row_GD[g, d])
-                product += query_QD[q, d] * row
-                square += row * row
-            bound = upper_bound(product, square, np.float32(length_Q[q]), slack, metric)
-            if bound < fact[q, THRESHOLD]:
-                continue
-            score = exact_score(query_QD, q, row_GD, g, metric)
-            offer(score, gallery.first_id + g, score_QK[q], id_QK[q])
-            if score_QK[q, 0] > -np.inf:
-                fact[q, THRESHOLD] = filter_threshold(score_QK[q, 0], length_Q[q], metric)
+@njit(inline="always")
+def fill_tails(row_GD, first, last, tail_LT):
+    """Copy what 16 rows have beyond a multiple of 16 numbers, in float32."""
+    D = row_GD.shape[1]
+    num_rest = D % tail_LT.shape[1]
+    for lane in range(LANES if num_rest else 0):
+        row = min(first + lane, last - 1)
+        for n in range(num_rest):
+            tail_LT[lane, n] = as_float32(row_GD[row, D - num_rest + n])
+
+
+@njit(inline="always")
+def measure_rows(room, D, metric):
+    """Fill, by their squares, what turns inner products with 16 rows into bounds of scores.
+
+    A score, as candidates have them, lies within loss + |q| loss_by_length of gain <q, x> + offset.
+    (D + 16) 2^-22 is twice what the two sums, the root and the rest may be off by,
+    2^-60 and 2^-130 make good what underflows. Sums that may overflow say nothing.
+    """
+    slack, tiny = np.float32((D + 16) * 2.0**-22), np.float32(2.0**-130)
+    half, share = np.float32(0.5 if metric == L2 else 0), slack if metric == L2 else np.float32(0)
+    # Without branches, and of a length that LLVM does not know: else it would not be vectors.
+    for lane in range(room.squares.size):
+        square = room.squares[lane]
+        size = np.sqrt(square)
+        loss = slack * (size + np.float32(2.0**-60))
+        room.gains[lane], room.offsets[lane] = 1, -half * square
+        room.losses[lane] = tiny + share * square
+        room.losses_by_length[lane] = loss if size < LONGEST else np.float32(np.inf)
+    for lane in range(room.squares.size if metric == COSINE else 0):
+        square = room.squares[lane]
+        is_known = np.float32(2.0**-90) < square < np.float32(2.0**90)
+        room.gains[lane] = np.float32(1) / np.sqrt(square) if is_known else np.float32(np.nan)
+        room.losses_by_length[lane] = slack
+
+
+@njit(inline="always")
+def bound_scores(room, query, q, product_L, lower_L):
+    """Turn inner products into upper bounds, fill the lower ones; return how many may count."""
+    length, threshold = np.float32(query.lengths[q]), query.facts[q, THRESHOLD]
+    length = length if length < LONGEST else np.float32(np.inf)
+    num_left = 0
+    for lane in range(product_L.size):
+        loss = room.losses[lane] + length * room.losses_by_length[lane]
+        score = room.gains[lane] * product_L[lane] + room.offsets[lane]
+        upper = score + loss
+        product_L[lane], lower_L[lane] = upper, known_lower(upper, score - loss)
+        num_left += not upper < threshold
+    return num_left

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cmpc_kernels import _compiled_codes
+from cmpc_kernels._float_tiles import FLOAT_QUERIES, TAIL
 from cmpc_kernels._tiles import BATCH_BLOCKS, BATCH_QUERIES, NUM_FACTS
 from cmpc_kernels.codes import RowCodes, plain_rows
 from cmpc_kernels.intrinsics import LANES
@@ -18,6 +19,7 @@ from cmpc_kernels.intrinsics import LANES
 __all__ = [
     "ALL_ROWS",
     "CodeArrays",
+    "FloatRoom",
     "GalleryRows",
     "Heaps",
     "QueryCodes",
@@ -88,12 +90,12 @@ def _read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 class GalleryRows(NamedTuple):
-    """What else there is of a gallery: rows [G, D], or None, then codes are all there is.
+    """What scores are computed from: rows [G, D], or codes, if these are all there is.
 
     Row g has the id first_id + g, and is one if g < stop. ``allow`` is bool by id, or empty: all.
     """
 
-    rows: npt.NDArray[Any] | None
+    rows: npt.NDArray[Any] | CodeArrays
     first_id: int
     stop: int
     allow: npt.NDArray[np.bool_]
@@ -167,6 +169,7 @@ class Scratch(NamedTuple):
     # What passed the filter, H hits: query, block, 16 bits; and the bounds, by row of the block.
     hits: npt.NDArray[np.int64]  # [H, 3]
     hit_uppers: npt.NDArray[np.float32]  # [H, 16]
+    lane_lowers: npt.NDArray[np.float32]  # [16], of one block
     # Each query's candidates, room for C, of which the first counts[q] are there.
     uppers: npt.NDArray[np.float32]  # [Q, C]
     lowers: npt.NDArray[np.float32]  # [Q, C]
@@ -190,6 +193,11 @@ class Scratch(NamedTuple):
         return cls._of(heaps, num_rows, (BATCH_BLOCKS, BATCH_QUERIES), num_hits, num_numbers)
 
     @classmethod
+    def floats(cls, heaps: Heaps, num_rows: int) -> Self:
+        """Return room for scans of rows in float32."""
+        return cls._of(heaps, num_rows, (1, FLOAT_QUERIES), 0, 0)
+
+    @classmethod
     def _of(
         cls, heaps: Heaps, num_rows: int, tile: tuple[int, int], num_hits: int, num_numbers: int
     ) -> Self:
@@ -198,6 +206,7 @@ class Scratch(NamedTuple):
         return cls(
             hits=np.empty((num_hits, 3), np.int64),
             hit_uppers=np.empty((num_hits, LANES), np.float32),
+            lane_lowers=np.empty(LANES, np.float32),
             uppers=np.empty(room, np.float32),
             lowers=np.empty(room, np.float32),
             rows=np.empty(room, np.int64),
@@ -206,6 +215,31 @@ class Scratch(NamedTuple):
             tile_uppers=np.empty((*tile, LANES), np.float32),
             masks=np.empty(tile, np.uint16),
             bytes=np.empty((tile[0], num_numbers, LANES), np.uint32),
+        )
+
+
+class FloatRoom(NamedTuple):
+    """What a scan in float32 works with: padded queries, and numbers of 16 rows."""
+
+    queries: npt.NDArray[np.float32]  # [whole tiles, a multiple of 16]
+    tails: npt.NDArray[np.float32]  # [16, 16], of a multiple of 16 numbers what is left
+    squares: npt.NDArray[np.float32]  # [16], as all that follow; see ``measure_rows``
+    gains: npt.NDArray[np.float32]
+    offsets: npt.NDArray[np.float32]
+    losses: npt.NDArray[np.float32]
+    losses_by_length: npt.NDArray[np.float32]
+
+    @classmethod
+    def of(cls, query_QD: npt.NDArray[np.float32]) -> Self:
+        """Return room for these queries."""
+        num_queries, dimension = query_QD.shape
+        num_padded = -(-num_queries // FLOAT_QUERIES) * FLOAT_QUERIES
+        padded = np.zeros((num_padded, -(-dimension // TAIL) * TAIL), np.float32)
+        padded[:num_queries, :dimension] = query_QD
+        return cls(
+            padded,
+            np.zeros((LANES, TAIL), np.float32),
+            *np.empty((5, LANES), np.float32),
         )
 
 

@@ -195,11 +195,11 @@ def _as_float32(context, value):
 def _prefetch_row(context, row_GD, g):
     """Ask for the cache lines of one row, so that rows are fetched while others are scored.
 
-    No rows, None, are none to fetch.
+    What is no array, but several, is not fetched.
     """
 
     def generate(context, builder, signature, arguments):
-        if isinstance(signature.args[0], types.NoneType):
+        if isinstance(signature.args[0], types.BaseTuple):
             return context.get_dummy_value()
         array = context.make_array(signature.args[0])(context, builder, arguments[0])
         row_bytes = cgutils.unpack_tuple(builder, array.strides)[0]

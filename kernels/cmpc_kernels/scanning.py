@@ -135,9 +135,16 @@ def _scan(
     if not heaps.ids.size:
         return heaps
 
+    code_arrays = CodeArrays.of(codes)
     scan = _Scan(
-        CodeArrays.of(codes),
-        GalleryRows(row_GD, 0, len(codes), allow_G, METRIC_NUMBERS[metric]),
+        code_arrays,
+        GalleryRows(
+            code_arrays if row_GD is None else row_GD,
+            0,
+            len(codes),
+            allow_G,
+            METRIC_NUMBERS[metric],
+        ),
         query,
         heaps,
     )

@@ -28,6 +28,7 @@ from cmpc_kernels import _compiled, _compiled_scans
 from cmpc_kernels._checks import check_count, check_metric, check_pair, check_rows
 from cmpc_kernels._scan_arguments import (
     ALL_ROWS,
+    FloatRoom,
     GalleryRows,
     Heaps,
     QueryCodes,
@@ -43,7 +44,7 @@ from cmpc_kernels.scanning import neighbours
 __all__ = ["compiled_rows", "topk", "unit_rows"]
 
 CHUNK_VALUES = 1 << 20  # rows copied at a time when they lie scattered
-MIN_CODED_QUERIES = 8  # from here on coding the rows on the way costs less than it saves
+MIN_CODED_QUERIES = 80  # from here on coding the rows on the way costs less than it saves
 
 
 def topk(
@@ -78,7 +79,7 @@ def _scan_piece(
 ) -> None:
     """Offer the rows of a piece to the heaps, one shard a thread."""
     is_coded = len(query.rows) >= MIN_CODED_QUERIES and row_PD.shape[1] <= MAX_DIMENSION
-    scan_some = _scan_coded if is_coded else _compiled_scans.scan_rows
+    scan_some = _scan_coded if is_coded else _scan_floats
 
     def scan(shard: int, first: int, last: int) -> None:
         gallery = GalleryRows(row_PD, first_id, last, ALL_ROWS, metric)
@@ -86,6 +87,15 @@ def _scan_piece(
             scan_some(first, last, query.some(some), gallery, heaps.some(shard, some))
 
     run_parts(scan, len(row_PD), len(heaps.ids))
+
+
+def _scan_floats(
+    first: int, last: int, query: QueryCodes, gallery: GalleryRows, heaps: Heaps
+) -> None:
+    """Offer rows to the heaps by inner products in float32."""
+    scratch = Scratch.floats(heaps, gallery.stop)
+    room = FloatRoom.of(query.rows)
+    _compiled_scans.scan_rows(first, last, query, gallery, heaps, scratch, room)
 
 
 def _scan_coded(
