@@ -70,7 +70,7 @@ def first_pass_bytes(rows: Rows) -> int:
 
     The other half is read where a block may hold a neighbour, exact mode's rows where a code may.
     """
-    from cmpc_kernels.codes import encode_int8
+    from cmpc_kernels.nearest.codes import encode_int8
 
     sample = rows[: len(rows) // 16 * 16][:1600]
     arrays = encode_int8(sample, metric="ip").arrays()

@@ -6,16 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cmpc_kernels import _compiled_candidates, _compiled_heaps, _tiles, topk
-from cmpc_kernels._scan_arguments import (
-    ALL_ROWS,
-    CodeArrays,
-    GalleryRows,
-    Heaps,
-    QueryCodes,
-    Scratch,
-)
-from cmpc_kernels.codes import (
+from cmpc_kernels import topk
+from cmpc_kernels.compiled import candidates as compiled_candidates
+from cmpc_kernels.compiled import code_tiles
+from cmpc_kernels.compiled import heaps as compiled_heaps
+from cmpc_kernels.compiled.heaps import settle
+from cmpc_kernels.compiled.intrinsics import LANES
+from cmpc_kernels.nearest.codes import (
     METRIC_NUMBERS,
     encode_binary,
     encode_int2,
@@ -23,12 +20,19 @@ from cmpc_kernels.codes import (
     encode_int8,
     plain_rows,
 )
-from cmpc_kernels.intrinsics import LANES
+from cmpc_kernels.nearest.scan_arguments import (
+    ALL_ROWS,
+    CodeArrays,
+    GalleryRows,
+    Heaps,
+    QueryCodes,
+    Scratch,
+)
 
 # These have no entrance from Python.
-collect = numba.njit(lambda *arguments: _compiled_candidates.collect(*arguments))
-reached_by = numba.njit(lambda *arguments: _compiled_heaps.reached_by(*arguments))
-offer = numba.njit(lambda *arguments: _compiled_heaps.offer(*arguments))
+collect = numba.njit(lambda *arguments: compiled_candidates.collect(*arguments))
+reached_by = numba.njit(lambda *arguments: compiled_heaps.reached_by(*arguments))
+offer = numba.njit(lambda *arguments: compiled_heaps.offer(*arguments))
 
 METRICS = sorted(METRIC_NUMBERS)
 ENCODERS = {1: encode_binary, 2: encode_int2, 4: encode_int4, 8: encode_int8}
@@ -80,7 +84,7 @@ def upper_bounds(codes, query, hit_N3):
     for n, (q, b, _) in enumerate(hit_N3):
         stages = [(codes.packed, 4, False), (codes.rests, 0, True)]
         for stage, (plane, weight, has_start) in enumerate(stages[: 1 + (codes.bits == 8)]):
-            tile = _tiles._make_plain_tile(1, 1, keeps_sums=True, has_start=has_start)
+            tile = code_tiles._make_plain_tile(1, 1, keeps_sums=True, has_start=has_start)
             upper = np.empty((1, 1, LANES), np.float32)
             tile(
                 plane, b, codes.shifts, weight if codes.bits == 8 else 0, query.codes, query.totals,
@@ -121,7 +125,7 @@ def test_heaps_keep_the_best_of_all_that_were_offered(num_kept, rng):
     heaps = Heaps.empty(2, 1, num_kept)
     for n, score in enumerate(score_N):
         offer(score, n, heaps.scores[n % 2, 0], heaps.ids[n % 2, 0])
-    _compiled_heaps.settle(*heaps)
+    settle(*heaps)
 
     valid = [n for n in range(60) if score_N[n] > -np.inf]
     expected = sorted(valid, key=lambda n: (-score_N[n], n))[:num_kept]

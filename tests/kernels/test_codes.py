@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cmpc_kernels import BadArgument
-from cmpc_kernels.codes import (
+from cmpc_kernels.nearest.codes import (
     RowCodes,
     encode_binary,
     encode_int2,

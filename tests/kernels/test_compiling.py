@@ -9,7 +9,7 @@ CALLS = """
 import json
 import numpy as np
 from cmpc_kernels import GalleryIndex, topk
-from cmpc_kernels import _compiled_candidates, _compiled_codes, _compiled_heaps, _compiled_scans
+from cmpc_kernels.compiled import candidates, encoders, heaps, scans
 
 row_GD = np.random.default_rng(0).standard_normal((1000, 24), dtype=np.float32)
 for metric in ("ip", "cosine", "l2"):
@@ -21,7 +21,7 @@ for metric in ("ip", "cosine", "l2"):
         index.search(row_GD[:num_queries], 200, allow=[5, 7, 900])
         topk(row_GD[:num_queries], row_GD[::2], 3, metric)
 counts = {}
-for module in (_compiled_candidates, _compiled_codes, _compiled_heaps, _compiled_scans):
+for module in (candidates, encoders, heaps, scans):
     for name, value in vars(module).items():
         if hasattr(value, "signatures") and value.py_func.__module__ == module.__name__:
             counts[name] = len(value.signatures)

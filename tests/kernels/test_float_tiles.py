@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 from numba import config
 
-from cmpc_kernels import _float_tiles, topk
-from cmpc_kernels._compiled_scans import bound_scores, fill_tails, measure_rows
-from cmpc_kernels._scan_arguments import FloatRoom, QueryCodes
-from cmpc_kernels.codes import METRIC_NUMBERS, plain_rows
-from cmpc_kernels.intrinsics import LANES
+from cmpc_kernels import topk
+from cmpc_kernels.compiled import float_tiles
+from cmpc_kernels.compiled.intrinsics import LANES
+from cmpc_kernels.compiled.scans import bound_scores, fill_tails, measure_rows
+from cmpc_kernels.nearest.codes import METRIC_NUMBERS, plain_rows
+from cmpc_kernels.nearest.scan_arguments import FloatRoom, QueryCodes
 
 TILES = {  # lanes, rows at a time, queries; those of every processor, which LLVM splits or joins
     "one, 8 lanes": (8, 1, 1),
@@ -32,7 +33,7 @@ def sixteen(row_GD, first):
 def test_a_tile_fills_all_products_of_rows_and_queries(tile, dtype, dimension, rng):
     num_lanes, num_rows, num_queries = TILES[tile]
     is_single = num_queries == 1
-    dot = _float_tiles._make_dot(num_lanes, num_rows, num_queries, has_squares=is_single)
+    dot = float_tiles._make_dot(num_lanes, num_rows, num_queries, has_squares=is_single)
     compiled = numba.njit(lambda *arguments: dot(*arguments))
     row_GD = rng.standard_normal((37, dimension)).astype(dtype)
     query_QD = rng.standard_normal((2 * num_queries, dimension), dtype=np.float32)

@@ -73,7 +73,7 @@ def test_the_recall_of_a_fast_index_needs_the_embeddings(embeddings):
 
 @pytest.mark.parametrize("mode", ["exact", "fast"])
 def test_arrays_files_and_streams_build_the_same_index(mode, rng, tmp_path, monkeypatch):
-    monkeypatch.setattr("cmpc_kernels.chunks.CHUNK_VALUES", 200)  # several pieces
+    monkeypatch.setattr("cmpc_kernels.gallery.chunks.CHUNK_VALUES", 200)  # several pieces
     gallery = rng.standard_normal((101, 6), dtype=np.float32)
     np.save(tmp_path / "rows.npy", gallery)
     strided = np.asfortranarray(np.repeat(gallery, 2, axis=0))[::2]

@@ -8,8 +8,8 @@ import pytest
 from llvmlite import binding, ir
 from numba import config
 
-from cmpc_kernels import _tiles, intrinsics
-from cmpc_kernels.intrinsics import I32_LANES, LANES, dot_instruction, emit_dot
+from cmpc_kernels.compiled import code_tiles, intrinsics
+from cmpc_kernels.compiled.intrinsics import I32_LANES, LANES, dot_instruction, emit_dot
 
 NEEDS = {
     "vnni512": {"avx512f", "avx512vnni"},
@@ -147,17 +147,17 @@ def signed_dot(builder, _, sums, codes, queries):
 )
 def test_a_compiled_tile_lets_through_what_its_definition_does(bits, instruction, rng, monkeypatch):
     if instruction is not None:
-        monkeypatch.setattr(_tiles, "dot_instruction", lambda: instruction)
+        monkeypatch.setattr(code_tiles, "dot_instruction", lambda: instruction)
     if instruction == "sdot":
-        monkeypatch.setattr(_tiles, "emit_dot", signed_dot)
+        monkeypatch.setattr(code_tiles, "emit_dot", signed_dot)
     options = {"keeps_sums": True, "has_start": True}
-    scan = _tiles._make_tile(1, 1, **options)
+    scan = code_tiles._make_tile(1, 1, **options)
     compiled = numba.njit(lambda *arguments: scan(*arguments))
     shifts = tuple(range(0, 8, bits))
     packed = rng.integers(0, 2**32, (3, 5, LANES), dtype=np.uint32)
     code = rng.integers(-127, 128, (4, 5 * 4 * len(shifts)), dtype=np.int8)
     total = code.sum(axis=1, dtype=np.int32)
-    fact = np.abs(rng.standard_normal((4, _tiles.NUM_FACTS), dtype=np.float32))
+    fact = np.abs(rng.standard_normal((4, code_tiles.NUM_FACTS), dtype=np.float32))
     gain, offset = rng.standard_normal((2, 3, LANES), dtype=np.float32)
     bound = np.abs(rng.standard_normal((3, 4), dtype=np.float32))
     gain[1, 7] = np.nan
@@ -170,7 +170,7 @@ def test_a_compiled_tile_lets_through_what_its_definition_does(bits, instruction
             found_sums, expected_sums = start.copy(), start.copy()
             found_bound, expected_bound = np.zeros((2, 1, 1, LANES), np.float32)
             any_found = compiled(*arguments, b, stage, found_sums, found_bound, found)
-            plain = _tiles._make_plain_tile(1, 1, **options)
+            plain = code_tiles._make_plain_tile(1, 1, **options)
             any_expected = plain(*arguments, b, stage, expected_sums, expected_bound, expected)
             assert bool(any_found) == bool(any_expected)
             np.testing.assert_array_equal(found, expected)
@@ -183,11 +183,11 @@ def test_a_compiled_tile_lets_through_what_its_definition_does(bits, instruction
 @pytest.mark.skipif(config.DISABLE_JIT, reason="there is nothing compiled to compare with")
 def test_a_batch_tile_lets_through_what_its_definition_does(rng):
     options = {"keeps_sums": False, "has_start": False}
-    compiled = numba.njit(lambda *arguments: _tiles.scan_batch(*arguments))
-    blocks, queries = _tiles.BATCH_BLOCKS, _tiles.BATCH_QUERIES
+    compiled = numba.njit(lambda *arguments: code_tiles.scan_batch(*arguments))
+    blocks, queries = code_tiles.BATCH_BLOCKS, code_tiles.BATCH_QUERIES
     packed = rng.integers(0, 2**32, (blocks + 1, 9, LANES), dtype=np.uint32)
     code = rng.integers(-127, 128, (2 * queries, 36), dtype=np.int8)
-    fact = np.abs(rng.standard_normal((2 * queries, _tiles.NUM_FACTS), dtype=np.float32))
+    fact = np.abs(rng.standard_normal((2 * queries, code_tiles.NUM_FACTS), dtype=np.float32))
     gain, offset = rng.standard_normal((2, blocks + 2, LANES), dtype=np.float32)
     bound = np.abs(rng.standard_normal((blocks + 2, 2), dtype=np.float32))
     sums, total = np.zeros(LANES, np.int32), code.sum(axis=1, dtype=np.int32)
@@ -197,7 +197,7 @@ def test_a_batch_tile_lets_through_what_its_definition_does(rng):
     found_bound, expected_bound = np.zeros((2, blocks, queries, LANES), np.float32)
     compiled(*arguments, found_bound, found)
 
-    plain = _tiles._make_plain_tile(blocks, queries, **options)
+    plain = code_tiles._make_plain_tile(blocks, queries, **options)
     plain(*arguments, expected_bound, expected)
     np.testing.assert_array_equal(found, expected)
     np.testing.assert_allclose(found_bound, expected_bound, rtol=1e-5, atol=1e-2)
@@ -212,7 +212,7 @@ def test_codes_are_unpacked_as_their_definition_does(bits, num_planes, rng):
     rest = rng.integers(0, 2**32, (3, 5 * (num_planes - 1), LANES), dtype=np.uint32)
     found, expected = np.zeros((2, 2, 5 * len(shifts), LANES), np.uint32)
 
-    numba.njit(lambda *arguments: _tiles.unpack(*arguments))(packed, rest, 1, shifts, found, 1)
+    numba.njit(lambda *arguments: code_tiles.unpack(*arguments))(packed, rest, 1, shifts, found, 1)
 
-    _tiles._plain_unpack(packed, rest, 1, shifts, expected, 1)
+    code_tiles._plain_unpack(packed, rest, 1, shifts, expected, 1)
     np.testing.assert_array_equal(found, expected)

@@ -70,9 +70,9 @@ def test_a_nan_embedding_is_never_found(broken):
 
 @pytest.mark.parametrize("tile_scores", [1, 1500, 1 << 22])
 def test_it_meets_its_definition_in_tiles_of_any_size(tile_scores, rng, monkeypatch):
-    monkeypatch.setattr("cmpc_kernels._score_tiles.TILE_SCORES", tile_scores)
-    monkeypatch.setattr("cmpc_kernels.ranking.BLOCK_PAIRS", 60)
-    monkeypatch.setattr("cmpc_kernels.ranking.PIECE_ITEMS", 7)
+    monkeypatch.setattr("cmpc_kernels.evaluation.score_tiles.TILE_SCORES", tile_scores)
+    monkeypatch.setattr("cmpc_kernels.evaluation.ranking.BLOCK_PAIRS", 60)
+    monkeypatch.setattr("cmpc_kernels.evaluation.ranking.PIECE_ITEMS", 7)
     queries = rng.integers(-2, 3, (37, 6)).astype(np.float32)  # with ties and zero rows
     gallery = np.repeat(rng.standard_normal((101, 6), dtype=np.float32), 2, axis=0)
     gallery[7], queries[3] = 0, 0

@@ -90,7 +90,7 @@ def test_it_is_the_protocol_of_market_1501(crowd):
 
 @pytest.mark.parametrize("tile_scores", [2_000, 1 << 20])
 def test_the_rate_of_all_pairs_is_that_of_their_sorted_scores(tile_scores, crowd, monkeypatch):
-    monkeypatch.setattr("cmpc_kernels._score_tiles.TILE_SCORES", tile_scores)
+    monkeypatch.setattr("cmpc_kernels.evaluation.score_tiles.TILE_SCORES", tile_scores)
     rows, labels, cameras = crowd
     ignored = IgnoredPairs(own_items=range(340), query_cameras=cameras, gallery_cameras=cameras)
     wanted = [0, 1e-4, 1e-3, 0.1, 0.999, 1]

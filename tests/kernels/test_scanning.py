@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from cmpc_kernels import BadArgument, _threads, reference, scanning
-from cmpc_kernels.codes import encode_binary, encode_int2, encode_int4, encode_int8
-from cmpc_kernels.scanning import search_exact, search_fast
+from cmpc_kernels import BadArgument, reference
+from cmpc_kernels.nearest import scanning, threads
+from cmpc_kernels.nearest.codes import encode_binary, encode_int2, encode_int4, encode_int8
+from cmpc_kernels.nearest.scanning import search_exact, search_fast
 
 ENCODERS = {1: encode_binary, 2: encode_int2, 4: encode_int4, 8: encode_int8}
 METRICS = ["cosine", "ip", "l2"]
@@ -144,7 +145,7 @@ def test_nan_infinite_and_huge_values_are_scored_as_the_definition_does(metric, 
 @every_width
 @pytest.mark.parametrize("num_queries", [1, 19])
 def test_the_fast_answer_ranks_by_the_codes(bits, metric, num_queries, rng, monkeypatch):
-    monkeypatch.setattr(_threads, "MIN_THREAD_BYTES", 1000)
+    monkeypatch.setattr(threads, "MIN_THREAD_BYTES", 1000)
     rows = rng.standard_normal((333, 50), dtype=np.float32)
     queries = rng.standard_normal((num_queries, 50), dtype=np.float32)
     codes = ENCODERS[bits](rows, metric=metric)

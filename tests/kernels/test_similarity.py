@@ -144,7 +144,7 @@ def test_a_large_k_keeps_everything_in_order(metric, rng):
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_half_precision_strided_and_read_only_rows_are_the_same_rows(metric, rng, monkeypatch):
-    monkeypatch.setattr("cmpc_kernels.similarity.CHUNK_VALUES", 1000)  # several pieces
+    monkeypatch.setattr("cmpc_kernels.nearest.similarity.CHUNK_VALUES", 1000)  # several pieces
     half = rng.integers(-8, 8, (211, 12)).astype(np.float16)
     plain = half.astype(np.float32)
     strided = np.asfortranarray(np.repeat(plain, 2, axis=0))[::2]

@@ -1,0 +1,1 @@
+"""The interface of a gallery, served by another library."""

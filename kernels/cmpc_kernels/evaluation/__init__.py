@@ -1,0 +1,1 @@
+"""How good are embeddings at retrieval and verification?"""

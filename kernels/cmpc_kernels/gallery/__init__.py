@@ -1,0 +1,1 @@
+"""A gallery that is kept: built, searched, changed, and stored in files."""

@@ -1,0 +1,232 @@
+"""Keep a gallery ready to be searched, in memory and as one file.
+
+    embeddings --> encoding.py    rows and codes, by position --+
+    names, ids --> items.py       what each position is        +--> search, save
+    settings.py                   what was asked for          --+
+
+An id belongs to one item for ever: ``remove`` and ``compact`` change no other id, ``add`` never
+gives one twice. A loaded index is memory-mapped: opening copies nothing, and the first ``add``
+copies it into memory. Several threads may search at once while nobody changes the index.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from cmpc_kernels.errors import BadArgument
+from cmpc_kernels.gallery.chunks import EmbeddingSource
+from cmpc_kernels.gallery.encoding import EncodedRows, check_dimension
+from cmpc_kernels.gallery.ids import Ids, check_new_ids
+from cmpc_kernels.gallery.index_layout import read_index, write_index
+from cmpc_kernels.gallery.items import ItemTable
+from cmpc_kernels.gallery.searchable import Searchable
+from cmpc_kernels.gallery.settings import IndexSettings
+from cmpc_kernels.records import Neighbours
+
+__all__ = ["GalleryIndex"]
+
+
+class GalleryIndex(Searchable):
+    """An index over gallery embeddings. Make one with ``build`` or ``load``."""
+
+    def __init__(self, rows: EncodedRows, items: ItemTable) -> None:
+        self._rows, self._items = rows, items
+
+    @classmethod
+    def build(
+        cls,
+        embeddings: EmbeddingSource,
+        metric: str = "ip",
+        *,
+        mode: str = "exact",
+        storage: str | None = None,
+        item_names: Sequence[str] | None = None,
+        labels: npt.ArrayLike | None = None,
+        network_sha256: str | None = None,
+        unit_queries: bool = False,
+    ) -> Self:
+        """Index embeddings; ids are their row numbers.
+
+        The rows are copied a piece at a time: some megabytes beyond the index itself, and twice the
+        index for a stream of unknown length. Larger than memory: see ``ShardedIndex.build``.
+
+        Args:
+            embeddings: float32 or float16 [G, D], the path of a .npy file, or an iterable of such
+                arrays. NaN and infinite values are refused: such an item is never found.
+            metric: "ip", "cosine" or "l2" (squared distance, smaller is nearer).
+            mode: "exact", or "fast" for the score of the codes alone.
+            storage: "float32" (default) or "float16"; in fast mode "int8" (default) or "binary".
+            item_names: One name for each row; a name may come twice.
+            labels: Integers, one for each row.
+            network_sha256: The gallery network that made the embeddings.
+            unit_queries: Refuse queries that are not of length 1.
+        """
+        settings = IndexSettings(
+            metric=metric,
+            mode=mode,
+            storage=storage,
+            network_sha256=network_sha256,
+            unit_queries=unit_queries,
+        )
+        return cls.build_with(settings, embeddings, item_names=item_names, labels=labels)
+
+    @classmethod
+    def build_with(
+        cls,
+        settings: IndexSettings,
+        embeddings: EmbeddingSource,
+        *,
+        item_names: Sequence[str] | None = None,
+        labels: npt.ArrayLike | None = None,
+        ids: npt.ArrayLike | None = None,
+        first_id: int = 0,
+    ) -> Self:
+        """Index embeddings with given settings; ids count from ``first_id`` or are given.
+
+        ``ids`` are integers [G] of at least 0, ascending, gaps allowed.
+        """
+        rows = EncodedRows.encode_all(settings, embeddings)
+        items = ItemTable(Ids(0, first_id=first_id))
+        given = None if ids is None else check_new_ids(ids, len(rows))
+        items.append(len(rows), *items.check_new(len(rows), item_names, labels), ids=given)
+        return cls(rows, items)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, verify: bool = True) -> Self:
+        """Open a saved index; its arrays stay on disk and are paged in as they are searched.
+
+        ``verify=False`` skips the checksums of the arrays, which read the whole file. The header,
+        the version, the layout and the file's length are always checked.
+
+        Raises:
+            BadIndexFile: the file is no index, of another version, cut off or altered.
+        """
+        return cls(*read_index(Path(path), verify=verify))
+
+    def save(self, path: str | os.PathLike[str]) -> str:
+        """Write the index to one file, whole or not at all; return the SHA-256 of its header."""
+        return write_index(Path(path), self._rows, self._items)
+
+    def __len__(self) -> int:
+        return len(self._items.ids)
+
+    @property
+    def settings(self) -> IndexSettings:
+        return self._rows.settings
+
+    @property
+    def dimension(self) -> int:
+        return self._rows.dimension
+
+    @property
+    def ids(self) -> npt.NDArray[np.int64]:
+        """The ids of the items, int64 [items], ascending; names and labels come in this order."""
+        return self._items.ids.kept_ids()
+
+    @property
+    def id_bounds(self) -> tuple[int, int] | None:
+        """The lowest and the highest id of all that is stored, or None where nothing is."""
+        return self._items.ids.bounds()
+
+    @property
+    def rows(self) -> npt.NDArray[Any] | None:
+        """Embeddings as stored, float32 or float16 [items, D]; None in fast mode.
+
+        float16 rows have length 1 under "cosine". After ``remove`` this is a copy, until
+        ``compact``.
+        """
+        row_GD = self._rows.row_GD
+        if row_GD is None or not self._items.ids.has_removed:
+            return row_GD
+        return row_GD[self._items.ids.kept_positions()]
+
+    @property
+    def item_names(self) -> Sequence[str] | None:
+        """The names of the items, each decoded when it is read, or None."""
+        return self._items.names
+
+    @property
+    def labels(self) -> npt.NDArray[np.int64] | None:
+        """The labels of the items, int64 [items], or None."""
+        return self._items.labels
+
+    def bytes_by_part(self) -> dict[str, int]:
+        """Return what the index takes in memory or on disk: "rows", "codes", "items", "names"."""
+        sizes = dict.fromkeys(("rows", "codes", "items", "names"), 0)
+        for name, array in (self._rows.arrays() | self._items.sections()).items():
+            part = next((part for part in sizes if name.startswith(part.rstrip("s"))), "items")
+            sizes[part] += array.nbytes
+        return sizes
+
+    def names_of(self, ids: npt.ArrayLike) -> list[str]:
+        """Return the names of items by their ids [N]; an unknown id, -1 too, is an error."""
+        return self._items.names_of(ids)
+
+    def labels_of(self, ids: npt.ArrayLike) -> npt.NDArray[np.int64]:
+        """Return the labels of items by their ids, of any shape; an unknown id is an error."""
+        return self._items.labels_of(ids)
+
+    def ids_of(self, names: Sequence[str]) -> npt.NDArray[np.int64]:
+        """Return the ids of all items with one of these names; a name of no item adds none."""
+        return self._items.ids_of(names)
+
+    def search_unrounded(
+        self,
+        query_QD: npt.NDArray[Any],
+        num_kept: int,
+        *,
+        allow: npt.ArrayLike | None,
+        num_threads: int | None,
+    ) -> Neighbours:
+        """Return what ``search`` does for queries that are checked, with scores in float64."""
+        mask_G = self._items.ids.mask(allow)
+        found = self._rows.search(query_QD, num_kept, allow=mask_G, num_threads=num_threads)
+        return Neighbours(scores=found.scores, ids=self._items.ids.at(found.ids))
+
+    def stored_embeddings(self) -> EmbeddingSource | None:
+        """Return ``rows``."""
+        return self.rows
+
+    def add(
+        self,
+        embeddings: EmbeddingSource,
+        *,
+        item_names: Sequence[str] | None = None,
+        labels: npt.ArrayLike | None = None,
+    ) -> npt.NDArray[np.int64]:
+        """Add items, all or none; return their ids, int64 [N]."""
+        new = EncodedRows.encode_all(self.settings, embeddings, self.dimension)
+        fitting = self._items.check_new(len(new), item_names, labels)
+        self._rows.append(new)
+        return self._items.append(len(new), *fitting)
+
+    def remove(self, ids: npt.ArrayLike) -> None:
+        """Remove items by their ids, all or none; ``compact`` gives their place back."""
+        self._items.ids.remove(ids)
+
+    def compact(self) -> None:
+        """Give back the place of removed items; every other id stays."""
+        if self._items.ids.has_removed:
+            self._rows = self._compacted()
+            self._items.compact()
+
+    def merge(self, other: "GalleryIndex") -> npt.NDArray[np.int64]:
+        """Add all items of another index with equal settings; return their new ids, int64 [N]."""
+        if other.settings != self.settings:
+            raise BadArgument(
+                f"indexes must have the same settings to be merged, got {self.settings} and "
+                f"{other.settings}; build one of them again"
+            )
+        check_dimension(other.dimension, self.dimension)
+        fitting = self._items.check_new(len(other), other.item_names, other.labels)
+        self._rows.append(other._compacted())
+        return self._items.append(len(other), *fitting)
+
+    def _compacted(self) -> EncodedRows:
+        if not self._items.ids.has_removed:
+            return self._rows
+        return self._rows.take(self._items.ids.kept_positions())

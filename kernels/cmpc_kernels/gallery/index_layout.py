@@ -1,0 +1,124 @@
+"""What the sections of an index file mean, and when they contradict each other.
+
+    section         dtype         shape     content
+    rows            <f4 or <f2    [G, D]    the embeddings; in exact mode only
+    codes.*         see codes.py  [B, ...]  codes of 16 rows a block, and what bounds their error
+    ids             <i8           [G]       ascending; without it the ids are first_id + position
+    is_removed      |u1           [G]       1 where an item was removed; if any was
+    labels          <i8           [G]       if items have labels
+    name_ends       <i8           [G]       where each name ends in name_text; if items have names
+    name_text       |u1           [T]       names in UTF-8
+
+The facts are the settings (settings.py), ``dimension`` D, ``num_rows`` G, and ``first_id`` and
+``next_id``: ids lie between them.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cmpc_kernels.errors import BadArgument
+from cmpc_kernels.gallery.columns import Array
+from cmpc_kernels.gallery.encoding import EncodedRows
+from cmpc_kernels.gallery.ids import Ids
+from cmpc_kernels.gallery.index_file import altered, read_index_file, write_index_file
+from cmpc_kernels.gallery.items import ItemTable
+from cmpc_kernels.gallery.names import Names
+from cmpc_kernels.gallery.settings import IndexSettings
+
+__all__ = ["read_index", "write_index"]
+
+NUMBERS = ("dimension", "num_rows", "first_id", "next_id")
+ITEM_SECTIONS = {
+    "ids": "<i8",
+    "is_removed": "|u1",
+    "labels": "<i8",
+    "name_ends": "<i8",
+    "name_text": "|u1",
+}
+
+
+def write_index(path: Path, rows: EncodedRows, items: ItemTable) -> str:
+    """Write an index to one file, whole or not at all; return the SHA-256 of its header."""
+    facts = {
+        "settings": rows.settings.to_json(),
+        "dimension": rows.dimension,
+        "num_rows": len(rows),
+        "first_id": items.ids.first_id,
+        "next_id": items.ids.next_id,
+    }
+    return write_index_file(path, facts, rows.arrays() | items.sections())
+
+
+def read_index(path: Path, *, verify: bool) -> tuple[EncodedRows, ItemTable]:
+    """Return embeddings and items; their arrays stay on disk until they are read.
+
+    Raises:
+        BadIndexFile: the file is no index, of another version, cut off or altered.
+    """
+    facts, sections = read_index_file(path, verify=verify)
+    settings, numbers = parse_facts(path, facts)
+    items = read_items(path, numbers, sections)
+    arrays = {name: array for name, array in sections.items() if name not in ITEM_SECTIONS}
+    try:
+        rows = EncodedRows.from_arrays(settings, arrays, numbers["num_rows"], numbers["dimension"])
+    except BadArgument as error:
+        raise altered(path, str(error)) from error
+    return rows, items
+
+
+def parse_facts(path: Path, facts: dict[str, Any]) -> tuple[IndexSettings, dict[str, int]]:
+    """Return settings and numbers; what another writer got wrong is refused."""
+    numbers = {name: facts.get(name) for name in NUMBERS}
+    are_counts = all(type(number) is int and 0 <= number < 2**62 for number in numbers.values())
+    if facts.keys() != {"settings", *NUMBERS} or not are_counts:
+        raise altered(path, "its header holds unexpected facts")
+    counts: dict[str, int] = {name: int(facts[name]) for name in NUMBERS}
+    try:
+        settings = IndexSettings(**facts["settings"])
+        is_sound = (
+            isinstance(settings.network_sha256, str | None)
+            and type(settings.unit_queries) is bool
+            and settings.to_json() == facts["settings"]
+            and 1 <= counts["dimension"] <= 1 << 24
+            and counts["num_rows"] <= counts["next_id"] - counts["first_id"]
+        )
+    except (TypeError, BadArgument) as error:
+        raise altered(path, f"its settings cannot be read ({error})") from error
+    if not is_sound:
+        raise altered(path, "its header holds unexpected values")
+    return settings, counts
+
+
+def read_items(path: Path, numbers: dict[str, int], sections: dict[str, Any]) -> ItemTable:
+    """Return the items' table from the sections that are there."""
+    first_id, next_id, num_rows = numbers["first_id"], numbers["next_id"], numbers["num_rows"]
+    for name in ITEM_SECTIONS.keys() & sections.keys():
+        array, length = sections[name], (num_rows,)
+        is_fit = array.ndim == 1 if name == "name_text" else array.shape == length
+        if not is_fit or array.dtype.str != ITEM_SECTIONS[name]:
+            raise altered(path, f"its section {name!r} is of another kind")
+    ends_G, text_T = sections.get("name_ends"), sections.get("name_text")
+    if (ends_G is None) != (text_T is None):
+        raise altered(path, "it has half of its names")
+    id_G, is_removed_G = sections.get("ids"), sections.get("is_removed")
+    if id_G is None and next_id - first_id != num_rows:
+        raise altered(path, "its ids do not fit its items")
+    if id_G is not None and not are_ascending(id_G, first_id, next_id):
+        raise altered(path, "its ids are not ascending")
+    ids = Ids(
+        num_rows,
+        first_id=first_id,
+        next_id=next_id,
+        ids=id_G,
+        is_removed=None if is_removed_G is None else is_removed_G != 0,
+    )
+    names = None if ends_G is None or text_T is None else Names(text_T, ends_G)
+    return ItemTable(ids, names=names, labels=sections.get("labels"))
+
+
+def are_ascending(id_G: Array, first_id: int, next_id: int) -> bool:
+    if not id_G.size:
+        return True
+    return bool((np.diff(id_G) > 0).all() and id_G[0] >= first_id and id_G[-1] < next_id)

@@ -1,0 +1,69 @@
+"""What an index is asked to be: how it compares, what it keeps, whose embeddings it holds.
+
+mode     storage              kept for an item                     the answer is
+exact    float32 (default)    the row, and 8-bit codes of it       that of the float32 rows
+exact    float16              the rounded row, and 8-bit codes     that of the rounded rows
+fast     int8 (default)       8-bit codes                          near: `recall` measures it
+fast     binary               1-bit codes                          rough: `recall` measures it
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from cmpc_kernels.checks import check_metric
+from cmpc_kernels.errors import BadArgument
+
+__all__ = ["STORAGES", "IndexSettings"]
+
+STORAGES = {"exact": ("float32", "float16"), "fast": ("int8", "binary")}
+"""What each mode can keep, the default first."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IndexSettings:
+    """How an index is made; two indexes with equal settings and dimensions can be merged.
+
+    Attributes:
+        metric: "ip", "cosine" or "l2" (squared distance).
+        mode: "exact" or "fast".
+        storage: See the table above; None means the mode's default, which then stands here.
+        network_sha256: Which gallery network made the embeddings, if that is known.
+        unit_queries: Refuse queries that are not of length 1; for scores with a threshold under
+            "ip" and "l2". Under "cosine" no length matters.
+    """
+
+    metric: str = "ip"
+    mode: str = "exact"
+    storage: str | None = None
+    network_sha256: str | None = None
+    unit_queries: bool = False
+
+    def __post_init__(self) -> None:
+        check_metric(self.metric)
+        if self.mode not in STORAGES:
+            raise BadArgument(f"no mode is called {self.mode!r}; choose one of exact, fast")
+        fitting = STORAGES[self.mode]
+        if self.storage is None:
+            object.__setattr__(self, "storage", fitting[0])
+        elif self.storage not in fitting:
+            raise BadArgument(
+                f"an index in {self.mode} mode keeps {' or '.join(fitting)}, "
+                f"got storage={self.storage!r}; {other_mode(self.storage)}"
+            )
+
+    @property
+    def code_bits(self) -> int:
+        """Bits of a code for one value of a row."""
+        return 1 if self.storage == "binary" else 8
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what ``IndexSettings(**...)`` takes."""
+        return asdict(self)
+
+
+def other_mode(storage: str) -> str:
+    """Say in which mode a storage fits, or that there is none."""
+    modes = [mode for mode, storages in STORAGES.items() if storage in storages]
+    if modes:
+        return f"for {storage} set mode={modes[0]!r}"
+    return f"there are {', '.join(name for storages in STORAGES.values() for name in storages)}"

@@ -1,0 +1,148 @@
+"""The files of a sharded gallery: how a stream is cut into them, and that each is the one meant."""
+
+import itertools
+import secrets
+from collections.abc import Iterator, Sequence, Sized
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cmpc_kernels.errors import BadArgument, BadIndexFile
+from cmpc_kernels.gallery.chunks import Chunks, EmbeddingSource
+from cmpc_kernels.gallery.encoding import check_dimension
+from cmpc_kernels.gallery.ids import check_ids, check_mask
+from cmpc_kernels.gallery.index import GalleryIndex
+from cmpc_kernels.gallery.index_file import header_sha256
+from cmpc_kernels.gallery.shard_manifest import MANIFEST_NAME, Manifest, ShardFile
+
+__all__ = [
+    "are_ascending",
+    "open_shard",
+    "save_shard",
+    "split_filter",
+    "with_shards",
+    "write_shards",
+]
+
+
+def write_shards(
+    folder: Path,
+    manifest: Manifest,
+    embeddings: EmbeddingSource,
+    item_names: Sequence[str] | None,
+    labels: npt.ArrayLike | None,
+) -> Manifest:
+    """Write items behind the last one, a shard at a time; return a manifest that names them too.
+
+    On failure nothing is left behind.
+    """
+    num_new, files, dimension = 0, list(manifest.shards), manifest.dimension or None
+    label_N = None if labels is None else np.asarray(labels)
+    try:
+        for pieces in cut(Chunks.of(embeddings), manifest.rows_per_shard):
+            part = slice(num_new, num_new + manifest.rows_per_shard)
+            shard = GalleryIndex.build_with(
+                manifest.settings,
+                pieces,
+                item_names=None if item_names is None else item_names[part],
+                labels=None if label_N is None else label_N[part],
+                first_id=manifest.next_id + num_new,
+            )
+            check_dimension(shard.dimension, dimension)
+            dimension, num_new = shard.dimension, num_new + len(shard)
+            files.append(save_shard(folder, shard))
+        check_total("item_names", item_names, num_new)
+        check_total("labels", label_N, num_new)
+    except BaseException:
+        for file in files[len(manifest.shards) :]:
+            (folder / file.file).unlink(missing_ok=True)
+        raise
+    assert dimension is not None, "chunks end with an error if there is none"
+    next_id = manifest.next_id + num_new
+    return replace(manifest, shards=tuple(files), dimension=dimension, next_id=next_id)
+
+
+def open_shard(folder: Path, file: ShardFile, manifest: Manifest, *, verify: bool) -> GalleryIndex:
+    """Open one file of a folder if it is the one that the manifest means."""
+    path = folder / file.file
+    try:
+        is_meant = header_sha256(path) == file.header_sha256
+    except OSError as error:
+        raise BadIndexFile(
+            f"the gallery {folder} must have its shard {file.file}: {error.strerror}; "
+            f"copy it again or build the gallery again"
+        ) from error
+    shard = GalleryIndex.load(path, verify=verify)
+    if not is_meant or (shard.settings, shard.dimension) != (manifest.settings, manifest.dimension):
+        raise BadIndexFile(
+            f"{path} must be the file that {MANIFEST_NAME} names, and is another; "
+            f"copy the whole folder again or build the gallery again"
+        )
+    return shard
+
+
+def save_shard(folder: Path, shard: GalleryIndex) -> ShardFile:
+    """Write a shard under a name that no other has."""
+    name = f"shard-{secrets.token_hex(4)}.index"
+    return ShardFile(file=name, header_sha256=shard.save(folder / name))
+
+
+def are_ascending(shards: Sequence[GalleryIndex], next_id: int) -> bool:
+    """Say whether every shard's ids are above those of the shards before it."""
+    bounds = [shard.id_bounds for shard in shards]
+    known = [bound for bound in bounds if bound is not None] + [(next_id, next_id)]
+    return all(first[1] < second[0] for first, second in itertools.pairwise(known))
+
+
+def with_shards(
+    shards: Sequence[GalleryIndex], ids: npt.ArrayLike
+) -> Iterator[tuple[GalleryIndex, int]]:
+    """Pair each id with the one shard that may hold it."""
+    highest = [-1 if shard.id_bounds is None else shard.id_bounds[1] for shard in shards]
+    id_N = check_ids(ids)
+    number_N = np.searchsorted(np.maximum.accumulate(highest), id_N)
+    for number, item in zip(number_N.tolist(), id_N.tolist(), strict=True):
+        yield shards[min(number, len(shards) - 1)], item
+
+
+def split_filter(
+    shards: Sequence[GalleryIndex], allow: npt.ArrayLike | None
+) -> list[npt.NDArray[Any] | None]:
+    """Return what each shard allows: its part of a mask, or all the ids."""
+    if allow is None:
+        return [None] * len(shards)
+    given = np.asarray(allow)
+    if given.dtype != np.bool_:
+        return [check_ids(given)] * len(shards)
+    sizes = [len(shard) for shard in shards]
+    return list(np.split(check_mask(given, sum(sizes)), np.cumsum(sizes)[:-1]))
+
+
+def cut(chunks: Chunks, rows_per_shard: int) -> Iterator[Iterator[npt.NDArray[Any]]]:
+    """Yield the pieces of one shard after the other; no piece belongs to two."""
+
+    def numbered() -> Iterator[tuple[int, npt.NDArray[Any]]]:
+        start = 0
+        for row_ND in chunks:
+            taken = 0
+            while taken < len(row_ND) or not len(row_ND):
+                number, filled = divmod(start, rows_per_shard)
+                piece = row_ND[taken : taken + rows_per_shard - filled]
+                yield number, piece
+                taken, start = taken + len(piece), start + len(piece)
+                if not len(row_ND):
+                    break
+
+    for _, pieces in itertools.groupby(numbered(), key=lambda pair: pair[0]):
+        yield (piece for _, piece in pieces)
+
+
+def check_total(what: str, values: Sized | None, num_new: int) -> None:
+    """Refuse names or labels for more or fewer items than came."""
+    if values is not None and len(values) != num_new:
+        raise BadArgument(
+            f"{what} must hold one for each of the {num_new} items, got {len(values)}"
+        )

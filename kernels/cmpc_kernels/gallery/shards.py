@@ -1,0 +1,227 @@
+"""One gallery in several index files: larger than memory, or grown a file at a time.
+
+    folder/manifest.json            which shards there are (shard_manifest.py)
+    folder/shard-4f2a90c1.index     items with the lowest ids
+    folder/shard-93bc07d2.index     ...
+
+A search goes through the shards one by one, each memory-mapped, and keeps the best k: the answer is
+that of one index over everything. Shards hold ascending ids, so ties fall to the lower id. A change
+writes new files, then replaces the manifest, then deletes what nobody names any more: whoever opens
+the folder finds the old gallery or the new one. One writer at a time; the folder takes no locks.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from cmpc_kernels.checks import check_count
+from cmpc_kernels.errors import BadArgument, BadIndexFile
+from cmpc_kernels.gallery.chunks import EmbeddingSource
+from cmpc_kernels.gallery.ids import check_ids
+from cmpc_kernels.gallery.index import GalleryIndex
+from cmpc_kernels.gallery.items import refuse_half
+from cmpc_kernels.gallery.merging import best_of
+from cmpc_kernels.gallery.names import ChainedNames
+from cmpc_kernels.gallery.searchable import Searchable
+from cmpc_kernels.gallery.settings import IndexSettings
+from cmpc_kernels.gallery.shard_files import (
+    are_ascending,
+    open_shard,
+    save_shard,
+    split_filter,
+    with_shards,
+    write_shards,
+)
+from cmpc_kernels.gallery.shard_manifest import MANIFEST_NAME, Manifest, ShardFile
+from cmpc_kernels.records import Neighbours
+
+__all__ = ["ShardedIndex", "open_index"]
+
+ROWS_PER_SHARD = 1_000_000
+
+
+class ShardedIndex(Searchable):
+    """A gallery in a folder of index files. Make one with ``build`` or ``open``."""
+
+    def __init__(self, folder: Path, manifest: Manifest, shards: Sequence[GalleryIndex]) -> None:
+        self.folder, self._manifest, self.shards = folder, manifest, tuple(shards)
+
+    @classmethod
+    def build(
+        cls,
+        folder: str | os.PathLike[str],
+        embeddings: EmbeddingSource,
+        settings: IndexSettings | None = None,
+        *,
+        rows_per_shard: int = ROWS_PER_SHARD,
+        item_names: Sequence[str] | None = None,
+        labels: npt.ArrayLike | None = None,
+    ) -> Self:
+        """Write embeddings as shards of at most ``rows_per_shard`` items; ids are row numbers.
+
+        Never more than one shard is in memory; embeddings may be a stream. The folder must hold no
+        gallery yet. See ``GalleryIndex.build`` for what embeddings and settings may be.
+        """
+        path, chosen = Path(folder), settings or IndexSettings()
+        if (path / MANIFEST_NAME).exists():
+            raise BadArgument(f"{path} must hold no gallery yet; choose another or remove it")
+        path.mkdir(parents=True, exist_ok=True)
+        blank = Manifest(
+            settings=chosen,
+            dimension=0,
+            rows_per_shard=check_count(rows_per_shard),
+            next_id=0,
+            shards=(),
+        )
+        manifest = write_shards(path, blank, embeddings, item_names, labels)
+        manifest.write(path)
+        return cls.open(path, verify=False)
+
+    @classmethod
+    def open(cls, folder: str | os.PathLike[str], *, verify: bool = True) -> Self:
+        """Open a folder that ``build`` wrote; ``verify`` as in ``GalleryIndex.load``.
+
+        Raises:
+            BadIndexFile: a file is missing, altered, or not the one that the manifest names.
+        """
+        path = Path(folder)
+        manifest = Manifest.read(path)
+        shards = [open_shard(path, shard, manifest, verify=verify) for shard in manifest.shards]
+        if not are_ascending(shards, manifest.next_id):
+            raise BadIndexFile(
+                f"the shards of {path} must hold ascending ids, and do not; build it again"
+            )
+        return cls(path, manifest, shards)
+
+    def __len__(self) -> int:
+        return sum(map(len, self.shards))
+
+    @property
+    def settings(self) -> IndexSettings:
+        return self._manifest.settings
+
+    @property
+    def dimension(self) -> int:
+        return self._manifest.dimension
+
+    @property
+    def ids(self) -> npt.NDArray[np.int64]:
+        """The ids of the items, int64 [items], ascending."""
+        return np.concatenate([shard.ids for shard in self.shards])
+
+    @property
+    def item_names(self) -> Sequence[str] | None:
+        """The names of the items in the order of ``ids``, each decoded when read, or None."""
+        names = [shard.item_names for shard in self.shards]
+        kept = [part for part in names if part is not None]
+        return ChainedNames(kept) if len(kept) == len(names) else None
+
+    @property
+    def labels(self) -> npt.NDArray[np.int64] | None:
+        """The labels of the items, int64 [items], or None."""
+        labels = [shard.labels for shard in self.shards]
+        kept = [label_N for label_N in labels if label_N is not None]
+        return np.concatenate(kept) if len(kept) == len(labels) else None
+
+    def bytes_by_part(self) -> dict[str, int]:
+        """Return what rows, codes and the rest take, as ``GalleryIndex.bytes_by_part``."""
+        parts = [shard.bytes_by_part() for shard in self.shards]
+        return {name: sum(part[name] for part in parts) for name in parts[0]}
+
+    def names_of(self, ids: npt.ArrayLike) -> list[str]:
+        """Return the names of items by their ids [N]; an unknown id is an error."""
+        return [shard.names_of([item])[0] for shard, item in with_shards(self.shards, ids)]
+
+    def labels_of(self, ids: npt.ArrayLike) -> npt.NDArray[np.int64]:
+        """Return the labels of items by their ids [N]; an unknown id is an error."""
+        pairs = with_shards(self.shards, ids)
+        return np.array([shard.labels_of(item) for shard, item in pairs], np.int64)
+
+    def ids_of(self, names: Sequence[str]) -> npt.NDArray[np.int64]:
+        """Return the ids of all items with one of these names; a name of no item adds none."""
+        return np.concatenate([shard.ids_of(names) for shard in self.shards])
+
+    def search_unrounded(
+        self,
+        query_QD: npt.NDArray[Any],
+        num_kept: int,
+        *,
+        allow: npt.ArrayLike | None,
+        num_threads: int | None,
+    ) -> Neighbours:
+        """Return what an index over all shards would, with scores in float64."""
+        parts = zip(self.shards, split_filter(self.shards, allow), strict=True)
+        found = (
+            shard.search_unrounded(query_QD, num_kept, allow=allowed, num_threads=num_threads)
+            for shard, allowed in parts
+        )
+        return best_of(found, num_kept, self.metric)
+
+    def stored_embeddings(self) -> EmbeddingSource | None:
+        """Return the rows of all shards, one shard after the other."""
+        rows = [shard.rows for shard in self.shards]
+        kept = [row_GD for row_GD in rows if row_GD is not None]
+        return kept or None
+
+    def add(
+        self,
+        embeddings: EmbeddingSource,
+        *,
+        item_names: Sequence[str] | None = None,
+        labels: npt.ArrayLike | None = None,
+    ) -> npt.NDArray[np.int64]:
+        """Write items as further shards, all or none; return their ids, int64 [N]."""
+        if len(self):
+            refuse_half("item_names", has=self.item_names is not None, comes=item_names is not None)
+            refuse_half("labels", has=self.labels is not None, comes=labels is not None)
+        first_id = self._manifest.next_id
+        self._replace(write_shards(self.folder, self._manifest, embeddings, item_names, labels))
+        return np.arange(first_id, self._manifest.next_id)
+
+    def remove(self, ids: npt.ArrayLike) -> None:
+        """Remove items by their ids, all or none; the shards that hold them are written anew."""
+        wanted = np.unique(check_ids(ids))
+        parts = [wanted[np.isin(wanted, shard.ids)] for shard in self.shards]
+        if sum(map(len, parts)) < len(wanted):
+            missing = np.setdiff1d(wanted, np.concatenate(parts))
+            raise BadArgument(
+                f"every id to remove must be in the gallery, got {missing.size} that are not, "
+                f"first {missing[0]}"
+            )
+
+        files = [
+            self._without(file, part) if len(part) else file
+            for file, part in zip(self._manifest.shards, parts, strict=True)
+        ]
+        self._replace(replace(self._manifest, shards=tuple(files)))
+
+    def _without(self, file: ShardFile, ids: npt.NDArray[np.int64]) -> ShardFile:
+        """Write a shard anew without some items."""
+        shard = GalleryIndex.load(self.folder / file.file, verify=False)
+        shard.remove(ids)
+        shard.compact()
+        return save_shard(self.folder, shard)
+
+    def _replace(self, manifest: Manifest) -> None:
+        """Make a manifest the folder's, open what is new, and delete what it does not name."""
+        known = dict(zip(self._manifest.shards, self.shards, strict=True))
+        manifest.write(self.folder)
+        self.shards = tuple(
+            known[file] if file in known else open_shard(self.folder, file, manifest, verify=False)
+            for file in manifest.shards
+        )
+        for file in known.keys() - set(manifest.shards):
+            (self.folder / file.file).unlink(missing_ok=True)
+        self._manifest = manifest
+
+
+def open_index(path: str | os.PathLike[str], *, verify: bool = True) -> GalleryIndex | ShardedIndex:
+    """Open an index file, or a folder of shards; both are searched alike."""
+    if Path(path).is_dir():
+        return ShardedIndex.open(path, verify=verify)
+    return GalleryIndex.load(path, verify=verify)

@@ -1,0 +1,1 @@
+"""Which rows of an array are nearest? Arrays in, neighbours out; nothing is kept."""
