@@ -39,6 +39,7 @@ __all__ = ["ALL_LANES", "collect", "is_full", "known_lower", "make_room", "take_
 
 ALL_LANES = 2**LANES - 1
 NUM_AHEAD = 6  # rows that are on their way from memory while one is scored
+MIN_SCORED = 16  # candidates that are scored before the others are looked at again
 LARGEST = np.float32(1e38)  # a bound beyond may have overflowed
 
 
@@ -123,7 +124,7 @@ def make_room(scratch, q, is_over, query, gallery, heaps):
     tighten(scratch, q, num_kept, score_error(query.lengths[q], gallery.metric), query.facts)
     # If there are many yet, their scores are equal, or have no bounds.
     if is_over or scratch.counts[q] > scratch.rows.shape[1] - LANES - num_kept // 2:
-        score_some(scratch, q, query, gallery, heaps)
+        score_best_first(scratch, q, query, gallery, heaps)
 
 
 @njit(inline="always")
@@ -145,10 +146,44 @@ def tighten(scratch, q, num_kept, error, fact_QF):
 
 
 @njit(inline="always")
-def score_some(scratch, q, query, gallery, heaps):
-    """Offer one query's candidates to its heap."""
-    count, row_C, stored = scratch.counts[q], scratch.rows[q], gallery.rows
-    score_K, id_K, length = heaps.scores[q], heaps.ids[q], query.lengths[q]
+def score_best_first(scratch, q, query, gallery, heaps):
+    """Offer one query's candidates to its heap, the best bounds first: soon no other beats it."""
+    upper_C, row_C, score_K = scratch.uppers[q], scratch.rows[q], heaps.scores[q]
+    count, num_first = scratch.counts[q], max(score_K.size, MIN_SCORED)
+    while count:
+        bound = reached_by(upper_C[:count], num_first, np.float32(-np.inf))
+        num_scored = move_forward(upper_C, row_C, count, bound)
+        score_rows(row_C, num_scored, q, query, gallery, heaps)
+        if score_K[0] > -np.inf:
+            threshold = filter_threshold(score_K[0], query.lengths[q], gallery.metric)
+            if threshold > query.facts[q, THRESHOLD]:
+                query.facts[q, THRESHOLD] = threshold
+        kept = 0
+        for c in range(num_scored, count):
+            upper_C[kept], row_C[kept] = upper_C[c], row_C[c]
+            kept += not upper_C[c] < query.facts[q, THRESHOLD]
+        count = kept
+    scratch.counts[q] = 0
+
+
+@njit(inline="always")
+def move_forward(upper_C, row_C, count, bound):
+    """Exchange candidates so that those come first that reach the bound; return their number."""
+    first, last = 0, count
+    while first < last:
+        if upper_C[first] < bound:
+            last -= 1
+            upper_C[first], upper_C[last] = upper_C[last], upper_C[first]
+            row_C[first], row_C[last] = row_C[last], row_C[first]
+        else:
+            first += 1
+    return first
+
+
+@njit(inline="always")
+def score_rows(row_C, count, q, query, gallery, heaps):
+    """Offer the first ``count`` rows to a query's heap."""
+    stored, score_K, id_K = gallery.rows, heaps.scores[q], heaps.ids[q]
     for c in range(-NUM_AHEAD, count):
         if c + NUM_AHEAD < count:
             prefetch_row(stored, row_C[c + NUM_AHEAD])
@@ -156,11 +191,6 @@ def score_some(scratch, q, query, gallery, heaps):
             continue
         score = row_score(stored, row_C[c], query, q, gallery.metric)
         offer(score, gallery.first_id + row_C[c], score_K, id_K)
-    scratch.counts[q] = 0
-    if score_K[0] > -np.inf:
-        threshold = filter_threshold(score_K[0], length, gallery.metric)
-        if threshold > query.facts[q, THRESHOLD]:
-            query.facts[q, THRESHOLD] = threshold
 
 
 def row_score(stored, row, query, q, metric):

@@ -18,7 +18,7 @@ Block b depends on its 16 rows alone. What pads the last block and vector is zer
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -62,6 +62,8 @@ class RowCodes:
     gains: npt.NDArray[np.float32]
     offsets: npt.NDArray[np.float32]
     bounds: npt.NDArray[np.float32]
+    # Both planes as kernels take them: uint32 [B, V, 16], four bytes one number.
+    words: tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.bits not in BITS:
@@ -79,6 +81,8 @@ class RowCodes:
             array = array.view()
             array.flags.writeable = False
             object.__setattr__(self, name, array)
+        words = self.packed.view(np.uint32)[..., 0], self.rests.view(np.uint32)[..., 0]
+        object.__setattr__(self, "words", words)
 
     def __len__(self) -> int:
         return self.num_rows
@@ -91,10 +95,6 @@ class RowCodes:
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return the arrays by name, block by block; ``from_arrays`` is the inverse."""
         return {name: getattr(self, name) for name in ARRAYS}
-
-    def words(self) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
-        """Return both planes as kernels take them: uint32 [B, V, 16], four bytes one number."""
-        return self.packed.view(np.uint32)[..., 0], self.rests.view(np.uint32)[..., 0]
 
     @classmethod
     def from_arrays(

@@ -49,10 +49,8 @@ class CodeArrays(NamedTuple):
     @classmethod
     def of(cls, codes: RowCodes) -> Self:
         """Return the same codes."""
-        packed, rests = codes.words()
-        return cls(
-            packed, rests, SHIFTS[codes.bits], codes.bits, codes.gains, codes.offsets, codes.bounds
-        )
+        kept = (codes.gains, codes.offsets, codes.bounds)
+        return cls(*codes.words, SHIFTS[codes.bits], codes.bits, *kept)
 
 
 class TileRoom(NamedTuple):
@@ -132,6 +130,8 @@ class QueryCodes(NamedTuple):
 
     def some(self, queries: slice) -> Self:
         """Return some of them, from the first of a tile on, with thresholds of their own."""
+        if queries.start == 0 and queries.stop == len(self.rows):  # the rule, and it costs time
+            return type(self)(self.rows, self.codes, self.totals, self.facts.copy(), self.lengths)
         last = -(-queries.stop // BATCH_QUERIES) * BATCH_QUERIES
         padded = slice(queries.start, last)
         return type(self)(
