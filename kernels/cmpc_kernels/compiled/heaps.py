@@ -23,6 +23,7 @@ __all__ = [
     "offer",
     "reached_by",
     "round_down",
+    "round_scores",
     "score_error",
     "settle",
 ]
@@ -143,6 +144,14 @@ def num_reaching(score_N, threshold):
     for n in range(score_N.size):
         num += np.int32(score_N[n] >= threshold)
     return num
+
+
+@njit(**ENTRANCE)
+def round_scores(score_QK, rounded_QK):
+    """Fill float32 scores; what float32 cannot hold is infinite. (NumPy would warn, or be told.)"""
+    for q in range(score_QK.shape[0]):
+        for k in range(score_QK.shape[1]):
+            rounded_QK[q, k] = np.float32(score_QK[q, k])
 
 
 @njit(**ENTRANCE)

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from cmpc_kernels.compiled.heaps import round_scores
 from cmpc_kernels.records import Neighbours
 
 __all__ = ["best_of", "rounded"]
@@ -22,8 +23,9 @@ def best_of(parts: Iterable[Neighbours], num_kept: int, metric: str) -> Neighbou
 
 def rounded(found: Neighbours) -> Neighbours:
     """Return an answer with its scores in float32; what float32 cannot hold is infinite."""
-    with np.errstate(over="ignore"):
-        return Neighbours(scores=found.scores.astype(np.float32), ids=found.ids)
+    score_QK = np.empty(found.scores.shape, np.float32)
+    round_scores(found.scores, score_QK)
+    return Neighbours(scores=score_QK, ids=found.ids)
 
 
 def best_of_two(first: Neighbours, second: Neighbours, num_kept: int, metric: str) -> Neighbours:

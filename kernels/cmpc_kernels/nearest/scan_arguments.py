@@ -4,7 +4,6 @@ Named tuples of arrays, which Numba takes apart: five arguments instead of thirt
 allocates nothing, so whatever it needs to write to is in here.
 """
 
-from collections.abc import Iterator
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -130,7 +129,7 @@ class QueryCodes(NamedTuple):
 
     def some(self, queries: slice) -> Self:
         """Return some of them, from the first of a tile on, with thresholds of their own."""
-        if queries.start == 0 and queries.stop == len(self.rows):  # the rule, and it costs time
+        if queries.start == 0 and queries.stop >= len(self.rows):  # the rule, and slices take time
             return type(self)(self.rows, self.codes, self.totals, self.facts.copy(), self.lengths)
         last = -(-queries.stop // BATCH_QUERIES) * BATCH_QUERIES
         padded = slice(queries.start, last)
@@ -244,8 +243,7 @@ class FloatRoom(NamedTuple):
         )
 
 
-def parts_of(queries: range, num_kept: int) -> Iterator[slice]:
+def parts_of(queries: range, num_kept: int) -> list[slice]:
     """Divide queries into as many as one scan may take: each has room for candidates."""
     step = max(1, MOST_CANDIDATES // num_kept // BATCH_QUERIES) * BATCH_QUERIES
-    for first in queries[::step]:
-        yield slice(first, min(first + step, queries.stop))
+    return [slice(first, min(first + step, queries.stop)) for first in queries[::step]]

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from cmpc_kernels.checks import check_count, check_metric, check_pair, check_rows
 from cmpc_kernels.compiled.code_tiles import BATCH_BLOCKS, BATCH_QUERIES
-from cmpc_kernels.compiled.heaps import settle
+from cmpc_kernels.compiled.heaps import round_scores, settle
 from cmpc_kernels.compiled.scans import scan_singly, scan_together
 from cmpc_kernels.errors import BadArgument
 from cmpc_kernels.nearest.codes import METRIC_NUMBERS, RowCodes, plain_rows
@@ -108,8 +108,9 @@ def neighbours(heaps: Heaps, num_kept: int, metric: str, *, in_float64: bool = F
     if metric == "l2":
         score_QK = np.abs(score_QK)
     if not in_float64:
-        with np.errstate(over="ignore"):  # a score that float32 cannot hold is infinite
-            score_QK = score_QK.astype(np.float32)
+        rounded_QK = np.empty(score_QK.shape, np.float32)
+        round_scores(score_QK, rounded_QK)
+        return Neighbours(scores=rounded_QK, ids=id_QK)
     return Neighbours(scores=score_QK, ids=id_QK)
 
 
@@ -136,19 +137,10 @@ def _scan(
     if not heaps.ids.size:
         return heaps
 
-    code_arrays = CodeArrays.of(codes)
-    scan = _Scan(
-        code_arrays,
-        GalleryRows(
-            code_arrays if row_GD is None else row_GD,
-            0,
-            len(codes),
-            allow_G,
-            METRIC_NUMBERS[metric],
-        ),
-        query,
-        heaps,
-    )
+    arrays = CodeArrays.of(codes)
+    stored = arrays if row_GD is None else row_GD
+    gallery = GalleryRows(stored, 0, len(codes), allow_G, METRIC_NUMBERS[metric])
+    scan = _Scan(arrays, gallery, query, heaps)
     if by_queries:
         run_parts(scan.tiles, num_tiles, num_parts)
     else:

@@ -35,6 +35,9 @@ def num_useful_threads(num_threads: int | None, num_bytes: int) -> int:
 
 def run_parts(run: Callable[[int, int, int], object], num_items: int, num_parts: int) -> None:
     """Call ``run(part, start, stop)`` for equal parts of the items, each in a thread."""
+    if num_parts == 1:
+        run(0, 0, num_items)
+        return
     bounds = [num_items * part // num_parts for part in range(num_parts + 1)]
     waiting = [
         _threads().submit(run, part, bounds[part], bounds[part + 1]) for part in range(1, num_parts)
