@@ -12,8 +12,8 @@ those whose upper bounds do not reach it are forgotten: K rows are better, whate
 Bounds are those of <q, x>, of <q, x> / |x|, or of <q, x> - |x|^2 / 2; larger is better. Arguments
 are those of ``nearest/scan_arguments.py``.
 
-What is used once is put in its place by Numba itself: a function of its own would be compiled and
-optimised alone, and again where it is called.
+What a scan needs for most hits is put in its place by Numba itself: a call would cost more than it
+does. The rest are functions, which compile in less time.
 """
 # Numba infers the types here, and has no stubs.
 # mypy: ignore-errors
@@ -39,7 +39,6 @@ __all__ = ["ALL_LANES", "collect", "is_full", "known_lower", "make_room", "take_
 
 ALL_LANES = 2**LANES - 1
 NUM_AHEAD = 6  # rows that are on their way from memory while one is scored
-MIN_SCORED = 16  # candidates that are scored before the others are looked at again
 LARGEST = np.float32(1e38)  # a bound beyond may have overflowed
 
 
@@ -127,7 +126,7 @@ def make_room(scratch, q, is_over, query, gallery, heaps):
         score_best_first(scratch, q, query, gallery, heaps)
 
 
-@njit(inline="always")
+@njit(**INNER)
 def tighten(scratch, q, num_kept, error, fact_QF):
     """Raise a query's threshold as far as its candidates allow, and forget who do not reach it.
 
@@ -145,11 +144,11 @@ def tighten(scratch, q, num_kept, error, fact_QF):
     fact_QF[q, THRESHOLD], scratch.counts[q] = threshold, kept
 
 
-@njit(inline="always")
+@njit(**INNER)
 def score_best_first(scratch, q, query, gallery, heaps):
     """Offer one query's candidates to its heap, the best bounds first: soon no other beats it."""
     upper_C, row_C, score_K = scratch.uppers[q], scratch.rows[q], heaps.scores[q]
-    count, num_first = scratch.counts[q], max(score_K.size, MIN_SCORED)
+    count, num_first = scratch.counts[q], score_K.size
     while count:
         bound = reached_by(upper_C[:count], num_first, np.float32(-np.inf))
         num_scored = move_forward(upper_C, row_C, count, bound)
@@ -166,7 +165,7 @@ def score_best_first(scratch, q, query, gallery, heaps):
     scratch.counts[q] = 0
 
 
-@njit(inline="always")
+@njit(**INNER)
 def move_forward(upper_C, row_C, count, bound):
     """Exchange candidates so that those come first that reach the bound; return their number."""
     first, last = 0, count

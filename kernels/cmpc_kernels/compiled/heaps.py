@@ -124,26 +124,23 @@ def reached_by(score_N, num_kept, threshold):
         high = score if score > high else high
         low = score if -np.inf < score < low else low
     low = threshold if low < threshold else low
-    if not high < np.inf or num_reaching(score_N, low) < num_kept:
+    if not high < np.inf:
         return threshold
+    lowest = middle = low
     for _ in range(MAX_HALVINGS):
-        middle = low + (high - low) * np.float32(0.5)
-        num = num_reaching(score_N, middle)
+        num = np.int32(0)
+        for n in range(score_N.size):
+            num += np.int32(score_N[n] >= middle)
+        if num < num_kept and middle == lowest:
+            return threshold
         if num < num_kept:
             high = middle
         else:
             low = middle
         if num == num_kept:
             break
+        middle = low + (high - low) * np.float32(0.5)
     return low
-
-
-@njit(**INNER)
-def num_reaching(score_N, threshold):
-    num = np.int32(0)
-    for n in range(score_N.size):
-        num += np.int32(score_N[n] >= threshold)
-    return num
 
 
 @njit(**ENTRANCE)
