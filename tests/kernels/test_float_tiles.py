@@ -55,11 +55,15 @@ def test_a_tile_fills_all_products_of_rows_and_queries(tile, dtype, dimension, r
 
 
 @pytest.mark.parametrize("metric", METRIC_NUMBERS)
-@pytest.mark.parametrize("scale", [1.0, 1e-30, 1e-42, 1e15, 1e30])
-def test_a_rows_score_lies_between_its_float32_bounds(metric, scale, rng):
+@pytest.mark.parametrize(
+    ("scale", "query_scale"),
+    [(1.0, 1.0), (1e-30, 1.0), (1e-42, 1.0), (1e15, 1.0), (1e30, 1.0), (1e-13, 1e-30)],
+)
+def test_a_rows_score_lies_between_its_float32_bounds(metric, scale, query_scale, rng):
     row_GD = (rng.standard_normal((LANES, 37)) * scale).astype(np.float32)
     row_GD[3:5] *= np.array([[1e-5], [0]], np.float32)
-    query = QueryCodes.of(rng.standard_normal((1, 37), dtype=np.float32), 8)
+    query_QD = rng.standard_normal((1, 37), dtype=np.float32) * np.float32(query_scale)
+    query = QueryCodes.of(query_QD, 8)
     room, lower_L = FloatRoom.of(query.rows), np.empty(LANES, np.float32)
     row_LD, query_D = row_GD.astype(np.float64), query.rows[0].astype(np.float64)
     with np.errstate(over="ignore"):  # bounds are to be right then too

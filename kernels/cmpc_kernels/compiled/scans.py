@@ -198,6 +198,7 @@ def measure_rows(room, D, metric):
         square = room.squares[lane]
         is_known = np.float32(2.0**-90) < square < np.float32(2.0**90)
         room.gains[lane] = np.float32(1) / np.sqrt(square) if is_known else np.float32(np.nan)
+        room.losses[lane] = tiny * room.gains[lane]  # what underflows is divided too
         room.losses_by_length[lane] = slack
 
 

@@ -163,7 +163,7 @@ class Heaps(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """Where one scan over codes writes what nobody else reads."""
+    """Where one scan writes what nobody else reads; one over rows leaves out what is of codes."""
 
     # What passed the filter, H hits: query, block, 16 bits; and the bounds, by row of the block.
     hits: npt.NDArray[np.int64]  # [H, 3]
