@@ -25,6 +25,7 @@ from cmpc_search.gallery import (
     open_gallery,
     read_classifier,
 )
+from cmpc_search.name_lists import read_names
 from cmpc_search.runs.files import write_json
 
 __all__ = ["GallerySources", "import_gallery"]
@@ -159,10 +160,7 @@ def _from_npy(path: Path, ids_path: Path | None) -> Embeddings:
         )
     except (OSError, ValueError) as error:
         raise BadGallery(f"{path} must be a .npy file of numbers: {error}") from error
-    try:
-        names = tuple(ids_path.read_text(encoding="utf-8").splitlines())
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadGallery(f"{ids_path} must be a text file of item names: {error}") from error
+    names = tuple(read_names(ids_path))
     if len(names) != len(rows):
         raise BadGallery(
             f"{ids_path} must name each of the {len(rows)} rows of {path}, got {len(names)} names"

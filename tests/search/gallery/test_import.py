@@ -209,8 +209,15 @@ def test_a_file_that_is_no_array_is_refused(files, content):
 def test_names_that_are_no_text_are_refused(files):
     sources = GallerySources(embeddings_path=files / "rows.npy", ids_path=files / "rows.npy")
 
-    with pytest.raises(BadGallery, match="must be a text file of item names"):
+    with pytest.raises(BadArgument, match="must be a text file of names"):
         import_gallery(files / "shop", sources)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_name(files, image_set):
+    (files / "marked.txt").write_text("\n".join(image_set.item_names), encoding="utf-8-sig")
+    sources = GallerySources(embeddings_path=files / "rows.npy", ids_path=files / "marked.txt")
+
+    assert import_gallery(files / "shop", sources).embeddings.item_names == image_set.item_names
 
 
 def test_two_rows_of_one_name_are_refused(files, image_set):
