@@ -1,89 +1,18 @@
-"""How a run's results read: tables for people, documents for programs, the front as a picture."""
+"""How an evaluation reads: accuracies, costs, and in two sentences what they mean."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from cmpc.output import make_table, plain
-from cmpc_search.runs import RunFolder
-from cmpc_search.study import Accuracy, Budget, Candidate, CostName, Counts, cost_of, pareto_front
+from cmpc.output import make_table
+from cmpc_search.study import Accuracy
 
 if TYPE_CHECKING:
-    from PIL import Image
     from rich.table import Table
 
     from cmpc_search.stages.evaluation import Evaluation, NetworkCost, PickAccuracy
 
-__all__ = [
-    "accuracy_table",
-    "cost_table",
-    "front_document",
-    "front_image",
-    "front_table",
-    "unstable_latencies",
-    "unstable_trials",
-    "verdict",
-    "warnings_of",
-]
+__all__ = ["accuracy_table", "cost_table", "unstable_latencies", "verdict", "warnings_of"]
 
 MMAC = 1e6
-COLUMNS = (
-    "trial",
-    "reward",
-    "M(q,q) top-1",
-    "M(q,g) top-1",
-    "MMAC counted",
-    "latency ms",
-    "source",
-    "architecture",
-)
-
-
-def front_table(front: Sequence[Candidate]) -> "Table":
-    """Show the front, cheapest first; a latency that may not be trusted carries a mark."""
-    return make_table(COLUMNS, [_row(candidate) for candidate in front])
-
-
-def front_document(
-    run: RunFolder, front: Sequence[Candidate], counts: Counts | None = None
-) -> dict[str, object]:
-    """Return the front as JSON values."""
-    rows = [{"number": one.number, "score": one.score.to_json()} for one in front]
-    document: dict[str, object] = {"run": run.path, "front": rows}
-    return document if counts is None else document | {"counts": plain(counts)}
-
-
-def front_image(
-    candidates: Sequence[Candidate], picked: Candidate, *, cost: CostName, budget: Budget
-) -> "Image.Image":
-    """Draw every scored candidate, the front and the pick."""
-    from cmpc.pictures import CostAxis, FrontPoint, front_picture
-
-    on_front = {one.number for one in pareto_front(candidates, cost=cost, budget=budget)}
-    scored = [one for one in candidates if one.is_scored]
-    scale = 1.0 if cost == "latency" else MMAC
-    points = [
-        FrontPoint(
-            cost=(cost_of(one.score, cost) or 0.0) / scale,
-            reward=one.score.reward or 0.0,
-            is_on_front=one.number in on_front,
-            is_pick=one.number == picked.number,
-        )
-        for one in scored
-    ]
-    sources = sorted({str((one.score.latency or {}).get("source")) for one in scored})
-    axis = (
-        CostAxis(name="latency", unit="ms", source=" or ".join(sources), budget=budget.latency_ms)
-        if cost == "latency"
-        else CostAxis(
-            name="arithmetic",
-            unit="MMAC",
-            source="counted",
-            budget=None if budget.macs is None else budget.macs / MMAC,
-        )
-    )
-    title = f"{len(scored)} candidates, {len(on_front)} on the front"
-    reward_name = f"reward on validation classes ({picked.score.reward_name})"
-    return front_picture(points, axis, reward_name=reward_name, title=title)
 
 
 def accuracy_table(found: "Evaluation") -> "Table":
@@ -182,31 +111,6 @@ def unstable_latencies(found: "Evaluation") -> list[str]:
         for name, cost in costs.items()
         if cost is not None and cost.unstable_reasons
     ]
-
-
-def unstable_trials(front: Sequence[Candidate]) -> list[str]:
-    """Name the candidates of a front whose measured latency may not be trusted."""
-    return [
-        f"trial {one.number}: {'; '.join(one.score.unstable_reasons)}"
-        for one in front
-        if one.score.unstable_reasons
-    ]
-
-
-def _row(candidate: Candidate) -> tuple[object, ...]:
-    score = candidate.score
-    latency = score.latency_ms
-    shown = None if latency is None else f"{latency:.4g}{' *' if score.unstable_reasons else ''}"
-    return (
-        candidate.number,
-        score.reward,
-        None if score.homogeneous is None else score.homogeneous.top1,
-        None if score.heterogeneous is None else score.heterogeneous.top1,
-        None if score.macs is None else score.macs / MMAC,
-        shown,
-        (score.latency or {}).get("source"),
-        score.architecture,
-    )
 
 
 def _pick_rows(pick: "PickAccuracy", name: str) -> list[tuple[object, ...]]:

@@ -1,0 +1,22 @@
+"""How a run's results read: tables for people, documents for programs, the front as a picture."""
+
+from cmpc.reports.evaluation import (
+    accuracy_table,
+    cost_table,
+    unstable_latencies,
+    verdict,
+    warnings_of,
+)
+from cmpc.reports.front import front_document, front_image, front_table, unstable_trials
+
+__all__ = [
+    "accuracy_table",
+    "cost_table",
+    "front_document",
+    "front_image",
+    "front_table",
+    "unstable_latencies",
+    "unstable_trials",
+    "verdict",
+    "warnings_of",
+]
