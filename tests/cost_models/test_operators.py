@@ -210,6 +210,16 @@ PATTERNS = {
         ],
         SHAPE,
     ),
+    "a window on one pixel": (
+        [
+            helper.make_node("GlobalAveragePool", ["x"], ["p"]),
+            helper.make_node("ReduceMax", ["x"], ["q"], axes=[2, 3]),
+            helper.make_node("Conv", ["p", "square"], ["c"], pads=[1, 1, 1, 1]),
+            helper.make_node("AveragePool", ["q"], ["d"], kernel_shape=[3, 3], pads=[1] * 4),
+            helper.make_node("Add", ["c", "d"], ["y"]),
+        ],
+        (1, 10, 1, 1),
+    ),
     "batch norms": (
         [
             helper.make_node("BatchNormalization", ["x", *NORM], ["n"]),

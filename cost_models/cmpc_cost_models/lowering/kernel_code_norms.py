@@ -26,17 +26,19 @@ Expr = Any  # TVM's expressions have no useful static type
 
 
 def write_normalise(spec: Normalise, _: Loops) -> None:
-    source, length = spec.source, spec.target.channels
-    data, result = parameter("data", source.map.size), parameter("result", length)
+    source, target = spec.source, spec.target
+    length, start = target.channels, pixel_start(target, 0, 0)
+    data, result = parameter("data", source.map.size), parameter("result", target.size)
+    zero_border(result, target)
     total = T.alloc_buffer((1,), FLOAT, scope="local")
     T.buffer_store(total, tirx.const(0.0, FLOAT), [0])
     with T.serial(length) as index:
-        value = data[source.start + index * source.step]
+        value = data[element(source, (0, 0), index)]
         T.buffer_store(total, total[0] + value * value, [0])
     norm = tirx.max(tirx.sqrt(total[0]), tirx.const(spec.smallest, FLOAT))
     with T.serial(length) as index:
-        value = data[source.start + index * source.step]
-        T.buffer_store(result, value / norm, [index])
+        value = data[element(source, (0, 0), index)]
+        T.buffer_store(result, value / norm, [start + index])
 
 
 def write_softmax(spec: Softmax, loops: Loops) -> None:

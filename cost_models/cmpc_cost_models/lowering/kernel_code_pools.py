@@ -62,6 +62,7 @@ def write_mean_pool(spec: MeanPool, loops: Loops) -> None:
 def write_global_mean(spec: GlobalMean, loops: Loops) -> None:
     source, target = spec.source, spec.target
     data, result = parameter("data", source.map.size), parameter("result", target.size)
+    zero_border(result, target)
     factor = 1.0 if spec.is_max else 1.0 / (source.map.height * source.map.width)
     with loops.chunks(target.channels) as (channel, lanes):
         total = T.alloc_buffer((1,), vector_dtype(lanes), scope="local")
@@ -70,7 +71,8 @@ def write_global_mean(spec: GlobalMean, loops: Loops) -> None:
             value = load_channels(data, source, pixel, channel, lanes)
             value = tirx.max(total[0], value) if spec.is_max else total[0] + value
             T.buffer_store(total, value, [0])
-        store_vector(result, channel, total[0] * constant(factor, lanes), lanes)
+        start = pixel_start(target, 0, 0) + channel
+        store_vector(result, start, total[0] * constant(factor, lanes), lanes)
 
 
 def _reduce(
