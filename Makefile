@@ -59,11 +59,14 @@ search: doctor
 	$(BIN)/cmpc query $(RUN)/gallery.index --bundle $(BUNDLE) --data emoji --sample 5 \
 	  --picture $(RUN)/queries.png
 
+# A process for each processor, each with whole files of tests: their fixtures are made once.
+PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
+
 test: setup-dev
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-all: setup-dev
-	$(BIN)/python -m pytest -m ''
+	$(PYTEST) -m ''
 
 check: setup-dev
 	$(BIN)/ruff check .

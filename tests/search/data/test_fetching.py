@@ -249,6 +249,7 @@ def test_fashion_mnist_comes_from_the_package_where_it_is_not_installed(
         (gzip.compress(b"\0\0\x08"), "must start as an idx file of uint8"),
         (gzip.compress(b"\0\0\x08\x02\0\0\0\2\0\0\0\2abc"), r"must hold 4 values .* got 3"),
     ],
+    ids=["no gzip", "cut short", "another type", "no sizes", "too few values"],
 )
 def test_a_damaged_idx_file_is_refused(tmp_path, content, message):
     path = tmp_path / "x.gz"
