@@ -4,9 +4,10 @@ CmpcError
 +-- BadSettings (ValueError)      a settings file, a variable or a flag says what can't be
 +-- MissingLibrary (ImportError)  the command needs an extra that is not installed
 +-- UntrustedTiming               what was asked for is a latency, and it may not be trusted
++-- UnknownCost                   what was asked for is a cost, and nobody can tell it
 """
 
-__all__ = ["BadSettings", "CmpcError", "MissingLibrary", "UntrustedTiming"]
+__all__ = ["BadSettings", "CmpcError", "MissingLibrary", "UnknownCost", "UntrustedTiming"]
 
 
 class CmpcError(Exception):
@@ -29,5 +30,11 @@ class MissingLibrary(CmpcError, ImportError):
 
 class UntrustedTiming(CmpcError):
     """All work is done and kept, but a latency in the answer may not be trusted."""
+
+    exit_code = 3
+
+
+class UnknownCost(CmpcError):
+    """All work is done and kept, but a cost that was asked for can't be told."""
 
     exit_code = 3

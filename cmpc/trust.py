@@ -6,9 +6,9 @@ the numbers are marked, and a person reads why.
 
 from collections.abc import Iterable
 
-from cmpc.errors import UntrustedTiming
+from cmpc.errors import UnknownCost, UntrustedTiming
 
-__all__ = ["trust_or_raise"]
+__all__ = ["known_or_raise", "trust_or_raise"]
 
 MAX_REASONS = 4
 
@@ -19,11 +19,23 @@ def trust_or_raise(reasons: Iterable[str]) -> None:
     Raises:
         UntrustedTiming: there is one.
     """
+    if told := _in_few_words(reasons):
+        raise UntrustedTiming(
+            f"measured times are marked as unstable, measure again on a quiet machine: {told}"
+        )
+
+
+def known_or_raise(reasons: Iterable[str]) -> None:
+    """Do nothing when there is no reason why a cost could not be told.
+
+    Raises:
+        UnknownCost: there is one.
+    """
+    if told := _in_few_words(reasons):
+        raise UnknownCost(f"a cost that was asked for is not known: {told}")
+
+
+def _in_few_words(reasons: Iterable[str]) -> str:
     told = list(dict.fromkeys(reasons))
-    if not told:
-        return
     more = f"; and {len(told) - MAX_REASONS} more" if len(told) > MAX_REASONS else ""
-    raise UntrustedTiming(
-        f"measured times are marked as unstable, measure again on a quiet machine: "
-        f"{'; '.join(told[:MAX_REASONS])}{more}"
-    )
+    return "; ".join(told[:MAX_REASONS]) + more

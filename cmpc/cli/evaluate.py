@@ -44,7 +44,7 @@ def evaluate(
     Prints M(q,q), M(q,g) and the paragon M(g,g), whether the pick is compatible, and what query
     and gallery network cost: counted arithmetic and measured latency, predicted where the target
     has no device. The device is that of the search, if none is named. A latency marked * was
-    unstable; the exit code is then 3.
+    unstable, one that nobody can predict is told as not known; the exit code is then 3.
 
     \b
     Example:
@@ -56,12 +56,13 @@ def evaluate(
     from cmpc.reports import (
         accuracy_table,
         cost_table,
+        unknown_latencies,
         unstable_latencies,
         verdict,
         warnings_of,
     )
     from cmpc.targets import make_meter, note_on_costs
-    from cmpc.trust import trust_or_raise
+    from cmpc.trust import known_or_raise, trust_or_raise
     from cmpc_search.runs import read_pick, reopen_run, write_json
     from cmpc_search.space import Architecture
     from cmpc_search.stages.evaluation import amortised_macs
@@ -104,3 +105,4 @@ def evaluate(
         say(note)
     say(verdict(found))
     trust_or_raise(unstable_latencies(found))
+    known_or_raise(unknown_latencies(found))

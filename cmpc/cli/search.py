@@ -68,7 +68,8 @@ def search(ctx: click.Context, /, **_: object) -> None:
     on the front, all is kept and the exit code is 3.
 
     For a target that this machine can't run, latencies are predicted, and marked so wherever they
-    show; with --device they are measured there.
+    show; with --device they are measured there. A candidate with an operator that has no prediction
+    is kept as one of unknown cost; where all are, the exit code is 3.
 
     \b
     Examples:
@@ -137,7 +138,7 @@ def search(ctx: click.Context, /, **_: object) -> None:
     counts = summary.counts
     say(
         f"{counts.finished} candidates: {counts.feasible} within the budget, {counts.failed} "
-        f"failed; {len(front)} on the front"
+        f"failed, {counts.unknown} of unknown cost; {len(front)} on the front"
     )
     emit(front_document(run, front, counts), front_table(front), as_json=options["as_json"])
     pick(summary.candidates, cost=settings.cost, budget=settings.budget)  # raises if none will do
@@ -199,6 +200,8 @@ def described(trial: "TrialProgress") -> str:
     score = trial.candidate.score
     if score.error is not None:
         return f"failed: {score.error}"
+    if score.unknown_reasons:
+        return f"its cost is not known: {'; '.join(score.unknown_reasons)}"
     cost = f"{score.macs} MACs"
     if score.latency is not None:
         cost = f"{score.latency_ms:.3f} ms {score.latency['source']}"

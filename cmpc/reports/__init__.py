@@ -3,6 +3,7 @@
 from cmpc.reports.evaluation import (
     accuracy_table,
     cost_table,
+    unknown_latencies,
     unstable_latencies,
     verdict,
     warnings_of,
@@ -15,6 +16,7 @@ __all__ = [
     "front_document",
     "front_image",
     "front_table",
+    "unknown_latencies",
     "unstable_latencies",
     "unstable_trials",
     "verdict",

@@ -10,7 +10,14 @@ if TYPE_CHECKING:
 
     from cmpc_search.stages.evaluation import Evaluation, NetworkCost, PickAccuracy
 
-__all__ = ["accuracy_table", "cost_table", "unstable_latencies", "verdict", "warnings_of"]
+__all__ = [
+    "accuracy_table",
+    "cost_table",
+    "unknown_latencies",
+    "unstable_latencies",
+    "verdict",
+    "warnings_of",
+]
 
 MMAC = 1e6
 
@@ -97,6 +104,9 @@ def warnings_of(found: "Evaluation") -> list[str]:
             continue
         if cost.error is not None:
             notes.append(f"the {name} network has no latency: {cost.error}")
+        if cost.unknown_reasons:
+            reasons = "; ".join(cost.unknown_reasons)
+            notes.append(f"the latency of the {name} network is not known: {reasons}")
         if cost.unstable_reasons:
             reasons = "; ".join(cost.unstable_reasons)
             notes.append(f"the latency of the {name} network is unstable: {reasons}")
@@ -113,6 +123,16 @@ def unstable_latencies(found: "Evaluation") -> list[str]:
     ]
 
 
+def unknown_latencies(found: "Evaluation") -> list[str]:
+    """Name the networks whose latency nobody can tell, and why."""
+    costs = {"query": found.query_cost, "gallery": found.gallery_cost}
+    return [
+        f"the {name} network: {'; '.join(cost.unknown_reasons)}"
+        for name, cost in costs.items()
+        if cost is not None and cost.unknown_reasons
+    ]
+
+
 def _pick_rows(pick: "PickAccuracy", name: str) -> list[tuple[object, ...]]:
     return [
         _accuracy_row(f"{name} M(q,q)", pick.homogeneous),
@@ -126,7 +146,8 @@ def _accuracy_row(name: str, accuracy: Accuracy) -> tuple[object, ...]:
 
 def _cost_row(name: str, cost: "NetworkCost") -> tuple[object, ...]:
     if cost.latency is None:
-        return (name, cost.macs / MMAC, cost.parameters, None, None)
+        source = "not known" if cost.unknown_reasons else None
+        return (name, cost.macs / MMAC, cost.parameters, None, source)
     latency: object = cost.latency.value
     if cost.unstable_reasons:
         latency = f"{cost.latency.value:.4g} *"

@@ -3,7 +3,7 @@
 A cost is never a bare number: it says its unit, where it comes from and which compiled artefact it
 belongs to. ``measured``, ``predicted`` and ``counted`` values are never mixed under one name. A
 network that would not compile, hung, crashed or answered wrongly is a ``Measurement`` with an
-error: a result, not an exception.
+error: a result, not an exception. Where nobody can tell the cost, ``Unknown`` says why.
 """
 
 import json
@@ -24,6 +24,7 @@ __all__ = [
     "KernelRecord",
     "Measurement",
     "NodePath",
+    "Unknown",
 ]
 
 SOURCES = ("measured", "predicted", "counted")
@@ -200,34 +201,58 @@ class CompiledNetwork:
         return cls(**values | shapes | lists | {"path": Path(values["path"])})
 
 
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A cost that can't be told, and why not: an answer, neither a number nor a failure.
+
+    Raises:
+        BadArgument: there is no reason.
+    """
+
+    reasons: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not self.reasons:
+            raise BadArgument("what is unknown must have a reason, got none")
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Measurement:
     """What came of one network on one target: a cost, or the reason why there is none.
 
     Attributes:
-        cost: The measured cost; ``None`` exactly when ``error`` is set.
-        error: Why the network has no cost, in words.
+        cost: The measured or predicted cost; exactly one of it, ``error`` and ``unknown`` is set.
+        error: Why the network is no good, in words.
+        unknown: Why its cost can't be told, although nothing is wrong with it.
         compiled: What was compiled, as far as it came.
-        is_stable: Whether the timing may be trusted; ``unstable_reasons`` says why not.
+        is_stable: Whether the cost may be trusted as what its source says, a timing that nothing
+            disturbed for example; ``unstable_reasons`` says why not.
     """
 
     cost: Cost | None = None
     error: str | None = None
+    unknown: Unknown | None = None
     compiled: CompiledNetwork | None = None
     is_stable: bool = False
     unstable_reasons: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if (self.cost is None) == (self.error is None):
+        if sum(one is not None for one in (self.cost, self.error, self.unknown)) != 1:
             raise BadArgument(
-                "a measurement must have a cost or an error, and not both, "
-                f"got {self.cost=} and {self.error=}"
+                "a measurement must have a cost, an error or reasons why its cost is unknown, "
+                f"one of them, got {self.cost=}, {self.error=} and {self.unknown=}"
             )
+
+    @property
+    def unknown_reasons(self) -> tuple[str, ...]:
+        """Why the cost can't be told; empty where it can, or where there is an error."""
+        return () if self.unknown is None else self.unknown.reasons
 
     def to_json(self) -> dict[str, Any]:
         return {
             "cost": self.cost and self.cost.to_json(),
             "error": self.error,
+            "unknown_reasons": list(self.unknown_reasons),
             "compiled": self.compiled and self.compiled.to_json(),
             "is_stable": self.is_stable,
             "unstable_reasons": list(self.unstable_reasons),
@@ -235,11 +260,14 @@ class Measurement:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
+        document = dict(document)
+        reasons = tuple(document.pop("unknown_reasons", ()))
         values = _known_fields(cls, document)
         cost, compiled = values.get("cost"), values.get("compiled")
         return cls(
             cost=None if cost is None else Cost.from_json(cost),
             error=values.get("error"),
+            unknown=Unknown(reasons) if reasons else None,
             compiled=None if compiled is None else CompiledNetwork.from_json(compiled),
             is_stable=values.get("is_stable", False),
             unstable_reasons=tuple(values.get("unstable_reasons", ())),

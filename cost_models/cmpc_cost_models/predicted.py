@@ -2,6 +2,7 @@
 
     ONNX --> compile, cross-link --> same answer as ONNX Runtime, run here or under qemu-user?
      \\--> fused kernels --> roofline of the target's table, summed --> latency, ``predicted``
+               \\--> a node without a kernel of ours: nobody knows, ``Unknown``
 
 The library is the one that would ship. Only its answer is taken from an emulator, never its time.
 Where it can't be executed, that is said beforehand (``PredictedMeter.lacking``) and stands in each
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from cmpc_cost_models.agreement import agreement, random_image
-from cmpc_cost_models.base import CompiledNetwork, Cost, Measurement
+from cmpc_cost_models.base import CompiledNetwork, Cost, Measurement, Unknown
 from cmpc_cost_models.closing import ClosedAtEnd
 from cmpc_cost_models.cross.programs import ProgramStage
 from cmpc_cost_models.cross.toolchain import Toolchain, find_toolchain
@@ -68,7 +69,10 @@ class PredictedMeter(ClosedAtEnd):
         return self.toolchain.lacking
 
     def measure(self, onnx_path: Path) -> Measurement:
-        """Compile, check and predict one network; a failure is a measurement with an error."""
+        """Compile, check and predict one network; a failure is a measurement with an error.
+
+        Where some of its nodes have no model, the measurement is unknown and names them.
+        """
         target = self.target.to_json()
         request = {
             "target": target,
@@ -87,6 +91,8 @@ class PredictedMeter(ClosedAtEnd):
         answer = self._ask("predict", onnx_path, {"target": target})
         if "error" in answer:
             return Measurement(error=answer["error"], compiled=compiled)
+        if reasons := answer["result"].get("unknown_reasons"):
+            return Measurement(unknown=Unknown(tuple(reasons)), compiled=compiled)
         cost = self._cost(compiled, answer["result"])
         return Measurement(cost=cost, compiled=compiled, is_stable=True)
 

@@ -11,18 +11,21 @@ after the other, and what it costs to call each of them.
 It is a bound, not a forecast: no schedule reaches the peak everywhere. Caches are left out, in the
 slow direction: what a kernel reads is counted as coming from memory, each value once. It orders
 networks of one family, roughly; docs/targets.md holds it against measured latencies.
+
+It speaks of kernels of ours alone. The plain loops that TVM's importer makes stay tens of times
+away from the roof, so of a network with one of those the latency is ``Unknown``.
 """
 
-import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import onnx
 
-from cmpc_cost_models.counted import LAYERS, known_shapes, layer_macs, load_graph
-from cmpc_cost_models.lowering.calls import Call
+from cmpc_cost_models.base import Unknown
+from cmpc_cost_models.counted import known_shapes, load_graph
+from cmpc_cost_models.lowering.calls import Call, Import, Plan
 from cmpc_cost_models.lowering.kernel_facts import flops_of
 from cmpc_cost_models.lowering.kernel_specs import View
 from cmpc_cost_models.lowering.planning import plan_network
@@ -59,24 +62,22 @@ def network_seconds(kernels: Iterable[Work], target: Target) -> float:
     return sum(attainable_seconds(work, target) + call_seconds for work in kernels)
 
 
-def kernels_of(onnx_path: Path) -> list[Work]:
+def kernels_of(onnx_path: Path) -> tuple[Work, ...] | Unknown:
     """Return what each fused kernel of a network does, in the order of their calls.
 
-    A node that TVM's importer compiles counts as a kernel of its own.
+    It is ``Unknown``, with a reason for each node, where TVM's importer compiles some of them.
 
     Raises:
         BadNetworkFile: the network can't be read, or its sizes are not fixed.
         CompileFailed: the size of some tensor depends on the data.
     """
     plan = plan_network(load_graph(onnx_path))
-    shapes = known_shapes(plan.model)
-    kernels: list[Work] = []
-    for call in plan.calls:
-        if isinstance(call, Call):
-            kernels.append(work_of(call.spec, num_weights=sum(one.size for one in call.constants)))
-        else:
-            kernels += [_work_of_node(node, shapes) for node in call.nodes]
-    return kernels
+    if reasons := tuple(_why_unknown(plan)):
+        return Unknown(reasons)
+    calls = (call for call in plan.calls if isinstance(call, Call))
+    return tuple(
+        work_of(call.spec, num_weights=sum(one.size for one in call.constants)) for call in calls
+    )
 
 
 def work_of(spec: Any, *, num_weights: int = 0) -> Work:
@@ -90,12 +91,19 @@ def work_of(spec: Any, *, num_weights: int = 0) -> Work:
     return Work(flops=flops_of(spec), num_bytes=BYTES_PER_FLOAT * num_floats)
 
 
-def _work_of_node(node: onnx.NodeProto, shapes: Mapping[str, tuple[int, ...]]) -> Work:
-    """Count what an imported node does: its inner products, or one operation for each result."""
-    size = {name: math.prod(shapes.get(name, (0,))) for name in (*node.input, *node.output)}
-    num_results = sum(size[name] for name in node.output)
-    flops = 2 * layer_macs(node, dict(shapes)) if node.op_type in LAYERS else num_results
-    return Work(flops=flops, num_bytes=BYTES_PER_FLOAT * sum(size.values()))
+def _why_unknown(plan: Plan) -> Iterator[str]:
+    """Say of each imported node that, and why, nobody can tell how long it takes."""
+    shapes = known_shapes(plan.model)
+    for call in plan.calls:
+        for node in call.nodes if isinstance(call, Import) else ():
+            yield f"{_name_of(node)} goes through TVM's importer, whose plain loops have no model"
+            for name in (*node.input, *node.output):
+                if name and name not in shapes:
+                    yield f"the size of {name!r}, at {_name_of(node)}, is not known from the graph"
+
+
+def _name_of(node: onnx.NodeProto) -> str:
+    return f"{node.op_type} {node.name or node.output[0]!r}"
 
 
 def _views(spec: Any) -> Iterator[View]:

@@ -9,6 +9,7 @@ SearchError
 +-- BadGallery (ValueError)         a gallery network or its embeddings don't fit the data
 +-- BadRun (ValueError)             a run folder is incomplete or was made with other settings
 +-- BudgetNotMet (RuntimeError)     no candidate stays within the budget
++-- CostUnknown (RuntimeError)      of no candidate can it be told what it costs
 +-- NothingScored (RuntimeError)    every candidate of a run failed, or none was tried
 +-- MissingLibrary (ImportError)    an extra of this package is not installed
 """
@@ -20,6 +21,7 @@ __all__ = [
     "BadGallery",
     "BadRun",
     "BudgetNotMet",
+    "CostUnknown",
     "DownloadFailed",
     "MissingLibrary",
     "NothingScored",
@@ -68,6 +70,12 @@ class BadRun(SearchError, ValueError):
 
 class BudgetNotMet(SearchError, RuntimeError):
     """No candidate stays within the budget."""
+
+    exit_code = 3
+
+
+class CostUnknown(SearchError, RuntimeError):
+    """Of no candidate can it be told what it costs."""
 
     exit_code = 3
 

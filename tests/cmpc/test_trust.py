@@ -2,9 +2,9 @@
 
 import pytest
 
-from cmpc.errors import UntrustedTiming
+from cmpc.errors import UnknownCost, UntrustedTiming
 from cmpc.reports import front_table, unstable_trials
-from cmpc.trust import trust_or_raise
+from cmpc.trust import known_or_raise, trust_or_raise
 from cmpc_search.study import Candidate, CandidateScore
 
 LATENCY = {"name": "latency", "value": 1.5, "unit": "ms", "source": "measured"}
@@ -37,6 +37,15 @@ def test_an_unstable_latency_on_the_front_is_marked_named_and_ends_with_3():
         column._cells for column in front_table(front).columns if "ms" in column.header
     ]
     assert [str(cell) for cell in latency] == ["1.5", "1.5 *"]
+
+
+def test_a_cost_that_nobody_knows_ends_with_3_and_does_not_ask_for_a_quiet_machine():
+    known_or_raise([])
+    with pytest.raises(UnknownCost, match="not known: Softsign 'squash'") as caught:
+        known_or_raise(["Softsign 'squash' has no model"])
+
+    assert caught.value.exit_code == 3
+    assert "quiet" not in str(caught.value)
 
 
 def test_many_reasons_are_told_in_a_line_that_can_be_read():

@@ -79,6 +79,6 @@ def test_a_cost_with_missing_or_unknown_fields_is_refused(document):
         Cost.from_json(document)
 
 
-def test_a_measurement_has_a_cost_or_an_error():
-    with pytest.raises(BadArgument, match="cost or an error"):
+def test_a_measurement_has_a_cost_an_error_or_reasons_why_it_is_unknown():
+    with pytest.raises(BadArgument, match="a cost, an error or reasons"):
         Measurement()

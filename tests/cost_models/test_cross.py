@@ -8,11 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
+from onnx import TensorProto, helper
 
 from cmpc.targets import note_on_costs
 from cmpc_cost_models.agreement import agreement
+from cmpc_cost_models.base import Measurement
 from cmpc_cost_models.bundles import BundleContents, Preprocessing, open_bundle, write_bundle
 from cmpc_cost_models.compiling import compile_network
 from cmpc_cost_models.cross import runtimes
@@ -134,6 +137,27 @@ def test_a_prediction_is_the_roofline_and_says_what_it_is(host, cache_dir, tiny_
     assert not unchecked.cost.machine["executed"]
     assert found.cost.artefact_sha256 == found.compiled.sha256
     assert "can't be read" in broken.error
+
+
+def test_a_network_that_has_no_prediction_is_neither_a_number_nor_a_failure(
+    host, cache_dir, tmp_path
+):
+    ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [1, 3, 8, 8]) for n in "xy"]
+    node = helper.make_node("Softsign", ["x"], ["y"], name="squash")
+    graph = helper.make_graph([node], "net", ends[:1], ends[1:])
+    path = tmp_path / "softsign.onnx"
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path
+    )
+
+    with PredictedMeter(host, cache_dir=cache_dir, runtime_dir=tmp_path) as meter:
+        found = meter.measure(path)
+
+    assert found.cost is found.error is None
+    assert not found.is_stable
+    assert "Softsign 'squash'" in found.unknown_reasons[0]
+    assert found.compiled is not None
+    assert Measurement.from_json(json.loads(json.dumps(found.to_json()))) == found
 
 
 @pytest.mark.slow

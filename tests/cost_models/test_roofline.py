@@ -2,8 +2,12 @@
 
 from dataclasses import replace
 
+import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
+from cmpc_cost_models.base import Unknown
 from cmpc_cost_models.lowering.kernel_specs import Concat, Map, MaxPool, View, Window
 from cmpc_cost_models.roofline import (
     CALL_CYCLES,
@@ -57,6 +61,31 @@ def test_the_kernels_of_a_network_do_the_arithmetic_that_its_graph_asks_for(tiny
     others = sum(work.flops for work in kernels) - 2 * macs
     assert 0 <= others <= 64 * 8 + 12 * 3  # the mean over pixels and the normalisation
     assert all(work.num_bytes > 0 for work in kernels)
+
+
+def test_of_a_network_with_an_operator_that_has_no_kernel_of_ours_nobody_knows_the_time(tmp_path):
+    weight = numpy_helper.from_array(np.ones((8, 3, 1, 1), np.float32), "weight")
+    nodes = [
+        helper.make_node("Conv", ["x", "weight"], ["features"], name="stem"),
+        helper.make_node("Softsign", ["features"], ["soft"], name="squash"),
+        helper.make_node("Relu", ["soft"], ["y"], name="end"),
+    ]
+    ends = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, depth, 8, 8])
+        for name, depth in (("x", 3), ("y", 8))
+    ]
+    graph = helper.make_graph(nodes, "net", ends[:1], ends[1:], [weight])
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8),
+        tmp_path / "net.onnx",
+    )
+
+    found = kernels_of(tmp_path / "net.onnx")
+
+    assert isinstance(found, Unknown)
+    assert found.reasons == (
+        "Softsign 'squash' goes through TVM's importer, whose plain loops have no model",
+    )
 
 
 def test_pooling_reads_its_source_once():

@@ -3,12 +3,14 @@
 {"verb": "compile", "onnx_path", "target", "cache_dir", ...}  -> CompiledNetwork
 {"verb": "expect", "onnx_path", "input_shape"}                -> {"answer"}, ONNX Runtime's
 {"verb": "predict", "onnx_path", "target"}                    -> {"seconds", "num_kernels"}
+                                                                 or {"unknown_reasons"}
 """
 
 from pathlib import Path
 from typing import Any
 
 from cmpc_cost_models.agreement import expected_answer, random_image
+from cmpc_cost_models.base import Unknown
 from cmpc_cost_models.measuring.worker import VERBS, serve
 from cmpc_cost_models.roofline import kernels_of, network_seconds
 from cmpc_cost_models.targets import Target
@@ -28,6 +30,8 @@ def _expect(onnx_path: str, input_shape: list[int]) -> dict[str, Any]:
 
 def _predict(onnx_path: str, target: dict[str, Any]) -> dict[str, Any]:
     kernels = kernels_of(Path(onnx_path))
+    if isinstance(kernels, Unknown):
+        return {"unknown_reasons": kernels.reasons}
     seconds = network_seconds(kernels, Target.from_json(target))
     return {"seconds": seconds, "num_kernels": len(kernels)}
 

@@ -86,6 +86,7 @@ def _row(candidate: Candidate, budget: Budget) -> dict[str, Any]:
         "latency_is_stable": None if score.latency is None else not score.unstable_reasons,
         "artefact_sha256": latency.get("artefact_sha256"),
         "seconds": score.seconds,
+        "unknown_reasons": "; ".join(score.unknown_reasons) or None,
         "error": score.error,
     }
 

@@ -35,6 +35,7 @@ class NetworkCost:
         macs, parameters: Counted from the network's graph.
         latency: Measured or predicted, as it says; None where nothing was compiled.
         unstable_reasons: Why the latency may not be trusted; empty where it may.
+        unknown_reasons: Why nobody can tell the latency.
         error: Why there is no latency although one was asked for.
     """
 
@@ -42,6 +43,7 @@ class NetworkCost:
     parameters: int
     latency: Cost | None
     unstable_reasons: tuple[str, ...] = ()
+    unknown_reasons: tuple[str, ...] = ()
     error: str | None = None
 
 
@@ -172,5 +174,6 @@ def _cost_of(onnx_path: Path, meter: Meter | None) -> NetworkCost:
         parameters=counted.parameters,
         latency=None if measurement is None else measurement.cost,
         unstable_reasons=() if measurement is None else tuple(measurement.unstable_reasons),
+        unknown_reasons=() if measurement is None else measurement.unknown_reasons,
         error=None if measurement is None else measurement.error,
     )

@@ -74,6 +74,7 @@ class CandidateScorer:
             parameters=counted.parameters,
             latency=None if cost is None else cost.to_json(),
             unstable_reasons=() if measurement is None else tuple(measurement.unstable_reasons),
+            unknown_reasons=() if measurement is None else measurement.unknown_reasons,
             error=None if measurement is None else measurement.error,
             seconds=time.monotonic() - started,
         )

@@ -7,13 +7,14 @@ that is finished, and a report needs no Optuna.
 
 from collections.abc import Sequence
 
-from cmpc_search.errors import BadArgument, BudgetNotMet, NothingScored
+from cmpc_search.errors import BadArgument, BudgetNotMet, CostUnknown, NothingScored
 from cmpc_search.study.records import Candidate
 from cmpc_search.study.settings import NO_BUDGET, Budget, CostName, cost_of
 
 __all__ = ["PICKS", "pareto_front", "pick"]
 
 PICKS = ("best", "fastest", "knee")
+MOST_REASONS = 3  # of why a cost is unknown, in one message
 
 
 def pareto_front(
@@ -50,6 +51,7 @@ def pick(
     Raises:
         BadArgument: ``how`` is none of these, or no scored trial has this number.
         BudgetNotMet: no candidate, or not the one asked for, stays within the budget.
+        CostUnknown: of no candidate that did not fail can it be told what it costs.
         NothingScored: there is no candidate to choose from.
     """
     if how not in PICKS:
@@ -87,6 +89,13 @@ def _numbered(candidates: Sequence[Candidate], how: str, budget: Budget) -> Cand
 
 def _nothing_to_pick(candidates: Sequence[Candidate], budget: Budget) -> Exception:
     scored = [each for each in candidates if each.is_scored]
+    unknown = [each.score for each in candidates if each.score.unknown_reasons]
+    if not scored and unknown:
+        return CostUnknown(
+            f"a candidate must have a known latency to be picked, and none of "
+            f"{len(candidates)} has: {'; '.join(unknown[-1].unknown_reasons[:MOST_REASONS])}; "
+            "measure on a device, search by MACs, or take a space without these operators"
+        )
     if not scored:
         errors = [each.score.error for each in candidates]
         said = f"; the last of {len(errors)} failed with: {errors[-1]}" if errors else ""

@@ -6,9 +6,9 @@ A trial's life, each arrow one commit, so that a kill between any two leaves a s
      |      '--------- owner dead: queued again, row FAIL ---------'    '- owner dead: told as is
      '- owner dead: nothing was decided, row FAIL
 
-A trial with a score is finished, whatever its Optuna state. A failed candidate is told as FAIL:
-samplers skip those rows, so NSGA-II's population holds real values only. Every method that writes,
-but `record`, expects the study's lock to be held.
+A trial with a score is finished, whatever its Optuna state. A failed candidate, and one whose cost
+nobody knows, are told as FAIL: samplers skip those rows, so NSGA-II's population holds real values
+only. Every method that writes, but `record`, expects the study's lock to be held.
 """
 
 import math
@@ -106,7 +106,7 @@ class Ledger:
     def record(self, trial: Trial, score: CandidateScore) -> Candidate:
         """Store what scoring gave, then let the sampler know."""
         score = _checked(score, self._settings)
-        if score.error is None:
+        if score.is_comparable:
             for name, excess in self._settings.budget.excess(score).items():
                 trial.set_constraint(name, excess)
         trial.set_user_attr("score", score.to_json())
@@ -122,7 +122,8 @@ class Ledger:
         counts = Counts(
             finished=len(candidates),
             feasible=sum(each.is_scored and is_within(each.score) for each in candidates),
-            failed=sum(not each.is_scored for each in candidates),
+            failed=sum(each.score.error is not None for each in candidates),
+            unknown=sum(bool(each.score.unknown_reasons) for each in candidates),
             reused=sum(reused for reused, _ in redraws),
             over_budget=sum(over_budget for _, over_budget in redraws),
             running=sum(row.state == TrialState.RUNNING and not _is_scored(row) for row in rows),
@@ -140,12 +141,12 @@ class Ledger:
         return row.state == TrialState.RUNNING and not is_owned
 
     def _tell(self, number: int, score: CandidateScore) -> None:
-        if score.error is not None:
+        if not score.is_comparable:
             self._study.tell(number, state=TrialState.FAIL)
             return
         cost = cost_of(score, self._settings.cost)
-        assert score.reward is not None, "a score without error has a reward: see _checked"
-        assert cost is not None, "a score without error has a cost: see _checked"
+        assert score.reward is not None, "what can be compared has a reward: see _checked"
+        assert cost is not None, "what can be compared has a cost: see _checked"
         self._study.tell(number, [score.reward, cost])
 
     def _rows(self) -> list[FrozenTrial]:
@@ -178,7 +179,7 @@ def _score(row: FrozenTrial) -> CandidateScore:
 
 def _checked(score: CandidateScore, settings: StudySettings) -> CandidateScore:
     """Return the score, or a failed one where its numbers can't be compared."""
-    if score.error is not None:
+    if not score.is_comparable:
         return score
     cost = cost_of(score, settings.cost)
     for name, value in ((f"reward {score.reward_name}", score.reward), (settings.cost, cost)):

@@ -18,7 +18,7 @@ from cmpc_search.space.architecture import Architecture
 from cmpc_search.study.encoding import Encoding, Space
 from cmpc_search.study.ledger import Ledger, read_candidates
 from cmpc_search.study.locks import Worker, exclusive
-from cmpc_search.study.progress import StudySummary, TrialProgress
+from cmpc_search.study.progress import Counts, StudySummary, TrialProgress
 from cmpc_search.study.records import Candidate, CandidateScore
 from cmpc_search.study.samplers import Gate, NoArchitectureLeft, make_sampler
 from cmpc_search.study.settings import Budget, StudySettings
@@ -124,7 +124,7 @@ class _Search:
             best_reward=_best_reward(standing.candidates, self._settings.budget),
             elapsed_s=elapsed_s,
             remaining_s=remaining_s,
-            notice=_notice(counts.finished, counts.failed, candidate),
+            notice=_notice(counts, candidate),
         )
 
     def summary(self) -> StudySummary:
@@ -188,10 +188,15 @@ def _best_reward(candidates: tuple[Candidate, ...], budget: Budget) -> float | N
     return max((reward for reward in rewards if reward is not None), default=None)
 
 
-def _notice(num_finished: int, num_failed: int, candidate: Candidate) -> str | None:
-    if num_failed < num_finished or num_finished != FIRST_FAILURES:
+def _notice(counts: Counts, candidate: Candidate) -> str | None:
+    if counts.failed + counts.unknown < counts.finished or counts.finished != FIRST_FAILURES:
         return None
+    if counts.unknown:
+        return (
+            f"of none of the first {counts.finished} candidates is the cost known, so the search "
+            f"will hardly find one; the latest: {'; '.join(candidate.score.unknown_reasons)}"
+        )
     return (
-        f"all of the first {num_finished} candidates failed, so the fault is hardly theirs; "
+        f"all of the first {counts.finished} candidates failed, so the fault is hardly theirs; "
         f"the latest said: {candidate.score.error}"
     )

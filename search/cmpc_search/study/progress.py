@@ -15,6 +15,7 @@ class Counts:
         finished: Candidates with a recorded result, failed ones included.
         feasible: Those that were scored and stay within the budget.
         failed: Those whose result is an error.
+        unknown: Those with nothing wrong, whose cost nobody can tell.
         reused: Proposals of an architecture already known; its result stands and none of these
             was scored again or counts as finished.
         over_budget: Proposals turned down before scoring for their MACs.
@@ -27,6 +28,7 @@ class Counts:
     reused: int
     over_budget: int
     running: int
+    unknown: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,6 +14,9 @@ from cmpc_search.errors import BadRun
 __all__ = ["Accuracy", "Candidate", "CandidateScore"]
 
 
+_REASONS = ("unstable_reasons", "unknown_reasons")
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Accuracy:
     """How well one pair of networks retrieves, as shares from 0 to 1."""
@@ -35,6 +38,7 @@ class CandidateScore:
         macs, parameters: Counted from the exported network.
         latency: A cost record as JSON: value, unit "ms", source, spread, artefact_sha256, ...
         unstable_reasons: Why the measured latency may not be trusted; empty where it may.
+        unknown_reasons: Why nobody can tell its latency, although nothing is wrong with it.
         error: Why this candidate has no usable score, or None.
         seconds: Wall time that scoring took.
     """
@@ -48,8 +52,14 @@ class CandidateScore:
     parameters: int | None = None
     latency: Mapping[str, Any] | None = None
     unstable_reasons: tuple[str, ...] = ()
+    unknown_reasons: tuple[str, ...] = ()
     error: str | None = None
     seconds: float = 0.0
+
+    @property
+    def is_comparable(self) -> bool:
+        """Whether it can be held against others: no error, and its costs are known."""
+        return self.error is None and not self.unknown_reasons
 
     @property
     def latency_ms(self) -> float | None:
@@ -69,7 +79,7 @@ class CandidateScore:
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as JSON values; `from_json` reads it back."""
-        return asdict(self) | {"unstable_reasons": list(self.unstable_reasons)}
+        return asdict(self) | {name: list(getattr(self, name)) for name in _REASONS}
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> "CandidateScore":
@@ -83,7 +93,7 @@ class CandidateScore:
             for side in ("homogeneous", "heterogeneous"):
                 if fields.get(side) is not None:
                     fields[side] = Accuracy(**fields[side])
-            return cls(**fields | {"unstable_reasons": tuple(fields.get("unstable_reasons", ()))})
+            return cls(**fields | {name: tuple(fields.get(name, ())) for name in _REASONS})
         except TypeError as error:
             raise BadRun(
                 f"a candidate must be stored with the fields of this version: {error}"
@@ -99,5 +109,5 @@ class Candidate:
 
     @property
     def is_scored(self) -> bool:
-        """Whether the score can be compared: no error came in its way."""
-        return self.score.error is None
+        """Whether the score can be compared: no error came in its way, and its cost is known."""
+        return self.score.is_comparable

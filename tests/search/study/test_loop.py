@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 from conftest import ToySpace, toy_score
 
-from cmpc_search.errors import BadRun, BudgetNotMet, SearchError, UnknownName
-from cmpc_search.study import Budget, CandidateScore, StudySettings, pareto_front
+from cmpc_search.errors import BadRun, BudgetNotMet, CostUnknown, SearchError, UnknownName
+from cmpc_search.study import Budget, CandidateScore, StudySettings, pareto_front, pick
 from cmpc_search.study.loop import FIRST_FAILURES, load_candidates, run_study
 from cmpc_search.study.samplers import SAMPLERS
 
@@ -99,6 +99,26 @@ def test_a_failed_candidate_is_a_result_and_no_sampler_sees_it(study):
     }
     assert summary.counts.failed == sum(n for (_, error), n in errors.items() if error) > 0
     assert summary.counts.feasible == 20 - summary.counts.failed
+
+
+def test_candidates_of_unknown_cost_are_kept_on_no_front_and_end_a_search_with_3(study, space):
+    reasons = ("Softsign 'squash' has no model",)
+    notices = []
+    summary = run_study(
+        lambda a: replace(toy_score(a), latency=None, unknown_reasons=reasons),
+        space,
+        replace(macs_settings(FIRST_FAILURES), cost="latency"),
+        storage_path=study,
+        on_trial=lambda trial: notices.append(trial.notice),
+    )
+
+    assert (summary.counts.failed, summary.counts.unknown) == (0, FIRST_FAILURES)
+    assert all(each.score.unknown_reasons == reasons for each in load_candidates(study))
+    assert pareto_front(summary.candidates, cost="latency") == ()
+    with pytest.raises(CostUnknown, match="Softsign 'squash'") as caught:
+        pick(summary.candidates, cost="latency")
+    assert caught.value.exit_code == 3
+    assert "is the cost known" in notices[-1]
 
 
 def test_when_all_fail_it_is_said_once(study, space):
