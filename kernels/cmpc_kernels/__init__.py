@@ -8,7 +8,7 @@ FaissIndex          the same interface, served by FAISS     engines/
 retrieval_scores    how good embeddings are at it           evaluation/
 reference           the definitions, in plain NumPy         reference.py
 
-Imports point down: evaluation and engines, gallery, nearest, compiled, checks, errors.
+Imports point down: evaluation and engines, gallery, nearest, compiled, checks and files, errors.
 """
 
 from cmpc_kernels.engines.faiss_engine import FaissIndex, FaissSettings

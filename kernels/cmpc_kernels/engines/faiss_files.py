@@ -9,7 +9,6 @@ a file claims. Our own format (``gallery/index_file.py``) has checksums and runs
 """
 
 import os
-import secrets
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import numpy.typing as npt
 
 from cmpc_kernels.engines.faiss_engine import load_faiss
 from cmpc_kernels.errors import BadArgument, BadIndexFile
+from cmpc_kernels.files import replacing
 from cmpc_kernels.gallery.index import GalleryIndex
 from cmpc_kernels.gallery.settings import IndexSettings
 from cmpc_kernels.nearest.similarity import unit_rows
@@ -50,7 +50,8 @@ def to_faiss(index: GalleryIndex, path: str | os.PathLike[str]) -> None:
     else:
         native = faiss.IndexIDMap(native)
         native.add_with_ids(row_GD, index.ids)
-    _write(faiss, native, Path(path))
+    with replacing(Path(path)) as file:
+        faiss.write_index(native, file.name)
 
 
 def from_faiss(path: str | os.PathLike[str], *, metric: str | None = None) -> GalleryIndex:
@@ -76,15 +77,6 @@ def from_faiss(path: str | os.PathLike[str], *, metric: str | None = None) -> Ga
     order_G = np.argsort(id_G, kind="stable")
     settings = IndexSettings(metric=_metric_of(faiss, native, row_GD, metric, path))
     return GalleryIndex.build_with(settings, row_GD[order_G], ids=id_G[order_G])
-
-
-def _write(faiss: Any, native: Any, path: Path) -> None:
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        faiss.write_index(native, os.fspath(temporary))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _rows_and_ids(

@@ -24,7 +24,6 @@ import hashlib
 import json
 import mmap
 import os
-import secrets
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,6 +32,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from cmpc_kernels.errors import BadIndexFile
+from cmpc_kernels.files import replacing
 from cmpc_kernels.gallery.columns import Array
 
 __all__ = ["altered", "header_sha256", "read_index_file", "write_index_file"]
@@ -50,24 +50,17 @@ def write_index_file(path: Path, facts: Mapping[str, Any], sections: Mapping[str
     """Write the file atomically; return its header's SHA-256 in hexadecimal digits."""
     contiguous = {name: np.ascontiguousarray(array) for name, array in sections.items()}
     entries = lay_out(contiguous)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            # Digests are of one length, so a header with blank ones already has the right size.
-            start = aligned(PREFIX.size + len(header_of(facts, entries)))
-            for entry, array in zip(entries, contiguous.values(), strict=True):
-                file.seek(start + entry["offset"])  # a gap that is skipped reads as zeros
-                entry["sha256"] = write_section(file, array)
-            file.truncate(max(start, file.tell()))
-            header = header_of(facts, entries)
-            checksum = hashlib.sha256(header)
-            file.seek(0)
-            file.write(PREFIX.pack(MAGIC, VERSION, len(header), checksum.digest()) + header)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as file:
+        # Digests are of one length, so a header with blank ones already has the right size.
+        start = aligned(PREFIX.size + len(header_of(facts, entries)))
+        for entry, array in zip(entries, contiguous.values(), strict=True):
+            file.seek(start + entry["offset"])  # a gap that is skipped reads as zeros
+            entry["sha256"] = write_section(file, array)
+        file.truncate(max(start, file.tell()))
+        header = header_of(facts, entries)
+        checksum = hashlib.sha256(header)
+        file.seek(0)
+        file.write(PREFIX.pack(MAGIC, VERSION, len(header), checksum.digest()) + header)
     return checksum.hexdigest()
 
 

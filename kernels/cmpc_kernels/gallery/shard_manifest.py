@@ -9,13 +9,12 @@ A shard's header holds the checksums of its arrays, so the manifest vouches for 
 """
 
 import json
-import os
-import secrets
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from cmpc_kernels.errors import BadArgument, BadIndexFile
+from cmpc_kernels.files import replacing
 from cmpc_kernels.gallery.settings import IndexSettings
 
 __all__ = ["MANIFEST_NAME", "Manifest", "ShardFile"]
@@ -45,15 +44,8 @@ class Manifest:
     def write(self, folder: Path) -> None:
         """Replace the manifest of a folder, whole or not at all."""
         content = {"format": FORMAT, "version": VERSION, **asdict(self)}
-        temporary = folder / f".{MANIFEST_NAME}.{secrets.token_hex(4)}.tmp"
-        try:
-            with temporary.open("x", encoding="utf-8") as file:
-                file.write(json.dumps(content, indent=1, allow_nan=False) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(folder / MANIFEST_NAME)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with replacing(folder / MANIFEST_NAME) as file:
+            file.write(f"{json.dumps(content, indent=1, allow_nan=False)}\n".encode())
 
     @classmethod
     def read(cls, folder: Path) -> "Manifest":

@@ -1,23 +1,19 @@
 """Files of a run that a reader finds whole or not at all, whatever happens to the writer."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from cmpc_search.errors import BadRun
+from cmpc_search.files import replacing
 
 __all__ = ["read_json", "write_json", "write_text"]
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` under another name in the same folder, then rename."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8", newline="")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Write ``text`` in UTF-8, whole or not at all."""
+    with replacing(path) as file:
+        file.write(text.encode())
 
 
 def write_json(path: Path, document: dict[str, Any]) -> None:

@@ -1,0 +1,86 @@
+"""Write a file so that nobody ever reads half of it, and that outlives a power failure.
+
+    .NAME.PROCESS-RANDOM.tmp --fsync, rename--> NAME --fsync of the folder--> kept
+
+Every file that takes the place of another is written through here. `cmpc_kernels`, which imports no
+other package, has the same in `cmpc_kernels.files`.
+"""
+
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+__all__ = ["replacing"]
+
+NUM_NAME_CHARACTERS = 48  # of the file's own in its temporary name: a name has 255 bytes at most
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Open a file that takes the place of ``path`` when the body ends, and vanishes if it fails.
+
+    A link is followed: what it points to is replaced. An existing file keeps its permissions, a new
+    one gets those that the umask leaves; missing folders are made. A library that can only write by
+    name may be given ``file.name``.
+
+    Raises:
+        OSError: ``path`` is there and no regular file, or the file system refuses. The error names
+            ``path`` and not the temporary file.
+    """
+    target = Path(os.path.realpath(path))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    kept_mode = _mode_of(target)
+    first_mode = 0o666 if kept_mode is None else 0o600  # never more open than the file it replaces
+    start = target.name[:NUM_NAME_CHARACTERS]
+    temporary = target.with_name(f".{start}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+
+    def opener(name: str, flags: int) -> int:
+        return os.open(name, flags, first_mode)
+
+    try:
+        with open(temporary, "xb", opener=opener) as file:
+            yield file
+            file.flush()
+            if kept_mode is not None:
+                os.fchmod(file.fileno(), kept_mode)
+            os.fsync(file.fileno())
+        temporary.replace(target)
+        _sync_folder(target.parent)
+    except OSError as error:
+        if error.errno is None or error.filename not in (None, os.fspath(temporary)):
+            raise
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def _mode_of(target: Path) -> int | None:
+    """Return the permissions of a file, None where there is none yet; refuse all but files.
+
+    Renaming something over a device such as /dev/null would break it for every program.
+    """
+    try:
+        mode = target.stat().st_mode
+    except FileNotFoundError:
+        return None
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, "a file can't be written over a folder", str(target))
+    if not stat.S_ISREG(mode):
+        raise FileExistsError(errno.EEXIST, "only a regular file can be replaced", str(target))
+    return stat.S_IMODE(mode)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename last. Some file systems can't do this, and the file is whole without it."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

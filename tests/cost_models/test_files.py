@@ -1,0 +1,129 @@
+"""A file is there whole or not at all, with its permissions, at the end of its links."""
+
+import errno
+import os
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+import cmpc_cost_models.files
+import cmpc_kernels.files
+
+
+@pytest.fixture(params=[cmpc_cost_models.files, cmpc_kernels.files], ids=["cost_models", "kernels"])
+def replacing(request):
+    """Both of the writers keep the same promises."""
+    return request.param.replacing
+
+
+def mode_of(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_link_stays_a_link_and_what_it_points_to_is_written(replacing, exists, tmp_path):
+    target, link = tmp_path / "elsewhere" / "target", tmp_path / "link"
+    target.parent.mkdir()
+    if exists:
+        target.write_bytes(b"old")
+    link.symlink_to(Path("elsewhere") / "target")
+
+    with replacing(link) as file:
+        file.write(b"new")
+
+    assert link.is_symlink()
+    assert target.read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o644, 0o666])
+def test_an_existing_file_keeps_its_permissions(replacing, mode, tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    path.chmod(mode)
+
+    with replacing(path) as file:
+        assert not mode_of(Path(file.name)) & ~mode  # not even for a moment more open
+        file.write(b"new")
+
+    assert (mode_of(path), path.read_bytes()) == (mode, b"new")
+
+
+def test_a_new_file_has_the_permissions_that_the_umask_leaves(replacing, tmp_path):
+    before = os.umask(0o027)
+    try:
+        with replacing(tmp_path / "made" / "file") as file:
+            file.write(b"new")
+    finally:
+        os.umask(before)
+
+    assert mode_of(tmp_path / "made" / "file") == 0o640
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, OSError])
+def test_a_body_that_fails_leaves_the_old_file_and_nothing_else(replacing, error, tmp_path):
+    (tmp_path / "file").write_bytes(b"old")
+
+    def fail_halfway():
+        with replacing(tmp_path / "file") as file:
+            file.write(b"half")
+            raise error
+
+    with pytest.raises(error):
+        fail_halfway()
+
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"file": b"old"}
+
+
+def test_two_writers_of_one_process_do_not_meet(replacing, tmp_path):
+    contents = [bytes([n]) * 4096 for n in range(8)]
+
+    def write(content):
+        with replacing(tmp_path / "file") as file:
+            file.write(content[:2048])
+            barrier.wait()
+            file.write(content[2048:])
+
+    barrier = threading.Barrier(len(contents))
+    threads = [threading.Thread(target=write, args=[content]) for content in contents]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert [path.read_bytes() in contents for path in tmp_path.iterdir()] == [True]
+
+
+def test_a_name_as_long_as_names_may_be_is_written(replacing, tmp_path):
+    path = tmp_path / ("é" * 127)  # 254 bytes
+
+    with replacing(path) as file:
+        file.write(b"new")
+
+    assert path.read_bytes() == b"new"
+
+
+def test_only_files_are_replaced(replacing, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "null").symlink_to(os.devnull)
+    (tmp_path / "folder").mkdir()
+
+    for name in ("pipe", "null", "folder"):
+        with pytest.raises(OSError, match="can"), replacing(tmp_path / name):
+            pytest.fail("the body must not run")
+    assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
+
+
+def test_an_error_names_the_file_and_not_the_temporary_one(replacing, tmp_path):
+    path = tmp_path / "file"
+
+    with pytest.raises(OSError, match="No space left") as full, replacing(path) as file:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert full.value.filename == str(path)
+    with pytest.raises(PermissionError) as refused, replacing(path) as file:
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES), file.name)
+    assert refused.value.filename == str(path)
+    with pytest.raises(FileNotFoundError) as other, replacing(path):
+        Path(tmp_path / "another").read_bytes()
+    assert other.value.filename == str(tmp_path / "another")
