@@ -1,10 +1,10 @@
 """What a user reads when a command fails, and the exit code that goes with it.
 
-    an error of the four packages   its own words              its own exit code
-    a library that is not there     which extra to install     2
-    a file or disk that fails       what the system says       1
-    Ctrl-C                          "interrupted"              130
-    anything else                   that it is a bug of ours   1
+    an error of the four packages      its own words              its own exit code
+    a library that is not there        which extra to install     2
+    a file, disk or memory that fails  what the system says       1
+    Ctrl-C                             "interrupted"              130
+    anything else                      that it is a bug of ours   1
 
 The table of exit codes for users is in docs/cli.md.
 """
@@ -14,6 +14,7 @@ import sys
 import click
 
 from cmpc.errors import CmpcError, MissingLibrary
+from cmpc_cost_models.machine_faults import machine_fault
 
 __all__ = ["EXTRA_OF_LIBRARY", "as_click_error"]
 
@@ -60,6 +61,8 @@ def as_click_error(error: BaseException) -> click.ClickException:
             return failure(missing_library(library), MissingLibrary.exit_code)
     if isinstance(error, OSError) and error.strerror:
         return failure(f"{error.filename or 'the system says'}: {error.strerror}", 1)
+    if fault := machine_fault(error):
+        return failure(f"the machine refused what this needs: {fault}", 1)
     return failure(bug_report(error), 1)
 
 

@@ -8,6 +8,7 @@ CostModelsError
 +-- BadScheduleDatabase (ValueError)  tuned schedules are damaged or of another layout
 +-- CompileFailed (RuntimeError)   the chosen network, not a mere candidate, will not build
 +-- DeviceUnreachable (OSError)    the machine that should measure does not answer
++-- MachineFault (OSError)         disk, memory or rights that any work needs are not there
 +-- MachineBusy (RuntimeError)     others use the processors that should be timed
 +-- PackageNotFetched (OSError)    the package index did not give what cmpc asked for
 +-- ProfileFailed (RuntimeError)   the network can't be compiled, checked or timed
@@ -23,6 +24,7 @@ __all__ = [
     "CostModelsError",
     "DeviceUnreachable",
     "MachineBusy",
+    "MachineFault",
     "PackageNotFetched",
     "ProfileFailed",
     "ProgramFailed",
@@ -66,6 +68,10 @@ class DeviceUnreachable(CostModelsError, OSError):
     """The machine that should measure does not answer."""
 
     exit_code = 4
+
+
+class MachineFault(CostModelsError, OSError):
+    """The disk, the memory or the rights that any work here needs are not there."""
 
 
 class MachineBusy(CostModelsError, RuntimeError):

@@ -7,6 +7,7 @@ import sys
 import click
 import pytest
 from click.testing import CliRunner
+from safetensors import SafetensorError
 
 from cmpc.cli.failures import EXTRA_OF_LIBRARY, as_click_error
 from cmpc.cli.group import CmpcGroup
@@ -81,6 +82,23 @@ def test_a_full_disk_is_not_called_a_bug():
     )
 
     assert (result.exit_code, result.stderr) == (1, "Error: /runs/a: No space left on device\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (MemoryError(), "memory is exhausted"),
+        (RuntimeError("can't allocate memory: you tried 4 bytes"), "can't allocate memory"),
+        (SafetensorError("I/O error: No space left (os error 28)"), "os error 28"),
+    ],
+    ids=repr,
+)
+def test_what_a_library_says_of_a_machine_at_its_end_is_not_called_a_bug(error, said):
+    result = CliRunner().invoke(group_that_raises(error), ["doctor"])
+
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: the machine refused what this needs: ")
+    assert said in result.stderr
 
 
 @pytest.mark.parametrize("library", ["torch", "tvm"])

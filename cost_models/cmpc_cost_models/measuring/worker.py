@@ -20,6 +20,7 @@ from typing import Any
 from cmpc_cost_models.agreement import agreement, expected_answer, random_image
 from cmpc_cost_models.compiling import compile_network
 from cmpc_cost_models.errors import CostModelsError
+from cmpc_cost_models.machine_faults import machine_fault
 from cmpc_cost_models.measuring.blocks import TimingSettings, time_in_turn
 from cmpc_cost_models.measuring.messages import read_message, write_message
 from cmpc_cost_models.measuring.pinning import pinned
@@ -28,6 +29,8 @@ from cmpc_cost_models.targets import Target
 from cmpc_cost_models.tuning.source import open_schedules
 
 __all__ = ["VERBS", "Verb", "main", "serve"]
+
+MAX_ERROR_LENGTH = 1000
 
 Verb = Callable[..., dict[str, Any]]
 
@@ -51,15 +54,17 @@ def serve(verbs: Mapping[str, Verb]) -> None:
 
 
 def _answer(verbs: Mapping[str, Verb], request: dict[str, Any]) -> dict[str, Any]:
-    """Do what ``request`` asks; an error is an answer too."""
+    """Do what ``request`` asks; an error is an answer too, and so is a fault of the machine."""
     verb = request.pop("verb")
     try:
         return {"result": verbs[verb](**request)}
-    except CostModelsError as error:
-        return {"error": str(error)}
     # Whatever TVM or ONNX Runtime raise is about this candidate; the next one may do better.
     except Exception as error:
-        return {"error": f"{verb} failed: {type(error).__name__}: {error}"[:1000]}
+        if fault := machine_fault(error):
+            return {"machine_fault": f"{verb} failed: {fault}"[:MAX_ERROR_LENGTH]}
+        if isinstance(error, CostModelsError):
+            return {"error": str(error)}
+        return {"error": f"{verb} failed: {type(error).__name__}: {error}"[:MAX_ERROR_LENGTH]}
 
 
 def _compile(

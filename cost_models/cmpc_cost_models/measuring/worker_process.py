@@ -1,7 +1,8 @@
 """Keep one worker process alive, and turn whatever befalls it into an answer.
 
 A request comes back as a result or as an error text: refused, too slow, or the worker died. In the
-last two cases the process is killed and the next request starts a new one.
+last two cases the process is killed and the next request starts a new one. A fault of the machine,
+such as a full disk, is no answer: it is raised.
 """
 
 import os
@@ -10,7 +11,7 @@ import sys
 import tempfile
 from typing import Any, BinaryIO
 
-from cmpc_cost_models.errors import DeviceUnreachable
+from cmpc_cost_models.errors import DeviceUnreachable, MachineFault
 from cmpc_cost_models.measuring.messages import read_message, write_message
 
 __all__ = ["Answer", "WorkerProcess"]
@@ -47,6 +48,7 @@ class WorkerProcess:
 
         Raises:
             DeviceUnreachable: no worker can be started at all.
+            MachineFault: the disk, the memory or the rights it needs are not there.
         """
         process = self._running()
         assert process.stdin is not None
@@ -61,6 +63,8 @@ class WorkerProcess:
             answer = None
         if answer is None:
             return {"error": f"{request['verb']} ended the worker: {self._obituary()}"}
+        if "machine_fault" in answer:
+            raise MachineFault(answer["machine_fault"])
         return answer
 
     def kill(self) -> None:

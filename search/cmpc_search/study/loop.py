@@ -13,7 +13,10 @@ from pathlib import Path
 
 from optuna.trial import Trial
 
-from cmpc_search.errors import BudgetNotMet
+from cmpc_cost_models.errors import CostModelsError, MachineFault
+from cmpc_cost_models.machine_faults import machine_fault
+from cmpc_kernels.errors import KernelsError
+from cmpc_search.errors import BudgetNotMet, SearchError
 from cmpc_search.space.architecture import Architecture
 from cmpc_search.study.encoding import Encoding, Space
 from cmpc_search.study.ledger import Ledger, read_candidates
@@ -27,6 +30,9 @@ from cmpc_search.study.storage import create_study, load_study
 __all__ = ["FIRST_FAILURES", "load_candidates", "run_study"]
 
 FIRST_FAILURES = 10  # so many failed candidates and no other: the fault is hardly theirs
+
+# Whatever happens to one candidate of the search, these would happen to the next one too.
+ABOUT_THE_RUN = (SearchError, CostModelsError, KernelsError, ImportError)
 
 _log = logging.getLogger(__name__)
 
@@ -44,13 +50,14 @@ def run_study(
     """Score candidates until the study in ``storage_path`` has ``settings.num_trials`` of them.
 
     An existing study goes on where it stopped. What ``score`` returns is recorded, an error in it
-    too. An exception of this project (it has an ``exit_code``) is about the run, for example an
-    unreachable device: it ends this process and the candidate stays for the next one. Any other
-    exception is recorded as the candidate's failure.
+    too. An exception about the run or the machine (`ABOUT_THE_RUN`, `machine_fault`), for example
+    an unreachable device or a full disk, ends this process and the candidate stays for the next
+    one. Any other exception is recorded as the candidate's failure.
 
     Raises:
         BudgetNotMet: not one architecture stays within the budget in MACs.
         BadRun: the study was begun with another space or cost.
+        MachineFault: the machine refused what scoring needs.
     """
     with Worker(storage_path.with_name(f"{storage_path.name}.workers")) as worker:
         search = _Search(space, settings, storage_path=storage_path, worker=worker)
@@ -168,9 +175,14 @@ def _score_safely(score: Scorer, architecture: Architecture) -> CandidateScore:
     started = time.monotonic()
     try:
         result = score(architecture)
+    except ABOUT_THE_RUN:
+        raise
     except Exception as error:
-        if hasattr(error, "exit_code"):
-            raise
+        if (fault := machine_fault(error)) or isinstance(error, OSError):
+            raise MachineFault(
+                f"scoring a candidate needs a machine that lets it, got: {fault or error}. "
+                "Put that right and give the same command again: the candidate is scored then"
+            ) from error
         _log.warning("scoring %s failed", architecture.key, exc_info=True)
         return CandidateScore(
             architecture=architecture.key,

@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import pytest
 from conftest import ToySpace, toy_score
+from safetensors import SafetensorError
 
+from cmpc_cost_models.errors import MachineFault
 from cmpc_search.errors import BadRun, BudgetNotMet, CostUnknown, SearchError, UnknownName
 from cmpc_search.study import Budget, CandidateScore, StudySettings, pareto_front, pick
 from cmpc_search.study.loop import FIRST_FAILURES, load_candidates, run_study
@@ -149,6 +151,36 @@ def test_an_error_about_the_run_leaves_the_candidate_to_the_next_process(study, 
     summary = run_study(score, space, macs_settings(1), storage_path=study)
 
     assert [each.score.architecture for each in summary.candidates] == asked
+
+
+REFUSALS = {
+    "a folder that may not be written": PermissionError(13, "Permission denied", "x.onnx"),
+    "a full disk": OSError(28, "No space left on device"),
+    "a file that is gone": FileNotFoundError(2, "No such file or directory", "x.onnx"),
+    "memory": MemoryError(),
+    "memory, as torch says it": RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+    "a full disk, as safetensors says it": SafetensorError("I/O error: ... (os error 28)"),
+    "a library": ModuleNotFoundError("No module named 'onnx'", name="onnx"),
+}
+
+
+@pytest.mark.parametrize("refusal", REFUSALS.values(), ids=REFUSALS)
+def test_what_the_machine_refuses_is_no_candidates_failure(study, space, score, refusal):
+    asked = []
+
+    def refused(architecture):
+        asked.append(architecture.key)
+        if len(asked) == 2:
+            raise refusal
+        return score(architecture)
+
+    with pytest.raises((MachineFault, ImportError)):
+        run_study(refused, space, macs_settings(4), storage_path=study)
+    summary = run_study(refused, space, macs_settings(4), storage_path=study)
+
+    assert len(asked) == 5
+    assert asked[2] == asked[1]  # put right, it is scored after all
+    assert (summary.counts.finished, summary.counts.failed) == (4, 0)
 
 
 def test_a_mac_budget_is_never_exceeded_even_when_chance_would_never_meet_it(study):
