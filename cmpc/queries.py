@@ -2,13 +2,17 @@
 
     files, or items of a data set --> Item --> bundle --> embeddings --> index --> Answer
 
+What is found depends on the index alone: the name of an item is data and is never opened as a
+file. Only the data set that the user names knows pictures and classes of items.
+
 A neighbour is right if it is of the query's class. That is known only where a data set tells the
 classes of both; elsewhere `is_right` is None, and nothing is claimed.
 """
 
+import errno
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 import numpy.typing as npt
@@ -58,7 +62,7 @@ class Answer:
 
 
 class KnownItems:
-    """Pictures by name: the items of a data set, if there is one, and files."""
+    """What a data set, if there is one, knows of items by their names."""
 
     def __init__(self, image_set: ImageSet | None, *, size_px: int) -> None:
         self.image_set, self.size_px = image_set, size_px
@@ -66,16 +70,21 @@ class KnownItems:
         self.positions = {name: position for position, name in enumerate(names)}
 
     def find(self, name: str) -> Item:
-        """Return what is known under a name; of an unknown one that is the name alone."""
+        """Return what the data set knows of an item; elsewhere that is the name alone."""
         if self.image_set is not None and name in self.positions:
             return self.item_at(self.image_set, self.positions[name])
-        if Path(name).is_file():
-            return Item(name=name, image=load_image(Path(name), self.size_px))
         return Item(name=name)
+
+    def query(self, name: str) -> Item:
+        """Return an item of the data set or, where it has none of this name, a picture file."""
+        item = self.find(name)
+        if item.image is None and is_file(name):
+            return Item(name=name, image=load_image(Path(name), self.size_px))
+        return item
 
     def queries(self, names: Sequence[str]) -> list[Item]:
         """Return pictures to ask with; each name must have one."""
-        found = [self.find(name) for name in names]
+        found = [self.query(name) for name in names]
         if missing := [item.name for item in found if item.image is None]:
             items = f"an item of {self.image_set.name}" if self.image_set else "an item of --data"
             raise BadArgument(
@@ -106,6 +115,16 @@ class KnownItems:
         )
 
 
+def is_file(name: str) -> bool:
+    """Say whether a name that somebody typed is that of a file."""
+    try:
+        return Path(name).is_file()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return False
+        raise
+
+
 def answers(
     queries: Sequence[Item],
     neighbours: Neighbours,
@@ -130,7 +149,9 @@ def found_items(
     for score, number in zip(scores.tolist(), ids.tolist(), strict=True):
         if number < 0:  # a slot that no item could fill, nor any behind it
             return
-        item = known.find(item_names[number] if item_names is not None else str(number))
+        # An id is no name: an item of the data set that is called like it is another one.
+        name = str(number) if item_names is None else item_names[number]
+        item = Item(name=name) if item_names is None else known.find(name)
         is_known = query.class_name is not None and item.class_name is not None
         is_right = query.class_name == item.class_name if is_known else None
         yield Found(item=item, score=score, is_right=is_right)
@@ -198,5 +219,5 @@ def how_many_right(found_by: Sequence[Answer]) -> str:
 
 def shown(item: Item, note: str, is_right: bool | None) -> ShownItem:
     """Return an item as it stands in a picture, under its class if that is known."""
-    title = item.class_name or Path(item.name).name
+    title = item.class_name or PurePath(item.name).name
     return ShownItem(image=item.image, name=title, note=note, is_right=is_right)

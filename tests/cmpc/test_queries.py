@@ -1,5 +1,7 @@
 """Pictures become named neighbours, and right or wrong is said only where it is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -100,6 +102,39 @@ def test_an_index_without_names_answers_with_numbers(index):
 
     assert answer.found[0].item.name == "1"
     assert answer.found[0].item.image is None
+
+
+@pytest.mark.parametrize("is_named", [False, True])
+def test_answers_depend_on_the_index_and_not_on_the_working_folder(
+    is_named, index, tmp_path, monkeypatch
+):
+    names = ["0", "n" * 300]
+    asked = GalleryIndex.build(index.rows, item_names=names if is_named else None)
+    monkeypatch.chdir(tmp_path)
+    for name in ("0", "1"):
+        (tmp_path / name).write_text("no picture")
+    query, rows = KnownItems(None, size_px=6).find("any"), np.array([[2, 1]], np.float32)
+
+    (answer,) = ask([query], rows, asked, KnownItems(None, size_px=6), k=2)
+
+    assert [found.item.name for found in answer.found] == (names if is_named else ["0", "1"])
+    assert [found.item.image for found in answer.found] == [None, None]
+
+
+def test_an_id_is_not_taken_for_the_name_of_an_item_of_the_data_set(image_set, index):
+    numbered = replace(image_set, item_names=("q", "0", "r", "1"))
+    known = KnownItems(numbered, size_px=6)
+    (query,) = known.queries(["q"])
+
+    (answer,) = ask([query], embed([query]), GalleryIndex.build(index.rows), known, k=1)
+
+    assert (answer.found[0].item.class_name, answer.found[0].is_right) == (None, None)
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a\0b", "", "."])
+def test_a_query_that_can_be_no_file_is_told_like_any_other(name):
+    with pytest.raises(BadArgument, match="a query must be a picture file"):
+        KnownItems(None, size_px=6).queries([name])
 
 
 def test_the_same_seed_draws_the_same_test_queries(image_set):
