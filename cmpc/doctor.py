@@ -167,7 +167,7 @@ def check_library(wanted: re.Match[str], found: str | None) -> Finding:
     """One library must be installed in the asked version; what an extra brings may be absent."""
     name, extra, specifier = wanted["name"], wanted["extra"], wanted["relation"] + wanted["version"]
     if found is None and extra:
-        advice = f"install cmpc with its extra: pip install -e '.[{extra}]'"
+        advice = f"install cmpc with its extra: pip install 'cmpc[{extra}]'"
         return Finding(name=name, status="warning", found="not installed", advice=advice)
     if found is None:
         advice = f"pip install '{name}{specifier}'"

@@ -84,7 +84,7 @@ def missing_library(library: str) -> str:
     extra = EXTRA_OF_LIBRARY[library]
     return (
         f"this needs the library {library}, which is not installed; "
-        f"it comes with the extra `{extra}`: pip install -e '.[{extra}]' in the folder of cmpc"
+        f"it comes with the extra `{extra}`: pip install 'cmpc[{extra}]'"
     )
 
 

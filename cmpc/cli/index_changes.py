@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from cmpc_kernels import GalleryIndex, ShardedIndex
 
-__all__ = ["add", "known_ids", "read_names", "remove"]
+__all__ = ["add", "known_ids", "remove"]
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 EXISTING = click.Path(exists=True, path_type=Path)
@@ -64,6 +64,7 @@ def remove(index_path: Path, names_path: Path, as_json: bool) -> None:
       cmpc index remove shop.index sold-out.txt
     """
     from cmpc_kernels import open_index
+    from cmpc_search.name_lists import read_names
 
     opened = open_index(index_path)
     ids, unknown = known_ids(opened, read_names(names_path))
@@ -75,11 +76,6 @@ def remove(index_path: Path, names_path: Path, as_json: bool) -> None:
     opened.remove(ids)
     save_file(opened, index_path)
     tell({"index": index_path, "num_removed": len(ids), "num_items": len(opened)}, as_json=as_json)
-
-
-def read_names(path: Path) -> list[str]:
-    """Return the names in a text file, one a line; empty lines are no names."""
-    return [name for name in path.read_text(encoding="utf-8").splitlines() if name]
 
 
 def known_ids(

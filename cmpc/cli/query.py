@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cmpc.cli.index_changes import known_ids, read_names
+from cmpc.cli.index_changes import known_ids
 from cmpc.cli.options import (
     bundle_option,
     cache_dir_option,
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["query"]
 
+MAX_K = 10_000  # of each query: more is no answer to look at, and memory that nobody has
 COLUMNS = ["query", "class", "rank", "item", "class", "score", "right"]
 
 
@@ -29,7 +30,9 @@ COLUMNS = ["query", "class", "rank", "item", "class", "score", "right"]
 @click.argument("index_path", metavar="INDEX", type=click.Path(exists=True, path_type=Path))
 @click.argument("images", metavar="[IMAGE]...", nargs=-1)
 @bundle_option
-@click.option("-k", type=click.IntRange(min=1), default=5, show_default=True, help="Items to find.")
+@click.option(
+    "-k", type=click.IntRange(1, MAX_K), default=5, show_default=True, help="Items to find."
+)
 @click.option(
     "--allow",
     "allow_path",
@@ -131,6 +134,7 @@ def query(
 def allowed_ids(index: "GalleryIndex | ShardedIndex", path: Path) -> "npt.NDArray[np.int64]":
     """Return the ids of the items that a text file names; say how many names are of no item."""
     from cmpc.output import say
+    from cmpc_search.name_lists import read_names
 
     names = read_names(path)
     ids, unknown = known_ids(index, names)

@@ -129,6 +129,32 @@ def test_a_bundle_for_another_gallery_network_is_refused(folder, index):
     assert "cd" * 32 in result.stderr
 
 
+@pytest.mark.parametrize("k", [10**12, 2**63, 0])
+def test_a_query_for_more_than_anybody_can_look_at_is_wrong_usage(k, folder, index):
+    result = invoke("query", index, folder / "red.png", "--bundle", folder / "bundle", "-k", k)
+
+    assert result.exit_code == 2
+    assert "1<=x<=10000" in result.stderr
+
+
+@pytest.mark.parametrize("start", [b"\xef\xbb\xbf", b""], ids=["byte order mark", "plain"])
+def test_the_list_of_what_a_query_may_find_is_read_like_any_list_of_names(
+    start, folder, index, tmp_path
+):
+    sea = str(folder / "sea.png").encode()
+    (tmp_path / "allowed.txt").write_bytes(start + sea + b"\r\n")
+    (tmp_path / "latin.txt").write_bytes("café\n".encode("latin-1"))
+    asking = ("query", index, folder / "rust.png", "--bundle", folder / "bundle", "--json")
+
+    result = invoke(*asking, "--allow", tmp_path / "allowed.txt")
+    refused = invoke(*asking, "--allow", tmp_path / "latin.txt")
+
+    (answer,) = json.loads(result.stdout)["answers"]
+    assert [found["item"] for found in answer["neighbours"]] == [str(folder / "sea.png")]
+    assert refused.exit_code == 2
+    assert "latin.txt must be a text file of names in UTF-8" in refused.stderr
+
+
 def test_a_query_without_pictures_says_how_to_ask(folder, index):
     result = invoke("query", index, "--bundle", folder / "bundle")
 

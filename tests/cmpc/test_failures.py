@@ -108,7 +108,7 @@ def test_a_missing_library_names_the_extra_that_brings_it(library):
     shown = as_click_error(error)
 
     assert shown.exit_code == 2
-    assert f".[{EXTRA_OF_LIBRARY[library]}]" in shown.message
+    assert f"pip install 'cmpc[{EXTRA_OF_LIBRARY[library]}]'" in shown.message
 
 
 def test_a_closed_pipe_ends_quietly():

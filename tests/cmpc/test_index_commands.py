@@ -118,6 +118,18 @@ def test_what_is_not_there_cannot_be_removed_and_what_is_foreign_not_added(embed
     assert len(open_index(path)) == 60
 
 
+def test_the_list_of_what_goes_is_read_like_any_list_of_names(embeddings, tmp_path):
+    path = tmp_path / "shop.index"
+    document("build", embeddings, "--out", path)
+    (tmp_path / "gone.txt").write_bytes(b"\xef\xbb\xbfitem/0\r\nitem/41\r\n")
+    (tmp_path / "latin.txt").write_bytes("item/1\ncafé\n".encode("latin-1"))
+
+    refused = invoke("remove", path, tmp_path / "latin.txt")
+
+    assert (refused.exit_code, "UTF-8" in refused.stderr) == (2, True)
+    assert document("remove", path, tmp_path / "gone.txt")["num_items"] == 58
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
