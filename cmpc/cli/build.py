@@ -43,17 +43,22 @@ def build(
 ) -> None:
     """Write the trained pick as a bundle: compiled network, runtime, runner, manifest.
 
-    The compiled network is the one that was measured, to the byte. A bundle of the same network
-    that is there already is left as it is. The bundle's program is run once, and its answer
-    compared with ONNX Runtime's, before the bundle appears.
+    The compiled network is the one that `cmpc evaluate` measured, to the byte. Of another seed or
+    target, or where that file is gone, the network is compiled and measured now. One that can't be
+    measured here ships all the same; the manifest says so and the exit code is 3, as it is where
+    the latency was unstable. A predicted latency is called so.
+
+    A bundle of the same network that is there already is left as it is. The bundle's program is
+    run once, and its answer compared with ONNX Runtime's, before the bundle appears.
 
     \b
     Examples:
       cmpc build runs/emoji --out bundles/emoji --target host
       cmpc build runs/emoji --out bundles/emoji-arm --target arm
     """
-    from cmpc.output import emit, make_table
+    from cmpc.output import emit, make_table, say
     from cmpc.targets import named_target
+    from cmpc.trust import known_or_raise, trust_or_raise
     from cmpc_search.runs import reopen_run
     from cmpc_search.stages.bundling import BundleOrder, build_bundle
 
@@ -75,6 +80,8 @@ def build(
         "embedding_dim": bundle.embedding_dim,
         "latency_ms": None if cost is None else cost.value,
         "latency_source": None if cost is None else cost.source,
+        "latency_doubts": list(bundle.cost_doubts),
+        "why_unmeasured": bundle.why_unmeasured,
         "has_runner": bundle.runner is not None,
         "verified_by": verification and verification["run_by"],
         "cosine": verification and verification["cosine"],
@@ -83,3 +90,8 @@ def build(
         ),
     }
     emit(shown, make_table(["bundle", ""], shown.items()), as_json=as_json)
+    if cost is not None and cost.source != "measured":
+        say(f"the latency of this bundle is {cost.source.upper()}, nobody measured its network")
+    if cost is None and bundle.why_unmeasured is not None:
+        known_or_raise([f"the network of {bundle.folder} is UNMEASURED, {bundle.why_unmeasured}"])
+    trust_or_raise(bundle.cost_doubts)

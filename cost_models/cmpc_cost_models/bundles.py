@@ -70,6 +70,8 @@ class BundleContents:
 
     Attributes:
         cost: The measured or predicted cost of ``compiled``, if it is known.
+        cost_doubts: Why the cost may not be trusted; empty where it may.
+        why_unmeasured: Why nobody measured ``compiled``; None where its cost is a measured one.
         provenance: Where the network comes from: JSON values, for people and tools.
     """
 
@@ -77,6 +79,8 @@ class BundleContents:
     target: Target
     preprocessing: Preprocessing
     cost: Cost | None = None
+    cost_doubts: tuple[str, ...] = ()
+    why_unmeasured: str | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -118,6 +122,19 @@ class Bundle:
     def cost(self) -> Cost | None:
         record = self.manifest["cost"]
         return None if record is None else Cost.from_json(record)
+
+    @property
+    def cost_doubts(self) -> tuple[str, ...]:
+        """Why the cost may not be trusted; empty where it may."""
+        return tuple(self.manifest.get("cost_doubts", ()))
+
+    @property
+    def why_unmeasured(self) -> str | None:
+        """Why nobody measured this network; None where the cost is a measured one."""
+        reason = self.manifest.get("why_unmeasured")
+        if reason is None and self.manifest["cost"] is None:
+            return "whoever wrote the bundle did not know its cost"
+        return reason
 
     @property
     def target(self) -> Target:
@@ -256,6 +273,8 @@ def _manifest(
         "embedding_dim": contents.compiled.output_shape[-1],
         "preprocessing": asdict(contents.preprocessing),
         "cost": contents.cost and contents.cost.to_json(),
+        "cost_doubts": list(contents.cost_doubts),
+        "why_unmeasured": contents.why_unmeasured,
         "verification": verification and dict(verification),
         "graph_sha256": contents.compiled.graph_sha256,
         "provenance": dict(contents.provenance),

@@ -25,11 +25,12 @@ from cmpc_cost_models.lowering.schedules import KERNEL_CODE_VERSION, ScheduleSou
 from cmpc_cost_models.machine import describe_versions
 from cmpc_cost_models.targets import Target
 
-__all__ = ["LIBRARY_NAME", "compile_network", "cxx_compiler_for", "linker_for"]
+__all__ = ["LIBRARY_NAME", "compile_network", "cxx_compiler_for", "find_compiled", "linker_for"]
 
 LIBRARY_NAME = "network.so"
 RECORD_NAME = "compiled.json"
 OBJECTS_NAME = "kernels"
+TARGET_KEY = "target"  # in a record: all of the target that the code depends on
 PIPELINE_VERSION = 7  # raise it with every change outside the kernels' code, which has its own
 PACKAGES_THAT_COUNT = ("apache-tvm", "apache-tvm-ffi", "numpy")
 
@@ -72,6 +73,22 @@ def compile_network(
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return _as_compiled(folder, record, from_cache=False)
+
+
+def find_compiled(cache_dir: Path, sha256: str, target: Target) -> CompiledNetwork | None:
+    """Return the compiled network of this hash that was made for ``target``, if it is still there.
+
+    Nothing is compiled: it is for whoever wants the very library that a cost was measured of,
+    whatever the same graph would become today.
+    """
+    for path in sorted(cache_dir.glob(f"*/{RECORD_NAME}")):
+        try:
+            record = json.loads(path.read_text())
+        except (OSError, ValueError):  # another process is at it, or it is damaged
+            continue
+        if (record.get("sha256"), record.get(TARGET_KEY)) == (sha256, _target_of_code(target)):
+            return _read_entry(path.parent)
+    return None
 
 
 def linker_for(target: Target) -> str | None:
@@ -132,6 +149,7 @@ def _compile(onnx_path: Path, how: _How, folder: Path) -> dict[str, Any]:
         ) from error
     return {
         "sha256": file_sha256(library),
+        TARGET_KEY: _target_of_code(target),
         "compile_seconds": time.perf_counter() - start,
         "input_shape": list(input_shape),
         "output_shape": list(output_shape),
@@ -164,14 +182,20 @@ def _read_entry(folder: Path) -> CompiledNetwork | None:
 
 def _as_compiled(folder: Path, record: dict[str, Any], *, from_cache: bool) -> CompiledNetwork:
     place = {"path": str(folder / LIBRARY_NAME), "from_cache": from_cache}
-    return CompiledNetwork.from_json(record | place)
+    fields = {name: value for name, value in record.items() if name != TARGET_KEY}
+    return CompiledNetwork.from_json(fields | place)
+
+
+def _target_of_code(target: Target) -> dict[str, Any]:
+    """Return what of a target decides the code that is made for it, as JSON values."""
+    return {**target.to_tvm(), "vector_bits": target.vector_bits}
 
 
 def _cache_key(graph_sha256: str, how: _How) -> str:
-    versions, target = describe_versions(), how.target
+    versions = describe_versions()
     ingredients = {
         "graph": graph_sha256,
-        "target": target.to_tvm() | {"vector_bits": target.vector_bits},
+        "target": _target_of_code(how.target),
         "versions": {name: versions.get(name) for name in PACKAGES_THAT_COUNT},
         "pipeline": [PIPELINE_VERSION, KERNEL_CODE_VERSION],
         "num_threads": how.num_threads,

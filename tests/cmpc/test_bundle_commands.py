@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from cmpc.cli import command_line
-from cmpc_cost_models import Target
+from cmpc_cost_models import Cost, Target
 from cmpc_cost_models.bundles import BundleContents, Preprocessing, write_bundle
 from cmpc_cost_models.compiling import compile_network
 from cmpc_cost_models.graph_writer import GraphWriter
@@ -75,6 +75,36 @@ def index(folder):
     assert invoke("index", embeddings, "--out", index).exit_code == 0
     assert read_embeddings(embeddings).network_sha256 == "ab" * 32
     return index
+
+
+@pytest.mark.parametrize(
+    ("is_measured", "said"),
+    [(False, "UNMEASURED, measuring it failed"), (True, "unstable"), (True, "the machine is busy")],
+)
+def test_building_what_nobody_could_measure_well_is_said_and_ends_with_3(
+    folder, tmp_path, monkeypatch, is_measured, said
+):
+    compiled = compile_network(folder / "net.onnx", Target.named("host"), cache_dir=folder)
+    sha256 = compiled.sha256
+    cost = Cost(name="latency", value=0.5, unit="ms", source="measured", artefact_sha256=sha256)
+    contents = BundleContents(
+        compiled=compiled,
+        target=Target.named("host"),
+        preprocessing=Preprocessing(size_px=SIZE_PX, resize_filter="bilinear"),
+        provenance={"architecture": "mean"},
+        cost=cost if is_measured else None,
+        cost_doubts=("the machine is busy",) if is_measured else (),
+        why_unmeasured=None if is_measured else "measuring it failed",
+    )
+    bundle = write_bundle(tmp_path / "bundle", contents, with_runner=False)
+    monkeypatch.setattr("cmpc_search.runs.reopen_run", lambda path: path)
+    monkeypatch.setattr("cmpc_search.stages.bundling.build_bundle", lambda *_: bundle)
+
+    result = invoke("build", folder, "--out", tmp_path / "bundle", "--json")
+
+    assert result.exit_code == 3
+    assert said in result.stderr
+    assert json.loads(result.stdout)["latency_ms"] == (0.5 if is_measured else None)
 
 
 def test_query_finds_the_nearest_colour_first(folder, index):

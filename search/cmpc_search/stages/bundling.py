@@ -1,4 +1,4 @@
-"""Hand the trained pick over as a bundle: what was measured is what ships.
+"""Hand the trained pick over as a bundle: what was measured is what ships (see ``shipping``).
 
 The bundle's program is run once, here or under an emulator, before the bundle gets its name.
 """
@@ -6,7 +6,8 @@ The bundle's program is run once, here or under an emulator, before the bundle g
 from dataclasses import dataclass
 from pathlib import Path
 
-from cmpc_cost_models import Cost, Target
+from cmpc_cost_models import Target
+from cmpc_cost_models.base import CompiledNetwork
 from cmpc_cost_models.bundles import (
     Bundle,
     BundleContents,
@@ -14,17 +15,17 @@ from cmpc_cost_models.bundles import (
     open_bundle,
     write_bundle,
 )
-from cmpc_cost_models.compiling import compile_network, cxx_compiler_for
+from cmpc_cost_models.compiling import cxx_compiler_for
 from cmpc_cost_models.cross.toolchain import Toolchain, find_toolchain, is_native
 from cmpc_cost_models.cross.verification import verifier
-from cmpc_cost_models.tuning.source import open_schedules
 from cmpc_search.data.images import RESIZE_FILTER
 from cmpc_search.embeddings import GALLERY_NETWORK_KEY, SPLIT_SEED_KEY
-from cmpc_search.errors import BadArgument, BadRun
-from cmpc_search.runs import RunFolder, read_json, read_pick
+from cmpc_search.errors import BadArgument
+from cmpc_search.runs import RunFolder, read_pick
 from cmpc_search.space import Architecture
 from cmpc_search.stages.inputs import search_settings_of, target_of
 from cmpc_search.stages.picks import TrainedPick, trained_picks
+from cmpc_search.stages.shipping import Shipper
 
 __all__ = ["BundleOrder", "build_bundle"]
 
@@ -50,7 +51,7 @@ class BundleOrder:
 
 
 def build_bundle(run: RunFolder, order: BundleOrder) -> Bundle:
-    """Compile the trained pick, or take it from the cache, and write its bundle.
+    """Take the compiled pick that was measured, or compile and measure it, and write its bundle.
 
     Raises:
         BadArgument: no network of that seed is trained, another bundle is in the folder, or the
@@ -68,24 +69,21 @@ def build_bundle(run: RunFolder, order: BundleOrder) -> Bundle:
     if order.must_verify and not can_verify:
         raise BadArgument(_why_unverified(toolchain))
     trained = _trained(run, order.seed)
-    compiled = compile_network(
-        trained.onnx_path,
-        target,
-        cache_dir=run.compiled_path,
-        schedules=open_schedules(order.cache_dir / "schedules", target),
-    )
+    shipper = Shipper(run=run, trained=trained, target=target, cache_dir=order.cache_dir)
     if order.folder.exists():
-        existing = open_bundle(order.folder, must_run_here=False)
-        if existing.network_sha256 == compiled.sha256:
-            return existing
-        raise BadArgument(f"{order.folder} must not hold another bundle; choose another folder")
+        evaluated = shipper.evaluated()
+        return _existing(order.folder, evaluated.compiled if evaluated else shipper.compiled())
+    shipped = shipper.shipped()
+    compiled = shipped.compiled
     contents = BundleContents(
         compiled=compiled,
         target=target,
         preprocessing=Preprocessing(
             size_px=compiled.input_shape[2], resize_filter=RESIZE_FILTER.name.lower()
         ),
-        cost=_known_cost(run, compiled.sha256),
+        cost=shipped.cost,
+        cost_doubts=shipped.doubts,
+        why_unmeasured=shipped.why_unmeasured,
         provenance={
             "architecture": trained.architecture.key,
             "seed": order.seed,
@@ -103,6 +101,14 @@ def build_bundle(run: RunFolder, order: BundleOrder) -> Bundle:
     )
 
 
+def _existing(folder: Path, compiled: CompiledNetwork) -> Bundle:
+    """Return the bundle in ``folder`` if it is of this network."""
+    existing = open_bundle(folder, must_run_here=False)
+    if existing.network_sha256 != compiled.sha256:
+        raise BadArgument(f"{folder} must not hold another bundle; choose another folder")
+    return existing
+
+
 def _why_unverified(toolchain: Toolchain) -> str:
     lacking = "; ".join(toolchain.lacking) or "it is to have no native program"
     return (
@@ -118,16 +124,3 @@ def _trained(run: RunFolder, seed: int) -> TrainedPick:
             return pick
     seeds = ", ".join(str(pick.seed) for pick in picks)
     raise BadArgument(f"the seed must be one that was trained ({seeds}), got {seed}")
-
-
-def _known_cost(run: RunFolder, library_sha256: str) -> Cost | None:
-    """Return the latency that `cmpc evaluate` found for this very library, if it did."""
-    if not run.evaluation_path.exists():
-        return None
-    try:
-        document = read_json(run.evaluation_path)["query_cost"]["latency"]
-    except (KeyError, TypeError) as error:
-        raise BadRun(f"{run.evaluation_path} must hold an evaluation, it lacks {error}") from error
-    if document is None or document["artefact_sha256"] != library_sha256:
-        return None
-    return Cost.from_json(document)

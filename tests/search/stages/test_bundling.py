@@ -1,9 +1,17 @@
 """Which network a bundle is made of."""
 
+import json
+
+import numpy as np
 import pytest
 
+from cmpc_cost_models import Cost, Measurement, Target
+from cmpc_cost_models.compiling import compile_network
+from cmpc_cost_models.digests import file_sha256
+from cmpc_cost_models.graph_writer import GraphWriter
 from cmpc_search.errors import BadArgument, BadRun
 from cmpc_search.runs import write_json, write_pick
+from cmpc_search.stages import shipping
 from cmpc_search.stages.bundling import BundleOrder, build_bundle
 from cmpc_search.stages.picks import trained_picks
 from cmpc_search.study import Budget, Candidate, CandidateScore
@@ -24,6 +32,144 @@ def leave_trained(run, architecture, seed, num_steps=100):
     folder.mkdir(parents=True)
     facts = {"architecture": architecture.key, "seed": seed, "training": {"num_steps": num_steps}}
     write_json(folder / "facts.json", facts)
+
+
+@pytest.fixture
+def host():
+    return Target.named("host")
+
+
+def leave_network(run, architecture, seed):
+    """Leave a trained pick whose network can be compiled in no time."""
+    leave_trained(run, architecture, seed)
+    writer = GraphWriter("mean", (1, 3, 8, 8))
+    path = run.path / "pick" / f"seed-{seed}" / "network.onnx"
+    scale = np.full(3, seed + 1, np.float32)
+    pixels = writer.affine(writer.input, scale, scale)
+    writer.save(path, writer.l2_normalise(writer.global_average_pool(pixels)))
+    return path
+
+
+def latency_of(compiled, source="measured", value=0.125):
+    return Cost(
+        name="latency",
+        value=value,
+        unit="ms",
+        source=source,
+        target="host",
+        artefact_sha256=compiled.sha256,
+    )
+
+
+def leave_evaluation(run, cost, doubts=()):
+    query_cost = {"latency": cost.to_json(), "unstable_reasons": list(doubts)}
+    write_json(run.evaluation_path, {"query_cost": query_cost})
+
+
+def altered(compiled):
+    """Make of a cached library one that today's compiler would not make: a byte longer."""
+    compiled.path.write_bytes(compiled.path.read_bytes() + b"\0")
+    record_path = compiled.path.parent / "compiled.json"
+    record = json.loads(record_path.read_text()) | {"sha256": file_sha256(compiled.path)}
+    record_path.write_text(json.dumps(record))
+    yesterday = compiled.path.parent.with_name("compiled-with-the-schedules-of-yesterday")
+    compiled.path.parent.rename(yesterday)
+    return record["sha256"]
+
+
+class FakeMeter:
+    """Compiles for real and makes up a latency, or an error."""
+
+    def __init__(self, target, cache_dir, error):
+        self.target, self.cache_dir, self.error = target, cache_dir, error
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def measure(self, onnx_path):
+        if self.error:
+            return Measurement(error=self.error)
+        compiled = compile_network(onnx_path, self.target, cache_dir=self.cache_dir)
+        cost = latency_of(compiled, value=0.5)
+        return Measurement(cost=cost, compiled=compiled, unstable_reasons=("a neighbour woke",))
+
+
+@pytest.fixture
+def measure_with(monkeypatch):
+    def measure(error=None):
+        monkeypatch.setattr(
+            shipping,
+            "make_meter",
+            lambda target, _, *, cache_dir, **__: FakeMeter(target, cache_dir, error),
+        )
+
+    measure("nobody should have measured")
+    return measure
+
+
+def order(tmp_path, **changes):
+    return BundleOrder(
+        folder=tmp_path / "bundle", cache_dir=tmp_path / "cache", with_runner=False, **changes
+    )
+
+
+@pytest.mark.parametrize("target", ["of the search", "named"])
+def test_the_library_that_was_measured_ships_though_another_would_be_compiled_today(
+    run, picked, host, tmp_path, measure_with, target
+):
+    path = leave_network(run, picked, 0)
+    compiled = compile_network(path, host, cache_dir=run.compiled_path)
+    cost = latency_of(compiled)
+    sha256 = altered(compiled)
+    leave_evaluation(run, Cost.from_json(cost.to_json() | {"artefact_sha256": sha256}))
+
+    chosen = host if target == "named" else None
+    bundle = build_bundle(run, order(tmp_path, target=chosen))
+    again = build_bundle(run, order(tmp_path, target=chosen))
+
+    assert bundle.network_sha256 == again.network_sha256 == sha256
+    assert bundle.cost.value == 0.125
+    assert bundle.why_unmeasured is None
+
+
+@pytest.mark.parametrize("reason", ["no evaluation", "another seed", "file is gone", "predicted"])
+def test_what_nobody_measured_is_measured_before_it_ships(
+    run, picked, host, tmp_path, measure_with, reason
+):
+    path, _ = (leave_network(run, picked, seed) for seed in (0, 1))
+    measure_with()
+    cache_dir = tmp_path if reason == "file is gone" else run.compiled_path
+    compiled = compile_network(path, host, cache_dir=cache_dir)
+    if reason != "no evaluation":
+        source = "predicted" if reason == "predicted" else "measured"
+        leave_evaluation(run, latency_of(compiled, source))
+
+    bundle = build_bundle(run, order(tmp_path, seed=1 if reason == "another seed" else 0))
+
+    assert (bundle.cost.value, bundle.cost.source) == (0.5, "measured")
+    assert bundle.cost.artefact_sha256 == bundle.network_sha256
+    assert bundle.cost_doubts == ("a neighbour woke",)
+    assert bundle.why_unmeasured is None
+
+
+def test_what_can_not_be_measured_ships_and_says_so(run, picked, tmp_path, measure_with):
+    leave_network(run, picked, 0)
+    measure_with("time took longer than 120 s")
+
+    bundle = build_bundle(run, order(tmp_path))
+
+    assert bundle.cost is None
+    assert "longer than 120 s" in bundle.why_unmeasured
+
+
+def test_the_doubts_of_an_evaluation_go_with_its_latency(run, picked, host, tmp_path, measure_with):
+    compiled = compile_network(leave_network(run, picked, 0), host, cache_dir=run.compiled_path)
+    leave_evaluation(run, latency_of(compiled), doubts=["the machine is busy"])
+
+    assert build_bundle(run, order(tmp_path)).cost_doubts == ("the machine is busy",)
 
 
 def test_a_seed_that_was_not_trained_is_refused_with_those_that_were(run, picked, tmp_path):

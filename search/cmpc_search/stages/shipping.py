@@ -1,0 +1,146 @@
+"""Which compiled network ships, and what is known of its cost? The very file that was measured.
+
+    evaluation.json names a library by its hash --> still in the run's cache? --> that file ships
+        no, or it is of another seed or target, or was never measured:
+                    compiled today --> measured now, where the target can be --> that file ships
+                        else it ships unmeasured, and says why
+
+The schedules change whenever somebody tunes, so compiling again may well give another library.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from cmpc_cost_models import Cost, Measurement, Target
+from cmpc_cost_models.base import CompiledNetwork
+from cmpc_cost_models.compiling import compile_network, find_compiled
+from cmpc_cost_models.devices import Device
+from cmpc_cost_models.digests import file_sha256
+from cmpc_cost_models.errors import DeviceUnreachable
+from cmpc_cost_models.meters import make_meter
+from cmpc_cost_models.tuning.source import open_schedules
+from cmpc_search.errors import BadRun
+from cmpc_search.runs import RunFolder, read_json
+from cmpc_search.stages.inputs import search_settings_of, target_of
+from cmpc_search.stages.picks import TrainedPick
+
+__all__ = ["ShippedNetwork", "Shipper"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShippedNetwork:
+    """A compiled network with all that is known of its cost.
+
+    Attributes:
+        cost: Of this very library; measured, or predicted where that is all there is.
+        doubts: Why the cost may not be trusted.
+        why_unmeasured: Why it was never measured; None where it was.
+    """
+
+    compiled: CompiledNetwork
+    cost: Cost | None = None
+    doubts: tuple[str, ...] = ()
+    why_unmeasured: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shipper:
+    """Finds, or makes and measures, what ships of one trained network.
+
+    Attributes:
+        cache_dir: Where tuned schedules and the runtimes for other processors are kept.
+    """
+
+    run: RunFolder
+    trained: TrainedPick
+    target: Target
+    cache_dir: Path
+
+    def evaluated(self) -> ShippedNetwork | None:
+        """Return the library that `cmpc evaluate` named, if it is of this network and still there.
+
+        Raises:
+            BadRun: the evaluation can't be read.
+        """
+        path = self.run.evaluation_path
+        if not path.exists():
+            return None
+        try:
+            found = read_json(path)["query_cost"]
+            cost = None if found["latency"] is None else Cost.from_json(found["latency"])
+            doubts = tuple(found.get("unstable_reasons", ()))
+        except (KeyError, TypeError, ValueError) as error:
+            raise BadRun(f"{path} must hold an evaluation of this version: {error}") from error
+        if cost is None or cost.artefact_sha256 is None:
+            return None
+        compiled = find_compiled(self.run.compiled_path, cost.artefact_sha256, self.target)
+        if compiled is None or compiled.graph_sha256 != file_sha256(self.trained.onnx_path):
+            return None
+        why = None if cost.source == "measured" else f"its latency was {cost.source}"
+        return ShippedNetwork(compiled=compiled, cost=cost, doubts=doubts, why_unmeasured=why)
+
+    def compiled(self) -> CompiledNetwork:
+        """Compile the network with the schedules of today, or find what an earlier call made.
+
+        Raises:
+            CompileFailed: it does not compile.
+        """
+        return compile_network(
+            self.trained.onnx_path,
+            self.target,
+            cache_dir=self.run.compiled_path,
+            schedules=open_schedules(self.schedules_dir, self.target),
+        )
+
+    def shipped(self) -> ShippedNetwork:
+        """Return what ships: what was measured, else what is measured now, else as it is.
+
+        Raises:
+            CompileFailed: the network does not compile.
+        """
+        found = self.evaluated()
+        if found is not None and found.why_unmeasured is None:
+            return found
+        if self.device.kind == "none":
+            why = f"{self.target.name} can't be measured here: {self.target.why_not_here()}"
+            return found or ShippedNetwork(compiled=self.compiled(), why_unmeasured=why)
+        return self._measured_now(found)
+
+    @property
+    def device(self) -> Device:
+        """Where to measure: a device that the search measured on, else this machine if it can."""
+        named = search_settings_of(self.run).device
+        if named is not None and self.target == target_of(self.run):
+            device = Device.named(named)
+            if device.kind == "rpc":
+                return device
+        return Device.default_for(self.target)
+
+    @property
+    def schedules_dir(self) -> Path:
+        return self.cache_dir / "schedules"
+
+    def _measured_now(self, found: ShippedNetwork | None) -> ShippedNetwork:
+        measurement = self._measure()
+        if measurement.cost is None or measurement.compiled is None:
+            why = f"measuring it failed: {measurement.error}"
+            return found or ShippedNetwork(compiled=self.compiled(), why_unmeasured=why)
+        return ShippedNetwork(
+            compiled=measurement.compiled,
+            cost=measurement.cost,
+            doubts=measurement.unstable_reasons,
+        )
+
+    def _measure(self) -> Measurement:
+        meter = make_meter(
+            self.target,
+            self.device,
+            cache_dir=self.run.compiled_path,
+            runtime_dir=self.cache_dir,
+            schedules_dir=self.schedules_dir,
+        )
+        try:
+            with meter:
+                return meter.measure(self.trained.onnx_path)
+        except DeviceUnreachable as error:
+            return Measurement(error=str(error))
