@@ -1,12 +1,15 @@
 """Embeddings as a file, with what is needed to make sense of them later.
 
-A safetensors file holds the tensor `embeddings` (float32 [N, D]) and may hold `labels` (int64
-[N]). Its metadata may name each row (`item_names`, a JSON list) and the gallery network in whose
-space the rows live (`network_sha256`). A `.npy` file holds the bare rows, for programs that want no
-more.
+A safetensors file holds the tensor `embeddings` [N, D] and may hold `labels` (integers [N]). Its
+metadata may name each row (`item_names`, a JSON list) and the gallery network in whose space the
+rows live (`network_sha256`). A `.npy` file holds the bare rows; a list of names may lie beside it.
+
+Rows are floating-point numbers of any width, bfloat16 and float8 too, and are float32 once they are
+read. Integers are refused: they are codes (scaled values, packed bits) of unknown meaning.
 """
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,11 +17,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError, deserialize, safe_open
 from safetensors.numpy import save
 
-from cmpc_search.errors import BadEmbeddings
+from cmpc_search.directions import check_finite
+from cmpc_search.errors import BadArgument, BadEmbeddings
 from cmpc_search.files import replacing
+from cmpc_search.name_lists import read_names
 
 if TYPE_CHECKING:  # bundles import ONNX, which an index does without
     from cmpc_cost_models.bundles import Bundle
@@ -43,6 +48,16 @@ SPLIT_SEED_KEY = "split_seed"
 
 EMBEDDINGS_FILE = "embeddings.safetensors"
 """What the file is called in the folder of a gallery."""
+
+FLOATS = ("F64", "F32", "F16")
+NARROW_FLOATS = {
+    "BF16": "bfloat16",
+    "F8_E4M3": "float8_e4m3fn",
+    "F8_E4M3FNUZ": "float8_e4m3fnuz",
+    "F8_E5M2": "float8_e5m2",
+    "F8_E5M2FNUZ": "float8_e5m2fnuz",
+}
+"""Names of safetensors, and of ml_dtypes, for floating-point numbers that NumPy doesn't have."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -89,44 +104,84 @@ def split_seed_of(bundle: "Bundle") -> int:
     return int(bundle.manifest["provenance"].get(SPLIT_SEED_KEY, 0))
 
 
-def read_embeddings(path: Path) -> Embeddings:
-    """Read a safetensors file, or the one in a folder that `cmpc gallery` made, or map a `.npy`.
+def read_embeddings(path: Path, *, ids_path: Path | None = None) -> Embeddings:
+    """Read a safetensors file, or the one in a folder that `cmpc gallery` made, or a `.npy` file.
 
-    Rows of a `.npy` file stay on disk until they are used; they may be more than memory holds.
+    This is how every command reads embeddings. All numbers are finite; names, where there are any,
+    are one a row and differ. Rows of a float32 `.npy` file stay on disk until they are used; they
+    may be more than memory holds. All other rows are held in memory, as float32.
+
+    Args:
+        path: The file, or the folder of a gallery.
+        ids_path: Names of the rows of a `.npy` file, one a line.
 
     Raises:
-        BadEmbeddings: the file is none of these, or contradicts itself.
+        BadArgument: names are given for a file that holds its own, or can't be read.
+        BadEmbeddings: the file is none of these, holds other than finite floating-point numbers
+            [N, D], or contradicts itself.
     """
     file_path = path / EMBEDDINGS_FILE if path.is_dir() else path
-    if file_path.suffix == ".npy":
-        return Embeddings(rows=map_rows(file_path))
+    if is_npy(file_path):
+        found = Embeddings(rows=_map_array(file_path))
+        if ids_path is not None:
+            found = replace(found, item_names=tuple(read_names(ids_path)))
+    elif ids_path is None:
+        found = _read_safetensors(file_path)
+    else:
+        raise BadArgument(f"{file_path} names its items itself; --ids is for a .npy file")
+    rows = _float32_rows(found.rows, file_path)
+    _check_names(found.item_names, len(rows), ids_path or file_path)
+    _check_labels(found.labels, len(rows), file_path)
+    check_finite(rows, found.item_names, str(file_path))
+    return replace(found, rows=rows)
+
+
+def is_npy(path: Path) -> bool:
+    """Whether a file of this name holds bare rows."""
+    return path.suffix.lower() == ".npy"
+
+
+def _read_safetensors(path: Path) -> Embeddings:
     try:
-        with safe_open(file_path, framework="numpy") as file:
-            names = set(file.keys())
+        with safe_open(path, framework="numpy") as file:
+            types = {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
             metadata = file.metadata() or {}
-            if "embeddings" not in names:
-                raise BadEmbeddings(
-                    f"{file_path} must hold a tensor `embeddings`, got {sorted(names)}"
-                )
-            rows = file.get_tensor("embeddings")
-            labels = file.get_tensor("labels") if "labels" in names else None
+            if "embeddings" not in types:
+                raise BadEmbeddings(f"{path} must hold a tensor `embeddings`, got {sorted(types)}")
+            if types["embeddings"] in NARROW_FLOATS:
+                rows = _read_narrow(path)
+            elif types["embeddings"] in FLOATS:
+                rows = file.get_tensor("embeddings")
+            else:
+                raise BadEmbeddings(_no_floats(path, types["embeddings"]))
+            labels = file.get_tensor("labels") if "labels" in types else None
     except (SafetensorError, OSError) as error:
-        raise BadEmbeddings(
-            f"{file_path} must be a safetensors file, and is not: {error}"
-        ) from None
+        raise BadEmbeddings(f"{path} must be a safetensors file, and is not: {error}") from None
     return Embeddings(
         rows=rows,
-        item_names=names_of_rows(metadata, len(rows), file_path),
+        item_names=_names_in(metadata, path),
         labels=labels,
         network_sha256=metadata.get("network_sha256"),
         data_sha256=metadata.get("data_sha256"),
     )
 
 
-def map_rows(path: Path) -> npt.NDArray[np.float32]:
+def _read_narrow(path: Path) -> npt.NDArray[np.float32]:
+    """Read floating-point numbers of a type that NumPy itself doesn't have."""
+    import ml_dtypes
+
+    tensors = dict(deserialize(path.read_bytes()))  # type: ignore[no-untyped-call]
+    stored = tensors["embeddings"]
+    dtype = np.dtype(getattr(ml_dtypes, NARROW_FLOATS[stored["dtype"]]))
+    narrow = np.frombuffer(stored["data"], dtype).reshape(stored["shape"])
+    rows: npt.NDArray[np.float32] = narrow.astype(np.float32)
+    return rows
+
+
+def _map_array(path: Path) -> npt.NDArray[np.float32]:
     """Map the bare rows of a `.npy` file."""
     try:
-        rows: npt.NDArray[np.float32] = np.load(path, mmap_mode="r", allow_pickle=False)
+        rows: npt.NDArray[np.float32] = np.lib.format.open_memmap(path, mode="r")
     except (ValueError, EOFError, OSError) as error:
         raise BadEmbeddings(
             f"{path} must be an array as np.save writes it, and is not: {error}"
@@ -134,24 +189,69 @@ def map_rows(path: Path) -> npt.NDArray[np.float32]:
     return rows
 
 
-def names_of_rows(metadata: dict[str, str], num_rows: int, path: Path) -> tuple[str, ...] | None:
-    """Return the names that the metadata give the rows, one each, or None if they give none."""
+def _float32_rows(rows: npt.NDArray[np.floating], path: Path) -> npt.NDArray[np.float32]:
+    if rows.dtype.kind != "f":
+        raise BadEmbeddings(_no_floats(path, str(rows.dtype)))
+    if rows.ndim != 2:
+        raise BadEmbeddings(f"{path} must hold rows [N, D], got an array of shape {rows.shape}")
+    if rows.dtype == np.float32:  # not so where the bytes are in another order
+        return rows
+    with np.errstate(over="ignore"):  # what float32 can't hold becomes infinite, and is refused
+        return rows.astype(np.float32)
+
+
+def _no_floats(path: Path, found: str) -> str:
+    return (
+        f"{path} must hold embeddings as floating-point numbers, got {found}; "
+        "write the numbers that such codes stand for"
+    )
+
+
+def _names_in(metadata: dict[str, str], path: Path) -> tuple[str, ...] | None:
+    """Return the names that the metadata give the rows, or None if they give none."""
     if "item_names" not in metadata:
         return None
     try:
         names = json.loads(metadata["item_names"])
     except json.JSONDecodeError as error:
         raise BadEmbeddings(f"`item_names` of {path} must be a JSON list: {error}") from None
-    if not isinstance(names, list) or len(names) != num_rows:
-        count = len(names) if isinstance(names, list) else "no list"
-        raise BadEmbeddings(f"{path} must name each of its {num_rows} rows, got {count}")
+    if not isinstance(names, list) or not all(isinstance(name, str | int) for name in names):
+        raise BadEmbeddings(f"`item_names` of {path} must be a JSON list of names")
     return tuple(map(str, names))
 
 
+def _check_names(names: tuple[str, ...] | None, num_rows: int, path: Path) -> None:
+    if names is None:
+        return
+    if len(names) != num_rows:
+        raise BadEmbeddings(f"{path} must name each of the {num_rows} rows, got {len(names)} names")
+    if len(set(names)) < num_rows:
+        twice = Counter(names).most_common(1)[0][0]
+        raise BadEmbeddings(f"{path} must name each row differently, got {twice!r} more than once")
+
+
+def _check_labels(labels: npt.NDArray[np.int64] | None, num_rows: int, path: Path) -> None:
+    if labels is None:
+        return
+    if labels.dtype.kind not in "iu" or labels.shape != (num_rows,):
+        raise BadEmbeddings(
+            f"`labels` of {path} must be one integer for each of the {num_rows} rows, "
+            f"got {labels.dtype} of shape {labels.shape}"
+        )
+
+
 def write_embeddings(path: Path, embeddings: Embeddings) -> None:
-    """Write all of it as safetensors, or the bare rows if the name ends in .npy."""
+    """Write all of it as safetensors, or the bare rows if the name ends in .npy.
+
+    Raises:
+        BadArgument: the name ends in neither .npy nor .safetensors.
+    """
+    if path.suffix.lower() not in (".npy", ".safetensors"):
+        raise BadArgument(
+            f"a file of embeddings must be named .safetensors or .npy, got {path.name!r}"
+        )
     with replacing(path) as file:
-        if path.suffix == ".npy":
+        if is_npy(path):
             np.save(file, embeddings.rows, allow_pickle=False)
         else:
             file.write(save(tensors_of(embeddings), metadata=metadata_of(embeddings)))

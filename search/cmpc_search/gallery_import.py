@@ -2,18 +2,21 @@
 
 import hashlib
 import shutil
-from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import onnx
 from onnx import external_data_helper
 
 from cmpc_cost_models.counted import count_network, input_and_output_shape, load_graph
 from cmpc_cost_models.digests import file_sha256
-from cmpc_search.embeddings import EMBEDDINGS_FILE, Embeddings, read_embeddings, write_embeddings
+from cmpc_search.directions import check_directions
+from cmpc_search.embeddings import (
+    EMBEDDINGS_FILE,
+    Embeddings,
+    read_embeddings,
+    write_embeddings,
+)
 from cmpc_search.errors import BadArgument, BadGallery
 from cmpc_search.files import replacing
 from cmpc_search.gallery import (
@@ -25,7 +28,6 @@ from cmpc_search.gallery import (
     open_gallery,
     read_classifier,
 )
-from cmpc_search.name_lists import read_names
 from cmpc_search.runs.files import write_json
 
 __all__ = ["GallerySources", "import_gallery"]
@@ -121,51 +123,17 @@ def _self_contained(path: Path) -> bytes:
 
 
 def _embeddings(sources: GallerySources) -> Embeddings | None:
-    if sources.embeddings_path is None:
+    path = sources.embeddings_path
+    if path is None:
         return None
-    if sources.embeddings_path.suffix == ".npy":
-        found = _from_npy(sources.embeddings_path, sources.ids_path)
-    else:
-        if sources.ids_path is not None:
-            raise BadArgument(
-                f"{sources.embeddings_path} names its items itself; --ids is for a .npy file"
-            )
-        found = read_embeddings(sources.embeddings_path)
-    rows = found.rows
-    if rows.ndim != 2 or not np.isfinite(rows).all() or not np.linalg.norm(rows, axis=1).all():
-        raise BadGallery(
-            f"{sources.embeddings_path} must hold finite, non-zero rows [N, D], got an array of "
-            f"shape {rows.shape} with others"
-        )
+    found = read_embeddings(path, ids_path=sources.ids_path)
     if found.item_names is None:
-        raise BadGallery(
-            f"{sources.embeddings_path} must name its items: `item_names` in the metadata of a "
-            "safetensors file, or --ids beside a .npy file"
+        raise BadArgument(
+            f"{path} must name its items: --ids beside a .npy file, `item_names` in the metadata "
+            "of a safetensors file"
         )
-    if len(set(found.item_names)) < len(found.item_names):
-        twice = Counter(found.item_names).most_common(1)[0][0]
-        raise BadGallery(
-            f"each row of {sources.embeddings_path} must have a name of its own, "
-            f"got {twice!r} more than once"
-        )
+    check_directions(found.rows, found.item_names, str(path))
     return found
-
-
-def _from_npy(path: Path, ids_path: Path | None) -> Embeddings:
-    if ids_path is None:
-        raise BadArgument(f"the rows of {path} must be named; give --ids, one item name a line")
-    try:
-        rows: npt.NDArray[np.float32] = np.atleast_1d(
-            np.lib.format.open_memmap(path, mode="r").astype(np.float32)
-        )
-    except (OSError, ValueError) as error:
-        raise BadGallery(f"{path} must be a .npy file of numbers: {error}") from error
-    names = tuple(read_names(ids_path))
-    if len(names) != len(rows):
-        raise BadGallery(
-            f"{ids_path} must name each of the {len(rows)} rows of {path}, got {len(names)} names"
-        )
-    return Embeddings(rows=rows, item_names=names)
 
 
 def _check_length(

@@ -174,35 +174,24 @@ def test_rows_without_a_direction_are_refused(files, bad):
     np.save(files / "bad.npy", rows)
     sources = GallerySources(embeddings_path=files / "bad.npy", ids_path=files / "ids.txt")
 
-    with pytest.raises(BadGallery, match=r"must hold finite, non-zero rows \[N, D\]"):
+    with pytest.raises(BadEmbeddings, match=r"must be finite.*, got others for 'dots/3'$"):
         import_gallery(files / "shop", sources)
 
 
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (ROWS[:9], "must name each of the 9 rows .*, got 10 names"),
+        (ROWS[:9], "must name each of the 9 rows, got 10 names"),
         (ROWS[:, :, None], r"rows \[N, D\].*shape \(10, 6, 1\)"),
-        (ROWS[0, 0], "must name each of the 1 rows"),
-        (np.array([["a"] * 6] * 10), "must be a .npy file of numbers"),
-        (np.array([[None] * 6] * 10), "must be a .npy file of numbers"),
+        (ROWS[:0], r"must name each of the 0 rows, got 10 names"),
     ],
-    ids=["too-few", "three-axes", "no-axis", "words", "objects"],
+    ids=["too-few", "three-axes", "none"],
 )
 def test_an_array_that_is_no_table_of_named_numbers_is_refused(files, array, message):
     np.save(files / "bad.npy", array)
     sources = GallerySources(embeddings_path=files / "bad.npy", ids_path=files / "ids.txt")
 
-    with pytest.raises(BadGallery, match=message):
-        import_gallery(files / "shop", sources)
-
-
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"rows"])
-def test_a_file_that_is_no_array_is_refused(files, content):
-    (files / "bad.npy").write_bytes(content)
-    sources = GallerySources(embeddings_path=files / "bad.npy", ids_path=files / "ids.txt")
-
-    with pytest.raises(BadGallery, match=r"must be a \.npy file of numbers"):
+    with pytest.raises(BadEmbeddings, match=message):
         import_gallery(files / "shop", sources)
 
 
@@ -225,7 +214,7 @@ def test_two_rows_of_one_name_are_refused(files, image_set):
     (files / "twice.txt").write_text("\n".join(names))
     sources = GallerySources(embeddings_path=files / "rows.npy", ids_path=files / "twice.txt")
 
-    with pytest.raises(BadGallery, match="a name of its own, got 'dots/0' more than once"):
+    with pytest.raises(BadEmbeddings, match="each row differently, got 'dots/0' more than once"):
         import_gallery(files / "shop", sources)
 
 
@@ -234,7 +223,7 @@ def test_two_rows_of_one_name_are_refused(files, image_set):
     [
         (None, None, "must come from a network or from embeddings, got neither"),
         (None, "ids.txt", "must come from a network or from embeddings, got neither"),
-        ("rows.npy", None, "must be named; give --ids"),
+        ("rows.npy", None, "must name its items: --ids beside"),
         ("rows.safetensors", "ids.txt", "names its items itself; --ids is for a .npy file"),
     ],
 )
@@ -251,7 +240,7 @@ def test_sources_that_do_not_go_together_are_refused(files, embeddings, ids, mes
 def test_safetensors_without_names_are_refused(files):
     write_embeddings(files / "bare.safetensors", Embeddings(rows=ROWS))
 
-    with pytest.raises(BadGallery, match="must name its items"):
+    with pytest.raises(BadArgument, match="must name its items"):
         import_gallery(files / "shop", GallerySources(embeddings_path=files / "bare.safetensors"))
 
 
