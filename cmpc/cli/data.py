@@ -124,7 +124,7 @@ def prepare(
         "num_classes": image_set.num_classes,
         "is_open_set": image_set.is_open_set,
         "splits": counts,
-        "drops": image_set.drops,
+        "drops": image_set.drops.to_json(),
         "licences": image_set.licences,
         "sha256": image_set.sha256,
         "seconds": time.monotonic() - started_at,
@@ -220,10 +220,5 @@ def _steps_when_needed(description: str) -> Iterator[Callable[[int, int], None]]
 def _tell_drops(image_set: "ImageSet") -> None:
     from cmpc.output import say
 
-    drops = image_set.drops
-    if drops.total:
-        say(
-            f"{drops.total} images were left out: {drops.num_broken} broken, "
-            f"{drops.num_identical} with the pixels of another class, "
-            f"{drops.num_lone} without a partner in their class"
-        )
+    if image_set.drops.total:
+        say(image_set.drops.describe())

@@ -147,11 +147,12 @@ def embeddings_in(path: Path, data_set: str | None, cache_dir: Path) -> "Embeddi
     found = read_embeddings(path)
     if data_set is None:
         return found
+    from cmpc_search.data import gallery_item_names
     from cmpc_search.gallery import open_gallery
 
     # A gallery knows how its data were divided; a bare file is divided as by default.
     split_seed = open_gallery(path).split_seed if path.is_dir() else 0
-    return found.named(gallery_items(data_set, cache_dir, split_seed))
+    return found.named(gallery_item_names(data_set, cache_dir=cache_dir, seed=split_seed))
 
 
 def write_index(
@@ -218,14 +219,6 @@ def recall_of(
         f"recall_at_{NUM_RECALLED}": measured.recall,
         "num_recall_queries": measured.num_queries,
     }
-
-
-def gallery_items(data_set: str, cache_dir: Path, split_seed: int) -> list[str]:
-    """Name the items of a data set's gallery side; their pictures are not looked at."""
-    from cmpc_search.data import load_image_set
-
-    image_set = load_image_set(data_set, size_px=32, cache_dir=cache_dir, seed=split_seed)
-    return [image_set.item_names[position] for position in image_set.select(role="gallery")]
 
 
 for command in (add, remove, to_faiss, from_faiss):

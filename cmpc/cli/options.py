@@ -57,7 +57,8 @@ split_seed_option = click.option(
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="Seed of what the data leave open: which classes are trained on, which images ask.",
+    help="Seed of what the data leave open: which classes validate (test classes are fixed), which "
+    "images ask.",
 )
 threads_option = click.option(
     "--threads",

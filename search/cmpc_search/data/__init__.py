@@ -1,9 +1,17 @@
 """Images for training, search and evaluation: sources, preparation, splits, one preprocessing."""
 
-from cmpc_search.data.base import ROLES, SPLITS, Drops, ImageSet, SetCounts
+from cmpc_search.data.base import (
+    ROLES,
+    SPLITS,
+    Dropped,
+    DropReason,
+    Drops,
+    ImageSet,
+    SetCounts,
+)
 from cmpc_search.data.catalogue import CATALOGUE, CatalogueEntry
 from cmpc_search.data.images import load_image
-from cmpc_search.data.loading import load_image_set
+from cmpc_search.data.loading import gallery_item_names, load_image_set
 from cmpc_search.data.splits import SplitFractions
 
 __all__ = [
@@ -11,10 +19,13 @@ __all__ = [
     "ROLES",
     "SPLITS",
     "CatalogueEntry",
+    "DropReason",
+    "Dropped",
     "Drops",
     "ImageSet",
     "SetCounts",
     "SplitFractions",
+    "gallery_item_names",
     "load_image",
     "load_image_set",
 ]

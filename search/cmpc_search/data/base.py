@@ -11,14 +11,16 @@ Shapes: N images, S pixels a side, C classes.
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from cmpc_search.errors import BadArgument, BadData
 
-__all__ = ["ROLES", "SPLITS", "Drops", "ImageSet", "SetCounts"]
+__all__ = ["ROLES", "SPLITS", "DropReason", "Dropped", "Drops", "ImageSet", "SetCounts"]
 
 SPLITS = ("train", "validation", "test")
 """Names of the values 0, 1, 2 of ``ImageSet.split``."""
@@ -27,19 +29,72 @@ ROLES = ("gallery", "query")
 """Names of the values False, True of ``ImageSet.is_query``."""
 
 
+class DropReason(StrEnum):
+    """Why a picture of the source takes no part."""
+
+    BROKEN = "broken"
+    """It can't be read; the detail says why."""
+    IDENTICAL = "identical"
+    """Its pixels are those of a picture of another class: nothing can tell the two apart."""
+    REPEATED = "repeated"
+    """Its pixels are those of a picture of its class that stays: finding a copy says nothing."""
+    LONE = "lone"
+    """No partner is left in its class to find, or to be found by."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Dropped:
+    """One picture that was left out."""
+
+    item_name: str
+    reason: DropReason
+    detail: str = ""
+    """What is wrong with a broken one, the item name of the other one, or of which class it was."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Drops:
-    """How many images of the source were left out while it was prepared, by reason."""
+    """The pictures of the source that were left out, in the order of the source."""
 
-    num_broken: int = 0
-    num_identical: int = 0
-    """Pixels equal to those of an image of another class: nothing can tell the two apart."""
-    num_lone: int = 0
-    """No partner left in the class to find, or to be found by."""
+    items: tuple[Dropped, ...] = ()
+
+    def count(self, reason: DropReason) -> int:
+        """Return how many were left out for ``reason``."""
+        return sum(item.reason == reason for item in self.items)
+
+    @property
+    def num_broken(self) -> int:
+        return self.count(DropReason.BROKEN)
+
+    @property
+    def num_identical(self) -> int:
+        return self.count(DropReason.IDENTICAL)
+
+    @property
+    def num_repeated(self) -> int:
+        return self.count(DropReason.REPEATED)
+
+    @property
+    def num_lone(self) -> int:
+        return self.count(DropReason.LONE)
 
     @property
     def total(self) -> int:
-        return self.num_broken + self.num_identical + self.num_lone
+        return len(self.items)
+
+    def describe(self) -> str:
+        """Return the counts in a sentence for people."""
+        return (
+            f"{self.total} images were left out: {self.num_broken} broken, "
+            f"{self.num_identical} with the pixels of another class, "
+            f"{self.num_repeated} repeated in their class, "
+            f"{self.num_lone} without a partner in their class"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the count of each reason, and each picture with its reason."""
+        counts = {f"num_{reason}": self.count(reason) for reason in DropReason}
+        return {**counts, "items": [asdict(item) for item in self.items]}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,6 +120,7 @@ class ImageSet:
     labels: npt.NDArray[np.int64]
     """[N] positions in class_names."""
     class_names: tuple[str, ...]
+    """[C] for people, and to match classifiers by."""
     is_query: npt.NDArray[np.bool_]
     split: npt.NDArray[np.int8]
     """[N] positions in SPLITS."""
@@ -73,9 +129,13 @@ class ImageSet:
     sha256: str
     licences: tuple[str, ...]
     drops: Drops
+    class_keys: tuple[str, ...] = ()
+    """[C] what makes a class the same one in another data set; the names, if none are given."""
 
     def __post_init__(self) -> None:
         num_images = len(self.images)
+        if not self.class_keys:
+            object.__setattr__(self, "class_keys", self.class_names)  # the record is frozen
         if self.images.ndim != 4 or self.images.shape[3] != 3 or self.images.dtype != np.uint8:
             raise BadData(
                 "images must be uint8 of shape [N, S, S, 3], "

@@ -5,7 +5,8 @@
     catalogue/2.jpg,chair,train,gallery
 
 ``path`` is relative to the CSV's folder, or absolute. ``split`` and ``role`` may be missing as
-columns, and then the seed decides; a column that is there must be filled in every row.
+columns, and then the seed decides; a column that is there must be filled in every row. All but
+the path is normalised: a blank at the end of a label makes no other class.
 """
 
 import csv
@@ -19,6 +20,7 @@ from cmpc_search.data.base import ROLES, SPLITS
 from cmpc_search.data.folder import files_version
 from cmpc_search.data.images import load_image
 from cmpc_search.data.source import Picture, Source
+from cmpc_search.data.text import normalised_text
 from cmpc_search.errors import BadData
 
 __all__ = ["CsvSource"]
@@ -80,7 +82,8 @@ class CsvSource(Source):
         return rows
 
     def _parse(self, reader: "csv.DictReader[str]") -> list[CsvRow]:
-        columns = reader.fieldnames or []
+        columns = [normalised_text(column) for column in reader.fieldnames or []]
+        reader.fieldnames = columns
         known = {*REQUIRED, *CHOICES}
         if not set(REQUIRED) <= set(columns) <= known or len(set(columns)) < len(columns):
             raise BadData(
@@ -96,6 +99,10 @@ class CsvSource(Source):
         where = f"line {line} of {self.path}"
         if None in cells or None in cells.values():
             raise BadData(f"{where} must have as many cells as the header has columns")
+        cells = {
+            column: cell if column == "path" else normalised_text(cell or "")
+            for column, cell in cells.items()
+        }
         if not cells["path"] or not cells["label"]:
             raise BadData(f"{where} must have a path and a label, got {list(cells.values())}")
         for column, names in CHOICES.items():

@@ -1,14 +1,21 @@
 """Give a data set by name or path: prepared when it must be, out of the cache when it can be.
 
-The cache key names what the pixels depend on: the source's version, the size, the preprocessing
-and the libraries that draw. The seed is not in it: roles and splits that the source leaves open
-are decided here, at each load.
+    source --once--> Items --for each size--> pixels --for each seed--> ImageSet
+
+The cache keys name what items and pixels depend on: the source's version, the preprocessing and
+the libraries that draw, and for pixels the size. The seed is in neither: roles and splits that the
+source leaves open are decided here, at each load, from names alone. So every size of a source has
+the same items in the same order, with the same classes, roles and splits.
 """
 
 import hashlib
 import re
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,19 +27,25 @@ from cmpc_search.data.catalogue import CATALOGUE, named_source
 from cmpc_search.data.csv_file import CsvSource
 from cmpc_search.data.folder import FolderSource
 from cmpc_search.data.images import PREPROCESSING_VERSION
-from cmpc_search.data.prepared import (
+from cmpc_search.data.items import (
     FORMAT_VERSION,
     OPEN,
-    PreparedImages,
+    Items,
     Progress,
-    prepare_images,
-    read_prepared,
+    decide_items,
+    read_items,
 )
-from cmpc_search.data.source import Source
-from cmpc_search.data.splits import SplitFractions, assign_roles, split_classes
+from cmpc_search.data.prepared import PreparedImages, check_space, prepare_images, read_prepared
+from cmpc_search.data.source import Picture, Source
+from cmpc_search.data.splits import MIN_CLASSES, SplitFractions, assign_roles, split_classes
 from cmpc_search.errors import BadArgument, BadData
 
-__all__ = ["find_source", "load_image_set", "prepared_folder"]
+__all__ = ["find_source", "gallery_item_names", "load_image_set"]
+
+MAX_NAME_LENGTH = 80
+"""Of a folder in the cache: file systems allow 255 bytes, and more is added to it."""
+
+Found = TypeVar("Found")
 
 
 def load_image_set(
@@ -47,10 +60,33 @@ def load_image_set(
     """Return a data set of the catalogue, a folder of class folders, or a CSV file, at one size."""
     if size_px < 1:
         raise BadArgument(f"`1 <= size_px` must hold, got {size_px=}")
-    source = find_source(name_or_path, cache_dir)
-    folder = prepared_folder(source, size_px=size_px, cache_dir=cache_dir)
-    prepared = _read_or_prepare(source, size_px, folder, progress)
-    return _decide(source.name, prepared, seed=seed, fractions=fractions)
+    cached = _CachedSource(find_source(name_or_path, cache_dir), cache_dir)
+    items, prepared = cached.load(size_px, progress)
+    split, is_query = _decide(cached.source.name, items, seed=seed, fractions=fractions)
+    decided = prepared.sha256.encode() + split.tobytes() + is_query.tobytes()
+    return ImageSet(
+        name=cached.source.name,
+        images=prepared.images,
+        labels=items.labels,
+        class_names=items.class_names,
+        class_keys=items.class_keys,
+        is_query=is_query,
+        split=split,
+        item_names=items.item_names,
+        sha256=hashlib.sha256(decided).hexdigest(),
+        licences=items.licences,
+        drops=items.drops,
+    )
+
+
+def gallery_item_names(
+    name_or_path: str | Path, *, cache_dir: Path, seed: int = 0, progress: Progress | None = None
+) -> list[str]:
+    """Return the names of the items on a data set's gallery side; no size is prepared for it."""
+    cached = _CachedSource(find_source(name_or_path, cache_dir), cache_dir)
+    items = cached.items(progress)
+    _, is_query = _decide(cached.source.name, items, seed=seed, fractions=None)
+    return [items.item_names[position] for position in np.flatnonzero(~is_query)]
 
 
 def find_source(name_or_path: str | Path, cache_dir: Path) -> Source:
@@ -68,76 +104,124 @@ def find_source(name_or_path: str | Path, cache_dir: Path) -> Source:
     return named_source(str(name_or_path), cache_dir)
 
 
-def prepared_folder(source: Source, *, size_px: int, cache_dir: Path) -> Path:
-    """Where the arrays of a source are, or will be, at one size."""
-    parts = (
-        FORMAT_VERSION,
-        PREPROCESSING_VERSION,
-        PIL.__version__,
-        size_px,
-        source.revision,
-        source.version(),
-    )
-    key = hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
-    safe_name = re.sub(r"[^\w.-]", "_", source.name)
-    return cache_dir / "data" / f"{safe_name}-{size_px}px-{key}"
+@dataclass(frozen=True)
+class _CachedSource:
+    """A source with its place in the cache."""
+
+    source: Source
+    cache_dir: Path
+
+    @cached_property
+    def pictures(self) -> list[Picture]:
+        """All of them, listed when first asked for: a full cache needs none."""
+        return list(self.source.pictures())
+
+    @cached_property
+    def _version(self) -> str:
+        return self.source.version()
+
+    def items(self, progress: Progress | None = None) -> Items:
+        """Return which pictures take part; look at each of them, if nobody has yet."""
+        folder = self._folder("items")
+        return _read_or_make(
+            folder,
+            read=lambda: read_items(folder),
+            make=lambda: decide_items(self.source, self.pictures, folder, progress),
+        )
+
+    def load(self, size_px: int, progress: Progress | None) -> tuple[Items, PreparedImages]:
+        """Return the items and their pixels; progress counts every reading of a picture."""
+        folder = self._folder(f"{size_px}px")
+        if not folder.exists():
+            check_space(folder, num_images=len(self.pictures), size_px=size_px)
+        num_read = 0
+
+        def while_deciding(num_done: int, total: int) -> None:
+            nonlocal num_read
+            num_read = num_done
+            if progress is not None:
+                progress(num_done, 2 * total)
+
+        def while_preparing(num_done: int, total: int) -> None:
+            if progress is not None:
+                progress(num_read + num_done, num_read + total)
+
+        items = self.items(while_deciding)
+        prepared = _read_or_make(
+            folder,
+            read=lambda: read_prepared(folder, items),
+            make=lambda: prepare_images(
+                items, self.pictures, size_px=size_px, folder=folder, progress=while_preparing
+            ),
+        )
+        return items, prepared
+
+    def _folder(self, what: str) -> Path:
+        parts = (
+            FORMAT_VERSION,
+            PREPROCESSING_VERSION,
+            PIL.__version__,
+            what,
+            self.source.revision,
+            self._version,
+        )
+        key = hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
+        safe_name = re.sub(r"[^\w.-]", "_", self.source.name, flags=re.ASCII)[:MAX_NAME_LENGTH]
+        return self.cache_dir / "data" / f"{safe_name}-{what}-{key}"
 
 
-def _read_or_prepare(
-    source: Source, size_px: int, folder: Path, progress: Progress | None
-) -> PreparedImages:
+def _read_or_make(folder: Path, *, read: Callable[[], Found], make: Callable[[], None]) -> Found:
     if folder.exists():
         try:
-            return read_prepared(folder)
+            return read()
         except BadData as error:
             print(f"warning: prepared data are damaged and made again: {error}", file=sys.stderr)
             remove_folder(folder)
-    prepare_images(source, size_px=size_px, folder=folder, progress=progress)
-    return read_prepared(folder)
+    make()
+    return read()
 
 
 def _decide(
-    name: str, prepared: PreparedImages, *, seed: int, fractions: SplitFractions | None
-) -> ImageSet:
-    """Settle the roles and splits that the source left open."""
-    split = prepared.splits
+    name: str, items: Items, *, seed: int, fractions: SplitFractions | None
+) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.bool_]]:
+    """Settle the splits and roles that the source left open: int8 [N], and whether one asks [N]."""
+    split = items.splits
     if (split == OPEN).any():
-        by_class = split_classes(
-            prepared.class_names, seed=seed, fractions=fractions or SplitFractions()
-        )
-        split = by_class[prepared.labels]
+        split = _split(name, items, seed, fractions or SplitFractions())[items.labels]
     elif fractions is not None:
         raise BadArgument(f"{name} comes with its own splits, so split fractions can't be set")
-    if (prepared.roles == OPEN).any():
+    if (items.roles == OPEN).any():
         # Within a class and a split: each side of a closed set's split gets its queries.
-        groups = prepared.labels * len(SPLITS) + split
-        is_query = assign_roles(prepared.item_names, groups, seed=seed)
+        groups = items.labels * len(SPLITS) + split
+        is_query = assign_roles(items.item_names, groups, seed=seed)
     else:
-        is_query = prepared.roles == 1
-    _check_sides(name, split, is_query)
-    decided = prepared.sha256.encode() + split.tobytes() + is_query.tobytes()
-    return ImageSet(
-        name=name,
-        images=prepared.images,
-        labels=prepared.labels,
-        class_names=prepared.class_names,
-        is_query=is_query,
-        split=split,
-        item_names=prepared.item_names,
-        sha256=hashlib.sha256(decided).hexdigest(),
-        licences=prepared.licences,
-        drops=prepared.drops,
-    )
+        is_query = items.roles == 1
+    _check_sides(name, items.labels, split, is_query)
+    return split, is_query
 
 
-def _check_sides(name: str, split: npt.NDArray[np.int8], is_query: npt.NDArray[np.bool_]) -> None:
-    counts = {
-        split_name: (
-            int(np.count_nonzero(is_query[split == position])),
-            int(np.count_nonzero(~is_query[split == position])),
+def _split(name: str, items: Items, seed: int, fractions: SplitFractions) -> npt.NDArray[np.int8]:
+    try:
+        return split_classes(items.class_keys, seed=seed, fractions=fractions)
+    except BadData as error:
+        raise BadData(f"{name} is too small: {error}; {items.drops.describe()}") from error
+
+
+def _check_sides(
+    name: str,
+    labels: npt.NDArray[np.int64],
+    split: npt.NDArray[np.int8],
+    is_query: npt.NDArray[np.bool_],
+) -> None:
+    """Refuse a split in which every network would score alike."""
+    counts = {}
+    for position, split_name in enumerate(SPLITS):
+        is_here = split == position
+        asked, answered = (set(labels[is_here & side].tolist()) for side in (is_query, ~is_query))
+        counts[split_name] = len(asked & answered)
+    if min(counts.values()) < MIN_CLASSES:
+        shown = ", ".join(f"{split_name} {count}" for split_name, count in counts.items())
+        raise BadData(
+            f"every split of {name} must have at least {MIN_CLASSES} classes with query and "
+            f"gallery images, got {shown}; with fewer, every network scores alike: add classes"
         )
-        for position, split_name in enumerate(SPLITS)
-    }
-    if min(min(pair) for pair in counts.values()) < 1:
-        shown = ", ".join(f"{key} {q} and {g}" for key, (q, g) in counts.items())
-        raise BadData(f"every split of {name} must have query and gallery images, got {shown}")

@@ -25,6 +25,11 @@ class Picture:
     """From the size in pixels to [S, S, 3]; raises BadData if the picture is broken."""
     role: str | None = None
     split: str | None = None
+    class_key: str | None = None
+    """What makes the class the same one in another data set, such as code points; None: its name.
+
+    It decides whether the class is a test class, so it must not change with a library's version.
+    """
 
 
 class Source(ABC):

@@ -1,8 +1,13 @@
 """Which classes may training see, and which images are queries, when the source does not say.
 
-Both are seeded permutations, and both order names by a hash of seed and name instead of drawing
-from a generator: the answer is the same on every machine and library version, and one class more
-or less moves at most a few others across a border instead of reshuffling all.
+Test classes are fixed: a hash of the class's key alone decides, so a class is a test class in
+every data set that has it, under every seed, and whatever else is there. Numbers told on test
+classes can then be compared, and a gallery network can't have learnt what another set tests. The
+seed divides the other classes into training and validation, again by a hash of each key.
+
+Hashes of seed and name stand in for a random generator: the answer is the same on every machine
+and library version, and a class more or less moves none of the others. Only where a set is so
+small that its hashes miss a share by half is it filled up, or cut, in the order of the hashes.
 """
 
 import hashlib
@@ -15,10 +20,28 @@ import numpy.typing as npt
 from cmpc_search.data.base import SPLITS
 from cmpc_search.errors import BadArgument, BadData
 
-__all__ = ["QUERY_SHARE", "SplitFractions", "assign_roles", "split_classes"]
+__all__ = [
+    "ENOUGH_VALIDATION_CLASSES",
+    "MIN_CLASSES",
+    "QUERY_SHARE",
+    "SplitFractions",
+    "assign_roles",
+    "split_classes",
+]
 
 QUERY_SHARE = 1 / 3
 """Part of each class that asks, where the source has no roles: at least one image, never all."""
+
+MIN_CLASSES = 2
+"""Classes that a split must have: with one, whatever is found is right, for every network."""
+
+ENOUGH_VALIDATION_CLASSES = 10
+"""Small sets validate on so many classes, but on no more than a third of those that don't test.
+
+Chance is then one in ten; below it, two networks are told apart by a handful of answers.
+"""
+
+TRAIN, VALIDATION, TEST = range(len(SPLITS))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,22 +60,32 @@ class SplitFractions:
 
 
 def split_classes(
-    class_names: Sequence[str], *, seed: int, fractions: SplitFractions
+    class_keys: Sequence[str], *, seed: int, fractions: SplitFractions
 ) -> npt.NDArray[np.int8]:
-    """Return for each class its position in SPLITS."""
-    num_classes = len(class_names)
-    num_test = round(num_classes * fractions.test)
-    num_validation = round(num_classes * fractions.validation)
-    sizes = (num_classes - num_test - num_validation, num_validation, num_test)
-    if min(sizes) < 1:
-        shown = ", ".join(f"{name} {size}" for name, size in zip(SPLITS, sizes, strict=True))
+    """Return for each class its position in SPLITS, int8 [C].
+
+    Raises:
+        BadData: there are too few classes for three splits.
+    """
+    num_classes = len(class_keys)
+    if num_classes < len(SPLITS) * MIN_CLASSES:
         raise BadData(
-            f"every split must get a class, got {shown} from {num_classes} classes; "
-            "add classes or change the fractions"
+            f"each of {', '.join(SPLITS)} must get at least {MIN_CLASSES} classes, which takes "
+            f"{len(SPLITS) * MIN_CLASSES}, got {num_classes} usable classes; add classes of two "
+            "or more different images each"
         )
-    order = _seeded_order(class_names, seed=seed, purpose="split")
-    split = np.empty(num_classes, dtype=np.int8)
-    split[order] = np.repeat(np.arange(3, dtype=np.int8), sizes)
+    split = np.full(num_classes, TRAIN, dtype=np.int8)
+    spare = num_classes - 2 * MIN_CLASSES  # what training and validation need at least
+    split[_drawn(class_keys, "test", fractions.test, least=MIN_CLASSES, most=spare)] = TEST
+    rest = np.flatnonzero(split != TEST)
+    chosen = _drawn(
+        [class_keys[position] for position in rest.tolist()],
+        f"validation/{seed}",
+        fractions.validation / (1 - fractions.test),
+        least=max(MIN_CLASSES, min(ENOUGH_VALIDATION_CLASSES, len(rest) // 3)),
+        most=len(rest) - MIN_CLASSES,
+    )
+    split[rest[chosen]] = VALIDATION
     return split
 
 
@@ -60,7 +93,7 @@ def assign_roles(
     item_names: Sequence[str], groups: npt.NDArray[np.int64], *, seed: int
 ) -> npt.NDArray[np.bool_]:
     """Return for each image whether it is a query: QUERY_SHARE of each group of two or more."""
-    order = _seeded_order(item_names, seed=seed, purpose="role")
+    order = _ordered(item_names, f"role/{seed}")
     by_class = order[np.argsort(groups[order], kind="stable")]
     sizes = np.bincount(groups)
     starts = np.repeat(np.cumsum(sizes) - sizes, sizes)
@@ -70,7 +103,22 @@ def assign_roles(
     return is_query
 
 
-def _seeded_order(names: Sequence[str], *, seed: int, purpose: str) -> npt.NDArray[np.int64]:
-    """Return the positions of the names in an order that only the seed and the names decide."""
-    keys = [hashlib.sha256(f"{purpose}/{seed}/{name}".encode()).digest() for name in names]
-    return np.array(sorted(range(len(names)), key=keys.__getitem__), dtype=np.int64)
+def _drawn(
+    keys: Sequence[str], purpose: str, share: float, *, least: int, most: int
+) -> npt.NDArray[np.int64]:
+    """Return the positions of the keys whose hash is below ``share``, filled up or cut by hash."""
+    num_below = sum(_hash(purpose, key) < share * 2**256 for key in keys)
+    expected = share * len(keys)
+    num_drawn = min(max(num_below, round(expected / 2)), round(expected * 3 / 2))
+    return _ordered(keys, purpose)[: min(max(num_drawn, least), most)]
+
+
+def _ordered(names: Sequence[str], purpose: str) -> npt.NDArray[np.int64]:
+    """Return the positions of the names in an order that only they and the purpose decide."""
+    hashes = [_hash(purpose, name) for name in names]
+    return np.array(sorted(range(len(names)), key=hashes.__getitem__), dtype=np.int64)
+
+
+def _hash(purpose: str, name: str) -> int:
+    """Return a number below 2**256, evenly spread."""
+    return int.from_bytes(hashlib.sha256(f"{purpose}/{name}".encode()).digest())

@@ -10,8 +10,8 @@ from cmpc_search.errors import BadArgument, BadData
 
 @pytest.fixture
 def write_csv(tmp_path, save_picture):
-    """Return a function that writes a CSV beside six pictures a0.png to a5.png."""
-    for number in range(6):
+    """Return a function that writes a CSV beside twelve pictures a0.png to a11.png."""
+    for number in range(12):
         save_picture(tmp_path / f"a{number}.png", seed=number)
 
     def write(*lines: str, encoding: str = "utf-8") -> Path:
@@ -22,13 +22,11 @@ def write_csv(tmp_path, save_picture):
     return write
 
 
-ROWS = (
-    "a0.png,x,train,query",
-    "a1.png,x,train,gallery",
-    "a2.png,y,validation,query",
-    "a3.png,y,validation,gallery",
-    "a4.png,z,test,query",
-    "a5.png,z,test,gallery",
+SPLITS = ("train", "train", "validation", "validation", "test", "test")
+ROWS = tuple(
+    f"a{2 * label + side}.png,{name},{split},{role}"
+    for label, (name, split) in enumerate(zip("uvwxyz", SPLITS, strict=True))
+    for side, role in enumerate(("query", "gallery"))
 )
 
 
@@ -39,16 +37,18 @@ def load(path, **options):
 def test_splits_and_roles_are_taken_as_written(write_csv):
     image_set = load(write_csv("path,label,split,role", *ROWS))
 
-    assert image_set.item_names == tuple(f"a{number}.png" for number in range(6))
-    assert image_set.split.tolist() == [0, 0, 1, 1, 2, 2]
-    assert image_set.is_query.tolist() == [True, False] * 3
-    assert image_set.class_names == ("x", "y", "z")
+    assert image_set.item_names == tuple(f"a{number}.png" for number in range(12))
+    assert image_set.split.tolist() == [0] * 4 + [1] * 4 + [2] * 4
+    assert image_set.is_query.tolist() == [True, False] * 6
+    assert image_set.class_names == tuple("uvwxyz")
 
 
 def test_a_spreadsheets_byte_order_mark_and_other_column_order_are_read(write_csv):
     lines = ["role,split,label,path", *(",".join(row.split(",")[::-1]) for row in ROWS)]
 
-    assert load(write_csv(*lines, encoding="utf-8-sig")).split.tolist() == [0, 0, 1, 1, 2, 2]
+    found = load(write_csv(*lines, encoding="utf-8-sig"))
+
+    assert found.split.tolist() == [0] * 4 + [1] * 4 + [2] * 4
 
 
 def test_absolute_paths_are_read(write_csv, tmp_path):
@@ -62,9 +62,29 @@ def test_fractions_beside_written_splits_are_an_error(write_csv):
         load(write_csv("path,label,split,role", *ROWS), fractions=SplitFractions())
 
 
-def test_a_written_split_that_is_empty_is_told_with_numbers(write_csv):
-    with pytest.raises(BadData, match="train 1 and 1, validation 1 and 1, test 0 and 0"):
-        load(write_csv("path,label,split,role", *ROWS[:4]))
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        (ROWS[:8], "train 2, validation 2, test 0"),
+        (ROWS[:6] + ROWS[8:], "train 2, validation 1, test 2"),
+    ],
+)
+def test_a_written_split_in_which_every_network_scores_alike_is_refused(write_csv, rows, told):
+    with pytest.raises(BadData, match=f"at least 2 classes .* got {told}"):
+        load(write_csv("path,label,split,role", *rows))
+
+
+def test_blanks_and_unicode_forms_make_no_other_label_role_split_or_column(write_csv):
+    composed, decomposed = "caf\u00e9 noir", "  cafe\u0301\u00a0  noir "
+    rows = [row.replace(",u,", f",{composed},") for row in ROWS]
+    rows[1] = f"a1.png,{decomposed},train , gallery"
+
+    image_set = load(write_csv("path, label,split ,role", *rows))
+
+    assert image_set.class_names == (composed, *"vwxyz")
+    assert image_set.labels[:2].tolist() == [0, 0]
+    assert image_set.is_query[:2].tolist() == [True, False]
+    assert image_set.drops.total == 0
 
 
 @pytest.mark.parametrize(
@@ -75,6 +95,7 @@ def test_a_written_split_that_is_empty_is_told_with_numbers(write_csv):
         ("path,label,split,role", "a1.png,x,train", r"line 3 .* as many cells"),
         ("path,label,split,role", "a1.png,x,train,query,more", r"line 3 .* as many cells"),
         ("path,label,split,role", "a1.png,,train,query", r"line 3 .* a path and a label"),
+        ("path,label,split,role", "a1.png, ,train,query", r"line 3 .* a path and a label"),
         ("path,label,split,role", "gone.png,x,train,query", r"1 of 2 .*gone\.png' in line 3"),
         ("path,label,split,role", "a0.png,x,train,query", r"unique, got 'a0\.png' twice"),
         ("path,label,split,roll", "a1.png,x,train,query", r"may name split and role, got .*roll"),

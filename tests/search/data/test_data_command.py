@@ -36,8 +36,9 @@ def test_prepare_prints_the_splits_and_tells_the_drops(photos, tmp_path):
     assert result.exit_code == 0, result.stderr
     told = json.loads(result.stdout)
     assert told["num_images"] == 35
-    assert told["splits"]["test"]["num_classes"] == 4
+    assert told["splits"]["test"]["num_classes"] == 3
     assert told["drops"]["num_broken"] == 1
+    assert [one["item_name"] for one in told["drops"]["items"]] == ["class00/0.png"]
     assert "1 images were left out: 1 broken" in result.stderr
 
 

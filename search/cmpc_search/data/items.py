@@ -1,0 +1,239 @@
+"""Which pictures of a source take part, in which class and on which side: decided once.
+
+Every picture is looked at once, at one size that has nothing to do with the size that anybody
+works at. A gallery network at 224 px and a query network at 32 px then see the same items of the
+same classes, though two pictures that differ at 224 px may well be equal at 32.
+
+    pictures --read at 64 px--> digests --drop broken, identical, repeated, lone--> Items
+
+What the seed decides (open roles and splits) is not decided here: it is stored as OPEN.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cmpc_search.data.base import ROLES, SPLITS, Dropped, DropReason, Drops
+from cmpc_search.data.cache import new_folder, read_record, write_record
+from cmpc_search.data.source import Picture, Source
+from cmpc_search.data.text import normalised_text
+from cmpc_search.errors import BadData
+
+__all__ = [
+    "CANONICAL_SIZE_PX",
+    "FORMAT_VERSION",
+    "OPEN",
+    "Items",
+    "Progress",
+    "decide_items",
+    "read_items",
+]
+
+OPEN = -1
+"""Stands for a role or split that the source leaves to the seed."""
+
+CANONICAL_SIZE_PX = 64
+"""The size at which pictures are compared, whatever the size they are used at."""
+
+FORMAT_VERSION = 3
+
+Progress = Callable[[int, int], None]
+"""Called with how many pictures are done, and of how many."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Items:
+    """What is known of a source at every size. N items, C classes."""
+
+    item_names: tuple[str, ...]
+    class_names: tuple[str, ...]
+    class_keys: tuple[str, ...]
+    labels: npt.NDArray[np.int64]
+    """[N] positions in class_names."""
+    roles: npt.NDArray[np.int8]
+    """[N] positions in ROLES, or OPEN."""
+    splits: npt.NDArray[np.int8]
+    """[N] positions in SPLITS, or OPEN."""
+    licences: tuple[str, ...]
+    drops: Drops
+    sha256: str
+    """Over all of it but prose."""
+
+    def __len__(self) -> int:
+        return len(self.item_names)
+
+
+def decide_items(
+    source: Source, pictures: Sequence[Picture], folder: Path, progress: Progress | None = None
+) -> None:
+    """Write to ``folder`` which of the pictures take part, all of it or nothing.
+
+    Raises:
+        BadData: an item name comes twice, or no picture is left.
+    """
+    _check_names(pictures)
+    named = [_with_normalised_class(picture) for picture in pictures]
+    drops = _find_drops(named, progress)
+    kept = [picture for position, picture in enumerate(named) if position not in drops]
+    told = Drops(items=tuple(drops[position] for position in sorted(drops)))
+    if not kept:
+        raise BadData(
+            f"{source.name} must have a class with two usable images, it has none; "
+            f"{told.describe()}"
+        )
+    with new_folder(folder) as temporary:
+        _write_items(temporary, kept, told, source.licences)
+
+
+def read_items(folder: Path) -> Items:
+    """Return what was decided; BadData if anything in the folder changed since."""
+    record = read_record(folder)
+    arrays = {
+        name: np.load(folder / f"{name}.npy", allow_pickle=False)
+        for name in ("labels", "roles", "splits")
+    }
+    dropped = (Dropped(**{**one, "reason": DropReason(one["reason"])}) for one in record["dropped"])
+    return Items(
+        item_names=tuple(record["item_names"]),
+        class_names=tuple(record["class_names"]),
+        class_keys=tuple(record["class_keys"]),
+        licences=tuple(record["licences"]),
+        drops=Drops(items=tuple(dropped)),
+        sha256=_content_sha256(record),
+        **arrays,
+    )
+
+
+def _content_sha256(record: dict[str, Any]) -> str:
+    parts = [record["sha256"], record["item_names"], record["class_names"], record["class_keys"]]
+    return hashlib.sha256(repr([FORMAT_VERSION, *parts]).encode()).hexdigest()
+
+
+def _check_names(pictures: Sequence[Picture]) -> None:
+    seen: set[str] = set()
+    for picture in pictures:
+        if picture.item_name in seen:
+            raise BadData(f"item names must be unique, got {picture.item_name!r} twice")
+        seen.add(picture.item_name)
+
+
+def _with_normalised_class(picture: Picture) -> Picture:
+    """Item names stay as they are: ids of other programs must match them."""
+    name = normalised_text(picture.class_name)
+    if not name:
+        raise BadData(
+            f"every class must have a name that is not blank, {picture.item_name} is of class "
+            f"{picture.class_name!r}"
+        )
+    return replace(picture, class_name=name, class_key=normalised_text(picture.class_key or name))
+
+
+def _find_drops(pictures: Sequence[Picture], progress: Progress | None) -> dict[int, Dropped]:
+    """Return what is left out, by its position."""
+    drops: dict[int, Dropped] = {}
+    for equal in _by_pixels(pictures, drops, progress).values():
+        drops |= _indistinct(pictures, equal)
+    for alone in _without_partner(pictures, drops):
+        drops[alone] = _dropped(pictures[alone], DropReason.LONE, pictures[alone].class_name)
+    return drops
+
+
+def _by_pixels(
+    pictures: Sequence[Picture], drops: dict[int, Dropped], progress: Progress | None
+) -> dict[bytes, list[int]]:
+    """Return the positions of the pictures by their pixels; note those that are broken."""
+    found: dict[bytes, list[int]] = defaultdict(list)
+    for position, picture in enumerate(pictures):
+        try:
+            pixels = picture.read(CANONICAL_SIZE_PX)
+        except BadData as error:
+            drops[position] = _dropped(picture, DropReason.BROKEN, str(error))
+        else:
+            found[hashlib.sha256(pixels.tobytes()).digest()].append(position)
+        if progress is not None:
+            progress(position + 1, len(pictures))
+    return found
+
+
+def _indistinct(pictures: Sequence[Picture], equal: list[int]) -> dict[int, Dropped]:
+    """Say which of several pictures with equal pixels go: all of several classes, else all but one.
+
+    What stays does the least harm: a gallery image before a query, since a query that is its own
+    answer says nothing; an image of training before one that tests, since that was trained on.
+    """
+
+    def harm(position: int) -> tuple[bool, int, int]:
+        picture = pictures[position]
+        return picture.role == "query", _position(picture.split, SPLITS), position
+
+    first, *others = sorted(equal, key=harm)
+    stranger = next((p for p in others if _key(pictures, p) != _key(pictures, first)), None)
+    if stranger is None:
+        kept = pictures[first].item_name
+        return {p: _dropped(pictures[p], DropReason.REPEATED, kept) for p in others}
+    return {
+        p: _dropped(
+            pictures[p],
+            DropReason.IDENTICAL,
+            pictures[first if _key(pictures, p) != _key(pictures, first) else stranger].item_name,
+        )
+        for p in equal
+    }
+
+
+def _without_partner(pictures: Sequence[Picture], drops: dict[int, Dropped]) -> list[int]:
+    """Return what stays alone in its class, or on its side if the source has sides."""
+    by_class: dict[str, list[int]] = defaultdict(list)
+    for position in range(len(pictures)):
+        if position not in drops:
+            by_class[_key(pictures, position)].append(position)
+    alone = []
+    for positions in by_class.values():
+        roles = {pictures[position].role for position in positions}
+        if len(positions) < 2 or (len(roles) < 2 and roles != {None}):
+            alone.extend(positions)
+    return alone
+
+
+def _key(pictures: Sequence[Picture], position: int) -> str:
+    return pictures[position].class_key or pictures[position].class_name
+
+
+def _dropped(picture: Picture, reason: DropReason, detail: str) -> Dropped:
+    return Dropped(item_name=picture.item_name, reason=reason, detail=detail)
+
+
+def _write_items(
+    folder: Path, kept: Sequence[Picture], drops: Drops, licences: tuple[str, ...]
+) -> None:
+    keys = [_key(kept, position) for position in range(len(kept))]
+    names = {key: picture.class_name for key, picture in zip(keys, kept, strict=True)}
+    if len(set(names.values())) < len(names):
+        raise BadData("classes with different keys must have different names")
+    labels = {key: label for label, key in enumerate(names)}
+    np.save(folder / "labels.npy", np.array([labels[key] for key in keys], dtype=np.int64))
+    np.save(folder / "roles.npy", _positions([picture.role for picture in kept], ROLES))
+    np.save(folder / "splits.npy", _positions([picture.split for picture in kept], SPLITS))
+    record = {
+        "format_version": FORMAT_VERSION,
+        "item_names": [picture.item_name for picture in kept],
+        "class_names": list(names.values()),
+        "class_keys": list(names),
+        "licences": licences,
+        "dropped": [asdict(item) for item in drops.items],
+    }
+    write_record(folder, record)
+
+
+def _positions(names: list[str | None], known: tuple[str, ...]) -> npt.NDArray[np.int8]:
+    return np.array([_position(name, known) for name in names], dtype=np.int8)
+
+
+def _position(name: str | None, known: tuple[str, ...]) -> int:
+    return OPEN if name is None else known.index(name)
