@@ -192,8 +192,7 @@ def import_(
       cmpc gallery import galleries/shop --embeddings shop.npy --ids shop.txt
     """
     from cmpc_search.data import load_image_set
-    from cmpc_search.gallery import embed_gallery
-    from cmpc_search.gallery_import import GallerySources, import_gallery
+    from cmpc_search.gallery import GallerySources, embed_gallery, import_gallery
     from cmpc_search.training.numerics import set_up_torch
 
     set_up_torch(threads)

@@ -13,8 +13,7 @@ from cmpc_cost_models.graph_writer import GraphWriter
 from cmpc_search.embedding import embed_images
 from cmpc_search.embeddings import Embeddings, write_embeddings
 from cmpc_search.errors import BadArgument, BadEmbeddings, BadGallery
-from cmpc_search.gallery import embed_gallery
-from cmpc_search.gallery_import import GallerySources, import_gallery
+from cmpc_search.gallery import GallerySources, embed_gallery, import_gallery
 
 ROWS = np.random.default_rng(0).standard_normal((10, 6)).astype(np.float32)
 

@@ -6,8 +6,7 @@ import torch
 from PIL import Image
 
 from cmpc_search.data import load_image_set
-from cmpc_search.gallery import embed_gallery, save_gallery_network
-from cmpc_search.gallery_import import GallerySources, import_gallery
+from cmpc_search.gallery import GallerySources, embed_gallery, import_gallery, save_gallery_network
 from cmpc_search.networks.gallery import GalleryNetwork, ResidualShape
 from cmpc_search.runs import open_run
 from cmpc_search.stages.inputs import load_inputs

@@ -10,7 +10,7 @@ import torch
 from cmpc_search.compatibility.base import NO_LABEL
 from cmpc_search.embeddings import EMBEDDINGS_FILE, read_embeddings
 from cmpc_search.errors import BadGallery, BadRun
-from cmpc_search.gallery_import import GallerySources, import_gallery
+from cmpc_search.gallery import GallerySources, import_gallery
 from cmpc_search.stages import inputs as inputs_module
 from cmpc_search.stages.inputs import load_inputs, load_run_inputs
 from cmpc_search.training import views as views_module

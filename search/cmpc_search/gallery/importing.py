@@ -19,14 +19,14 @@ from cmpc_search.embeddings import (
 )
 from cmpc_search.errors import BadArgument, BadGallery
 from cmpc_search.files import replacing
-from cmpc_search.gallery import (
+from cmpc_search.gallery.classifier import read_classifier
+from cmpc_search.gallery.folder import (
     CLASSIFIER_FILE,
     ONNX_FILE,
     RECORD_FILE,
     SCHEMA_VERSION,
     Gallery,
     open_gallery,
-    read_classifier,
 )
 from cmpc_search.runs.files import write_json
 

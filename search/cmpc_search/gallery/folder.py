@@ -22,29 +22,25 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor
 from torch.nn import functional
 
 from cmpc_search.data import ImageSet
-from cmpc_search.embedding import embed_images, resize_images
-from cmpc_search.embeddings import EMBEDDINGS_FILE, Embeddings, read_embeddings, write_embeddings
+from cmpc_search.embeddings import EMBEDDINGS_FILE, Embeddings, read_embeddings
 from cmpc_search.errors import BadGallery
 from cmpc_search.files import replacing
-from cmpc_search.networks.gallery import GalleryNetwork, ResidualShape
+from cmpc_search.gallery.classifier import read_classifier, write_classifier
+from cmpc_search.gallery.network import LargeNetwork, OnnxNetwork, TorchNetwork, resized
+from cmpc_search.networks.gallery import GalleryNetwork
 from cmpc_search.networks.heads import class_means
 from cmpc_search.runs.files import read_json, write_json
-from cmpc_search.training.augmentation import to_float
-from cmpc_search.training.numerics import has_fast_bfloat16, mixed_precision, use_channels_last
 
 __all__ = [
     "Gallery",
     "checkpoint_of",
-    "embed_gallery",
     "existing_gallery",
     "open_gallery",
-    "read_classifier",
     "save_gallery_network",
 ]
 
@@ -53,7 +49,6 @@ WEIGHTS_FILE = "network.safetensors"
 ONNX_FILE = "network.onnx"
 CLASSIFIER_FILE = "classifier.safetensors"
 SCHEMA_VERSION = 1
-BATCH_SIZE = 256
 
 
 @dataclass(frozen=True)
@@ -127,16 +122,12 @@ class Gallery:
         return found
 
     @cached_property
-    def _network(self) -> "GalleryNetwork | _OnnxNetwork":
+    def _network(self) -> LargeNetwork:
         if not self.has_network:
             raise BadGallery(f"{self.path} must have a network to embed new images, it has none")
         if self.record["network"] == "onnx":
-            return _OnnxNetwork(self.path / ONNX_FILE)
-        shape = dict(self.record["network"])
-        network = GalleryNetwork(ResidualShape(**shape | {"depths": tuple(shape["depths"])}))
-        network.load_state_dict(_load_tensors(self.path / WEIGHTS_FILE))
-        use_channels_last(network)
-        return network.eval()
+            return OnnxNetwork(self.path / ONNX_FILE)
+        return TorchNetwork(self.path / WEIGHTS_FILE, self.record["network"])
 
     def embed(
         self, images: npt.NDArray[np.uint8], *, is_mixed: bool = False
@@ -146,11 +137,7 @@ class Gallery:
         ``is_mixed`` lets a torch network compute in bfloat16 where that is fast: good enough for
         what others learn from, not for what is searched.
         """
-        network = self._network
-        if isinstance(network, _OnnxNetwork):
-            return network.embed(_resized(images, self.input_size_px))
-        with mixed_precision(enabled=is_mixed and has_fast_bfloat16()):
-            rows = embed_images(network, _resized(images, self.input_size_px))
+        rows = self._network.embed(resized(images, self.input_size_px), is_mixed=is_mixed)
         unit = functional.normalize(torch.from_numpy(rows).float(), dim=1)
         result: npt.NDArray[np.float32] = unit.numpy()
         return result
@@ -180,53 +167,6 @@ class Gallery:
         labels = np.searchsorted(classes, image_set.labels[positions])
         rows = torch.from_numpy(self.rows_of(image_set)[positions])
         return class_means(rows, torch.from_numpy(labels), len(classes))
-
-
-class _OnnxNetwork:
-    """A user's own network, run by ONNX Runtime; the batch may be fixed to one."""
-
-    def __init__(self, path: Path) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        self._session = onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])
-        self._input = self._session.get_inputs()[0]
-
-    def embed(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        batch_size = self._input.shape[0]
-        step = batch_size if isinstance(batch_size, int) else BATCH_SIZE
-        rows = []
-        for start in range(0, len(images), step):
-            batch = to_float(torch.from_numpy(np.array(images[start : start + step]))).numpy()
-            count = len(batch)
-            if isinstance(batch_size, int):  # the last batch is filled up, and cut again
-                batch = np.resize(batch, (batch_size, *batch.shape[1:]))
-            found = self._session.run(None, {self._input.name: np.ascontiguousarray(batch)})[0]
-            rows.append(found.reshape(len(batch), -1)[:count])
-        unit = functional.normalize(torch.from_numpy(np.concatenate(rows)).float(), dim=1)
-        result: npt.NDArray[np.float32] = unit.numpy()
-        return result
-
-
-def read_classifier(path: Path) -> dict[str, Tensor]:
-    """Return the unit direction float32 [D] of each class that a classifier file names.
-
-    Raises:
-        BadGallery: the file lacks them, or has another number of names than of directions.
-    """
-    try:
-        with safe_open(path, framework="pt") as file:
-            names = json.loads((file.metadata() or {})["class_names"])
-            directions = file.get_tensor("directions").float()
-        if not isinstance(names, list) or directions.ndim != 2 or not len(directions):
-            raise ValueError(f"got {names} and directions of shape {tuple(directions.shape)}")
-        return dict(zip(names, functional.normalize(directions, dim=1), strict=True))
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise BadGallery(
-            f"{path} must hold a tensor `directions` [C, D] and, in its metadata, "
-            f"`class_names` as a JSON list of C: {error}"
-        ) from error
 
 
 def existing_gallery(path: Path, image_set: ImageSet, *, facts: Any) -> Gallery | None:
@@ -289,10 +229,7 @@ def save_gallery_network(
         file.write(weights)
     classes = np.unique(image_set.labels[image_set.select(split="train")])
     names = [image_set.class_names[label] for label in classes]
-    with replacing(path / CLASSIFIER_FILE) as file:
-        file.write(
-            save({"directions": directions.contiguous()}, {"class_names": json.dumps(names)})
-        )
+    write_classifier(path / CLASSIFIER_FILE, directions, names)
     export_gallery_network(network, path / ONNX_FILE)
     counted = count_network(path / ONNX_FILE)
     record = {
@@ -308,43 +245,3 @@ def save_gallery_network(
     }
     write_json(path / RECORD_FILE, record)
     return open_gallery(path)
-
-
-def embed_gallery(gallery: Gallery, image_set: ImageSet) -> Embeddings:
-    """Embed every image of ``image_set`` and keep the result in the gallery's folder.
-
-    What is kept already, of this network and this data, is returned as it is.
-    """
-    path = gallery.path / EMBEDDINGS_FILE
-    if path.exists():
-        kept = read_embeddings(path)
-        hashes = (kept.data_sha256, kept.network_sha256)
-        if hashes == (image_set.sha256, gallery.network_sha256):
-            return kept
-    embeddings = Embeddings(
-        rows=gallery.embed(image_set.images),
-        item_names=image_set.item_names,
-        labels=image_set.labels,
-        network_sha256=gallery.network_sha256,
-        data_sha256=image_set.sha256,
-    )
-    write_embeddings(path, embeddings)
-    gallery.__dict__.pop("embeddings", None)  # what was read of the old file is kept no longer
-    return embeddings
-
-
-def _resized(images: npt.NDArray[np.uint8], size_px: int) -> npt.NDArray[np.uint8]:
-    if images.shape[1] == size_px:
-        return images
-    small = resize_images(to_float(torch.from_numpy(np.array(images))), size_px)
-    result: npt.NDArray[np.uint8] = (
-        small.mul(255).round_().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
-    )
-    return result
-
-
-def _load_tensors(path: Path) -> dict[str, Tensor]:
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise BadGallery(f"{path} must hold the gallery network's weights: {error}") from error
