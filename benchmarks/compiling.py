@@ -20,7 +20,7 @@ from pathlib import Path
 from latency import schedules_in
 from networks import DRAWN_SPACES, write_drawn_networks
 
-from cmpc_cost_models.agreement import agreement, expected_answer, random_image
+from cmpc_cost_models.agreement import compare
 from cmpc_cost_models.compiling import compile_network
 from cmpc_cost_models.lowering.schedules import ScheduleSource
 from cmpc_cost_models.machine import describe_machine, describe_versions
@@ -79,9 +79,8 @@ def compile_and_compare(
     path: Path, target: Target, cache: Path, schedules: ScheduleSource | None
 ) -> None:
     compiled = compile_network(path, target, cache_dir=cache, schedules=schedules)
-    image = random_image(compiled.input_shape)
-    answer = LoadedNetwork(compiled.path, compiled.input_shape).run(image)
-    if objection := agreement(answer, expected_answer(path, image)).objection:
+    network = LoadedNetwork(compiled.path, compiled.input_shape)
+    if objection := compare(network.run, path, compiled.input_shape).objection:
         sys.exit(f"{path.stem}: {objection}")
 
 

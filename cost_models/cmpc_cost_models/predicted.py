@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from cmpc_cost_models.agreement import agreement, random_image
+from cmpc_cost_models.agreement import check_images, judge
 from cmpc_cost_models.base import CompiledNetwork, Cost, Measurement, Unknown
 from cmpc_cost_models.closing import ClosedAtEnd
 from cmpc_cost_models.cross.programs import ProgramStage
@@ -105,14 +105,15 @@ class PredictedMeter(ClosedAtEnd):
         answer = self._ask("expect", onnx_path, {"input_shape": shape})
         if "error" in answer:
             return str(answer["error"])
-        expected = np.asarray(answer["result"]["answer"], np.float32)
+        expected = [np.asarray(one, np.float32) for one in answer["result"]["answers"]]
+        images = check_images(shape)
         try:
-            given = self._stage.run(compiled, random_image(shape))
+            given = [self._stage.run(compiled, image) for image in images]
         except ProgramFailed as error:
             return str(error)
-        if given.shape != expected.shape:
-            return f"wrong answer: it must have {expected.size} numbers, got {given.size}"
-        return agreement(given, expected).objection
+        if given[0].shape != expected[0].shape:
+            return f"wrong answer: it must have {expected[0].size} numbers, got {given[0].size}"
+        return judge(given, expected, onnx_path, images).objection
 
     def _ask(self, verb: str, onnx_path: Path, details: dict[str, Any]) -> dict[str, Any]:
         request = {"verb": verb, "onnx_path": str(onnx_path)} | details

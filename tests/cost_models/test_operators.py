@@ -269,6 +269,18 @@ PATTERNS = {
         ],
         (1, 10),
     ),
+    "unit length above floors": (
+        [
+            helper.make_node("GlobalAveragePool", ["x"], ["p"]),
+            helper.make_node("Flatten", ["p"], ["f"]),
+            helper.make_node("ReduceL2", ["f"], ["n"], axes=[1]),
+            helper.make_node("Clip", ["n", "two"], ["m"]),
+            helper.make_node("Max", ["m", "tiny"], ["o"]),
+            helper.make_node("Clip", ["o", "tiny"], ["q"]),
+            helper.make_node("Div", ["f", "q"], ["y"]),
+        ],
+        (1, 10),
+    ),
     "channels last": (
         [
             helper.make_node("Transpose", ["x"], ["a"], perm=[0, 2, 3, 1]),

@@ -1,13 +1,14 @@
 """Run a bundle before it is published, and the embedding of images by a bundle for elsewhere."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from cmpc_cost_models.agreement import agreement, expected_answer, random_image
+from cmpc_cost_models.agreement import compare
 from cmpc_cost_models.base import CompiledNetwork
 from cmpc_cost_models.bundles import Bundle
 from cmpc_cost_models.compiling import LIBRARY_NAME
@@ -35,12 +36,12 @@ def verifier(
     assert emulator is not None, "only what can be executed here is verified here"
 
     def verify(draft: Path) -> Mapping[str, Any]:
-        image = random_image(compiled.input_shape)
+        run: Callable[..., npt.NDArray[np.float32]]
         if (draft / RUNNER_NAME).exists():
-            given = run_program(draft / RUNNER_NAME, image, emulator=emulator)
+            run = partial(run_program, draft / RUNNER_NAME, emulator=emulator)
         else:
-            given = LoadedNetwork(draft / LIBRARY_NAME, compiled.input_shape).run(image).ravel()
-        found = agreement(given, expected_answer(onnx_path, image).ravel())
+            run = LoadedNetwork(draft / LIBRARY_NAME, compiled.input_shape).run
+        found = compare(run, onnx_path, compiled.input_shape)
         if found.objection:
             raise BadBundle(f"a bundle must be right to be published: {found.objection}")
         by = Path(emulator[0]).name if emulator else "this machine"

@@ -1,7 +1,7 @@
 """The process that compiles for another processor, and answers and predicts what it should do.
 
 {"verb": "compile", "onnx_path", "target", "cache_dir", ...}  -> CompiledNetwork
-{"verb": "expect", "onnx_path", "input_shape"}                -> {"answer"}, ONNX Runtime's
+{"verb": "expect", "onnx_path", "input_shape"}                -> {"answers"}, ONNX Runtime's
 {"verb": "predict", "onnx_path", "target"}                    -> {"seconds", "num_kernels"}
                                                                  or {"unknown_reasons"}
 """
@@ -9,7 +9,7 @@
 from pathlib import Path
 from typing import Any
 
-from cmpc_cost_models.agreement import expected_answer, random_image
+from cmpc_cost_models.agreement import check_images, expected_answers
 from cmpc_cost_models.base import Unknown
 from cmpc_cost_models.measuring.worker import VERBS, serve
 from cmpc_cost_models.roofline import kernels_of, network_seconds
@@ -24,8 +24,8 @@ def main() -> None:
 
 
 def _expect(onnx_path: str, input_shape: list[int]) -> dict[str, Any]:
-    answer = expected_answer(onnx_path, random_image(input_shape))
-    return {"answer": answer.ravel().tolist()}
+    answers = expected_answers(onnx_path, check_images(input_shape))
+    return {"answers": [answer.ravel().tolist() for answer in answers]}
 
 
 def _predict(onnx_path: str, target: dict[str, Any]) -> dict[str, Any]:

@@ -39,16 +39,16 @@ def smallest_length(planner: Planner, node: onnx.NodeProto, attributes: Attribut
     if name is None or len(node.input) != 2 or not constants or constants[0].size != 1:
         arithmetic(planner, node, attributes)
         return
-    of, _ = planner.norms[name]
-    _remember(planner, node, (of, float(constants[0].reshape(-1)[0])))
+    of, smallest = planner.norms[name]
+    _remember(planner, node, (of, max(smallest, float(constants[0].reshape(-1)[0]))))
 
 
 def clip(planner: Planner, node: onnx.NodeProto, attributes: Attributes) -> None:
     """Plan Clip: of a length from below, or of any tensor."""
     low, high = limits(planner, node, attributes)
     if node.input[0] in planner.norms and low >= 0 and high == math.inf:
-        of, _ = planner.norms[node.input[0]]
-        _remember(planner, node, (of, low))
+        of, smallest = planner.norms[node.input[0]]
+        _remember(planner, node, (of, max(smallest, low)))
     else:
         activation(planner, node, attributes)
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cmpc_cost_models.agreement import agreement, expected_answer, random_image
+from cmpc_cost_models.agreement import compare
 from cmpc_cost_models.compiling import compile_network
 from cmpc_cost_models.errors import CostModelsError
 from cmpc_cost_models.machine_faults import machine_fault
@@ -87,10 +87,9 @@ def _compile(
 
 
 def _check(library: str, input_shape: list[int], onnx_path: str) -> dict[str, Any]:
-    """Compare the library's answer with ONNX Runtime's on one random image."""
-    image = random_image(input_shape)
-    given = LoadedNetwork(Path(library), input_shape).run(image)
-    return agreement(given, expected_answer(onnx_path, image)).to_json()
+    """Compare the library's answers with ONNX Runtime's."""
+    network = LoadedNetwork(Path(library), input_shape)
+    return compare(network.run, onnx_path, input_shape).to_json()
 
 
 def _time(

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cmpc_cost_models.agreement import agreement, expected_answer, random_image
+from cmpc_cost_models.agreement import compare, random_image
 from cmpc_cost_models.devices import Device
 from cmpc_cost_models.digests import file_sha256
 from cmpc_cost_models.measuring.blocks import TimingSettings, time_in_turn
@@ -53,10 +53,9 @@ class _Link:
     def check(
         self, device: dict[str, Any], library: str, input_shape: list[int], onnx_path: str
     ) -> dict[str, Any]:
-        """Compare the device's answer with ONNX Runtime's, given here on the same image."""
-        image = random_image(input_shape)
+        """Compare the device's answers with ONNX Runtime's, given here on the same images."""
         network = self._loaded(device, library)
-        return agreement(network.run(image), expected_answer(onnx_path, image)).to_json()
+        return compare(network.run, onnx_path, input_shape).to_json()
 
     def time(
         self, device: dict[str, Any], networks: list[dict[str, Any]], settings: dict[str, Any]
