@@ -8,6 +8,7 @@ SearchError
 +-- BadEmbeddings (ValueError)      a file of embeddings can't be read or contradicts itself
 +-- BadGallery (ValueError)         a gallery network or its embeddings don't fit the data
 +-- BadRun (ValueError)             a run folder is incomplete or was made with other settings
++-- FileUnavailable                 the machine can't read a file now; nothing is known about it
 +-- BudgetNotMet (RuntimeError)     no candidate stays within the budget
 +-- CostUnknown (RuntimeError)      of no candidate can it be told what it costs
 +-- NothingScored (RuntimeError)    every candidate of a run failed, or none was tried
@@ -23,6 +24,7 @@ __all__ = [
     "BudgetNotMet",
     "CostUnknown",
     "DownloadFailed",
+    "FileUnavailable",
     "MissingLibrary",
     "NothingScored",
     "SearchError",
@@ -66,6 +68,13 @@ class BadRun(SearchError, ValueError):
     """A run folder is incomplete, or was made with other settings."""
 
     exit_code = 2
+
+
+class FileUnavailable(SearchError):
+    """The machine can't read a file now: no permission, a failing disk, too little memory.
+
+    Unlike BadData it says nothing about what is in the file, so it must not be remembered.
+    """
 
 
 class BudgetNotMet(SearchError, RuntimeError):

@@ -18,7 +18,8 @@ from functools import partial
 from pathlib import Path
 
 from cmpc_search.data.base import ROLES
-from cmpc_search.data.images import IMAGE_SUFFIXES, load_image
+from cmpc_search.data.images import load_image
+from cmpc_search.data.picture_file import readable_suffixes
 from cmpc_search.data.source import Picture, Source
 from cmpc_search.errors import BadData
 
@@ -64,7 +65,7 @@ class FolderSource(Source):
         ]
         for class_name, role, folder in sorted(class_folders, key=lambda found: found[::2]):
             for path in sorted(folder.iterdir()):
-                if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."):
+                if path.suffix.lower() in readable_suffixes() and not path.name.startswith("."):
                     yield role, class_name, path
 
 

@@ -3,8 +3,8 @@
 Preparation, queries and bundles all call ``load_image``; a second way of doing this would be a
 silent loss of accuracy. The contract, in order:
 
-1. turn the picture upright (EXIF) and take the first frame;
-2. lay transparent pixels on white, convert to RGB;
+1. take the first frame and turn it upright (EXIF, if it can be read);
+2. lay transparent pixels on white, convert to 8-bit RGB (``colours`` says how, mode by mode);
 3. resize so that the longer side is ``size_px``, the aspect ratio kept;
 4. centre on a white square (an odd pixel goes to the right, or below).
 
@@ -13,37 +13,24 @@ never overshoots (white stays white beside a black line, which Lanczos and bicub
 is the easiest of the good ones to repeat exactly on a device. SVGs are drawn at the size itself.
 """
 
-import io
 import struct
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image
 
+from cmpc_search.data.colours import WHITE, on_white, with_true_levels
+from cmpc_search.data.picture_file import opened_picture, read_file, unavailable
 from cmpc_search.data.svg import is_svg, svg_to_png
 from cmpc_search.errors import BadArgument, BadData
+from cmpc_search.printable import printable
 
-__all__ = [
-    "IMAGE_SUFFIXES",
-    "PREPROCESSING_VERSION",
-    "RESIZE_FILTER",
-    "load_image",
-    "square_image",
-]
+__all__ = ["PREPROCESSING_VERSION", "RESIZE_FILTER", "load_image", "square_image"]
 
-PREPROCESSING_VERSION = 1
+PREPROCESSING_VERSION = 2
 """Raised with any change of a pixel: prepared data and bundles carry it."""
 
-IMAGE_SUFFIXES = frozenset(
-    {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".svg", ".tif", ".tiff", ".webp"}
-)
-"""What counts as a picture when a folder is listed."""
-
-WHITE = (255, 255, 255)
 RESIZE_FILTER = Image.Resampling.BILINEAR
 
 UNREADABLE = (
@@ -53,31 +40,64 @@ UNREADABLE = (
     EOFError,
     LookupError,
     TypeError,
+    ArithmeticError,
+    AttributeError,
+    AssertionError,
+    RuntimeError,
     struct.error,
     Image.DecompressionBombError,
-    Image.DecompressionBombWarning,
 )
 """What Pillow's decoders raise for damaged files, each format in its own way; and BadData."""
 
+ORIENTATION = 0x0112
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""How to undo each value of EXIF's orientation."""
+
 
 def load_image(picture: Path | str | bytes, size_px: int) -> npt.NDArray[np.uint8]:
-    """Return a picture, given as a path or as the bytes of its file, as uint8 [S, S, 3]."""
+    """Return a picture, given as a path or as the bytes of its file, as uint8 [S, S, 3].
+
+    Raises:
+        BadArgument: ``size_px`` is below one.
+        BadData: the file is no picture, is damaged, or is one that can't be read truly.
+        FileUnavailable: the machine can't read the file now; nothing is known about it.
+    """
     if size_px < 1:
         raise BadArgument(f"`1 <= size_px` must hold, got {size_px=}")
-    shown = f"{len(picture)} bytes" if isinstance(picture, bytes) else str(picture)
+    shown = f"{len(picture)} bytes" if isinstance(picture, bytes) else printable(picture)
+    content = picture if isinstance(picture, bytes) else read_file(Path(picture))
     try:
-        content = picture if isinstance(picture, bytes) else Path(picture).read_bytes()
-        if is_svg(content):
-            content = svg_to_png(content, size_px)
-        with _strict_about_size(), Image.open(io.BytesIO(content)) as opened:
-            return square_image(opened, size_px)
+        return _decoded(content, size_px)
+    except MemoryError as error:
+        raise unavailable(shown, error) from error
     except UNREADABLE as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise unavailable(shown, error) from error
         raise BadData(f"{shown} is not a usable picture: {error}") from error
+
+
+def _decoded(content: bytes, size_px: int) -> npt.NDArray[np.uint8]:
+    if is_svg(content):
+        content = svg_to_png(content, size_px)
+    with opened_picture(content, wanted_px=size_px) as picture:
+        return square_image(with_true_levels(picture), size_px)
 
 
 def square_image(picture: Image.Image, size_px: int) -> npt.NDArray[np.uint8]:
     """Return an opened picture as uint8 [S, S, 3]: steps 1 to 4 of the contract."""
-    content = _on_white(ImageOps.exif_transpose(picture))
+    picture.load()  # some formats tell the orientation after the pixels
+    content = on_white(picture)
+    orientation = _orientation(picture)
+    if orientation in UPRIGHT:
+        content = content.transpose(UPRIGHT[orientation])
     longer = max(content.size)
     width, height = (max(1, round(side * size_px / longer)) for side in content.size)
     if content.size != (width, height):
@@ -87,20 +107,9 @@ def square_image(picture: Image.Image, size_px: int) -> npt.NDArray[np.uint8]:
     return np.asarray(square, dtype=np.uint8)
 
 
-@contextmanager
-def _strict_about_size() -> Iterator[None]:
-    """Refuse a picture whose size Pillow only warns about; be silent on untidy metadata."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        yield
-
-
-def _on_white(picture: Image.Image) -> Image.Image:
-    if picture.mode.startswith("I;16"):
-        # Pillow clips 16-bit grey to 255 instead of scaling it.
-        return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8)).convert("RGB")
-    if not picture.has_transparency_data:
-        return picture.convert("RGB")
-    layer = picture.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", layer.size, (*WHITE, 255)), layer).convert("RGB")
+def _orientation(picture: Image.Image) -> int | None:
+    """Return EXIF's orientation; None where EXIF is damaged, which spoils no pixel."""
+    try:
+        return picture.getexif().get(ORIENTATION)
+    except UNREADABLE:
+        return None

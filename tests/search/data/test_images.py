@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from cmpc_search.data import load_image
 from cmpc_search.errors import BadArgument, BadData
@@ -12,6 +12,7 @@ from cmpc_search.errors import BadArgument, BadData
 RED, BLACK, WHITE = (255, 0, 0), (0, 0, 0), (255, 255, 255)
 SVG = b"""<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 4">
 <rect width="8" height="4" fill="#ff0000"/></svg>"""
+LOSSLESS = {"WEBP": {"lossless": True}}
 
 
 def encoded(picture: Image.Image, format_name: str = "PNG", **options: object) -> bytes:
@@ -125,14 +126,39 @@ def test_a_broken_file_is_named(tmp_path, content):
         load_image(path, 8)
 
 
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("limit", [30, 90], ids=["error", "warning"])
-def test_a_decompression_bomb_is_refused_even_where_pillow_only_warns(monkeypatch, limit):
-    content = encoded(Image.new("RGB", (10, 10)))
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+@pytest.mark.parametrize("value", range(1, 9))
+def test_every_orientation_is_undone_as_pillow_does(value):
+    exif = Image.Exif()
+    exif[0x0112] = value
+    pixels = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
+    content = encoded(Image.fromarray(pixels), exif=exif)
 
-    with pytest.raises(BadData, match="100 pixels"):
-        load_image(content, 8)
+    with Image.open(io.BytesIO(content)) as opened:
+        upright = ImageOps.exif_transpose(opened)
+
+    square = np.full((6, 6, 3), 255, np.uint8)
+    left, top = (6 - upright.width) // 2, (6 - upright.height) // 2
+    square[top : top + upright.height, left : left + upright.width] = np.asarray(upright)
+    np.testing.assert_array_equal(load_image(content, 6), square)
+
+
+def test_damaged_exif_does_not_spoil_a_picture():
+    picture = Image.new("RGB", (2, 2), RED)
+
+    content = encoded(picture, "JPEG", exif=b"Exif\0\0no EXIF at all", quality=100)
+
+    np.testing.assert_allclose(load_image(content, 2), np.broadcast_to(RED, (2, 2, 3)), atol=3)
+
+
+@pytest.mark.parametrize("format_name", ["GIF", "PNG", "TIFF", "WEBP"])
+def test_of_several_frames_the_first_counts(format_name):
+    first, second = (Image.new("RGB", (2, 2), colour) for colour in (RED, WHITE))
+
+    content = encoded(
+        first, format_name, save_all=True, append_images=[second], **LOSSLESS.get(format_name, {})
+    )
+
+    assert pixels_of(content, 2) == [[RED, RED], [RED, RED]]
 
 
 def test_a_size_below_one_is_refused():

@@ -1,0 +1,25 @@
+"""Text that can be shown, stored and sent, made of any file name.
+
+A file name is bytes, and Python keeps those that are no UTF-8 as lone surrogates. Those open the
+file, but no terminal, JSON document or safetensors header takes them. The one rule of cmpc: paths
+keep them, and text made of a path writes such a byte as ``\\xe9``.
+"""
+
+__all__ = ["printable"]
+
+
+def printable(text: object) -> str:
+    """Return ``str(text)`` as UTF-8 can write it: ``caf\\xe9.png`` for a name in Latin-1."""
+    shown = str(text)
+    try:
+        shown.encode("utf-8")
+    except UnicodeEncodeError:
+        return _escaped(shown)
+    return shown
+
+
+def _escaped(text: str) -> str:
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # a surrogate that stands for no byte: out of a JSON document, say
+        return text.encode("utf-8", "backslashreplace").decode("utf-8")
