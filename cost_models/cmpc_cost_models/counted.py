@@ -63,7 +63,8 @@ def count_network(onnx_path: Path) -> NetworkCount:
 def load_graph(onnx_path: Path) -> onnx.ModelProto:
     """Read an ONNX file, check it and clean it: see ``lowering.cleaning``.
 
-    All tensors whose shapes follow from the graph have them.
+    All tensors whose shapes follow from the graph have them. A batch whose size the file leaves
+    open, as exporters write it by default, is one image.
 
     Raises:
         BadNetworkFile: it is missing or no valid ONNX.
@@ -71,12 +72,26 @@ def load_graph(onnx_path: Path) -> onnx.ModelProto:
     try:
         model = onnx.load(onnx_path)
         onnx.checker.check_model(model)
+        _fix_batch(model)
         return clean_model(model)
     except OSError as error:
         raise BadNetworkFile(f"{onnx_path} can't be read: {error.strerror}") from error
     # protobuf's own DecodeError has no stable home to import it from
     except Exception as error:
         raise BadNetworkFile(f"{onnx_path} must be a valid ONNX file: {error}") from error
+
+
+def _fix_batch(model: onnx.ModelProto) -> None:
+    """Make the batch of a model one where its inputs leave their first size open."""
+    inputs, outputs = (
+        [value.type.tensor_type.shape for value in values]
+        for values in (model.graph.input, model.graph.output)
+    )
+    batches = [shape.dim[0] for shape in inputs if shape.dim]
+    names = {one.dim_param for one in batches if not one.HasField("dim_value")} - {""}
+    same = (size for shape in (*inputs, *outputs) for size in shape.dim if size.dim_param in names)
+    for size in (*(one for one in batches if not one.HasField("dim_value")), *same):
+        size.dim_value = 1
 
 
 def input_and_output_shape(model: onnx.ModelProto) -> tuple[Shape, Shape]:

@@ -9,7 +9,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from cmpc_cost_models.compiling import LIBRARY_NAME, compile_network
-from cmpc_cost_models.counted import load_graph
+from cmpc_cost_models.counted import count_network, load_graph
 from cmpc_cost_models.errors import BadNetworkFile, CompileFailed
 from cmpc_cost_models.graph_writer import GraphWriter
 from cmpc_cost_models.lowering.planning import plan_network
@@ -135,6 +135,27 @@ def test_a_broadcast_that_moves_channels_to_another_axis_is_that_of_onnx(tmp_pat
     save_graph(path, nodes, [1, 3], weights=[weight])
 
     assert_answers_as_onnx_runtime(path, compile_network(path, host, cache_dir=cache_dir))
+
+
+@pytest.mark.parametrize("batch", ["N", None], ids=["named", "without-a-name"])
+def test_a_network_of_any_batch_is_counted_and_compiled_for_one_image(
+    batch, write_tiny, tmp_path, host, cache_dir
+):
+    one = onnx.load(write_tiny(3))
+    anything = onnx.ModelProto()
+    anything.CopyFrom(one)
+    for value in (*anything.graph.input, *anything.graph.output):
+        size = value.type.tensor_type.shape.dim[0]
+        size.Clear()
+        if batch is not None:
+            size.dim_param = batch
+    del anything.graph.value_info[:]
+    onnx.save(anything, tmp_path / "any.onnx")
+
+    assert count_network(tmp_path / "any.onnx") == count_network(write_tiny(3))
+    compiled = compile_network(tmp_path / "any.onnx", host, cache_dir=cache_dir)
+    assert (compiled.input_shape, compiled.output_shape) == ((1, 3, 16, 16), (1, 12))
+    assert_answers_as_onnx_runtime(tmp_path / "any.onnx", compiled)
 
 
 def test_a_second_compilation_is_the_first_one(tiny_network, host, tmp_path):

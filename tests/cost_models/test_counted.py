@@ -69,8 +69,8 @@ def published(tmp_path_factory):
 
 
 def test_a_layer_whose_shape_is_not_fixed_is_refused(tmp_path):
-    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 3])
-    result = helper.make_tensor_value_info("result", TensorProto.FLOAT, ["batch", 2])
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, "rows", 3])
+    result = helper.make_tensor_value_info("result", TensorProto.FLOAT, [1, "rows", 2])
     weight = helper.make_tensor("weight", TensorProto.FLOAT, [3, 2], [1.0] * 6)
     node = helper.make_node("MatMul", ["image", "weight"], ["result"])
     graph = helper.make_graph([node], "dynamic", [image], [result], [weight])
