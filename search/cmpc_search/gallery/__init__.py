@@ -3,6 +3,7 @@
 folder.py       the folder and its record; what a search asks of it
 network.py      networks trained by cmpc or brought as ONNX, run on images
 classifier.py   directions of classes, by name
+classes.py      which classes the network was trained on, and which were kept from it
 embedding.py    embeddings of whole data sets, kept in the folder
 importing.py    making a gallery from what a user already has
 """

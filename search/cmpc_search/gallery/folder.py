@@ -5,6 +5,7 @@
       network.safetensors         weights of a network trained by cmpc   } one of them, or neither
       network.onnx                any network of the user's own          }
       classifier.safetensors      class directions [C, D] and the class names, if known
+      classes.json                which classes the network was trained on, if cmpc trained it
       embeddings.safetensors      embeddings of a whole data set, by item name
 
 A search needs embeddings of training and validation images; a network beside them lets it ask for
@@ -30,6 +31,7 @@ from cmpc_search.data import ImageSet
 from cmpc_search.embeddings import EMBEDDINGS_FILE, Embeddings, read_embeddings
 from cmpc_search.errors import BadGallery
 from cmpc_search.files import replacing
+from cmpc_search.gallery.classes import write_classes
 from cmpc_search.gallery.classifier import read_classifier, write_classifier
 from cmpc_search.gallery.network import LargeNetwork, OnnxNetwork, TorchNetwork, resized
 from cmpc_search.networks.gallery import GalleryNetwork
@@ -48,7 +50,7 @@ RECORD_FILE = "gallery.json"
 WEIGHTS_FILE = "network.safetensors"
 ONNX_FILE = "network.onnx"
 CLASSIFIER_FILE = "classifier.safetensors"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -230,6 +232,7 @@ def save_gallery_network(
     classes = np.unique(image_set.labels[image_set.select(split="train")])
     names = [image_set.class_names[label] for label in classes]
     write_classifier(path / CLASSIFIER_FILE, directions, names)
+    write_classes(path, image_set)
     export_gallery_network(network, path / ONNX_FILE)
     counted = count_network(path / ONNX_FILE)
     record = {

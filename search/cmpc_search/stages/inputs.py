@@ -16,12 +16,14 @@ from torch import Tensor
 
 from cmpc_cost_models import Target
 from cmpc_cost_models.target_table import target_names
+from cmpc_search.compatibility.base import NO_LABEL
 from cmpc_search.data import ImageSet, load_image_set
 from cmpc_search.embeddings import SPLIT_SEED_KEY
-from cmpc_search.errors import BadGallery, BadRun
+from cmpc_search.errors import BadData, BadGallery, BadRun
 from cmpc_search.gallery import Gallery, open_gallery
 from cmpc_search.runs import RunFolder
 from cmpc_search.space import SearchSpace, load_space
+from cmpc_search.stages.seen_classes import SeenClasses, check_seen_classes
 from cmpc_search.stages.settings import SearchSettings
 from cmpc_search.training.augmentation import Augmentation
 from cmpc_search.training.optimisation import Progress
@@ -47,6 +49,7 @@ class Inputs:
         image_set: The images at the size that query networks read.
         gallery_rows: The gallery network's embeddings of all of them, float32 [N, D].
         directions: The gallery classifier, float32 [C, D], a row for each training class.
+        seen_classes: What the networks knew of the classes that they are tested on.
     """
 
     settings: SearchSettings
@@ -54,6 +57,7 @@ class Inputs:
     gallery: Gallery
     gallery_rows: npt.NDArray[np.float32]
     directions: Tensor
+    seen_classes: SeenClasses
     space: SearchSpace
     cache_dir: Path
 
@@ -93,6 +97,7 @@ class Inputs:
         has_network = self.gallery.has_network
         size_px = self.gallery.input_size_px if has_network else self.space.input_size_px
         image_set = _load(self.settings.data, self.gallery, size_px, self.cache_dir)
+        _check_same_items(image_set, self.image_set)
         positions = image_set.select(split="train")
         kept = self.gallery_rows[positions]
 
@@ -109,11 +114,18 @@ class Inputs:
             mixed_share=self.settings.mixed_share if has_network else 0.0,
             size_px=self.space.input_size_px,
         )
-        labels = np.unique(image_set.labels[positions], return_inverse=True)[1].astype(np.int64)
+        labels = self._classifier_rows(image_set)[positions]
         images = np.ascontiguousarray(image_set.images[positions])
         return make_views(
             images, labels, embed, settings, seed=self.settings.seed, progress=progress
         )
+
+    def _classifier_rows(self, image_set: ImageSet) -> npt.NDArray[np.int64]:
+        """Return each image's row of `directions`, by its class's name; NO_LABEL where none is."""
+        training = np.unique(self.image_set.labels[self.image_set.select(split="train")])
+        rows = {self.image_set.class_names[label]: row for row, label in enumerate(training)}
+        by_label = np.array([rows.get(name, NO_LABEL) for name in image_set.class_names], np.int64)
+        return by_label[image_set.labels]
 
 
 def load_inputs(settings: SearchSettings, gallery_path: Path, *, cache_dir: Path) -> Inputs:
@@ -121,11 +133,12 @@ def load_inputs(settings: SearchSettings, gallery_path: Path, *, cache_dir: Path
 
     Raises:
         UnknownName: the data set or the space is unknown.
-        BadGallery: the gallery is not of this data.
+        BadGallery: the gallery is not of this data, or was trained on classes that are to test.
     """
     gallery = open_gallery(gallery_path)
     space = load_space(settings.space, embedding_dim=gallery.embedding_dim)
     image_set = _load(settings.data, gallery, space.input_size_px, cache_dir)
+    seen_classes = check_seen_classes(gallery, image_set)
     rows = gallery.rows_of(image_set)
     if rows.shape[1] != gallery.embedding_dim:
         raise BadGallery(
@@ -138,6 +151,7 @@ def load_inputs(settings: SearchSettings, gallery_path: Path, *, cache_dir: Path
         gallery=gallery,
         gallery_rows=rows,
         directions=gallery.directions(image_set),
+        seen_classes=seen_classes,
         space=space,
         cache_dir=cache_dir,
     )
@@ -190,6 +204,14 @@ def target_of(run: RunFolder) -> Target:
     if kept is None:
         return Target.named(search_settings_of(run).target)
     return Target.from_json(kept)
+
+
+def _check_same_items(image_set: ImageSet, other: ImageSet) -> None:
+    if image_set.item_names != other.item_names or image_set.split.tolist() != other.split.tolist():
+        raise BadData(
+            f"{image_set.name} must hold the same items in the same splits at {image_set.size_px} "
+            f"px as at {other.size_px} px; it changed meanwhile: begin again"
+        )
 
 
 def _load(data: str, gallery: Gallery, size_px: int, cache_dir: Path) -> ImageSet:

@@ -173,7 +173,7 @@ def test_a_gallery_of_another_version_is_refused(gallery):
     record = json.loads((gallery.path / "gallery.json").read_text())
     (gallery.path / "gallery.json").write_text(json.dumps(record | {"schema_version": 99}))
 
-    with pytest.raises(BadGallery, match="schema_version 1, got 99"):
+    with pytest.raises(BadGallery, match="schema_version 2, got 99"):
         open_gallery(gallery.path)
 
 

@@ -1,18 +1,30 @@
 """A run reads the data and the gallery it was begun with, and its views are made once."""
 
 import json
+import shutil
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from cmpc_search.compatibility.base import NO_LABEL
+from cmpc_search.data import load_image_set
 from cmpc_search.embeddings import EMBEDDINGS_FILE, read_embeddings
 from cmpc_search.errors import BadGallery, BadRun
-from cmpc_search.gallery import GallerySources, import_gallery
+from cmpc_search.gallery import (
+    GallerySources,
+    embed_gallery,
+    import_gallery,
+    read_classifier,
+    save_gallery_network,
+)
+from cmpc_search.networks.gallery import GalleryNetwork, ResidualShape
 from cmpc_search.stages import inputs as inputs_module
 from cmpc_search.stages.inputs import load_inputs, load_run_inputs
+from cmpc_search.stages.settings import SearchSettings
 from cmpc_search.training import views as views_module
 from cmpc_search.training.augmentation import Augmentation
 
@@ -33,6 +45,60 @@ def test_a_run_of_another_version_says_which_setting_is_foreign(run, gallery_pat
 
     with pytest.raises(BadRun, match="temperature"):
         load_run_inputs(run, gallery_path, cache_dir=cache_dir)
+
+
+def test_views_and_classifier_agree_where_the_gallery_sees_what_queries_can_not(
+    pictures, cache_dir, tmp_path
+):
+    folder = tmp_path / "pictures"
+    shutil.copytree(pictures, folder)
+    for label, name in enumerate(("alike a", "alike b")):  # equal at 32 px, not at 64 px
+        (folder / name).mkdir()
+        for number in range(2):
+            pixels = np.full((64, 64, 3), 50 + 90 * number, np.uint8)
+            pixels[0, 0] += label
+            Image.fromarray(pixels).save(folder / name / f"{number}.png")
+    large = load_image_set(str(folder), size_px=64, cache_dir=cache_dir)
+    torch.manual_seed(0)
+    shape = ResidualShape(name="tiny", input_size_px=64, depths=(1, 1), width=4, embedding_dim=8)
+    num_classes = len(np.unique(large.labels[large.select(split="train")]))
+    gallery = save_gallery_network(
+        tmp_path / "gallery",
+        GalleryNetwork(shape).eval(),
+        torch.nn.functional.normalize(torch.randn(num_classes, 8), dim=1),
+        large,
+        facts={},
+    )
+    embed_gallery(gallery, large)
+    settings = SearchSettings(data=str(folder), cost="macs", views_per_image=1, mixed_share=0)
+
+    inputs = load_inputs(settings, tmp_path / "gallery", cache_dir=cache_dir)
+    bank = inputs.view_bank()
+
+    small = inputs.image_set
+    assert (small.size_px, large.size_px) == (32, 64)
+    trained = np.unique(small.labels[small.select(split="train")])
+    assert len(trained) == len(inputs.directions) == num_classes
+    shown = [large.item_names[place].split("/")[0] for place in large.select(split="train")]
+    assert [small.class_names[trained[row]] for row in bank.labels] == shown
+    stored = read_classifier(tmp_path / "gallery" / "classifier.safetensors")
+    for row, label in enumerate(trained):
+        torch.testing.assert_close(inputs.directions[row], stored[small.class_names[label]])
+
+
+def test_views_are_numbered_by_the_names_of_their_classes(inputs, image_set):
+    order = np.random.default_rng(0).permutation(image_set.num_classes)
+    renumbered = replace(
+        image_set,
+        labels=np.argsort(order)[image_set.labels],
+        class_names=tuple(image_set.class_names[label] for label in order),
+    )
+
+    rows = inputs._classifier_rows(renumbered)
+
+    np.testing.assert_array_equal(rows, inputs._classifier_rows(image_set))
+    is_training = np.isin(np.arange(len(rows)), image_set.select(split="train"))
+    assert ((rows != NO_LABEL) == is_training).all()
 
 
 def test_a_gallery_without_embeddings_says_how_to_make_them(

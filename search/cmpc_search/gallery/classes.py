@@ -1,0 +1,74 @@
+"""Which classes did a gallery network learn from, and which were kept from it?
+
+    galleries/NAME/classes.json     name, key and splits of each class of the data it was trained on
+
+The names of its data set would not do: the same class may be in another set too, and a set may have
+changed since. A network of the user's own has no such file.
+"""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cmpc_search.data import SPLITS, ImageSet
+from cmpc_search.errors import BadGallery
+from cmpc_search.runs.files import read_json, write_json
+
+__all__ = ["KnownClass", "classes_in", "read_classes", "write_classes"]
+
+CLASSES_FILE = "classes.json"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KnownClass:
+    """A class, by its name for people and by its key across data sets."""
+
+    name: str
+    key: str
+    splits: tuple[str, ...]
+    """In which splits its images are: several in a closed set."""
+
+
+def classes_in(image_set: ImageSet) -> list[KnownClass]:
+    """Return the classes of a set that have images, in the order of their labels."""
+    pairs = np.unique(np.stack([image_set.labels, image_set.split.astype(np.int64)]), axis=1)
+    splits: dict[int, list[str]] = {}
+    for label, split in pairs.T.tolist():
+        splits.setdefault(label, []).append(SPLITS[split])
+    return [
+        KnownClass(
+            name=image_set.class_names[label],
+            key=image_set.class_keys[label],
+            splits=tuple(names),
+        )
+        for label, names in splits.items()
+    ]
+
+
+def write_classes(gallery_path: Path, image_set: ImageSet) -> None:
+    """Keep what a network was trained on in its gallery's folder."""
+    write_json(
+        gallery_path / CLASSES_FILE, {"classes": [asdict(one) for one in classes_in(image_set)]}
+    )
+
+
+def read_classes(gallery_path: Path) -> list[KnownClass] | None:
+    """Return the classes that a gallery's network was trained beside; None if nobody kept them.
+
+    Raises:
+        BadGallery: the file is there and can't be read.
+    """
+    path = gallery_path / CLASSES_FILE
+    if not path.exists():
+        return None
+    try:
+        return [
+            KnownClass(name=one["name"], key=one["key"], splits=tuple(one["splits"]))
+            for one in read_json(path)["classes"]
+        ]
+    except (KeyError, TypeError) as error:
+        raise BadGallery(
+            f"{path} must name the classes that the network was trained beside: {error}; "
+            "train the gallery again"
+        ) from error

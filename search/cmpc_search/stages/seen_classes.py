@@ -1,0 +1,60 @@
+"""Were the classes that a run is tested on seen before, by its own networks or by the gallery's?
+
+A number on unseen classes and one on classes of a closed set are different claims, so whoever
+prints an accuracy says which one it is.
+"""
+
+from enum import StrEnum
+
+from cmpc_search.data import ImageSet
+from cmpc_search.data.text import normalised_text
+from cmpc_search.errors import BadGallery
+from cmpc_search.gallery import Gallery, read_classifier
+from cmpc_search.gallery.classes import KnownClass, classes_in, read_classes
+from cmpc_search.gallery.folder import CLASSIFIER_FILE
+
+__all__ = ["SeenClasses", "check_seen_classes"]
+
+
+class SeenClasses(StrEnum):
+    """What the networks of a run knew of its test classes."""
+
+    UNSEEN = "unseen"
+    """Neither the gallery network nor any query network was trained on one of them."""
+    CLOSED_SET = "closed set"
+    """The data have classes in several splits on purpose: only the images are new."""
+    SEEN_BY_GALLERY = "seen by the gallery network"
+    """A network of the user's own, whose classifier names classes that test or validate."""
+    UNKNOWN = "unknown"
+    """The gallery network is the user's own, and nothing says what it was trained on."""
+
+
+def check_seen_classes(gallery: Gallery, image_set: ImageSet) -> SeenClasses:
+    """Say what the networks know of the classes that validate and test.
+
+    Raises:
+        BadGallery: cmpc trained the gallery network on some of them, maybe in another data set.
+    """
+    if not image_set.is_open_set:
+        return SeenClasses.CLOSED_SET
+    held_out = [one for one in classes_in(image_set) if "train" not in one.splits]
+    known = read_classes(gallery.path)
+    if known is None:
+        return _seen_by_own_network(gallery, held_out)
+    trained_on = [one for one in known if "train" in one.splits]
+    keys, names = {one.key for one in trained_on}, {one.name for one in trained_on}
+    if seen := [one for one in held_out if one.key in keys or one.name in names]:
+        raise BadGallery(
+            f"the network of {gallery.path} must not have been trained on classes that validate or "
+            f"test, but was on {len(seen)} of {len(held_out)}, the first is {seen[0].name!r} "
+            f"({seen[0].splits[0]} in {image_set.name}); train a gallery on {image_set.name} "
+            "with `cmpc gallery train`"
+        )
+    return SeenClasses.UNSEEN
+
+
+def _seen_by_own_network(gallery: Gallery, held_out: list[KnownClass]) -> SeenClasses:
+    path = gallery.path / CLASSIFIER_FILE
+    named = {normalised_text(name) for name in read_classifier(path)} if path.exists() else set()
+    is_seen = any(one.name in named for one in held_out)
+    return SeenClasses.SEEN_BY_GALLERY if is_seen else SeenClasses.UNKNOWN
