@@ -9,6 +9,7 @@ import dataclasses
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -109,5 +110,6 @@ def plain_mapping(mapping: Mapping[str, object]) -> dict[str, object]:
 
 
 def say(message: str) -> None:
-    """Tell the user something that is not data."""
-    click.echo(message, err=True)
+    """Tell the user something that is not data; work goes on when nobody can hear it."""
+    with suppress(OSError):  # the terminal was closed, or a log's disk is full
+        click.echo(message, err=True)

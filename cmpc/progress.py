@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import click
+from cmpc.output import say
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -47,6 +47,10 @@ class Steps(ABC):
         """Serve as the callback that long work in the lower packages takes."""
         self.reach(num_done, total=total)
 
+    def say(self, message: str) -> None:
+        """Tell at once what can't wait for the next step."""
+        say(message)
+
     @abstractmethod
     def show(self, note: str) -> None:
         """Let the user see where it stands."""
@@ -69,13 +73,21 @@ class BarSteps(Steps):
         self.bar.start()
         self.bar.update(self.task, completed=self.num_done, total=self.total, note=note)
 
+    def say(self, message: str) -> None:
+        """Write above the bar."""
+        self.bar.console.print(message, markup=False, highlight=False)
+
     def close(self) -> None:
         """Leave the bar as it is and give the terminal back."""
         self.bar.stop()
 
 
 class LineSteps(Steps):
-    """A line on stderr, never more often than every few seconds."""
+    """A line on stderr, never more often than every few seconds.
+
+    The pace is that of what is done from the first report on: work that is resumed begins with many
+    steps done by another process, in a time that nobody here knows.
+    """
 
     def __init__(
         self, description: str, total: int | None, clock: Callable[[], float] = time.monotonic
@@ -83,29 +95,45 @@ class LineSteps(Steps):
         super().__init__(total)
         self.description, self.clock = description, clock
         self.started_at = self.last_line_at = clock()
+        self.first_report: tuple[int, float] | None = None  # steps done, and when
 
     def show(self, note: str) -> None:
         """Write a line if the last one is long enough ago."""
         now = self.clock()
+        self.first_report = self.first_report or (self.num_done, now)
         if now - self.last_line_at >= SECONDS_BETWEEN_LINES:
             self.last_line_at = now
-            click.echo(self.line(now - self.started_at, note), err=True)
+            say(self.line(now, note))
 
-    def line(self, elapsed_s: float, note: str) -> str:
+    def line(self, now: float, note: str) -> str:
         """Write where it stands in one line."""
         parts = [f"{self.description}: {self.num_done}"]
         if self.total:
             parts = [f"{parts[0]}/{self.total}", f"{self.num_done / self.total:.0%}"]
-            if 0 < self.num_done < self.total:
-                parts.append(f"{clock_time(elapsed_s * (self.total / self.num_done - 1))} left")
+            if (left_s := self.time_left(now)) is not None:
+                parts.append(f"{clock_time(left_s)} left")
         return ", ".join([*parts, note] if note else parts)
+
+    def time_left(self, now: float) -> float | None:
+        """Return the seconds that the rest will take; None before there is a pace, or at the end.
+
+        One report has no pace yet, unless it is of the very first step.
+        """
+        if self.first_report is None or self.total is None or self.num_done >= self.total:
+            return None
+        num_before, since = self.first_report
+        if num_before <= 1:
+            num_before, since = 0, self.started_at
+        if self.num_done == num_before:
+            return None
+        return (now - since) / (self.num_done - num_before) * (self.total - self.num_done)
 
     def close(self) -> None:
         """Write the closing line, unless there was nothing to do."""
         if self.num_done == 0:
             return
         took = clock_time(self.clock() - self.started_at)
-        click.echo(f"{self.description}: {self.num_done} done in {took}", err=True)
+        say(f"{self.description}: {self.num_done} done; this took {took}")
 
 
 def clock_time(seconds: float) -> str:

@@ -1,6 +1,7 @@
 """Which query network is worth its cost? The command that cmpc is about."""
 
 import sys
+from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from cmpc_search.networks.supernet import Supernet
     from cmpc_search.runs import RunFolder
     from cmpc_search.stages.inputs import Inputs
-    from cmpc_search.study import TrialProgress
+    from cmpc_search.study import StudySummary, TrialProgress
 
 __all__ = ["search"]
 
@@ -129,19 +130,18 @@ def search(ctx: click.Context, /, **_: object) -> None:
                 settings.study,
                 storage_path=run.study_path,
                 on_trial=lambda trial: steps.reach(trial.finished, note=described(trial)),
+                on_notice=steps.say,
             )
     write_trials(run, summary.candidates, budget=settings.budget)
     front = pareto_front(summary.candidates, cost=settings.cost, budget=settings.budget)
     write_front(run, front, cost=settings.cost, budget=settings.budget)
-    if summary.stopped_early:
-        say(summary.stopped_early)
     counts = summary.counts
-    say(
-        f"{counts.finished} candidates: {counts.feasible} within the budget, {counts.failed} "
-        f"failed, {counts.unknown} of unknown cost; {len(front)} on the front"
-    )
+    for line in told(summary, len(front)):
+        say(line)
     emit(front_document(run, front, counts), front_table(front), as_json=options["as_json"])
-    pick(summary.candidates, cost=settings.cost, budget=settings.budget)  # raises if none will do
+    if front or not counts.running:
+        # Raises if none will do, which is not known while others are at work.
+        pick(summary.candidates, cost=settings.cost, budget=settings.budget)
     trust_or_raise(unstable_trials(front))
 
 
@@ -182,11 +182,15 @@ def check_meter(meter: "AnyMeter") -> None:
 
 def obtain_supernet(run: "RunFolder", inputs: "Inputs") -> "Supernet":
     """Load the supernet of a run, or train it with progress shown; one process trains."""
+    from cmpc.output import say
     from cmpc.progress import progress
     from cmpc_search.stages.supernet import has_supernet, load_supernet, make_supernet
     from cmpc_search.study.locks import exclusive
 
-    with exclusive(run.supernet_path / "training.lock"):
+    def tell(holder: str) -> None:
+        say(f"waiting for {holder}, which trains the supernet of {run.path}")
+
+    with exclusive(run.supernet_path / "training.lock", on_wait=tell):
         if has_supernet(run):
             return load_supernet(run, inputs)
         with progress("Embedding views with the gallery network") as steps:
@@ -207,3 +211,24 @@ def described(trial: "TrialProgress") -> str:
         cost = f"{score.latency_ms:.3f} ms {score.latency['source']}"
     best = "" if trial.best_reward is None else f", best {trial.best_reward:.3f}"
     return f"{score.reward_name} {score.reward:.3f} at {cost}{best}"
+
+
+def told(summary: "StudySummary", num_on_front: int) -> Iterator[str]:
+    """Yield what is to be said of a search when this process has nothing more to do."""
+    counts = summary.counts
+    if summary.stopped_early:
+        yield summary.stopped_early
+    yield (
+        f"{counts.finished} candidates: {counts.feasible} within the budget, {counts.failed} "
+        f"failed, {counts.unknown} of unknown cost; {num_on_front} on the front"
+    )
+    if counts.reused or counts.over_budget:
+        yield (
+            f"drawn again before they were scored: {counts.reused} proposals that were known "
+            f"and {counts.over_budget} over the budget in MACs"
+        )
+    if counts.running:
+        yield (
+            f"other processes are at work on {counts.running} candidates, and this is the front "
+            "without them: `cmpc search` once more, or `cmpc pareto`, shows all when they are done"
+        )

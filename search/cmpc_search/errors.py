@@ -9,6 +9,7 @@ SearchError
 +-- BadGallery (ValueError)         a gallery network or its embeddings don't fit the data
 +-- BadRun (ValueError)             a run folder is incomplete or was made with other settings
 +-- FileUnavailable                 the machine can't read a file now; nothing is known about it
++-- StudyUnavailable (RuntimeError) the file of a study is damaged, or another program locks it
 +-- BudgetNotMet (RuntimeError)     no candidate stays within the budget
 +-- CostUnknown (RuntimeError)      of no candidate can it be told what it costs
 +-- NothingScored (RuntimeError)    every candidate of a run failed, or none was tried
@@ -28,6 +29,7 @@ __all__ = [
     "MissingLibrary",
     "NothingScored",
     "SearchError",
+    "StudyUnavailable",
     "UnknownName",
 ]
 
@@ -75,6 +77,10 @@ class FileUnavailable(SearchError):
 
     Unlike BadData it says nothing about what is in the file, so it must not be remembered.
     """
+
+
+class StudyUnavailable(SearchError, RuntimeError):
+    """The file of a study is damaged, may not be written, or another program locks it."""
 
 
 class BudgetNotMet(SearchError, RuntimeError):

@@ -28,14 +28,28 @@ def test_a_line_tells_the_time_left_and_the_note(capsys):
     clock = FakeClock()
     steps = LineSteps("Measuring", 24, clock)
 
+    steps.reach(0)
     clock.now_s = 30.0
     steps.reach(6, note="3.2 ms")
 
     assert capsys.readouterr().err == "Measuring: 6/24, 25%, 1:30 left, 3.2 ms\n"
 
 
+def test_the_time_left_of_work_that_is_resumed_goes_by_what_is_done_now(capsys):
+    clock = FakeClock()
+    steps = LineSteps("Training", 1000, clock)
+
+    for step in range(901, 911):  # 900 were done by a process that was killed
+        clock.now_s += 6.0
+        steps.reach(step)
+
+    lines = capsys.readouterr().err.splitlines()
+    assert "left" not in lines[0]  # nobody knows yet
+    assert lines[-1] == "Training: 910/1000, 91%, 9:00 left"
+
+
 def test_outside_a_terminal_progress_ends_with_what_was_done(capsys):
     with progress("Embedding") as steps:
         steps.advance(3)
 
-    assert capsys.readouterr().err == "Embedding: 3 done in 0:00\n"
+    assert capsys.readouterr().err == "Embedding: 3 done; this took 0:00\n"

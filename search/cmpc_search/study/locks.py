@@ -11,12 +11,17 @@ the same study must be two processes.
 
 import fcntl
 import os
+import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
-__all__ = ["Worker", "exclusive", "live_workers"]
+__all__ = ["PATIENCE_S", "Worker", "exclusive", "holder_of", "live_workers"]
+
+PATIENCE_S = 2.0  # locks are held for milliseconds; who waits longer should know for whom
+KERNEL_LOCKS = Path("/proc/locks")
 
 
 def live_workers(folder: Path) -> tuple[str, ...]:
@@ -25,11 +30,51 @@ def live_workers(folder: Path) -> tuple[str, ...]:
 
 
 @contextmanager
-def exclusive(path: Path) -> Iterator[None]:
-    """Hold the lock of ``path`` while the block runs; wait for another process that has it."""
+def exclusive(path: Path, *, on_wait: Callable[[str], None] | None = None) -> Iterator[None]:
+    """Hold the lock of ``path`` while the block runs; wait for another process that has it.
+
+    ``on_wait`` is told who holds it, such as "process 4711", when that takes seconds.
+    """
     with path.open("a") as file:
-        fcntl.lockf(file, fcntl.LOCK_EX)
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            _wait_for(file, path, on_wait)
         yield  # closing the file drops the lock
+
+
+def _wait_for(file: TextIO, path: Path, on_wait: Callable[[str], None] | None) -> None:
+    """Wait as the system lets us, first come, first served; a timer speaks up meanwhile."""
+    tell = threading.Timer(PATIENCE_S, lambda: on_wait and on_wait(holder_of(path)))
+    tell.daemon = True
+    tell.start()
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX)
+    finally:
+        tell.cancel()
+
+
+def holder_of(*paths: Path) -> str:
+    """Say which process holds a lock on one of ``paths``: "process 4711", or "another process".
+
+    Linux tells. To open a file and ask would drop our own locks on it.
+    """
+    places = {_place(path) for path in paths if path.exists()}
+    try:
+        rows = [row.split() for row in KERNEL_LOCKS.read_text().splitlines()]
+    except OSError:
+        rows = []
+    for row in rows:
+        # 1: POSIX  ADVISORY  WRITE 4711 fd:00:2531452 0 EOF; those that wait have "->" in front
+        if len(row) == 8 and row[5] in places and int(row[4]) not in (-1, 0, os.getpid()):
+            return f"process {row[4]}"
+    return "another process"
+
+
+def _place(path: Path) -> str:
+    """Name the file as the kernel's table does: device and inode."""
+    stat = path.stat()
+    return f"{os.major(stat.st_dev):02x}:{os.minor(stat.st_dev):02x}:{stat.st_ino}"
 
 
 class Worker:

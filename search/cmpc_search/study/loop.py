@@ -7,8 +7,8 @@ takes seconds and holds nothing. See `cmpc_search.study.ledger` for what each ki
 
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from optuna.trial import Trial
@@ -25,7 +25,12 @@ from cmpc_search.study.progress import Counts, StudySummary, TrialProgress
 from cmpc_search.study.records import Candidate, CandidateScore
 from cmpc_search.study.samplers import Gate, NoArchitectureLeft, make_sampler
 from cmpc_search.study.settings import Budget, StudySettings
-from cmpc_search.study.storage import create_study, load_study
+from cmpc_search.study.storage import (
+    create_study,
+    load_study,
+    telling_of_storage,
+    wait_for_turn,
+)
 
 __all__ = ["FIRST_FAILURES", "load_candidates", "run_study"]
 
@@ -46,6 +51,7 @@ def run_study(
     *,
     storage_path: Path,
     on_trial: Callable[[TrialProgress], None] | None = None,
+    on_notice: Callable[[str], None] | None = None,
 ) -> StudySummary:
     """Score candidates until the study in ``storage_path`` has ``settings.num_trials`` of them.
 
@@ -54,51 +60,68 @@ def run_study(
     an unreachable device or a full disk, ends this process and the candidate stays for the next
     one. Any other exception is recorded as the candidate's failure.
 
+    Args:
+        on_trial: Called after each candidate that this process scored.
+        on_notice: Called with a sentence that the user must read now: why nothing goes on for the
+            moment, or that all candidates fail.
+
     Raises:
         BudgetNotMet: not one architecture stays within the budget in MACs.
         BadRun: the study was begun with another space or cost.
         MachineFault: the machine refused what scoring needs.
+        StudyUnavailable: the study's file is damaged, or another program locks it.
     """
-    with Worker(storage_path.with_name(f"{storage_path.name}.workers")) as worker:
-        search = _Search(space, settings, storage_path=storage_path, worker=worker)
+    workers = storage_path.with_name(f"{storage_path.name}.workers")
+    with telling_of_storage(storage_path), Worker(workers) as worker:
+        search = _Search(space, settings, storage_path, worker, on_notice or _log.warning)
         while (claimed := search.claim_next()) is not None:
             trial, architecture = claimed
-            candidate = search.ledger.record(trial, _score_safely(score, architecture))
+            candidate = search.record(trial, _score_safely(score, architecture))
             if on_trial is not None:
                 on_trial(search.progress(candidate))
         return search.summary()
 
 
-def load_candidates(storage_path: Path) -> tuple[Candidate, ...]:
+def load_candidates(
+    storage_path: Path, *, on_notice: Callable[[str], None] | None = None
+) -> tuple[Candidate, ...]:
     """Return every recorded result of the study in ``storage_path``, by trial number.
 
     Raises:
         BadRun: there is no study.
+        StudyUnavailable: its file is damaged, or another program locks it.
     """
-    return read_candidates(load_study(storage_path))
+    study = load_study(storage_path, on_notice=on_notice)
+    with telling_of_storage(storage_path):
+        return read_candidates(study)
 
 
 class _Search:
     """One process at work on a study."""
 
     def __init__(
-        self, space: Space, settings: StudySettings, *, storage_path: Path, worker: Worker
+        self,
+        space: Space,
+        settings: StudySettings,
+        storage_path: Path,
+        worker: Worker,
+        on_notice: Callable[[str], None],
     ) -> None:
+        self._storage_path = storage_path
+        self._on_notice = on_notice
         self._settings = settings
         self._num_architectures = Encoding(space).num_architectures
-        self._lock_path = storage_path.with_name(f"{storage_path.name}.lock")
         self._gate = Gate(max_macs=settings.budget.macs)
         self._stopped_early: str | None = None
-        with exclusive(self._lock_path):
+        with self._turn():
             study = create_study(storage_path)
             self.ledger = Ledger(study, space, settings, worker)
             session = self.ledger.start_session(space)
             study.sampler = make_sampler(settings, space, self._gate, session=session)
-        self._clock = _Clock(time.monotonic(), self.ledger.standing().counts.finished)
 
     def claim_next(self) -> tuple[Trial, Architecture] | None:
         """Return what this process scores next, or None when there is nothing for it to do."""
-        with exclusive(self._lock_path):
+        with self._turn():
             self.ledger.reap()
             standing = self.ledger.standing()
             counts = standing.counts
@@ -117,32 +140,42 @@ class _Search:
             self.ledger.claim(trial, architecture, self._gate)
             return trial, architecture
 
+    def record(self, trial: Trial, score: CandidateScore) -> Candidate:
+        """Store what scoring gave; say so if the study looks hopeless."""
+        wait_for_turn(self._storage_path, self._on_notice)
+        candidate = self.ledger.record(trial, score)
+        if notice := _notice(self.ledger.standing().counts, candidate):
+            self._on_notice(notice)
+        return candidate
+
     def progress(self, candidate: Candidate) -> TrialProgress:
-        standing, total = self.ledger.standing(), self._settings.num_trials
-        counts = standing.counts
-        elapsed_s, remaining_s = self._clock.read(counts.finished, total)
+        standing = self.ledger.standing()
         return TrialProgress(
-            finished=counts.finished,
-            total=total,
-            feasible=counts.feasible,
-            failed=counts.failed,
-            reused=counts.reused,
+            finished=standing.counts.finished,
+            total=self._settings.num_trials,
             candidate=candidate,
             best_reward=_best_reward(standing.candidates, self._settings.budget),
-            elapsed_s=elapsed_s,
-            remaining_s=remaining_s,
-            notice=_notice(counts, candidate),
         )
 
     def summary(self) -> StudySummary:
         standing = self.ledger.standing()
         return StudySummary(
             counts=standing.counts,
-            total=self._settings.num_trials,
             candidates=standing.candidates,
-            elapsed_s=time.monotonic() - self._clock.started,
             stopped_early=self._stopped_early,
         )
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Hold the study for a moment, against our own processes and against other programs."""
+        path = self._storage_path
+
+        def tell(holder: str) -> None:
+            self._on_notice(f"waiting for {holder}, which works on {path}")
+
+        with exclusive(path.with_name(f"{path.name}.lock"), on_wait=tell):
+            wait_for_turn(path, self._on_notice)
+            yield
 
     def _stop_early(self, num_known: int) -> None:
         gate = self._gate
@@ -158,19 +191,6 @@ class _Search:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Clock:
-    """How fast the study goes since this process joined it."""
-
-    started: float
-    num_finished_before: int
-
-    def read(self, num_finished: int, total: int) -> tuple[float, float]:
-        elapsed_s = time.monotonic() - self.started
-        num_new = max(1, num_finished - self.num_finished_before)
-        return elapsed_s, elapsed_s / num_new * max(0, total - num_finished)
-
-
 def _score_safely(score: Scorer, architecture: Architecture) -> CandidateScore:
     started = time.monotonic()
     try:
@@ -183,7 +203,7 @@ def _score_safely(score: Scorer, architecture: Architecture) -> CandidateScore:
                 f"scoring a candidate needs a machine that lets it, got: {fault or error}. "
                 "Put that right and give the same command again: the candidate is scored then"
             ) from error
-        _log.warning("scoring %s failed", architecture.key, exc_info=True)
+        _log.debug("scoring %s failed", architecture.key, exc_info=True)
         return CandidateScore(
             architecture=architecture.key,
             reward_name="none",

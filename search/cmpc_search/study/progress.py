@@ -36,23 +36,15 @@ class TrialProgress:
     """Sent after each candidate.
 
     Attributes:
+        finished: Candidates with a recorded result by now, those of other processes included.
         candidate: The one just finished.
         best_reward: The highest reward within the budget so far, or None.
-        elapsed_s: Wall time of this process' part of the study.
-        remaining_s: At the pace since this process began, counting what others do meanwhile.
-        notice: Something the user must hear now, or None.
     """
 
     finished: int
     total: int
-    feasible: int
-    failed: int
-    reused: int
     candidate: Candidate
     best_reward: float | None
-    elapsed_s: float
-    remaining_s: float
-    notice: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,11 +53,9 @@ class StudySummary:
 
     Attributes:
         candidates: Everything recorded in the study, by trial number.
-        stopped_early: Why fewer than ``total`` are finished although nobody is at work, or None.
+        stopped_early: Why fewer than asked for are finished although nobody is at work, or None.
     """
 
     counts: Counts
-    total: int
     candidates: tuple[Candidate, ...]
-    elapsed_s: float
     stopped_early: str | None = None
