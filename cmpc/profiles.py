@@ -1,6 +1,7 @@
 """How a profile reads: which network it is of, a table of its kernels, what they add up to."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,18 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from cmpc_cost_models.profiling.records import KernelTime, NetworkProfile
+    from cmpc_search.runs import RunFolder
+    from cmpc_search.study import Candidate
 
-__all__ = ["doubts", "kernel_table", "network_of", "summary"]
+__all__ = [
+    "ChosenNetwork",
+    "doubts",
+    "kernel_table",
+    "network_of",
+    "parts_told",
+    "summary",
+    "uncounted_told",
+]
 
 COLUMNS = (
     "#",
@@ -28,33 +39,88 @@ COLUMNS = (
 )
 
 
-def network_of(model: Path, candidate: int | None) -> Path:
-    """Return the ONNX file that is meant: ``model`` itself, or a candidate of the run it is.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChosenNetwork:
+    """The network that is to be profiled.
+
+    Attributes:
+        what: What it is, in words; empty for a user's own file.
+        run_folder: The run it is of, if it is of one.
+    """
+
+    path: Path
+    what: str = ""
+    run_folder: "RunFolder | None" = None
+
+
+def network_of(model: Path, *, candidate: int | None, seed: int | None) -> ChosenNetwork:
+    """Return the network that is meant: ``model`` itself, or one of the run it is.
+
+    Of a run that is its trained pick; with a candidate, or where none is trained, the candidate
+    with the weights of the supernet.
 
     Raises:
-        BadSettings: a candidate is asked for of what is no run.
-        BadRun: the folder is no run, or it has no such candidate.
+        BadSettings: a candidate or a seed is asked for of what is no run, or both.
+        BadRun: the folder is no run, or it has no such network.
     """
     if not model.is_dir():
-        if candidate is not None:
-            raise BadSettings(f"`--candidate` goes with a run, and {model} is a file; leave it out")
-        return model
-    from cmpc_search.errors import BadRun
-    from cmpc_search.runs import read_pick, reopen_run
-    from cmpc_search.study.loop import load_candidates
+        if candidate is not None or seed is not None:
+            raise BadSettings(
+                f"`--candidate` and `--seed` go with a run, and {model} is a file; leave them out"
+            )
+        return ChosenNetwork(path=model)
+    if candidate is not None and seed is not None:
+        raise BadSettings("`--candidate` is not trained by itself, so `--seed` can't go with it")
+    from cmpc_search.runs import reopen_run
 
     run = reopen_run(model)
-    if candidate is None:
-        chosen = read_pick(run)
-    else:
-        found = {one.number: one for one in load_candidates(run.study_path)}
-        if candidate not in found:
-            raise BadRun(f"{model} must hold candidate {candidate}; it has {sorted(found)}")
-        chosen = found[candidate]
+    if candidate is not None:
+        return _candidate(run, candidate)
+    return _trained(run, seed)
+
+
+def _candidate(run: "RunFolder", number: int) -> ChosenNetwork:
+    from cmpc_search.errors import BadRun
+    from cmpc_search.study.loop import load_candidates
+
+    found = {one.number: one for one in load_candidates(run.study_path)}
+    if number not in found:
+        raise BadRun(f"{run.path} must hold candidate {number}; it has {sorted(found)}")
+    return _slice_of_supernet(run, found[number], "")
+
+
+def _trained(run: "RunFolder", seed: int | None) -> ChosenNetwork:
+    """Return the trained pick of ``seed``, by default of the first; else the picked candidate."""
+    from cmpc_search.errors import BadRun
+    from cmpc_search.runs import read_pick
+    from cmpc_search.space import Architecture
+    from cmpc_search.stages.picks import trained_picks
+
+    picked = read_pick(run)
+    try:
+        picks = trained_picks(run, Architecture.from_key(picked.score.architecture))
+    except BadRun:
+        if seed is not None:
+            raise
+        return _slice_of_supernet(run, picked, "; no pick is trained yet")
+    found = {pick.seed: pick for pick in picks}
+    chosen = found.get(min(found) if seed is None else seed)
+    if chosen is None:
+        raise BadRun(
+            f"{run.path} must have a pick trained with seed {seed}; it has {sorted(found)}"
+        )
+    what = f"the trained pick, candidate {picked.number} with seed {chosen.seed}"
+    return ChosenNetwork(path=chosen.onnx_path, what=what, run_folder=run)
+
+
+def _slice_of_supernet(run: "RunFolder", chosen: "Candidate", why: str) -> ChosenNetwork:
+    from cmpc_search.errors import BadRun
+
     path = run.candidates_path / f"{chosen.score.architecture}.onnx"
     if not path.is_file():
         raise BadRun(f"candidate {chosen.number} must have its network at {path}; search again")
-    return path
+    what = f"candidate {chosen.number} with the weights of the supernet{why}"
+    return ChosenNetwork(path=path, what=what, run_folder=run)
 
 
 def kernel_table(profile: "NetworkProfile") -> "Table":
@@ -71,19 +137,16 @@ def kernel_table(profile: "NetworkProfile") -> "Table":
 def summary(profile: "NetworkProfile") -> Iterator[str]:
     """Say what the kernels add up to, what limits them, and how a rival does."""
     total_us = profile.total.value * 1e3
-    yield (
-        f"total {total_us:.1f} us = {len(profile.kernels)} kernels {profile.sum_us:.1f} us "
-        f"({profile.sum_us / total_us:.1%}) + virtual machine {profile.machine_us:.1f} us "
-        f"+ rest {profile.rest_us:.1f} us"
-    )
+    yield f"total {total_us:.1f} us = {' + '.join(parts_told(profile))}"
+    if "rest" not in profile.parts_us:
+        yield (
+            f"these parts can't be told apart further: calls under the stopwatch take "
+            f"{profile.sum_us + profile.machine_us:.1f} us, more than the whole without it"
+        )
     times = profile.time_by_origin().items()
     origins = ", ".join(f"{origin} {time_us / profile.sum_us:.0%}" for origin, time_us in times)
     yield f"time in kernels by source of their schedule: {origins}"
-    roofline = profile.roofline
-    yield (
-        f"{profile.gflops:.1f} of {roofline.gflops:.1f} GFLOP/s ({roofline.source}); the roofline "
-        f"allows {profile.least_us:.1f} us for these kernels, {profile.least_us / total_us:.0%}"
-    )
+    yield _limits(profile)
     if profile.comparison is not None:
         one = profile.comparison
         yield (
@@ -91,6 +154,32 @@ def summary(profile: "NetworkProfile") -> Iterator[str]:
             f"ratio {one.ratio:.3f} +- {one.ratio_spread:.3f} "
             f"(median and MAD of {one.num_pairs} pairs)"
         )
+
+
+def parts_told(profile: "NetworkProfile") -> list[str]:
+    """Say what the total is made of, a text for each part."""
+    told = []
+    for name, time_us in profile.parts_us.items():
+        number = f"{len(profile.kernels)} " if name.startswith("kernels") else ""
+        share = f" ({time_us / (profile.total.value * 1e3):.1%})" if number else ""
+        told.append(f"{number}{name} {time_us:.1f} us{share}")
+    return told
+
+
+def uncounted_told(profile: "NetworkProfile") -> str:
+    """Name the kernels whose operations nobody could count."""
+    names = list(dict.fromkeys(one.record.kind for one in profile.uncounted))
+    return f"unknown: TVM can't count the operations of {', '.join(names)}"
+
+
+def _limits(profile: "NetworkProfile") -> str:
+    total_us, roofline = profile.total.value * 1e3, profile.roofline
+    if profile.gflops is None or profile.least_us is None:
+        return f"GFLOP/s of the whole and the roofline's limit are {uncounted_told(profile)}"
+    return (
+        f"{profile.gflops:.1f} of {roofline.gflops:.1f} GFLOP/s ({roofline.source}); the roofline "
+        f"allows {profile.least_us:.1f} us for these kernels, {profile.least_us / total_us:.0%}"
+    )
 
 
 def doubts(profile: "NetworkProfile") -> list[str]:
@@ -107,9 +196,9 @@ def _row(kernel: "KernelTime") -> tuple[object, ...]:
         record.shape,
         kernel.time_us,
         100 * kernel.share,
-        kernel.gflops,
-        100 * kernel.roofline_share,
-        kernel.bound_by,
+        "unknown" if record.flops is None else kernel.gflops,
+        "unknown" if kernel.roofline_share is None else 100 * kernel.roofline_share,
+        kernel.bound_by or "unknown",
         record.origin,
         record.symbol,
     )

@@ -13,14 +13,17 @@ RIVALS = click.Choice(["onnxruntime"])
 
 @click.command()
 @click.argument("model", metavar="MODEL.onnx|RUN", type=click.Path(exists=True, path_type=Path))
-@click.option("--candidate", type=click.IntRange(min=0), help="Trial of a RUN; else its pick.")
+@click.option(
+    "--candidate",
+    type=click.IntRange(min=0),
+    help="Trial of a RUN, with the weights of the supernet; else its trained pick.",
+)
+@click.option("--seed", type=click.IntRange(min=0), help="Which trained pick.  [default: first]")
 @click.option(
     "--target",
     "target_name",
-    default="host",
-    show_default=True,
     metavar="NAME",
-    help="What to compile for; this machine must be able to run it.",
+    help="What to compile for, which this machine must be able to run.  [default: the RUN's, host]",
 )
 @click.option(
     "--threads",
@@ -51,7 +54,8 @@ RIVALS = click.Choice(["onnxruntime"])
 def profile(
     model: Path,
     candidate: int | None,
-    target_name: str,
+    seed: int | None,
+    target_name: str | None,
     num_threads: int,
     max_seconds: float,
     rival: str | None,
@@ -62,9 +66,11 @@ def profile(
 ) -> None:
     """Time each kernel of a network, and say how close it is to the machine's limits.
 
-    Takes any ONNX file of fixed size, or a run's pick. The network is compiled and checked as for
-    every measurement; its kernels are timed as they run, in order and on real data. The roofline
-    is measured beside it. When the timing may not be trusted, the exit code is 3.
+    Takes any ONNX file of fixed size, or a run's trained pick for the run's target; where none is
+    trained, the picked candidate as the supernet has it, which is said. The network is compiled and
+    checked as for every measurement; its kernels are timed as they run, in order and on real data,
+    those that TVM imports too. The roofline is measured beside it. When the timing may not be
+    trusted, the exit code is 3.
 
     \b
     Examples:
@@ -78,22 +84,30 @@ def profile(
     from cmpc_cost_models.measuring.settings import MeasureSettings
     from cmpc_cost_models.profiling.profiler import Profiler
 
-    onnx_path = network_of(model, candidate)
-    target = named_target(target_name, toml_path)
+    chosen = network_of(model, candidate=candidate, seed=seed)
+    if chosen.what:
+        say(f"profiling {chosen.what}")
+    run = chosen.run_folder
+    if target_name is None and run is not None:
+        from cmpc_search.stages.inputs import target_of
+
+        target = target_of(run)
+    else:
+        target = named_target(target_name or "host", toml_path)
     with Profiler(
         target,
-        cache_dir=cache_dir / "compiled",
+        cache_dir=cache_dir / "compiled" if run is None else run.compiled_path,
         schedules_dir=cache_dir / "schedules",
         num_threads=num_threads,
         settings=MeasureSettings(max_seconds=max_seconds, span_seconds=min(2.5, max_seconds / 2)),
     ) as profiler:
-        found = profiler.profile(onnx_path, rival=rival)
+        found = profiler.profile(chosen.path, rival=rival)
     if html_path is not None:
         from cmpc.pictures.profile_page import write_profile_page
 
         write_profile_page(found, html_path)
         say(f"wrote {html_path}")
-    emit(found.to_json(), kernel_table(found), as_json=as_json)
+    emit(found.to_json() | {"network_is": chosen.what}, kernel_table(found), as_json=as_json)
     for line in summary(found):
         say(line)
     trust_or_raise(doubts(found))

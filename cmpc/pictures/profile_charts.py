@@ -22,6 +22,7 @@ FEWEST_BARS = 6
 LARGEST_DOT, SMALLEST_DOT = 34.0, 7.0
 MAX_SLICES = 7
 BETWEEN = "virtual machine and rest"
+TOGETHER = "kernels and virtual machine, not to be told apart"
 SLICE_COLOURS = (BLUE, "#56b4e9", GREEN, AMBER, "#cc79a7", "#8c6bb1", "#80b1a2", "#c9b458")
 
 
@@ -75,7 +76,7 @@ def roofline_chart(profile: "NetworkProfile") -> "go.Figure":
     figure = go.Figure()
     roofline = profile.roofline
     drawn = [one for one in profile.kernels if one.gflops]
-    intensity = [one.record.flops / one.num_bytes for one in drawn]
+    intensity = [(one.record.flops or 0) / one.num_bytes for one in drawn]
     low, high = min([0.1, *intensity]) / 2, max([100.0, *intensity]) * 2
     for number, level in enumerate(roofline.bandwidths):
         corner = roofline.gflops / level.gb_per_s
@@ -149,7 +150,9 @@ def _slices(profile: "NetworkProfile") -> list[tuple[str, float]]:
     small = sum(time_us for _, time_us in ordered[MAX_SLICES - 1 :])
     kept = ordered[: MAX_SLICES - 1] if len(ordered) > MAX_SLICES else ordered
     others = [("other kernels", small)] if len(ordered) > MAX_SLICES else []
-    between = max(0.0, profile.machine_us + profile.rest_us)
+    between = profile.total.value * 1e3 - profile.sum_us
+    if between < 0:
+        return [(TOGETHER, profile.total.value * 1e3)]
     return [*kept, *others, (BETWEEN, between)]
 
 
@@ -176,7 +179,10 @@ def _details(kernel: "KernelTime") -> str:
     ]
     if kernel.gflops:
         lines.append(f"{kernel.gflops:.1f} GFLOP/s")
-    lines.append(f"{kernel.roofline_share:.0%} of the roofline, bound by {kernel.bound_by}")
+    if kernel.roofline_share is None:
+        lines.append("operations not known, nor its place under the roofline")
+    else:
+        lines.append(f"{kernel.roofline_share:.0%} of the roofline, bound by {kernel.bound_by}")
     return "<br>".join([*lines, f"schedule: {kernel.record.origin}"])
 
 

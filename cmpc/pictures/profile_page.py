@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cmpc.profiles import uncounted_told
 from cmpc_search.files import replacing
 
 if TYPE_CHECKING:
@@ -101,13 +102,17 @@ def _cards(profile: "NetworkProfile") -> Iterator[str]:
     total = profile.total
     spread = "" if total.spread is None else f"± {total.spread:.2g} ms, {total.count} blocks"
     yield _card("latency, measured", f"{total.value:.4g} ms", spread)
-    share = profile.sum_us / (total.value * 1e3)
-    calls = f"virtual machine {profile.machine_us:.1f} µs, rest {profile.rest_us:.1f} µs"
-    yield _card(f"in {len(profile.kernels)} kernels", f"{share:.1%}", calls)
-    peak = f"of {profile.roofline.gflops:.1f} at peak, {profile.roofline.source}"
-    yield _card("GFLOP/s", f"{profile.gflops:.1f}", peak)
-    limit = f"limit {profile.least_us / 1e3:.4g} ms"
-    yield _card("of the roofline", f"{profile.least_us / (total.value * 1e3):.0%}", limit)
+    (first, time_us), *others = profile.parts_us.items()
+    calls = ", ".join(f"{name} {one_us:.1f} µs" for name, one_us in others)
+    share = f"{time_us / (total.value * 1e3):.1%}"
+    yield _card(f"in {len(profile.kernels)} {first}", share, calls or "not to be told apart")
+    if profile.gflops is None or profile.least_us is None:
+        yield _card("GFLOP/s, roofline", "unknown", uncounted_told(profile))
+    else:
+        peak = f"of {profile.roofline.gflops:.1f} at peak, {profile.roofline.source}"
+        yield _card("GFLOP/s", f"{profile.gflops:.1f}", peak)
+        limit = f"limit {profile.least_us / 1e3:.4g} ms"
+        yield _card("of the roofline", f"{profile.least_us / (total.value * 1e3):.0%}", limit)
     if (one := profile.comparison) is not None:
         times = f"± {one.ratio_spread:.2g}, {one.ours_ms:.3g} over {one.rival_ms:.3g} ms"
         yield _card(f"ours over {one.rival}'s", f"{one.ratio:.2f}", times)
@@ -149,12 +154,19 @@ def _row(kernel: "KernelTime", largest_share: float) -> str:
         f"<td>{html.escape(record.shape)}</td>",
         f"<td class='n' title='± {kernel.spread_us:.2f} µs'>{kernel.time_us:.2f}</td>",
         f"<td class='n bar' style='{bar}'>{kernel.share:.1%}</td>",
-        f"<td class='n'>{'' if kernel.gflops is None else f'{kernel.gflops:.1f}'}</td>",
-        f"<td class='n'>{kernel.roofline_share:.0%}</td>",
-        f"<td>{kernel.bound_by}</td>",
+        f"<td class='n'>{_number(kernel.gflops, '.1f', is_known=record.flops is not None)}</td>",
+        f"<td class='n'>{_number(kernel.roofline_share, '.0%', is_known=False)}</td>",
+        f"<td>{kernel.bound_by or 'unknown'}</td>",
         f"<td><span class='tag {record.origin}'></span>{record.origin}</td>",
     )
     return f"<tr>{''.join(cells)}</tr>"
+
+
+def _number(value: float | None, form: str, *, is_known: bool) -> str:
+    """Write a number; where there is none it is either known that there is none, or unknown."""
+    if value is None:
+        return "" if is_known else "unknown"
+    return format(value, form)
 
 
 def _evidence(profile: "NetworkProfile") -> str:

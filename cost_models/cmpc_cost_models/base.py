@@ -96,7 +96,8 @@ class KernelRecord:
         symbol: What the compiled network calls it.
         kind: What it computes, e.g. ``depthwise convolution``.
         shape: Of what size, e.g. ``3x3/2, 112x112x16 to 56x56x64``.
-        flops: Counted: two for each multiply-add of one call.
+        flops: Counted: two for each multiply-add of one call. ``None`` where nobody could count
+            them, as in some of the importer's loops.
         origin: Where its loops come from: a tuned ``record`` of this very workload, one of a
             ``similar`` workload, a ``rule``, or TVM's ``importer``, which leaves loops plain.
         schedule: The loops' parameters; ``None`` where there are none.
@@ -105,7 +106,7 @@ class KernelRecord:
     symbol: str
     kind: str
     shape: str
-    flops: int
+    flops: int | None
     origin: str
     schedule: Mapping[str, Any] | None = None
 

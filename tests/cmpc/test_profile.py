@@ -11,12 +11,16 @@ from click.testing import CliRunner
 from cmpc.cli import command_line
 from cmpc.errors import BadSettings, UntrustedTiming
 from cmpc.pictures.profile_page import profile_page
-from cmpc.profiles import doubts, network_of, summary
+from cmpc.profiles import doubts, kernel_table, network_of, summary
 from cmpc.trust import trust_or_raise
 from cmpc_cost_models.base import Cost, KernelRecord
 from cmpc_cost_models.graph_writer import GraphWriter
 from cmpc_cost_models.profiling.records import Comparison, KernelTime, NetworkProfile
 from cmpc_cost_models.profiling.roofline import Bandwidth, Roofline
+from cmpc_search.errors import BadRun
+from cmpc_search.runs import open_run, write_json, write_pick
+from cmpc_search.space import load_space
+from cmpc_search.study import Budget, Candidate, CandidateScore
 
 ROOFLINE = Roofline(
     gflops=100.0, bandwidths=(Bandwidth(num_bytes=1 << 20, gb_per_s=50.0),), source="measured"
@@ -80,6 +84,46 @@ def test_what_is_measured_adds_up_and_is_said():
     assert PROFILE.kernels[0].roofline_share == pytest.approx(0.05)
 
 
+@pytest.mark.parametrize(
+    ("total_us", "machine_us", "parts"),
+    [
+        (100.0, 6.0, {"kernels": 90.0, "virtual machine": 6.0, "rest": 4.0}),
+        (95.0, 8.2, {"kernels": 90.0, "virtual machine and rest": 5.0}),
+        (1.1, 8.2, {"kernels and virtual machine": 1.1}),
+    ],
+)
+def test_parts_add_up_and_none_is_negative_however_much_the_stopwatch_shows(
+    total_us, machine_us, parts
+):
+    total = replace(TOTAL, value=total_us / 1e3)
+    profile = replace(PROFILE, total=total, machine_us=machine_us)
+
+    assert profile.parts_us == pytest.approx(parts)
+    told = "\n".join(summary(profile))
+    assert "-" not in told.splitlines()[0]
+    assert ("can't be told apart" in told) == (len(parts) < 3)
+    assert profile.to_json()["parts_us"] == pytest.approx(parts)
+    profile_page(profile)
+
+
+def test_operations_that_nobody_counted_make_the_total_unknown_and_not_smaller():
+    foreign = replace(
+        kernel(3, 5.0, "importer"),
+        record=replace(PROFILE.kernels[0].record, kind="softsign", flops=None),
+        least_us=None,
+        bound_by=None,
+    )
+    profile = replace(PROFILE, kernels=(*PROFILE.kernels, foreign))
+
+    assert profile.flops is profile.gflops is profile.least_us is None
+    told = "\n".join(summary(profile))
+    assert "unknown: TVM can't count the operations of softsign" in told
+    assert "unknown" in profile_page(profile)
+    assert [one["flops"] for one in profile.to_json()["kernels"]] == [300_000, 300_000, None]
+    cells = [str(cell) for column in kernel_table(profile).columns for cell in column._cells]
+    assert cells.count("unknown") == 3
+
+
 def test_the_page_holds_every_kernel_and_fetches_nothing():
     page = profile_page(PROFILE)
 
@@ -122,9 +166,47 @@ def test_a_candidate_is_asked_of_a_run_only(tmp_path):
     file = tmp_path / "net.onnx"
     file.touch()
 
-    assert network_of(file, None) == file
-    with pytest.raises(BadSettings, match="goes with a run"):
-        network_of(file, 3)
+    assert network_of(file, candidate=None, seed=None).path == file
+    for asked in ({"candidate": 3, "seed": None}, {"candidate": None, "seed": 1}):
+        with pytest.raises(BadSettings, match="go with a run"):
+            network_of(file, **asked)
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run that picked its candidate 7 and has its supernet's slice of it."""
+    run = open_run(tmp_path / "run", settings={}, inputs={})
+    key = load_space("small").smallest().key
+    score = CandidateScore(architecture=key, reward_name="product map", reward=0.5)
+    candidate = Candidate(number=7, score=score)
+    write_pick(run, candidate, how="best", cost="macs", budget=Budget())
+    run.candidates_path.mkdir()
+    (run.candidates_path / f"{key}.onnx").touch()
+    return run
+
+
+def leave_trained(run, seed):
+    folder = run.path / "pick" / f"seed-{seed}"
+    folder.mkdir(parents=True)
+    key = load_space("small").smallest().key
+    write_json(folder / "facts.json", {"architecture": key, "seed": seed, "training": {}})
+    (folder / "network.onnx").touch()
+
+
+def test_of_a_run_the_trained_pick_is_profiled_and_not_what_the_supernet_made_of_it(run):
+    untrained = network_of(run.path, candidate=None, seed=None)
+    assert untrained.path.parent == run.candidates_path
+    assert "candidate 7 with the weights of the supernet; no pick is trained" in untrained.what
+
+    for seed in (2, 1):
+        leave_trained(run, seed)
+
+    first, second = (network_of(run.path, candidate=None, seed=seed) for seed in (None, 2))
+    assert first.path == run.path / "pick" / "seed-1" / "network.onnx"
+    assert second.path == run.path / "pick" / "seed-2" / "network.onnx"
+    assert "trained pick, candidate 7 with seed 2" in second.what
+    with pytest.raises(BadRun, match=r"it has \[1, 2\]"):
+        network_of(run.path, candidate=None, seed=3)
 
 
 def test_the_command_profiles_a_network_that_is_not_ours(tmp_path):

@@ -3,16 +3,19 @@
 import json
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from cmpc_cost_models.counted import count_network
-from cmpc_cost_models.errors import BadArgument, ProfileFailed
+from cmpc_cost_models.errors import BadArgument, BadNetworkFile, ProfileFailed
 from cmpc_cost_models.graph_writer import GraphWriter
 from cmpc_cost_models.measured import MeasureSettings
 from cmpc_cost_models.measuring.blocks import Blocks
 from cmpc_cost_models.measuring.conditions import Conditions
 from cmpc_cost_models.profiling.profiler import Profiler, comparison_of
 from cmpc_cost_models.profiling.roofline import Bandwidth, Roofline
+from cmpc_cost_models.profiling.stopwatch import Call, Run, own_times_us
 
 # How far the sum of all calls and the total without a stopwatch may be apart, each in its fastest
 # block. A pair of stamps takes 60 ns, and there are 30 calls in half a millisecond.
@@ -52,9 +55,7 @@ def test_the_kernels_add_up_to_the_total(profile):
     total_us, sum_us = profile.fastest_us
 
     assert sum_us == pytest.approx(total_us, rel=TOLERANCE)
-    assert profile.sum_us + profile.machine_us + profile.rest_us == pytest.approx(
-        profile.total.value * 1e3
-    )
+    assert sum(profile.parts_us.values()) == pytest.approx(profile.total.value * 1e3)
     assert sum(one.share for one in profile.kernels) == pytest.approx(
         profile.sum_us / (profile.total.value * 1e3)
     )
@@ -84,6 +85,64 @@ def test_nearer_memory_is_faster(profile):
 
     assert nearest.num_bytes < farthest.num_bytes
     assert nearest.gb_per_s > farthest.gb_per_s
+
+
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory):
+    """Writes a convolution and two operators that have no kernel of ours, one in between."""
+    nodes = [
+        helper.make_node("Softsign", ["x"], ["soft"], name="first"),
+        helper.make_node("Conv", ["soft", "weight"], ["features"], pads=[1, 1, 1, 1]),
+        helper.make_node("Softplus", ["features"], ["y"], name="last"),
+    ]
+    weight = numpy_helper.from_array(np.ones((8, 3, 3, 3), np.float32), "weight")
+    ends = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, depth, 16, 16])
+        for name, depth in (("x", 3), ("y", 8))
+    ]
+    graph = helper.make_graph(nodes, "net", ends[:1], ends[1:], [weight])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    path = tmp_path_factory.mktemp("imported") / "imported.onnx"
+    onnx.save(model, path)
+    return path
+
+
+def test_a_network_with_imported_operators_is_profiled_and_they_are_named(profiler, imported):
+    profile = profiler.profile(imported)
+
+    origins = {one.record.origin for one in profile.kernels}
+    assert origins == {"rule", "importer"}
+    foreign = [one for one in profile.kernels if one.record.origin == "importer"]
+    paths = {one.kernel: one.node for one in profile.nodes if one.path == "import"}
+    assert set(paths.values()) == {"first", "last"}
+    assert len(foreign) >= 2
+    assert all(one.time_us > 0 for one in profile.kernels)
+    assert "imported" not in {one.record.symbol for one in profile.kernels}
+    assert sum(profile.parts_us.values()) == pytest.approx(profile.total.value * 1e3)
+
+
+def test_a_call_that_makes_others_is_timed_without_them():
+    calls = tuple(
+        Call(symbol=symbol, parent=parent, shapes=(), num_bytes=0)
+        for symbol, parent in (
+            ("imported", None),
+            ("vm.builtin.a", 0),
+            ("loops", 0),
+            ("ours", None),
+        )
+    )
+    run = Run(calls, np.array([1, 2, -2, 3, -3, -1, 4, -4]))
+    one = np.array([1000, 2000, -3000, 4000, -8000, -10_000, 11_000, -11_500])
+    stamps = np.concatenate([one, one + 1000 * np.sign(one)])
+
+    own = own_times_us(stamps, stamps.size, run)
+
+    np.testing.assert_allclose(own, [[4.0, 1.0, 4.0, 0.5]] * 2)
+    assert own.sum() == pytest.approx(2 * (9.0 + 0.5))
+    with pytest.raises(BadNetworkFile, match="got 7 calls in all"):
+        own_times_us(stamps[:-2], stamps.size - 2, run)
+    with pytest.raises(BadNetworkFile, match="others than in the first run"):
+        own_times_us(-stamps, stamps.size, run)
 
 
 def test_a_rival_is_timed_in_turn_with_us(profile):

@@ -143,16 +143,17 @@ def _once(pair: tuple[int, int]) -> str:
 def _parameter_shapes(function: Any) -> str:
     """Return the sizes of a loop nest's buffers, its result last."""
     buffers = [one for one in function.params if hasattr(one, "shape")]
-    shapes = ["x".join(str(size) for size in one.shape) for one in buffers]
+    # Of a fixed size only the number is wanted, without TVM's name of its type.
+    shapes = ["x".join(str(getattr(size, "value", size)) for size in one.shape) for one in buffers]
     return f"{', '.join(shapes[:-1])} to {shapes[-1]}" if len(shapes) > 1 else "".join(shapes)
 
 
-def _counted_flops(function: Any) -> int:
-    """Let TVM count the operations of a loop nest; 0 where it can't, as for a computed bound."""
+def _counted_flops(function: Any) -> int | None:
+    """Let TVM count the operations of a loop nest; None where it can't, as for a computed bound."""
     import tvm
     from tvm.s_tir.analysis import estimate_tir_flops
 
     try:
         return int(estimate_tir_flops(tvm.IRModule({"main": function})))
     except (ValueError, RuntimeError):  # TVM's own errors inherit from these
-        return 0
+        return None

@@ -149,14 +149,20 @@ class _TimedCall:
     """One call of the virtual machine, with its time in each block summarised."""
 
     symbol: str
+    parent: int | None
     shapes: list[list[int]]
     num_bytes: int
     median_us: float
     spread_us: float
+    makes_calls: bool
 
     @property
     def is_kernel(self) -> bool:
-        return "." not in self.symbol  # as in vm.builtin.alloc_storage, runtime.TVMTensorCreateView
+        """Whether it computes something: its name has no dot, as in vm.builtin.alloc_storage.
+
+        What only calls others is the machine's, too: a function of imported nodes.
+        """
+        return "." not in self.symbol and not self.makes_calls
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -186,9 +192,15 @@ class _TimedCalls:
         times_us = np.asarray(answer["calls_us"])[:, is_kept]
         median = np.median(times_us, axis=1)
         spread = np.median(np.abs(times_us - median[:, None]), axis=1)
+        parents = {call["parent"] for call in answer["calls"]}
         calls = (
-            _TimedCall(**call, median_us=float(middle), spread_us=float(around))
-            for call, middle, around in zip(answer["calls"], median, spread, strict=True)
+            _TimedCall(
+                **call,
+                median_us=float(median[number]),
+                spread_us=float(spread[number]),
+                makes_calls=number in parents,
+            )
+            for number, call in enumerate(answer["calls"])
         )
         return cls(calls=tuple(calls), blocks=blocks)
 
@@ -198,9 +210,11 @@ def _kernel_times(
 ) -> tuple[KernelTime, ...]:
     records = {one.symbol: one for one in network.kernels}
     kernels = []
-    for position, call in enumerate((one for one in timed.calls if one.is_kernel), start=1):
+    calls = [one for one in timed.calls if one.is_kernel]
+    # Calls under the stopwatch may come to more than the total without it: shares stay shares.
+    whole_us = max(total_us, sum(call.median_us for call in calls))
+    for position, call in enumerate(calls, start=1):
         record = records.get(call.symbol) or _record_of_tvm(call)
-        work = {"flops": record.flops, "num_bytes": call.num_bytes}
         kernels.append(
             KernelTime(
                 position=position,
@@ -208,12 +222,21 @@ def _kernel_times(
                 num_bytes=call.num_bytes,
                 time_us=call.median_us,
                 spread_us=call.spread_us,
-                share=call.median_us / total_us,
-                least_us=roofline.least_us(**work),
-                bound_by=roofline.bound_by(**work),
+                share=call.median_us / whole_us,
+                **_limit(record.flops, call.num_bytes, roofline),
             )
         )
     return tuple(kernels)
+
+
+def _limit(flops: int | None, num_bytes: int, roofline: Roofline) -> dict[str, Any]:
+    """Return the least time of a kernel, and what sets it; unknown where its work is."""
+    if flops is None:
+        return {"least_us": None, "bound_by": None}
+    return {
+        "least_us": roofline.least_us(flops=flops, num_bytes=num_bytes),
+        "bound_by": roofline.bound_by(flops=flops, num_bytes=num_bytes),
+    }
 
 
 def _record_of_tvm(call: _TimedCall) -> KernelRecord:
@@ -223,6 +246,6 @@ def _record_of_tvm(call: _TimedCall) -> KernelRecord:
         symbol=call.symbol,
         kind=call.symbol.rstrip("0123456789").replace("_", " "),
         shape=" to ".join(shapes),
-        flops=0,
+        flops=None,
         origin="importer",
     )

@@ -3,7 +3,9 @@
     total (measured, undisturbed)  =  sum of kernels  +  virtual machine  +  rest
 
 The virtual machine's own calls are timed too: they prepare memory and pass tensors on. The rest is
-what no call accounts for, less what the stopwatch itself costs, so it may be slightly negative.
+what no call accounts for. Calls are timed with the stopwatch on, the total without: where calls are
+so short that the stopwatch shows, they come to more than the total. Then the parts can't be told
+apart, and ``parts_us`` puts together what can't.
 """
 
 from dataclasses import asdict, dataclass
@@ -24,8 +26,8 @@ class KernelTime:
         record: What its writer knows. Copies that TVM adds by itself are its importer's.
         num_bytes: Counted: of the tensors that it reads and writes.
         time_us, spread_us: Measured: median over the blocks, median absolute deviation.
-        least_us: What the roofline allows at best.
-        bound_by: ``arithmetic`` or ``memory``, whatever limits it at best.
+        least_us: What the roofline allows at best; None where its operations aren't known.
+        bound_by: ``arithmetic`` or ``memory``, whatever limits it at best; None likewise.
     """
 
     position: int
@@ -34,18 +36,18 @@ class KernelTime:
     time_us: float
     spread_us: float
     share: float
-    least_us: float
-    bound_by: str
+    least_us: float | None
+    bound_by: str | None
 
     @property
     def gflops(self) -> float | None:
-        """10^9 operations per second; None for a kernel without arithmetic, such as a copy."""
+        """10^9 operations per second; None for a copy, and where nobody counted them."""
         return self.record.flops / self.time_us / 1e3 if self.record.flops else None
 
     @property
-    def roofline_share(self) -> float:
-        """How much of the best possible speed it reaches."""
-        return self.least_us / self.time_us
+    def roofline_share(self) -> float | None:
+        """How much of the best possible speed it reaches; None where that isn't known."""
+        return None if self.least_us is None else self.least_us / self.time_us
 
     def to_json(self) -> dict[str, Any]:
         record = self.record
@@ -108,7 +110,8 @@ class NetworkProfile:
 
     Attributes:
         total: Measured without the stopwatch; the evidence is in it.
-        machine_us: Measured: all calls of the virtual machine's own, in one run.
+        machine_us: Measured: all calls of the virtual machine's own, in one run, with the stopwatch
+            on, which costs some tens of nanoseconds a call.
         fastest_us: The total and the sum of all calls in the fastest block of each. On a machine
             that is not quiet these two still have to agree, where medians need not.
         unstable_reasons: Why the times may not be trusted; empty where they may.
@@ -133,23 +136,45 @@ class NetworkProfile:
         return sum(one.time_us for one in self.kernels)
 
     @property
-    def rest_us(self) -> float:
-        """What neither the kernels nor the machine's own calls account for."""
-        return self.total.value * 1e3 - self.sum_us - self.machine_us
+    def parts_us(self) -> dict[str, float]:
+        """What the total is made of: parts that add up to it, none of them negative.
+
+        Without ``rest`` where the calls' times leave none, see above.
+        """
+        left = self.total.value * 1e3 - self.sum_us
+        if left < 0:
+            return {"kernels and virtual machine": self.total.value * 1e3}
+        if left < self.machine_us:
+            return {"kernels": self.sum_us, "virtual machine and rest": left}
+        return {
+            "kernels": self.sum_us,
+            "virtual machine": self.machine_us,
+            "rest": left - self.machine_us,
+        }
 
     @property
-    def flops(self) -> int:
-        return sum(one.record.flops for one in self.kernels)
+    def uncounted(self) -> tuple[KernelTime, ...]:
+        """The kernels whose operations nobody could count."""
+        return tuple(one for one in self.kernels if one.record.flops is None)
 
     @property
-    def gflops(self) -> float:
-        """10^9 operations per second over the whole run."""
-        return self.flops / (self.total.value * 1e6)
+    def flops(self) -> int | None:
+        """The operations of one run; None where those of some kernel aren't known."""
+        counts = [one.record.flops for one in self.kernels]
+        known = [count for count in counts if count is not None]
+        return sum(known) if len(known) == len(counts) else None
 
     @property
-    def least_us(self) -> float:
-        """What the roofline allows at best for all kernels together."""
-        return sum(one.least_us for one in self.kernels)
+    def gflops(self) -> float | None:
+        """10^9 operations per second over the whole run; None where not all are known."""
+        return None if self.flops is None else self.flops / (self.total.value * 1e6)
+
+    @property
+    def least_us(self) -> float | None:
+        """What the roofline allows at best for all kernels together; None where one isn't known."""
+        limits = [one.least_us for one in self.kernels]
+        known = [limit for limit in limits if limit is not None]
+        return sum(known) if len(known) == len(limits) else None
 
     @property
     def is_stable(self) -> bool:
@@ -175,7 +200,7 @@ class NetworkProfile:
             "total": self.total.to_json(),
             "sum_of_kernels_us": self.sum_us,
             "virtual_machine_us": self.machine_us,
-            "rest_us": self.rest_us,
+            "parts_us": self.parts_us,
             "fastest_block": {
                 "total_us": self.fastest_us[0],
                 "sum_of_calls_us": self.fastest_us[1],
@@ -183,6 +208,7 @@ class NetworkProfile:
             "flops": self.flops,
             "gflops": self.gflops,
             "least_us": self.least_us,
+            "uncounted_kernels": [one.record.symbol for one in self.uncounted],
             "roofline": self.roofline.to_json(),
             "time_us_by_schedule_source": self.time_by_origin(),
             "kernels": [one.to_json() for one in self.kernels],

@@ -5,6 +5,9 @@ in Python tells which calls there are and on what data; the runs that count have
 only stamps the time. So kernels are timed in the network's order, on its real data and with the
 caches as their predecessors left them: a kernel that is run over and over by itself finds its
 weights in the nearest cache and seems up to twice as fast.
+
+A call may make others: nodes that TVM imports are a function of the machine's, whose kernels are
+called from within. Such a call's time is its own alone, without theirs, so all calls add up.
 """
 
 import math
@@ -19,7 +22,7 @@ from cmpc_cost_models.errors import BadNetworkFile
 from cmpc_cost_models.profiling.native import NativeLibrary
 from cmpc_cost_models.running import LoadedNetwork
 
-__all__ = ["Call", "Stopwatch"]
+__all__ = ["Call", "Run", "Stopwatch", "own_times_us"]
 
 KEEP_GOING = 0  # VMInstrumentReturnKind.NO_OP
 
@@ -30,21 +33,33 @@ class Call:
 
     Attributes:
         symbol: The function; the machine's own have a dot, as in ``vm.builtin.alloc_storage``.
+        parent: Which call made it, by its place in the list; ``None`` for the network's own.
         shapes: Of all tensors that it is given: those it reads, then those it writes.
         num_bytes: Of the same tensors.
     """
 
     symbol: str
+    parent: int | None
     shapes: tuple[tuple[int, ...], ...]
     num_bytes: int
 
 
-class Stopwatch:
-    """Times each call of one network.
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a network does in one run.
 
     Attributes:
-        calls: What the network calls in one run, in order.
+        calls: Its C calls, in the order in which they begin.
+        order: In which order they begin and end, int64 [2 C]: ``call + 1`` where it begins, the
+            same negative where it ends.
     """
+
+    calls: tuple[Call, ...]
+    order: npt.NDArray[np.int64]
+
+
+class Stopwatch:
+    """Times each call of one network; ``calls`` are those of one run, in order."""
 
     def __init__(self, network: LoadedNetwork, native: NativeLibrary) -> None:
         import tvm_ffi
@@ -52,13 +67,22 @@ class Stopwatch:
         self._network = network
         self._functions = native.functions
         self._instrument = tvm_ffi.load_module(str(native.path)).get_function("instrument")
-        self.calls = _list_calls(network)
+        self._run = _listen(network)
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        return self._run.calls
 
     def time_calls(self, run: Callable[[], object], num_runs: int) -> npt.NDArray[np.float64]:
         """Return the microseconds of each call in each of ``num_runs`` runs, float64 [R, C].
 
+        Those of a call that makes others are its own, without theirs.
+
         Args:
             run: Runs the network ``num_runs`` times, or more: only the last ones count.
+
+        Raises:
+            BadNetworkFile: a run makes other calls than the first one did.
         """
         # One run more, since TVM's evaluator does one that it does not count.
         stamps = np.zeros(2 * len(self.calls) * (num_runs + 1), np.int64)
@@ -66,41 +90,68 @@ class Stopwatch:
         with self._network.instrumented(self._instrument):
             run()
         count = self._functions.stopwatch_count()
-        return _durations_us(stamps, count, len(self.calls))[-num_runs:]
+        return own_times_us(stamps, count, self._run)[-num_runs:]
 
 
-def _durations_us(
-    stamps: npt.NDArray[np.int64], count: int, num_calls: int
-) -> npt.NDArray[np.float64]:
-    """Return durations [R, C] from stamps that are positive before a call, negative after it.
+def own_times_us(stamps: npt.NDArray[np.int64], count: int, run: Run) -> npt.NDArray[np.float64]:
+    """Return what each call took by itself, in microseconds, float64 [R, C].
+
+    Args:
+        stamps: Nanoseconds, int64 [S]: positive where a call begins, negative where it ends.
+        count: How many there were; more than S if some did not fit.
 
     Raises:
-        BadNetworkFile: calls are nested, or each run makes others.
+        BadNetworkFile: they are not those of whole runs.
     """
-    pairs = stamps[: min(count, stamps.size)].reshape(-1, 2)
-    is_plain = bool((pairs[:, 0] > 0).all() and (pairs[:, 1] < 0).all())
-    if count > stamps.size or len(pairs) % num_calls or not is_plain:
+    num_runs, left = divmod(min(count, stamps.size), len(run.order))
+    stamps_RE = stamps[: num_runs * len(run.order)].reshape(num_runs, -1)
+    is_alike = bool((np.sign(stamps_RE) == np.sign(run.order)).all())
+    if count > stamps.size or left or not is_alike:
         raise BadNetworkFile(
-            f"a profile needs {num_calls} calls in each run, one after the other, "
-            f"got {count / 2:g} calls in all, {'' if is_plain else 'some inside others'}"
+            f"a profile needs the same {len(run.calls)} calls in each run, "
+            f"got {count / 2:g} calls in all, {'' if is_alike else 'others than in the first run'}"
         )
-    return (-pairs[:, 1] - pairs[:, 0]).reshape(-1, num_calls) / 1e3
+    ends = np.argsort(-run.order[run.order < 0])
+    begins = np.argsort(run.order[run.order > 0])
+    begin_RC = stamps_RE[:, run.order > 0][:, begins]
+    end_RC = -stamps_RE[:, run.order < 0][:, ends]
+    return _without_children((end_RC - begin_RC) / 1e3, run.calls)
 
 
-def _list_calls(network: LoadedNetwork) -> list[Call]:
+def _without_children(
+    duration_RC: npt.NDArray[np.float64], calls: tuple[Call, ...]
+) -> npt.NDArray[np.float64]:
+    own_RC = duration_RC.copy()
+    for number, call in enumerate(calls):
+        if call.parent is not None:
+            own_RC[:, call.parent] -= duration_RC[:, number]
+    return own_RC
+
+
+def _listen(network: LoadedNetwork) -> Run:
+    """Run the network once and note what it calls."""
     calls: list[Call] = []
+    order: list[int] = []
+    at_work: list[int] = []
 
     def listen(_: object, symbol: str, before_run: bool, __: object, *arguments: Any) -> int:
         if before_run:
-            tensors = [one for one in arguments if hasattr(one, "shape") and hasattr(one, "dtype")]
-            shapes = tuple(tuple(int(size) for size in one.shape) for one in tensors)
-            widths = [np.dtype(str(one.dtype)).itemsize for one in tensors]
-            num_bytes = sum(
-                math.prod(shape) * width for shape, width in zip(shapes, widths, strict=True)
-            )
-            calls.append(Call(symbol=symbol, shapes=shapes, num_bytes=num_bytes))
+            at_work.append(len(calls))
+            order.append(len(calls) + 1)
+            parent = at_work[-2] if len(at_work) > 1 else None
+            calls.append(_call(symbol, parent, arguments))
+        else:
+            order.append(-at_work.pop() - 1)
         return KEEP_GOING
 
     with network.instrumented(listen):
         network.caller()()
-    return calls
+    return Run(tuple(calls), np.array(order, np.int64))
+
+
+def _call(symbol: str, parent: int | None, arguments: tuple[Any, ...]) -> Call:
+    tensors = [one for one in arguments if hasattr(one, "shape") and hasattr(one, "dtype")]
+    shapes = tuple(tuple(int(size) for size in one.shape) for one in tensors)
+    widths = [np.dtype(str(one.dtype)).itemsize for one in tensors]
+    num_bytes = sum(math.prod(shape) * width for shape, width in zip(shapes, widths, strict=True))
+    return Call(symbol=symbol, parent=parent, shapes=shapes, num_bytes=num_bytes)
