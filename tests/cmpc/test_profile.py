@@ -13,7 +13,7 @@ from cmpc.errors import BadSettings, UntrustedTiming
 from cmpc.pictures.profile_page import profile_page
 from cmpc.profiles import doubts, kernel_table, network_of, summary
 from cmpc.trust import trust_or_raise
-from cmpc_cost_models.base import Cost, KernelRecord
+from cmpc_cost_models.base import Cost, KernelRecord, NodePath
 from cmpc_cost_models.graph_writer import GraphWriter
 from cmpc_cost_models.profiling.records import Comparison, KernelTime, NetworkProfile
 from cmpc_cost_models.profiling.roofline import Bandwidth, Roofline
@@ -80,6 +80,7 @@ def test_what_is_measured_adds_up_and_is_said():
         "total 100.0 us = 2 kernels 90.0 us (90.0%) + virtual machine 6.0 us + rest 4.0 us" in told
     )
     assert "record 67%, rule 33%" in told
+    assert "importer" not in told
     assert PROFILE.gflops == pytest.approx(6.0)  # 600 000 operations in 100 us
     assert PROFILE.kernels[0].roofline_share == pytest.approx(0.05)
 
@@ -104,6 +105,14 @@ def test_parts_add_up_and_none_is_negative_however_much_the_stopwatch_shows(
     assert ("can't be told apart" in told) == (len(parts) < 3)
     assert profile.to_json()["parts_us"] == pytest.approx(parts)
     profile_page(profile)
+
+
+def test_the_operators_that_tvm_imports_are_named():
+    node = NodePath(node="squash", operator="Softsign", path="import", kernel="imported")
+
+    assert "importer, in plain loops: Softsign 'squash'" in "\n".join(
+        summary(replace(PROFILE, nodes=(node,)))
+    )
 
 
 def test_operations_that_nobody_counted_make_the_total_unknown_and_not_smaller():
@@ -180,7 +189,7 @@ def run(tmp_path):
     score = CandidateScore(architecture=key, reward_name="product map", reward=0.5)
     candidate = Candidate(number=7, score=score)
     write_pick(run, candidate, how="best", cost="macs", budget=Budget())
-    run.candidates_path.mkdir()
+    run.candidates_path.mkdir(exist_ok=True)
     (run.candidates_path / f"{key}.onnx").touch()
     return run
 

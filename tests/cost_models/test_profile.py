@@ -89,11 +89,11 @@ def test_nearer_memory_is_faster(profile):
 
 @pytest.fixture(scope="module")
 def imported(tmp_path_factory):
-    """Writes a convolution and two operators that have no kernel of ours, one in between."""
+    """Writes a convolution between two operators that have no kernel of ours."""
     nodes = [
         helper.make_node("Softsign", ["x"], ["soft"], name="first"),
         helper.make_node("Conv", ["soft", "weight"], ["features"], pads=[1, 1, 1, 1]),
-        helper.make_node("Softplus", ["features"], ["y"], name="last"),
+        helper.make_node("Softsign", ["features"], ["y"], name="last"),
     ]
     weight = numpy_helper.from_array(np.ones((8, 3, 3, 3), np.float32), "weight")
     ends = [
@@ -113,8 +113,7 @@ def test_a_network_with_imported_operators_is_profiled_and_they_are_named(profil
     origins = {one.record.origin for one in profile.kernels}
     assert origins == {"rule", "importer"}
     foreign = [one for one in profile.kernels if one.record.origin == "importer"]
-    paths = {one.kernel: one.node for one in profile.nodes if one.path == "import"}
-    assert set(paths.values()) == {"first", "last"}
+    assert [one.node for one in profile.nodes if one.path == "import"] == ["first", "last"]
     assert len(foreign) >= 2
     assert all(one.time_us > 0 for one in profile.kernels)
     assert "imported" not in {one.record.symbol for one in profile.kernels}
