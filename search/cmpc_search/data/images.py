@@ -23,7 +23,7 @@ from PIL import Image
 from cmpc_search.data.colours import WHITE, on_white, with_true_levels
 from cmpc_search.data.picture_file import opened_picture, read_file, unavailable
 from cmpc_search.data.svg import is_svg, svg_to_png
-from cmpc_search.errors import BadArgument, BadData
+from cmpc_search.errors import BadArgument, BadData, FileUnavailable
 from cmpc_search.printable import printable
 
 __all__ = ["PREPROCESSING_VERSION", "RESIZE_FILTER", "load_image", "square_image"]
@@ -76,6 +76,8 @@ def load_image(picture: Path | str | bytes, size_px: int) -> npt.NDArray[np.uint
     content = picture if isinstance(picture, bytes) else read_file(Path(picture))
     try:
         return _decoded(content, size_px)
+    except FileUnavailable as error:
+        raise FileUnavailable(f"{shown}: {error}") from error
     except MemoryError as error:
         raise unavailable(shown, error) from error
     except UNREADABLE as error:

@@ -95,8 +95,8 @@ def as_png(depth: int, colour_type: int, row: bytes, transparent: bytes, *, widt
     "content",
     [
         as_png(1, 0, b"\x40", b"\0\1", width=2),
-        as_png(2, 0, b"\x30", b"\0\3", width=2),
-        as_png(4, 0, b"\x0f", b"\0\x0f", width=2),
+        as_png(2, 0, b"\x10", b"\0\1", width=2),
+        as_png(4, 0, b"\x05", b"\0\5", width=2),
         as_png(8, 0, b"\x00\xc8", b"\0\xc8", width=2),
         as_png(16, 0, b"\0\0\x12\x34", b"\x12\x34", width=2),
         as_png(8, 2, b"\0\0\0\1\2\3", b"\0\1\0\2\0\3", width=2),
