@@ -3,11 +3,19 @@
 CmpcError
 +-- BadSettings (ValueError)      a settings file, a variable or a flag says what can't be
 +-- MissingLibrary (ImportError)  the command needs an extra that is not installed
++-- OutputFailed                  the answer can't be written to standard output
 +-- UntrustedTiming               what was asked for is a latency, and it may not be trusted
 +-- UnknownCost                   what was asked for is a cost, and nobody can tell it
 """
 
-__all__ = ["BadSettings", "CmpcError", "MissingLibrary", "UnknownCost", "UntrustedTiming"]
+__all__ = [
+    "BadSettings",
+    "CmpcError",
+    "MissingLibrary",
+    "OutputFailed",
+    "UnknownCost",
+    "UntrustedTiming",
+]
 
 
 class CmpcError(Exception):
@@ -26,6 +34,10 @@ class MissingLibrary(CmpcError, ImportError):
     """The command needs a library that comes with an extra which is not installed."""
 
     exit_code = 2
+
+
+class OutputFailed(CmpcError):
+    """The answer can't be written to standard output."""
 
 
 class UntrustedTiming(CmpcError):

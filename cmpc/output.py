@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cmpc.errors import OutputFailed
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -25,13 +27,24 @@ UNLIMITED_WIDTH = 10_000  # a file or a pipe has no edge: nothing may be cut off
 
 
 def emit(payload: Mapping[str, object], table: "Table | None", *, as_json: bool) -> None:
-    """Print a command's answer on stdout: the table, or the payload as one JSON document."""
-    if as_json:
-        # Escaping all but ASCII keeps the document whole whatever the terminal's encoding.
-        document = {"schema_version": SCHEMA_VERSION, **plain_mapping(payload)}
-        click.echo(json.dumps(document, indent=2))
-    elif table is not None:
-        print_table(table)
+    """Print a command's answer on stdout: the table, or the payload as one JSON document.
+
+    Raises:
+        OutputFailed: it can't be written.
+    """
+    try:
+        if as_json:
+            # Escaping all but ASCII keeps the document whole whatever the terminal's encoding.
+            document = {"schema_version": SCHEMA_VERSION, **plain_mapping(payload)}
+            click.echo(json.dumps(document, indent=2))
+        elif table is not None:
+            print_table(table)
+    except BrokenPipeError:
+        raise  # a reader such as `head` has seen enough
+    except OSError as error:
+        raise OutputFailed(
+            f"the answer must be written to standard output, and can't be: {error.strerror}"
+        ) from error
 
 
 def print_table(table: "Table") -> None:

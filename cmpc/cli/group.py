@@ -6,10 +6,12 @@ No command prints an error or chooses an exit code for one: it raises.
 """
 
 import importlib
+import sys
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from difflib import get_close_matches
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import click
 
@@ -52,6 +54,17 @@ class CmpcGroup(click.Group):
         """Write the list of commands from the table, so that help imports no command."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, entry.short_help) for name, entry in self.table.items()])
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run as a program: help or an error that can't be written ends in one line and a code."""
+        try:
+            return super().main(*args, **kwargs)
+        except OSError as error:
+            told = as_click_error(error)
+            with suppress(OSError):  # standard error may be what can't be written
+                told.show()
+            # An error of a command was about to be shown with its own code.
+            sys.exit(getattr(error.__context__, "exit_code", told.exit_code))
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command; this is the one place where an error becomes a message and a code."""

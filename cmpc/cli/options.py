@@ -41,7 +41,7 @@ cache_dir_option = click.option(
     type=click.Path(file_okay=False, path_type=Path),
     envvar="CMPC_CACHE",
     show_envvar=True,
-    default=lambda: Path.home() / ".cache" / "cmpc",
+    default=lambda: default_cache_dir(),
     show_default="~/.cache/cmpc",
     help="Where data, embeddings and compiled networks are kept.",
 )
@@ -97,6 +97,27 @@ gallery_option = click.option(
 run_folder_argument = click.argument(
     "run_folder", metavar="RUN", type=click.Path(file_okay=False, path_type=Path)
 )
+
+
+def default_cache_dir() -> Path:
+    """Return the cache in the user's home folder.
+
+    Raises:
+        click.UsageError: the user has no home folder, as any user id in a container, or may not
+            write there.
+    """
+    try:
+        cache_dir = Path.home() / ".cache" / "cmpc"
+    except RuntimeError:
+        reason = f"user {os.getuid()} has no home folder"
+    else:
+        nearest = next(folder for folder in (cache_dir, *cache_dir.parents) if folder.exists())
+        if nearest == cache_dir or os.access(nearest, os.W_OK):
+            return cache_dir
+        reason = f"{nearest} may not be written"
+    raise click.UsageError(
+        f"the cache must have a folder, and {reason}: set CMPC_CACHE or give --cache-dir"
+    )
 
 
 def flags_given(ctx: click.Context) -> dict[str, object]:

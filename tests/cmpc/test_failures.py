@@ -122,3 +122,37 @@ def test_a_closed_pipe_ends_quietly():
 
     assert "bug" not in run.stderr
     assert "Traceback" not in run.stderr
+
+
+def cmpc(*arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE):
+    return subprocess.run(
+        [sys.executable, "-m", "cmpc", *arguments], stdout=stdout, stderr=stderr, text=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "said"),
+    [
+        (["--help"], 1, "No space left on device"),
+        (["--version"], 1, "No space left on device"),
+        (["data", "--help"], 1, "No space left on device"),
+        (["data", "list"], 1, "the answer must be written to standard output, and can't be"),
+        (["data", "list", "--json"], 1, "the answer must be written to standard output"),
+    ],
+    ids=str,
+)
+def test_a_full_device_for_the_answer_is_told_in_one_line(arguments, exit_code, said):
+    with open("/dev/full", "w") as full:
+        run = cmpc(*arguments, stdout=full)
+
+    assert run.returncode == exit_code
+    assert run.stderr.count("\n") == 1
+    assert said in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code"), [(["docter"], 2), (["run", "nowhere", "x.png"], 2), (["--help"], 0)]
+)
+def test_talk_that_nobody_can_hear_changes_no_exit_code(arguments, exit_code):
+    with open("/dev/full", "w") as full:
+        assert cmpc(*arguments, stderr=full).returncode == exit_code

@@ -25,12 +25,37 @@ def test_only_typed_options_count_as_flags_even_when_they_repeat_the_default():
 
 
 @pytest.mark.parametrize(
-    ("variable", "folder"), [("/else/where", "/else/where"), (None, "/home/someone/.cache/cmpc")]
+    ("variable", "folder"), [("/else/where", "/else/where"), (None, "{home}/.cache/cmpc")]
 )
-def test_the_cache_is_where_the_variable_says_or_in_the_home_folder(variable, folder):
-    environment = {"CMPC_CACHE": variable, "HOME": "/home/someone"}
+def test_the_cache_is_where_the_variable_says_or_in_the_home_folder(variable, folder, tmp_path):
+    environment = {"CMPC_CACHE": variable, "HOME": str(tmp_path)}
 
-    assert CliRunner().invoke(probe, [], env=environment).stdout.split()[-1] == folder
+    given = CliRunner().invoke(probe, [], env=environment).stdout.split()[-1]
+    assert given == folder.format(home=tmp_path)
+
+
+def test_without_a_home_folder_the_cache_is_asked_for(monkeypatch):
+    monkeypatch.delenv("HOME")
+    monkeypatch.delenv("CMPC_CACHE", raising=False)
+    monkeypatch.setattr("os.getuid", lambda: 4_000_000_000)  # nobody's, as in a container
+
+    missing = CliRunner().invoke(probe, [])
+    given = CliRunner().invoke(probe, ["--cache-dir", "/else/where"])
+
+    assert missing.exit_code == 2
+    assert "user 4000000000 has no home folder: set CMPC_CACHE or give --cache-dir" in (
+        missing.stderr
+    )
+    assert given.stdout.split()[-1] == "/else/where"
+
+
+def test_a_home_folder_that_may_not_be_written_is_named(monkeypatch, tmp_path):
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write anywhere
+
+    result = CliRunner().invoke(probe, [], env={"HOME": str(tmp_path), "CMPC_CACHE": None})
+
+    assert result.exit_code == 2
+    assert f"{tmp_path} may not be written: set CMPC_CACHE" in result.stderr
 
 
 @pytest.mark.parametrize("arguments", [["--seed", "-1"], ["--threads", "0"]])
