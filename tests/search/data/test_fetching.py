@@ -147,8 +147,10 @@ def nine_styles(tmp_path, monkeypatch):
     packages = []
     folder = tmp_path / "packages"
     folder.mkdir()
+    chars = {f"1f6{number:02}-fe0f": name for number, name in enumerate(common)}
     for style, content in contents.items():
-        path = tarball(folder / f"iconify-json-{style}-1.0.0.tgz", {"package/icons.json": content})
+        members = {"package/icons.json": content, "package/chars.json": json.dumps(chars).encode()}
+        path = tarball(folder / f"iconify-json-{style}-1.0.0.tgz", members)
         packages.append(package_of(path, f"@iconify-json/{style}"))
     monkeypatch.setattr(emoji9, "PACKAGES", tuple(packages))
     return tmp_path
@@ -158,6 +160,7 @@ def test_emoji9_joins_styles_by_name_and_alias(nine_styles):
     image_set = load_image_set("emoji9", size_px=2, cache_dir=nine_styles)
 
     assert image_set.num_classes == 12
+    assert image_set.class_keys[3] == "1F603"  # as the data set emoji writes it
     assert np.count_nonzero(image_set.is_query) == 12
     extra = {
         name

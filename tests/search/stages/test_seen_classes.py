@@ -81,6 +81,18 @@ def test_classes_of_another_data_set_are_the_same_by_key_whatever_their_name(ima
     assert check_seen_classes(gallery, others) is SeenClasses.UNSEEN
 
 
+def test_of_two_classes_with_one_name_their_keys_tell_which_is_which(image_set, trained_on):
+    label = label_in(image_set, "test")
+    keys = tuple(f"U+{number}" for number in range(image_set.num_classes))
+    gallery = trained_on(replace(with_split(image_set, 0, label), class_keys=keys))
+
+    with_other_keys = replace(image_set, class_keys=tuple(f"V{key}" for key in keys))
+    assert check_seen_classes(gallery, with_other_keys) is SeenClasses.UNSEEN
+
+    with pytest.raises(BadGallery, match=image_set.class_names[label]):
+        check_seen_classes(gallery, replace(image_set, class_keys=()))  # names are all it has
+
+
 def test_a_closed_set_is_allowed_and_known(image_set, trained_on):
     first_of_each = np.unique(image_set.labels, return_index=True)[1]
     split = np.ones(len(image_set), np.int8)
