@@ -51,7 +51,7 @@ def failure(message: str, exit_code: int) -> click.ClickException:
 
 def as_click_error(error: BaseException) -> click.ClickException:
     """Return what Click shall show, and exit with, for an error that left a command."""
-    if isinstance(error, KeyboardInterrupt):
+    if isinstance(error, KeyboardInterrupt | click.Abort):
         return failure("interrupted", INTERRUPTED)
     if isinstance(error, expected_errors()):
         return failure(str(error), getattr(error, "exit_code", 1))

@@ -8,7 +8,7 @@ No command prints an error or chooses an exit code for one: it raises.
 import importlib
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from difflib import get_close_matches
 from typing import Any, ClassVar
@@ -56,15 +56,19 @@ class CmpcGroup(click.Group):
             formatter.write_dl([(name, entry.short_help) for name, entry in self.table.items()])
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        """Run as a program: help or an error that can't be written ends in one line and a code."""
+        """Run as a program: an exit code is the command's, even where nobody can read the error."""
+        is_program = kwargs.pop("standalone_mode", True)
+        run: Callable[..., Any] = super().main
+        if not is_program:
+            return run(*args, standalone_mode=False, **kwargs)
         try:
-            return super().main(*args, **kwargs)
-        except OSError as error:
-            told = as_click_error(error)
+            exit_code = run(*args, standalone_mode=False, **kwargs)
+        except (click.ClickException, click.Abort, OSError) as error:
+            told = error if isinstance(error, click.ClickException) else as_click_error(error)
             with suppress(OSError):  # standard error may be what can't be written
                 told.show()
-            # An error of a command was about to be shown with its own code.
-            sys.exit(getattr(error.__context__, "exit_code", told.exit_code))
+            sys.exit(told.exit_code)
+        sys.exit(exit_code or 0)
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command; this is the one place where an error becomes a message and a code."""
