@@ -15,6 +15,9 @@ from cmpc.cli.options import (
 
 __all__ = ["evaluate"]
 
+SCHEMA_VERSION = 2
+"""Of evaluation.json: since 2 an accuracy has an interval, and only scored queries are counted."""
+
 
 @click.command()
 @run_folder_argument
@@ -41,10 +44,12 @@ def evaluate(
 ) -> None:
     """Judge the trained pick of a run on the test classes.
 
-    Prints M(q,q), M(q,g) and the paragon M(g,g), whether the pick is compatible, and what query
-    and gallery network cost: counted arithmetic and measured latency, predicted where the target
-    has no device. The device is that of the search, if none is named. A latency marked * was
-    unstable, one that nobody can predict is told as not known; the exit code is then 3.
+    Prints M(q,q), M(q,g) and the paragon M(g,g) with 95% intervals over queries, whether the rule
+    M(q,g) > M(q,q) holds, does not, or can't be told from these queries, and what query and gallery
+    network cost: counted arithmetic and measured latency, predicted where the target has no device.
+    What each query found is kept in RUN/evaluation.npz. The device is that of the search, if none
+    is named. A latency marked * was unstable, one that nobody can predict is told as not known; the
+    exit code is then 3.
 
     \b
     Example:
@@ -63,9 +68,15 @@ def evaluate(
     )
     from cmpc.targets import make_meter, note_on_costs
     from cmpc.trust import known_or_raise, trust_or_raise
+    from cmpc_search.evaluation.outcomes import write_outcomes
     from cmpc_search.runs import read_pick, reopen_run, write_json
     from cmpc_search.space import Architecture
-    from cmpc_search.stages.evaluation import amortised_macs
+    from cmpc_search.stages.evaluation import (
+        TrainedSeed,
+        amortised_macs,
+        rank_seeds,
+        scored_names,
+    )
     from cmpc_search.stages.evaluation import evaluate as evaluate_run
     from cmpc_search.stages.inputs import load_run_inputs, target_of
     from cmpc_search.stages.picks import control_of, trained_picks
@@ -88,8 +99,13 @@ def evaluate(
             if note := note_on_costs(meter):
                 say(note)
             stack.enter_context(meter)
-        found = evaluate_run(inputs, picks, control_of(run, architecture), meter)
-    document = {"run": str(run.path), "architecture": architecture.key} | found.to_json()
+        ranked = rank_seeds([TrainedSeed(pick=one, inputs=inputs) for one in picks])
+        found = evaluate_run(inputs, ranked, picks[0], control_of(run, architecture), meter)
+    document = {
+        "schema_version": SCHEMA_VERSION,
+        "run": str(run.path),
+        "architecture": architecture.key,
+    } | found.to_json()
     if found.gallery_cost is not None:
         document["amortised"] = {
             "queries_per_gallery_image": queries_per_gallery_image,
@@ -97,12 +113,15 @@ def evaluate(
                 found.query_cost.macs, found.gallery_cost.macs, queries_per_gallery_image
             ),
         }
+    names = scored_names(inputs.image_set, ranked[0].paragon)
+    write_outcomes(run.outcomes_path, names, ranked)
     write_json(run.evaluation_path, plain_mapping(document))
     emit(document, accuracy_table(found), as_json=as_json)
     if not as_json:
         emit({}, cost_table(found, queries_per_gallery_image), as_json=False)
     for note in warnings_of(found):
         say(note)
-    say(verdict(found))
+    for sentence in verdict(found):
+        say(sentence)
     trust_or_raise(unstable_latencies(found))
     known_or_raise(unknown_latencies(found))

@@ -1,11 +1,10 @@
 """How a run's results read: tables for people, documents for programs, the front as a picture."""
 
-from cmpc.reports.evaluation import (
-    accuracy_table,
+from cmpc.reports.accuracies import accuracy_table, verdict
+from cmpc.reports.costs import (
     cost_table,
     unknown_latencies,
     unstable_latencies,
-    verdict,
     warnings_of,
 )
 from cmpc.reports.front import front_document, front_image, front_table, unstable_trials

@@ -1,5 +1,6 @@
 """How a run's front reads: a table for people, a document for programs, a picture."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["front_document", "front_image", "front_table", "unstable_trials"]
 
 MMAC = 1e6
+Z_95 = 1.96  # standard errors on either side of a mean; that of a share is 0.5 / sqrt(n) at most
 COLUMNS = (
     "trial",
     "reward",
@@ -28,7 +30,8 @@ COLUMNS = (
 
 def front_table(front: Sequence[Candidate]) -> "Table":
     """Show the front, cheapest first; a latency that may not be trusted carries a mark."""
-    return make_table(COLUMNS, [_row(candidate) for candidate in front])
+    rows = [_row(candidate) for candidate in front]
+    return make_table(COLUMNS, rows, title=_title(front))
 
 
 def front_document(
@@ -81,6 +84,21 @@ def unstable_trials(front: Sequence[Candidate]) -> list[str]:
         for one in front
         if one.score.unstable_reasons
     ]
+
+
+def _title(front: Sequence[Candidate]) -> str | None:
+    """Say over how many queries the accuracies are, and so how little they may tell apart."""
+    accuracy = front[0].score.heterogeneous if front else None
+    if accuracy is None or accuracy.num_queries is None:
+        return None
+    half_width = Z_95 * 0.5 / math.sqrt(accuracy.num_queries)
+    title = (
+        f"accuracies over {accuracy.num_queries} validation queries: "
+        f"a share is known to within {half_width:.2f} (95%)"
+    )
+    if accuracy.num_excluded:
+        title += f"; {accuracy.num_excluded} other queries have nothing to find"
+    return title
 
 
 def _row(candidate: Candidate) -> tuple[object, ...]:

@@ -1,11 +1,14 @@
 """From a folder of pictures to a judged network, with the commands that a user would type."""
 
 import csv
+import json
 
 import numpy as np
 import pytest
-from made_up_project import IMAGES_PER_CLASS, NUM_CLASSES, work_done
+from made_up_project import IMAGES_PER_CLASS, NUM_CLASSES, SIZE_PX, work_done
 from PIL import Image
+
+from cmpc_search.data import load_image_set
 
 TRIALS = 6
 
@@ -65,17 +68,31 @@ def test_training_gives_a_network_for_each_seed_and_a_control(answers, run):
     assert len(weights) == 2
 
 
-def test_the_evaluation_is_of_the_test_classes_alone(answers):
+def test_the_evaluation_is_of_the_test_classes_alone(answers, project):
     found = answers["evaluate"]
 
-    num_test_classes = NUM_CLASSES // 3
-    assert found["num_classes"] == num_test_classes
+    image_set = load_image_set(
+        project.pictures, size_px=SIZE_PX, cache_dir=project.folder / "cache"
+    )
+    num_test_classes = image_set.counts()["test"].num_classes
+    assert (found["schema_version"], found["test_classes"]) == (2, "unseen")
+    assert (found["num_classes"], found["num_excluded"]) == (num_test_classes, 0)
     assert found["num_queries"] + found["num_gallery"] == num_test_classes * IMAGES_PER_CLASS
     assert found["chance_top1"] == pytest.approx(1 / num_test_classes)
     assert [pick["seed"] for pick in found["picks"]] == [0, 1]
     assert found["query_cost"]["latency"] is None
     ratio = found["gallery_cost"]["macs"] / found["query_cost"]["macs"]
     assert found["macs_ratio"] == pytest.approx(ratio)
+
+
+def test_an_evaluation_leaves_what_each_query_found_beside_its_means(answers, run):
+    found = answers["evaluate"]
+    means = [pick["heterogeneous"]["top1"]["value"] for pick in found["picks"]]
+
+    with np.load(run / "evaluation.npz", allow_pickle=False) as file:
+        np.testing.assert_allclose(file["heterogeneous_top1"].mean(axis=1), means)
+        assert len(file["query_names"]) == found["num_queries"]
+    assert json.loads((run / "evaluation.json").read_text()) == found
 
 
 def test_the_index_holds_the_gallery_side_alone(answers):

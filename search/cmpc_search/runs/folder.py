@@ -8,6 +8,7 @@
       candidates/        exported networks
       compiled/          compiled networks, named by their hash
       trials.csv  front.json  pick.json  evaluation.json      results, for people and programs
+      evaluation.npz     what each query of the test split found
 
 A run is resumed only with the settings it was begun with: half a study under one budget and half
 under another has a front that means nothing. What may change, such as the number of trials, the
@@ -75,6 +76,10 @@ class RunFolder:
     @property
     def evaluation_path(self) -> Path:
         return self.path / "evaluation.json"
+
+    @property
+    def outcomes_path(self) -> Path:
+        return self.path / "evaluation.npz"
 
     @property
     def settings(self) -> dict[str, Any]:

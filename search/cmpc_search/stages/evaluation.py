@@ -1,14 +1,19 @@
-"""What a finished run is worth, on classes that nothing before it has seen.
+"""What a finished run is worth, on the test classes.
 
 Accuracies are those of CMP-NAS (Duggal et al., CVPR 2021): M(q, q), M(q, g) and the paragon
-M(g, g); a query network is compatible when M(q, g) > M(q, q). Costs come twice: multiply-
-accumulates, which are counted, and latencies, which are measured or, without a device, predicted.
+M(g, g), each with the interval that the paired bootstrap over queries gives it. The rule of
+CMP-NAS, M(q, g) > M(q, q), is judged by the interval of the difference, which may leave it open.
+Costs come twice: multiply-accumulates, which are counted, and latencies, which are measured or,
+without a device, predicted.
+
+A pick is judged as it ships: with the batch-norm statistics that ran along while it was trained on
+augmented views, some of them of two images. Candidates of the search are judged with statistics
+rebuilt on clean training images, so the two numbers of one architecture differ for that reason too.
 """
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -16,13 +21,26 @@ import numpy.typing as npt
 
 from cmpc_cost_models.base import Cost
 from cmpc_cost_models.counted import count_network
-from cmpc_search.stages.accuracy import accuracies, accuracy
+from cmpc_kernels import QueryRanks
+from cmpc_search.data import ImageSet
+from cmpc_search.evaluation.judgement import Judgement, PairAccuracy, judge, judge_pair
+from cmpc_search.evaluation.outcomes import SeedRanks
+from cmpc_search.stages.accuracy import rank_both_ways, rank_queries
 from cmpc_search.stages.inputs import Inputs
 from cmpc_search.stages.picks import TrainedPick
 from cmpc_search.stages.scoring import Meter
-from cmpc_search.study.records import Accuracy
+from cmpc_search.stages.seen_classes import SeenClasses
 
-__all__ = ["Evaluation", "NetworkCost", "PickAccuracy", "amortised_macs", "evaluate"]
+__all__ = [
+    "Evaluation",
+    "NetworkCost",
+    "ScoredQueries",
+    "TrainedSeed",
+    "amortised_macs",
+    "evaluate",
+    "rank_seeds",
+    "scored_names",
+]
 
 SPLIT = "test"
 
@@ -48,17 +66,30 @@ class NetworkCost:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PickAccuracy:
-    """How one trained query network retrieves."""
+class TrainedSeed:
+    """A trained pick, and the inputs whose gallery network it was trained to fit."""
 
-    seed: int
-    homogeneous: Accuracy
-    heterogeneous: Accuracy
+    pick: TrainedPick
+    inputs: Inputs
 
-    @property
-    def is_compatible(self) -> bool:
-        """Whether M(q, g) > M(q, q) holds in top-1, the rule of CMP-NAS."""
-        return self.heterogeneous.top1 > self.homogeneous.top1
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScoredQueries:
+    """Which queries were scored, and what answering at random would give.
+
+    Attributes:
+        num_classes, num_queries: Those with something to find: the scored ones.
+        num_gallery: Images that are searched.
+        num_excluded_classes, num_excluded: Those whose class has no gallery image in the split.
+        chance_top1: Top-1 of a network that ranks the gallery at random.
+    """
+
+    num_classes: int
+    num_queries: int
+    num_gallery: int
+    num_excluded_classes: int
+    num_excluded: int
+    chance_top1: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,25 +97,16 @@ class Evaluation:
     """Everything that `cmpc evaluate` found.
 
     Attributes:
-        chance_top1: Top-1 of a network that ranks the gallery at random.
+        seen_classes: What the networks knew of the test classes.
+        chance_check: M(q, g) of the control, which must be near chance; no baseline.
     """
 
-    num_classes: int
-    num_queries: int
-    num_gallery: int
-    chance_top1: float
-    paragon: Accuracy
-    picks: tuple[PickAccuracy, ...]
-    control: PickAccuracy | None
+    seen_classes: SeenClasses
+    queries: ScoredQueries
+    judgement: Judgement
+    chance_check: PairAccuracy | None
     query_cost: NetworkCost
     gallery_cost: NetworkCost | None
-
-    @property
-    def kept_share(self) -> float | None:
-        """Mean M(q, g) top-1 over the paragon's; None where the paragon finds nothing."""
-        if self.paragon.top1 == 0:
-            return None
-        return self.mean_top1("heterogeneous") / self.paragon.top1
 
     @property
     def macs_ratio(self) -> float | None:
@@ -98,20 +120,18 @@ class Evaluation:
             return None
         return self.gallery_cost.latency.value / self.query_cost.latency.value
 
-    @property
-    def is_compatible(self) -> bool:
-        """Whether the rule holds for every seed."""
-        return all(pick.is_compatible for pick in self.picks)
-
-    def mean_top1(self, side: str) -> float:
-        """Return the mean over seeds; ``side`` is homogeneous or heterogeneous."""
-        return fmean(getattr(pick, side).top1 for pick in self.picks)
-
     def to_json(self) -> dict[str, Any]:
         """Return everything as JSON values, what follows from it included."""
-        return asdict(self) | {
-            "kept_share": self.kept_share,
-            "is_compatible": self.is_compatible,
+        judged = asdict(self.judgement)
+        return {
+            "test_classes": self.seen_classes.value,
+            **asdict(self.queries),
+            "picks": judged.pop("seeds"),
+            **judged,
+            "is_compatible": self.judgement.rule,
+            "chance_check": None if self.chance_check is None else asdict(self.chance_check),
+            "query_cost": asdict(self.query_cost),
+            "gallery_cost": None if self.gallery_cost is None else asdict(self.gallery_cost),
             "macs_ratio": self.macs_ratio,
             "latency_ratio": self.latency_ratio,
         }
@@ -126,31 +146,75 @@ def amortised_macs(query_macs: int, gallery_macs: int, queries_per_gallery_image
     return (gallery_macs + ratio * query_macs) / (1 + ratio)
 
 
+def rank_seeds(seeds: Sequence[TrainedSeed]) -> tuple[SeedRanks, ...]:
+    """Return how each trained network ranks the test split, and its gallery network with it."""
+    return tuple(_ranks_of(seed) for seed in seeds)
+
+
 def evaluate(
     inputs: Inputs,
-    picks: Sequence[TrainedPick],
+    ranked: Sequence[SeedRanks],
+    trained: TrainedPick,
     control: TrainedPick | None,
     meter: Meter | None,
 ) -> Evaluation:
-    """Evaluate ``picks`` on the test classes; the first one's latency is measured.
+    """Evaluate a run on its test split.
 
-    All picks are one architecture, so they cost the same.
+    Args:
+        inputs: Those of the search.
+        ranked: What `rank_seeds` gave.
+        trained: One of the trained picks; all are one architecture and cost the same.
     """
-    image_set = inputs.image_set
-    queries = image_set.select(split=SPLIT, role="query")
-    gallery = image_set.select(split=SPLIT, role="gallery")
-    rows = inputs.gallery_rows
     gallery_path = inputs.gallery.onnx_path
     return Evaluation(
-        num_classes=image_set.counts()[SPLIT].num_classes,
-        num_queries=len(queries),
-        num_gallery=len(gallery),
-        chance_top1=_chance(image_set.labels[queries], image_set.labels[gallery]),
-        paragon=accuracy(image_set, SPLIT, rows[queries], rows[gallery]),
-        picks=tuple(_accuracy_of(pick, inputs) for pick in picks),
-        control=None if control is None else _accuracy_of(control, inputs),
-        query_cost=_cost_of(picks[0].onnx_path, meter),
+        seen_classes=inputs.seen_classes,
+        queries=_queries_of(inputs.image_set, ranked[0].paragon),
+        judgement=judge(ranked),
+        chance_check=None if control is None else _across(control, inputs),
+        query_cost=_cost_of(trained.onnx_path, meter),
         gallery_cost=None if gallery_path is None else _cost_of(gallery_path, meter),
+    )
+
+
+def scored_names(image_set: ImageSet, ranks: QueryRanks) -> tuple[str, ...]:
+    """Return the item names of the queries that were ranked."""
+    queries = image_set.select(split=SPLIT, role="query")
+    return tuple(image_set.item_names[position] for position in queries[ranks.query_ids])
+
+
+def _ranks_of(seed: TrainedSeed) -> SeedRanks:
+    image_set, rows = seed.inputs.image_set, seed.inputs.gallery_rows
+    queries = image_set.select(split=SPLIT, role="query")
+    gallery = image_set.select(split=SPLIT, role="gallery")
+    both = rank_both_ways(seed.pick.load(seed.inputs), image_set, SPLIT, rows)
+    return SeedRanks(
+        seed=seed.pick.seed,
+        paragon=rank_queries(
+            image_set, SPLIT, query_rows=rows[queries], gallery_rows=rows[gallery]
+        ),
+        homogeneous=both.homogeneous,
+        heterogeneous=both.heterogeneous,
+    )
+
+
+def _across(control: TrainedPick, inputs: Inputs) -> PairAccuracy:
+    """Return M(q, g) of a network that was trained without the gallery."""
+    both = rank_both_ways(control.load(inputs), inputs.image_set, SPLIT, inputs.gallery_rows)
+    return judge_pair(both.heterogeneous)
+
+
+def _queries_of(image_set: ImageSet, ranks: QueryRanks) -> ScoredQueries:
+    asked = image_set.labels[image_set.select(split=SPLIT, role="query")]
+    gallery = image_set.labels[image_set.select(split=SPLIT, role="gallery")]
+    scored = asked[ranks.query_ids]
+    num_classes = len(np.unique(scored))
+    return ScoredQueries(
+        num_classes=num_classes,
+        num_queries=len(scored),
+        num_gallery=len(gallery),
+        num_excluded_classes=len(np.unique(asked)) - num_classes,
+        num_excluded=ranks.num_excluded,
+        chance_top1=_chance(scored, gallery),
     )
 
 
@@ -158,12 +222,6 @@ def _chance(query_labels: npt.NDArray[np.int64], gallery_labels: npt.NDArray[np.
     """Return the mean share of the gallery that is of a query's class."""
     num_items = np.bincount(gallery_labels, minlength=int(query_labels.max()) + 1)
     return float(num_items[query_labels].mean() / len(gallery_labels))
-
-
-def _accuracy_of(pick: TrainedPick, inputs: Inputs) -> PickAccuracy:
-    network = pick.load(inputs)
-    own, across = accuracies(network, inputs.image_set, SPLIT, inputs.gallery_rows)
-    return PickAccuracy(seed=pick.seed, homogeneous=own, heterogeneous=across)
 
 
 def _cost_of(onnx_path: Path, meter: Meter | None) -> NetworkCost:

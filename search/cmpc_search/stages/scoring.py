@@ -4,6 +4,7 @@ architecture --> slice of the supernet --> batch norms rebuilt --> embeddings --
                           \\--> ONNX --> compiled, checked, timed or predicted --> latency
 """
 
+import math
 import time
 from pathlib import Path
 from typing import Protocol
@@ -16,7 +17,7 @@ from cmpc_cost_models.counted import count_network
 from cmpc_search.export import export_query_network
 from cmpc_search.networks.supernet import Supernet
 from cmpc_search.space import Architecture
-from cmpc_search.stages.accuracy import accuracies
+from cmpc_search.stages.accuracy import accuracy_of, rank_both_ways
 from cmpc_search.stages.inputs import Inputs
 from cmpc_search.study import Accuracy, CandidateScore
 from cmpc_search.training.augmentation import to_float
@@ -24,6 +25,7 @@ from cmpc_search.training.recalibration import rebuild_batch_norms
 
 __all__ = ["CandidateScorer", "Meter"]
 
+SPLIT = "validation"
 MAX_CALIBRATION_IMAGES = 4096
 
 
@@ -47,7 +49,7 @@ class CandidateScorer:
         self._meter = meter
         self._folder = folder
         positions = inputs.image_set.select(split="train")
-        chosen = positions[:: max(1, len(positions) // MAX_CALIBRATION_IMAGES)]
+        chosen = positions[:: math.ceil(len(positions) / MAX_CALIBRATION_IMAGES)]
         images = np.ascontiguousarray(inputs.image_set.images[chosen])
         self._calibration_images = to_float(torch.from_numpy(images))
 
@@ -59,9 +61,9 @@ class CandidateScorer:
         path = self._folder / f"{architecture.key}.onnx"
         export_query_network(network, path)
         counted = count_network(path)
-        homogeneous, heterogeneous = accuracies(
-            network, self._inputs.image_set, "validation", self._inputs.gallery_rows
-        )
+        ranks = rank_both_ways(network, self._inputs.image_set, SPLIT, self._inputs.gallery_rows)
+        homogeneous = accuracy_of(ranks.homogeneous)
+        heterogeneous = accuracy_of(ranks.heterogeneous)
         measurement = None if self._meter is None else self._meter.measure(path)
         cost = None if measurement is None else measurement.cost
         return CandidateScore(

@@ -19,11 +19,18 @@ _REASONS = ("unstable_reasons", "unknown_reasons")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Accuracy:
-    """How well one pair of networks retrieves, as shares from 0 to 1."""
+    """How well one pair of networks retrieves, as shares from 0 to 1.
+
+    Attributes:
+        num_queries: How many queries the means run over; None in runs of older versions.
+        num_excluded: How many others had nothing to find, since no gallery item is of their class.
+    """
 
     top1: float
     top10: float
     mean_average_precision: float
+    num_queries: int | None = None
+    num_excluded: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

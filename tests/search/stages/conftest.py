@@ -1,9 +1,14 @@
 """A folder of made-up pictures and two galleries of it: one with a network, one without."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).parent))  # for known_set, which several tests share
 
 from cmpc_search.data import load_image_set
 from cmpc_search.gallery import GallerySources, embed_gallery, import_gallery, save_gallery_network

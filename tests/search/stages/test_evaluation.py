@@ -2,12 +2,30 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
+from known_set import (
+    DIM,
+    FOUND,
+    NUM_LONE_CLASSES,
+    NUM_LONE_QUERIES,
+    RedNetwork,
+    make_known_set,
+    mean_average_precision,
+    top1,
+    top10,
+)
 
-from cmpc_cost_models import Cost
-from cmpc_search.stages.evaluation import Evaluation, NetworkCost, PickAccuracy, amortised_macs
-from cmpc_search.study import Accuracy
+from cmpc_cost_models import Cost, Measurement
+from cmpc_search.gallery import Gallery
+from cmpc_search.stages import evaluation
+from cmpc_search.stages.evaluation import TrainedSeed, amortised_macs, evaluate, rank_seeds
+from cmpc_search.stages.seen_classes import SeenClasses
+
+SIZES = {"query.onnx": (2_000, 10, 0.5), "network.onnx": (60_000, 90, 4.0)}
 
 
 @pytest.mark.parametrize(
@@ -17,62 +35,141 @@ def test_amortised_macs_are_those_of_the_poster(ratio, published):
     assert round(amortised_macs(329, 7597, ratio)) == published
 
 
-def accuracy(top1):
-    return Accuracy(top1=top1, top10=1.0, mean_average_precision=top1)
+class KnownMeter:
+    """Measures what SIZES says."""
+
+    def measure(self, onnx_path):
+        value = SIZES[onnx_path.name][2]
+        cost = Cost(
+            name="latency", value=value, unit="ms", source="measured", machine={}, versions={}
+        )
+        return Measurement(cost=cost)
 
 
-def pick(seed, own, across):
-    return PickAccuracy(seed=seed, homogeneous=accuracy(own), heterogeneous=accuracy(across))
+class DullNetwork(RedNetwork):
+    """Tells two red values apart, and embeds all pictures of others alike."""
+
+    def forward(self, images):
+        is_red_known = images[:, :1, :1, :1] * 255 < 1.5
+        return super().forward(images.where(is_red_known, 1.0 * (DIM - 1) / 255))
 
 
-def latency(value):
-    return Cost(name="latency", value=value, unit="ms", source="measured", machine={}, versions={})
+def trained(network, seed=0):
+    return SimpleNamespace(load=lambda _: network(), seed=seed, onnx_path=Path("query.onnx"))
 
 
 @pytest.fixture
-def found():
-    return Evaluation(
-        num_classes=4,
-        num_queries=8,
-        num_gallery=8,
-        chance_top1=0.25,
-        paragon=accuracy(0.8),
-        picks=(pick(0, 0.5, 0.6), pick(1, 0.5, 0.7)),
-        control=None,
-        query_cost=NetworkCost(macs=2_000, parameters=10, latency=latency(0.5)),
-        gallery_cost=NetworkCost(macs=60_000, parameters=90, latency=latency(4.0)),
+def known_inputs(inputs):
+    image_set, gallery_rows = make_known_set()
+    return replace(inputs, image_set=image_set, gallery_rows=gallery_rows)
+
+
+@pytest.fixture
+def judged(known_inputs, monkeypatch):
+    """Evaluate the network of the known set, and one that sees little as the control."""
+    monkeypatch.setattr(
+        evaluation,
+        "count_network",
+        lambda path: SimpleNamespace(macs=SIZES[path.name][0], parameters=SIZES[path.name][1]),
     )
 
+    def judge(meter=None, inputs=known_inputs):
+        pick = trained(RedNetwork)
+        ranked = rank_seeds([TrainedSeed(pick=pick, inputs=inputs)])
+        return evaluate(inputs, ranked, pick, trained(DullNetwork), meter)
 
-def test_the_kept_share_is_the_mean_of_the_seeds_over_the_paragon(found):
-    assert found.kept_share == pytest.approx(0.65 / 0.8)
-
-
-def test_a_paragon_that_finds_nothing_leaves_no_share_to_keep(found):
-    assert replace(found, paragon=accuracy(0.0)).kept_share is None
-
-
-def test_one_seed_that_breaks_the_rule_breaks_it_for_all(found):
-    assert found.is_compatible
-    assert not replace(found, picks=(*found.picks, pick(2, 0.6, 0.6))).is_compatible
+    return judge
 
 
-def test_ratios_say_how_much_less_the_query_network_takes(found):
-    assert found.macs_ratio == 30
-    assert found.latency_ratio == 8
+def test_every_accuracy_is_of_the_test_split_and_of_the_side_that_it_names(judged):
+    found = judged().judgement.seeds[0]
+
+    for pair, count in (
+        (found.homogeneous, FOUND["test"].own),
+        (found.heterogeneous, FOUND["test"].across),
+        (found.paragon, FOUND["test"].paragon),
+    ):
+        assert pair.top1.value == pytest.approx(top1(count))
+        assert pair.top10.value == pytest.approx(top10(count))
+        assert pair.mean_average_precision.value == pytest.approx(mean_average_precision(count))
 
 
-def test_ratios_are_unknown_without_the_other_side(found):
-    alone = replace(found, gallery_cost=None)
-    counted = replace(found, query_cost=replace(found.query_cost, latency=None))
+def test_what_follows_from_the_accuracies_sets_each_against_the_right_one(judged):
+    judgement = judged().judgement
 
-    assert (alone.macs_ratio, alone.latency_ratio) == (None, None)
+    assert judgement.kept_share.value == pytest.approx(8 / 9)
+    assert judgement.advantage.value == pytest.approx(1 / 12)
+
+
+def test_the_control_is_held_against_the_gallery_network_and_is_not_the_pick(judged):
+    # Two classes have the value that the gallery network sees there. Within its own embeddings it
+    # would find a third: the first of the pictures that are all alike to it.
+    assert judged().chance_check.top1.value == pytest.approx(2 / 12)
+
+
+def test_only_queries_with_something_to_find_are_scored_and_the_others_are_counted(judged):
+    queries = judged().queries
+
+    assert (queries.num_queries, queries.num_classes, queries.num_gallery) == (12, 12, 12)
+    assert (queries.num_excluded, queries.num_excluded_classes) == (
+        NUM_LONE_QUERIES,
+        NUM_LONE_CLASSES,
+    )
+    assert queries.chance_top1 == pytest.approx(1 / 12)
+
+
+def test_chance_is_what_a_random_ranking_finds():
+    rng = np.random.default_rng(0)
+    queries, gallery = np.array([0, 0, 1, 2]), np.array([0, 1, 1, 1, 2, 2])
+    drawn = gallery[rng.integers(len(gallery), size=(20_000, len(queries)))]
+
+    chance = evaluation._chance(queries, gallery)
+
+    assert chance == pytest.approx((drawn == queries).mean(), abs=0.01)
+
+
+def test_ratios_say_how_much_less_the_query_network_takes(judged):
+    measured, counted = judged(KnownMeter()), judged()
+
+    assert (measured.query_cost.macs, measured.gallery_cost.macs) == (2_000, 60_000)
+    assert (measured.macs_ratio, measured.latency_ratio) == (30, 8)
     assert (counted.macs_ratio, counted.latency_ratio) == (30, None)
 
 
-def test_the_document_holds_what_follows_and_a_cost_that_reads_back(found):
+def test_ratios_are_unknown_without_a_gallery_network(judged, known_inputs):
+    record = known_inputs.gallery.record | {"network": None}
+    ready = replace(known_inputs, gallery=Gallery(known_inputs.gallery.path, record))
+
+    found = judged(inputs=ready)
+
+    assert (found.macs_ratio, found.latency_ratio) == (None, None)
+
+
+def test_the_document_holds_what_follows_and_a_cost_that_reads_back(judged):
+    found = judged(KnownMeter())
+
     document = json.loads(json.dumps(found.to_json()))
 
-    assert document["is_compatible"] is True
+    assert document["is_compatible"] == found.judgement.rule
+    assert document["mean"]["heterogeneous"]["top1"]["value"] == pytest.approx(8 / 12)
+    assert document["kept_share"]["value"] == pytest.approx(8 / 9)
+    assert document["chance_top1"] == pytest.approx(1 / 12)
     assert document["macs_ratio"] == 30
     assert Cost.from_json(document["query_cost"]["latency"]) == found.query_cost.latency
+
+
+@pytest.mark.parametrize("seen", SeenClasses)
+def test_an_evaluation_says_what_was_known_of_its_test_classes(judged, known_inputs, seen):
+    found = judged(inputs=replace(known_inputs, seen_classes=seen))
+
+    assert found.to_json()["test_classes"] == seen.value
+
+
+def test_scored_queries_are_kept_by_the_names_of_their_items(known_inputs):
+    (ranked,) = rank_seeds([TrainedSeed(pick=trained(RedNetwork), inputs=known_inputs)])
+
+    names = evaluation.scored_names(known_inputs.image_set, ranked.paragon)
+
+    image_set = known_inputs.image_set
+    classes = [image_set.labels[image_set.item_names.index(name)] for name in names]
+    assert [image_set.class_names[label] for label in classes] == [f"test {n}" for n in range(12)]

@@ -1,11 +1,16 @@
 """A candidate's score: what was found out, whether its network compiles or not."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pytest
 import torch
+from known_set import FOUND, RedNetwork, make_known_set, top1
 
 from cmpc_cost_models import Cost, Measurement
 from cmpc_search.networks.supernet import Supernet
 from cmpc_search.stages import scoring
+from cmpc_search.stages.accuracy import PairRanks
 from cmpc_search.stages.inputs import load_inputs
 from cmpc_search.stages.scoring import CandidateScorer
 from cmpc_search.study import Accuracy
@@ -82,10 +87,42 @@ def test_the_reward_is_the_one_that_was_asked_for(
 ):
     own = Accuracy(top1=0.5, top10=1.0, mean_average_precision=0.25)
     across = Accuracy(top1=0.75, top10=1.0, mean_average_precision=0.125)
-    monkeypatch.setattr(scoring, "accuracies", lambda *_: (own, across))
+    ranks = PairRanks(homogeneous=own, heterogeneous=across)
+    monkeypatch.setattr(scoring, "rank_both_ways", lambda *_: ranks)
+    monkeypatch.setattr(scoring, "accuracy_of", lambda ranked: ranked)
 
     score = score_with(reward=reward, metric=metric)
 
     assert score.reward == expected
     assert score.reward_name == f"{reward} {metric}"
     assert (score.homogeneous, score.heterogeneous) == (own, across)
+
+
+def test_candidates_are_scored_on_the_validation_classes_and_no_others(
+    inputs, monkeypatch, tmp_path
+):
+    image_set, gallery_rows = make_known_set()
+    known = replace(inputs, image_set=image_set, gallery_rows=gallery_rows)
+    for part in ("rebuild_batch_norms", "export_query_network"):
+        monkeypatch.setattr(scoring, part, lambda *_: None)
+    counted = SimpleNamespace(macs=1, parameters=1)
+    monkeypatch.setattr(scoring, "count_network", lambda _: counted)
+    supernet = SimpleNamespace(extract=lambda _: RedNetwork())
+
+    score = CandidateScorer(supernet, known, None, folder=tmp_path)(inputs.space.smallest())
+
+    assert score.homogeneous.top1 == pytest.approx(top1(FOUND["validation"].own))
+    assert score.heterogeneous.top1 == pytest.approx(top1(FOUND["validation"].across))
+
+
+@pytest.mark.parametrize("num_images", [1, 4, 5, 7, 8])
+def test_batch_norms_are_rebuilt_from_as_many_images_as_allowed_at_most(
+    inputs, monkeypatch, tmp_path, num_images
+):
+    monkeypatch.setattr(scoring, "MAX_CALIBRATION_IMAGES", 4)
+    training = inputs.image_set.select(split="train")[:num_images]
+    known = replace(inputs, image_set=inputs.image_set.subset(training))
+
+    scorer = CandidateScorer(None, known, None, folder=tmp_path)
+
+    assert 1 <= len(scorer._calibration_images) <= 4

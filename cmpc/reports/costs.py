@@ -1,44 +1,22 @@
-"""How an evaluation reads: accuracies, costs, and in two sentences what they mean."""
+"""How the costs of an evaluation read, and what is to be said of those that may not be trusted."""
 
 from typing import TYPE_CHECKING
 
 from cmpc.output import make_table
-from cmpc_search.study import Accuracy
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from cmpc_search.stages.evaluation import Evaluation, NetworkCost, PickAccuracy
+    from cmpc_search.stages.evaluation import Evaluation, NetworkCost
 
 __all__ = [
-    "accuracy_table",
     "cost_table",
     "unknown_latencies",
     "unstable_latencies",
-    "verdict",
     "warnings_of",
 ]
 
 MMAC = 1e6
-
-
-def accuracy_table(found: "Evaluation") -> "Table":
-    """Show what a run is worth on its test classes."""
-    return make_table(
-        ("on test classes", "top-1", "top-10", "mAP"),
-        [
-            _accuracy_row("paragon M(g,g)", found.paragon),
-            *(
-                row
-                for pick in found.picks
-                for row in _pick_rows(
-                    pick, f"query network, seed {pick.seed}," if len(found.picks) > 1 else "query"
-                )
-            ),
-            *(_pick_rows(found.control, "control") if found.control else []),
-        ],
-        title=f"{found.num_queries} queries, {found.num_classes} unseen classes",
-    )
 
 
 def cost_table(found: "Evaluation", queries_per_gallery_image: float) -> "Table":
@@ -67,33 +45,6 @@ def cost_table(found: "Evaluation", queries_per_gallery_image: float) -> "Table"
             ),
         ]
     return make_table(("one image", "MMAC counted", "parameters", "latency ms", "source"), rows)
-
-
-def verdict(found: "Evaluation") -> str:
-    """Say in two sentences what the numbers mean."""
-    kept = "nothing" if found.kept_share is None else f"{found.kept_share:.1%}"
-    text = (
-        f"The query network keeps {kept} of the paragon's top-1, {found.paragon.top1:.1%}; "
-        f"the rule M(q,g) > M(q,q) {_rule(found)}"
-    )
-    if found.control is not None:
-        text += (
-            f". Trained without the gallery, the same architecture finds "
-            f"{found.control.heterogeneous.top1:.1%} across networks; "
-            f"chance is {found.chance_top1:.1%}"
-        )
-    return text + "."
-
-
-def _rule(found: "Evaluation") -> str:
-    if len(found.picks) == 1:
-        return "holds" if found.is_compatible else "does not hold"
-    count = sum(pick.is_compatible for pick in found.picks)
-    across, within = found.mean_top1("heterogeneous"), found.mean_top1("homogeneous")
-    return (
-        f"holds for {count} of {len(found.picks)} seeds, "
-        f"whose means are {across:.1%} and {within:.1%}"
-    )
 
 
 def warnings_of(found: "Evaluation") -> list[str]:
@@ -131,17 +82,6 @@ def unknown_latencies(found: "Evaluation") -> list[str]:
         for name, cost in costs.items()
         if cost is not None and cost.unknown_reasons
     ]
-
-
-def _pick_rows(pick: "PickAccuracy", name: str) -> list[tuple[object, ...]]:
-    return [
-        _accuracy_row(f"{name} M(q,q)", pick.homogeneous),
-        _accuracy_row(f"{name} M(q,g)", pick.heterogeneous),
-    ]
-
-
-def _accuracy_row(name: str, accuracy: Accuracy) -> tuple[object, ...]:
-    return (name, accuracy.top1, accuracy.top10, accuracy.mean_average_precision)
 
 
 def _cost_row(name: str, cost: "NetworkCost") -> tuple[object, ...]:

@@ -1,0 +1,104 @@
+"""How the accuracies of an evaluation read, and in a few sentences what they mean."""
+
+from typing import TYPE_CHECKING
+
+from cmpc.output import make_table
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from cmpc_search.evaluation.judgement import Judgement, PairAccuracy, SeedAccuracy
+    from cmpc_search.evaluation.statistics import Estimate
+    from cmpc_search.stages.evaluation import Evaluation
+
+__all__ = ["accuracy_table", "verdict"]
+
+TEST_CLASSES = {
+    "unseen": "unseen classes",
+    "closed set": "closed set: classes also in training",
+    "seen by the gallery network": "classes that the classifier of the gallery network (your own) "
+    "names, so it saw them",
+    "unknown": "classes that cmpc did not train on; what the gallery network (your own) saw is "
+    "not known",
+}
+"""Words for each value of `cmpc_search.stages.seen_classes.SeenClasses`."""
+
+
+def accuracy_table(found: "Evaluation") -> "Table":
+    """Show what a run is worth on its test classes."""
+    return make_table(
+        ("on test classes", "top-1", "top-10", "mAP"),
+        _rows(found.judgement),
+        title=_title(found),
+    )
+
+
+def verdict(found: "Evaluation") -> list[str]:
+    """Say in a sentence each what the numbers mean."""
+    judgement = found.judgement
+    kept = "nothing" if judgement.kept_share is None else _percent(judgement.kept_share)
+    seeds = len(judgement.seeds)
+    over = f"over {judgement.num_queries} queries" + (f", mean of {seeds} seeds" * (seeds > 1))
+    sentences = [
+        f"The query network keeps {kept} of the paragon's top-1 ({over}).",
+        f"The rule M(q,g) > M(q,q) in top-1 {judgement.rule}: "
+        f"the difference is {_points(judgement.advantage)} points ({over}).",
+    ]
+    if found.chance_check is not None:
+        sentences.append(
+            "A check that chance stays chance, no baseline: the same architecture, trained without "
+            f"the gallery, finds {_percent(found.chance_check.top1)} across networks; "
+            f"chance is {found.queries.chance_top1:.1%}."
+        )
+    return sentences
+
+
+def _title(found: "Evaluation") -> str:
+    queries = found.queries
+    kind = TEST_CLASSES[found.seen_classes]
+    title = (
+        f"{queries.num_queries} queries of {queries.num_classes} classes ({kind}), "
+        "with 95% intervals over queries"
+    )
+    if queries.num_excluded:
+        title += (
+            f"; {queries.num_excluded} other queries, of {queries.num_excluded_classes} classes "
+            "without a gallery image, have nothing to find and are not scored"
+        )
+    return title
+
+
+def _rows(judgement: "Judgement") -> list[tuple[object, ...]]:
+    seeds = judgement.seeds
+    has_one_paragon = all(one.paragon == seeds[0].paragon for one in seeds)
+    rows = [_row("paragon M(g,g)", seeds[0].paragon)] if has_one_paragon else []
+    for one in seeds:
+        of_seed = f", seed {one.seed}," if len(seeds) > 1 else ""
+        rows += _seed_rows(one, of_seed, with_paragon=not has_one_paragon)
+    if len(seeds) > 1:
+        rows += _seed_rows(judgement.mean, ", mean,", with_paragon=not has_one_paragon)
+    return rows
+
+
+def _seed_rows(
+    found: "SeedAccuracy", of_seed: str, *, with_paragon: bool
+) -> list[tuple[object, ...]]:
+    return [
+        *([_row(f"paragon{of_seed} M(g,g)", found.paragon)] if with_paragon else []),
+        _row(f"query network{of_seed} M(q,q)", found.homogeneous),
+        _row(f"query network{of_seed} M(q,g)", found.heterogeneous),
+    ]
+
+
+def _row(name: str, pair: "PairAccuracy") -> tuple[object, ...]:
+    metrics = (pair.top1, pair.top10, pair.mean_average_precision)
+    return (name, *(f"{one.value:.3f} [{one.low:.3f}, {one.high:.3f}]" for one in metrics))
+
+
+def _percent(share: "Estimate") -> str:
+    return f"{share.value:.1%} [{share.low:.1%}, {share.high:.1%}]"
+
+
+def _points(difference: "Estimate") -> str:
+    value, low, high = (100 * one for one in (difference.value, difference.low, difference.high))
+    return f"{value:+.1f} [{low:+.1f}, {high:+.1f}]"

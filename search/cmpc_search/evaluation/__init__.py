@@ -1,0 +1,1 @@
+"""What queries found, one by one, and how sure the means over them are."""

@@ -1,0 +1,105 @@
+"""How sure is a mean over queries? Intervals by the paired bootstrap (Efron, 1979).
+
+The queries are drawn again and again from themselves, with replacement, and every mean is taken
+anew; the middle 95 % of what comes out is the interval. A resample holds the same queries for every
+mean, so that differences and ratios of means are paired: what makes a query hard for all networks
+alike cancels out.
+
+An interval tells how far the result may lie from that on other queries of this kind. It knows
+nothing of other classes in the gallery or of other trainings. Where all queries fare alike, it has
+no width, which is then not certainty.
+
+Shapes: Q queries, R resamples, M means, which may have several axes.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from cmpc_search.errors import BadArgument
+
+__all__ = ["LEVEL", "NUM_RESAMPLES", "Estimate", "Sampled", "resample"]
+
+LEVEL = 0.95
+NUM_RESAMPLES = 10_000
+SEED = 0
+CHUNK_DRAWS = 1 << 22  # 32 MiB of drawn positions at a time
+
+Rows = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Estimate:
+    """A number with its 95 % interval; ``high`` is infinite where a ratio has no upper end."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sampled:
+    """Means over queries, float64 [...], and the same over resamples of them, float64 [R, ...]."""
+
+    value: Rows
+    resampled: Rows
+
+    def __getitem__(self, position: int | tuple[int, ...]) -> "Sampled":
+        where = position if isinstance(position, tuple) else (position,)
+        of_all: tuple[slice | int, ...] = (slice(None), *where)
+        return Sampled(self.value[where], self.resampled[of_all])
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    def __sub__(self, other: "Sampled") -> "Sampled":
+        return Sampled(self.value - other.value, self.resampled - other.resampled)
+
+    def __truediv__(self, other: "Sampled") -> "Sampled":
+        """Divide; a resample whose divisor is 0 counts as infinite."""
+        ratio = np.full_like(self.resampled, np.inf)
+        np.divide(self.resampled, other.resampled, out=ratio, where=other.resampled != 0)
+        return Sampled(self.value / other.value, ratio)
+
+    def mean(self) -> "Sampled":
+        """Return the mean over the first axis, such as that of several seeds."""
+        return Sampled(self.value.mean(axis=0), self.resampled.mean(axis=1))
+
+    @property
+    def estimate(self) -> Estimate:
+        """One value with the percentile interval of its resamples."""
+        ends = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
+        # One of the resampled values each: between a finite and an infinite one lies no number.
+        low, high = np.quantile(self.resampled, ends, method="inverted_cdf")
+        return Estimate(value=float(self.value), low=float(low), high=float(high))
+
+
+def resample(values: Rows, *, num_resamples: int = NUM_RESAMPLES, seed: int = SEED) -> Sampled:
+    """Return the means over the queries of ``values`` [Q, ...], with those of the resamples.
+
+    Raises:
+        BadArgument: there is no query.
+    """
+    num_queries = len(values)
+    if num_queries == 0:
+        raise BadArgument("a mean needs at least one query, got none")
+    values_QM = values.reshape(num_queries, -1)
+    rng = np.random.default_rng(seed)
+    size = max(1, CHUNK_DRAWS // num_queries)
+    sums_RM = np.concatenate(
+        [
+            _draw_counts(rng, min(size, num_resamples - first), num_queries) @ values_QM
+            for first in range(0, num_resamples, size)
+        ]
+    )
+    resampled = sums_RM.reshape(num_resamples, *values.shape[1:]) / num_queries
+    return Sampled(values.mean(axis=0), resampled)
+
+
+def _draw_counts(rng: np.random.Generator, num_resamples: int, num_queries: int) -> Rows:
+    """Return how often each query is in each resample, float64 [num_resamples, Q]."""
+    drawn = rng.integers(num_queries, size=(num_resamples, num_queries))
+    drawn += np.arange(num_resamples)[:, None] * num_queries
+    counts = np.bincount(drawn.ravel(), minlength=num_resamples * num_queries)
+    return counts.reshape(num_resamples, num_queries).astype(np.float64)

@@ -1,0 +1,107 @@
+"""The rule is judged by what the queries can tell, seed by seed and all together."""
+
+import numpy as np
+import pytest
+
+from cmpc_kernels import QueryRanks
+from cmpc_search.evaluation.judgement import judge
+from cmpc_search.evaluation.outcomes import SeedRanks, write_outcomes
+
+NUM_QUERIES = 100
+
+
+def ranks(num_first, num_queries=NUM_QUERIES):
+    """The first ``num_first`` queries find their item at once, the next five at rank 4."""
+    best = np.full(num_queries, 50.0)
+    best[:num_first] = 1
+    best[num_first : num_first + 5] = 4
+    return QueryRanks(
+        query_ids=np.arange(num_queries),
+        best_ranks=best,
+        average_precisions=1 / best,
+        num_gallery=num_queries,
+        num_excluded=0,
+    )
+
+
+def seed_ranks(own, across, paragon=80, seed=0, num_queries=NUM_QUERIES):
+    return SeedRanks(
+        seed=seed,
+        paragon=ranks(paragon, num_queries),
+        homogeneous=ranks(own, num_queries),
+        heterogeneous=ranks(across, num_queries),
+    )
+
+
+@pytest.mark.parametrize(
+    ("own", "across", "rule"),
+    [
+        (40, 60, "holds"),
+        (60, 40, "does not hold"),
+        (50, 51, "can't be told"),
+        (50, 50, "can't be told"),
+    ],
+)
+def test_the_rule_is_told_only_where_the_interval_of_the_difference_lies_on_one_side(
+    own, across, rule
+):
+    judgement = judge([seed_ranks(own, across)])
+
+    assert judgement.rule == rule
+    assert judgement.advantage.value == pytest.approx((across - own) / NUM_QUERIES)
+
+
+def test_a_handful_of_queries_can_not_tell_the_rule():
+    judgement = judge([seed_ranks(0, 12, paragon=12, num_queries=12)])
+
+    assert judgement.advantage.low > 0
+    assert judgement.rule == "can't be told"
+
+
+def test_seeds_that_disagree_are_judged_by_their_mean():
+    judgement = judge([seed_ranks(40, 60, seed=0), seed_ranks(60, 40, seed=1)])
+
+    assert [one.seed for one in judgement.seeds] == [0, 1]
+    assert [one.heterogeneous.top1.value for one in judgement.seeds] == [0.6, 0.4]
+    assert judgement.mean.heterogeneous.top1.value == pytest.approx(0.5)
+    assert judgement.rule == "can't be told"
+
+
+def test_the_kept_share_is_the_mean_of_the_seeds_over_the_mean_of_their_paragons():
+    judgement = judge([seed_ranks(10, 60, paragon=80), seed_ranks(10, 70, paragon=90, seed=1)])
+
+    kept = judgement.kept_share
+    assert kept.value == pytest.approx(0.65 / 0.85)
+    assert kept.low < kept.value < kept.high
+
+
+def test_a_paragon_that_finds_nothing_leaves_no_share_to_keep():
+    assert judge([seed_ranks(10, 20, paragon=0)]).kept_share is None
+
+
+def test_each_metric_is_the_mean_over_the_queries_with_its_interval_around_it():
+    found = judge([seed_ranks(40, 60)]).seeds[0].heterogeneous
+
+    assert (found.top1.value, found.top10.value) == (0.6, 0.65)
+    assert found.mean_average_precision.value == pytest.approx((60 + 5 / 4 + 35 / 50) / 100)
+    for estimate in (found.top1, found.top10, found.mean_average_precision):
+        assert estimate.low < estimate.value < estimate.high
+
+
+def test_what_each_query_found_reads_back_without_pickle(tmp_path):
+    seeds = [seed_ranks(40, 60, seed=0), seed_ranks(41, 61, seed=3)]
+    names = [f"picture {number}" for number in range(NUM_QUERIES)]
+
+    write_outcomes(tmp_path / "evaluation.npz", names, seeds)
+
+    with np.load(tmp_path / "evaluation.npz", allow_pickle=False) as file:
+        assert file["query_names"].tolist() == names
+        assert file["seeds"].tolist() == [0, 3]
+        for pair, sums in (("homogeneous", [40, 41]), ("heterogeneous", [60, 61])):
+            assert file[f"{pair}_top1"].sum(axis=1).tolist() == sums
+            assert file[f"{pair}_top10"].sum(axis=1).tolist() == [one + 5 for one in sums]
+            np.testing.assert_allclose(
+                file[f"{pair}_average_precision"], 1 / file[f"{pair}_best_rank"]
+            )
+        assert file["paragon_top1"].shape == (2, NUM_QUERIES)
+    assert [path.name for path in tmp_path.iterdir()] == ["evaluation.npz"]

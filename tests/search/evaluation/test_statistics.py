@@ -1,0 +1,90 @@
+"""Intervals cover what they say, as far as anybody can check without them."""
+
+import numpy as np
+import pytest
+
+from cmpc_search.errors import BadArgument
+from cmpc_search.evaluation.statistics import Sampled, resample
+
+
+def test_the_interval_of_a_share_is_the_normal_one():
+    num_queries, num_right = 2_000, 600
+    outcomes = np.repeat([1.0, 0.0], [num_right, num_queries - num_right])
+    share = num_right / num_queries
+    half = 1.96 * np.sqrt(share * (1 - share) / num_queries)
+
+    found = resample(outcomes).estimate
+
+    assert found.value == share
+    assert found.low == pytest.approx(share - half, abs=0.0015)
+    assert found.high == pytest.approx(share + half, abs=0.0015)
+
+
+def test_nineteen_of_twenty_intervals_hold_the_truth():
+    rng, truth, num_trials = np.random.default_rng(1), 0.35, 400
+    outcomes_TQ = (rng.random((num_trials, 200)) < truth).astype(float)
+
+    found = [
+        resample(outcomes, num_resamples=1_000, seed=trial).estimate
+        for trial, outcomes in enumerate(outcomes_TQ)
+    ]
+
+    covered = np.mean([one.low <= truth <= one.high for one in found])
+    assert 0.92 <= covered <= 0.98  # 0.95, four standard errors either way
+
+
+def test_a_difference_is_paired_so_what_all_networks_find_hard_cancels_out():
+    rng = np.random.default_rng(2)
+    one = (rng.random(500) < 0.5).astype(float)
+    other = one.copy()
+    other[:10] = 1 - other[:10]  # ten queries fare otherwise
+    sampled = resample(np.stack([one, other], axis=1))
+
+    difference = (sampled[1] - sampled[0]).estimate
+
+    # The normal interval of a mean whose values are -1, 0 and 1.
+    half = 1.96 * np.std(other - one) / np.sqrt(500)
+    assert difference.value == pytest.approx(np.mean(other - one))
+    assert difference.high - difference.low == pytest.approx(2 * half, rel=0.12)
+    width_of_one = sampled[0].estimate.high - sampled[0].estimate.low
+    assert difference.high - difference.low < width_of_one / 3
+
+
+def test_a_share_of_nothing_has_no_upper_end():
+    sampled = resample(np.array([[1.0, 1.0], *[[1.0, 0.0]] * 9]))
+
+    ratio = (sampled[0] / sampled[1]).estimate
+
+    assert ratio.value == pytest.approx(10)
+    assert np.isinf(ratio.high)
+
+
+def test_the_mean_of_seeds_is_sure_of_what_every_seed_knows_and_no_more():
+    outcomes_Q = np.repeat([1.0, 0.0], 50)
+    alike = resample(np.stack([outcomes_Q, outcomes_Q, outcomes_Q], axis=1))
+    opposite = resample(np.stack([outcomes_Q, 1 - outcomes_Q], axis=1))
+
+    # Three seeds that fare alike are not three times as many queries.
+    mean, one = alike.mean().estimate, alike[0].estimate
+    assert (mean.low, mean.high) == pytest.approx((one.low, one.high))
+    assert opposite.mean().estimate.low == opposite.mean().estimate.high == 0.5
+
+
+def test_the_number_of_resamples_held_at_a_time_changes_nothing(monkeypatch):
+    outcomes = np.random.default_rng(3).random((7, 2))
+    at_once = resample(outcomes, num_resamples=50)
+    monkeypatch.setattr("cmpc_search.evaluation.statistics.CHUNK_DRAWS", 15)
+
+    in_parts = resample(outcomes, num_resamples=50)
+
+    np.testing.assert_allclose(in_parts.resampled, at_once.resampled)
+    np.testing.assert_allclose(in_parts.value, outcomes.mean(axis=0))
+
+
+def test_a_mean_over_nothing_is_refused():
+    with pytest.raises(BadArgument, match="at least one query"):
+        resample(np.empty((0, 3)))
+
+
+def test_the_interval_is_of_resamples_not_of_values():
+    assert Sampled(np.array(0.0), np.linspace(0, 1, 1001)).estimate.low == pytest.approx(0.025)
