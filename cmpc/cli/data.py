@@ -1,7 +1,7 @@
 """Which images are there to work with, are they ready, and what do they look like?"""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,11 +11,13 @@ import click
 from cmpc.cli.options import cache_dir_option, json_option, split_seed_option
 
 if TYPE_CHECKING:
-    from cmpc_search.data import ImageSet
+    from cmpc_search.data import Drops, ImageSet
+    from cmpc_search.data.passed_over import PassedOver
 
 __all__ = ["data"]
 
 SPLIT_NAMES = ("train", "validation", "test")
+NUM_SHOWN = 5  # lines of each kind of trouble; --json has them all
 
 name_argument = click.argument("name_or_path", metavar="NAME|PATH")
 size_option = click.option(
@@ -107,9 +109,11 @@ def prepare(
       cmpc data prepare emoji9 --size-px 64
     """
     from cmpc.output import emit, make_table
+    from cmpc_search.data.loading import find_source
 
     started_at = time.monotonic()
     image_set = _load(name_or_path, size_px=size_px, split_seed=split_seed, cache_dir=cache_dir)
+    passed_over = find_source(name_or_path, cache_dir).passed_over()
     counts = image_set.counts()
     columns = ["split", "classes", "queries", "gallery"]
     rows = [
@@ -125,12 +129,14 @@ def prepare(
         "is_open_set": image_set.is_open_set,
         "splits": counts,
         "drops": image_set.drops.to_json(),
+        "passed_over": passed_over,
         "licences": image_set.licences,
         "sha256": image_set.sha256,
         "seconds": time.monotonic() - started_at,
     }
     emit(payload, make_table(columns, rows, title=title), as_json=as_json)
-    _tell_drops(image_set)
+    _tell_drops(image_set.drops)
+    _tell_passed_over(passed_over)
 
 
 @data.command()
@@ -217,8 +223,27 @@ def _steps_when_needed(description: str) -> Iterator[Callable[[int, int], None]]
         yield report
 
 
-def _tell_drops(image_set: "ImageSet") -> None:
+def _tell_drops(drops: "Drops") -> None:
     from cmpc.output import say
 
-    if image_set.drops.total:
-        say(image_set.drops.describe())
+    if drops.total:
+        say(drops.describe())
+        _say_first([f"{drop.item_name}: {drop.reason}, {drop.detail}" for drop in drops.items])
+
+
+def _tell_passed_over(groups: "Sequence[PassedOver]") -> None:
+    from cmpc.output import say
+
+    if groups:
+        say("passed over, and not counted above:")
+        by_count = sorted(groups, key=lambda group: -group.count)
+        _say_first([group.describe() for group in by_count])
+
+
+def _say_first(lines: list[str]) -> None:
+    from cmpc.output import say
+
+    for line in lines[:NUM_SHOWN]:
+        say(f"  {line}")
+    if len(lines) > NUM_SHOWN:
+        say(f"  and {len(lines) - NUM_SHOWN} more, which --json lists")

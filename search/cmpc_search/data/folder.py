@@ -8,22 +8,54 @@
         3.jpg                chair/
                                2.jpg
 
-In the first form the seed decides which images of a class ask. Files that are no pictures by their
-suffix and names that start with a dot are passed over.
+In the first form the seed decides which images of a class ask. What else lies there is passed over
+and counted: files with other suffixes, in deeper folders, beside the class folders or beside
+``query/`` and ``gallery/``, names that start with a dot, links to nothing, and what other programs
+leave behind.
 """
 
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
-from functools import partial
+from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 
 from cmpc_search.data.base import ROLES
 from cmpc_search.data.images import load_image
+from cmpc_search.data.passed_over import (
+    JUNK_FOLDERS,
+    PassedOver,
+    PassReason,
+    count_passed_over,
+    files_below,
+)
 from cmpc_search.data.picture_file import readable_suffixes
 from cmpc_search.data.source import Picture, Source
 from cmpc_search.errors import BadData
+from cmpc_search.printable import printable
 
 __all__ = ["FolderSource", "files_version"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ListedFile:
+    """A picture's file, in the place that says what it shows."""
+
+    path: Path
+    class_name: str
+    role: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listing:
+    """What lies in a data set's folder."""
+
+    pictures: tuple[ListedFile, ...]
+    files: tuple[tuple[Path, PassReason], ...]
+    """Passed over, and folders of other programs."""
+    folders: tuple[tuple[Path, PassReason], ...]
+    """Passed over with all the files in them."""
 
 
 class FolderSource(Source):
@@ -33,40 +65,40 @@ class FolderSource(Source):
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.resolve()
-        self.name = self.folder.name
+        self.name = printable(self.folder.name)
 
     def version(self) -> str:
-        return files_version([path for _, _, path in self._listed()])
+        return files_version([picture.path for picture in self._listing.pictures])
 
     def pictures(self) -> Sequence[Picture]:
-        pictures = [
+        if not self._listing.pictures:
+            raise BadData(self._why_there_is_none())
+        return [
             Picture(
-                item_name=path.relative_to(self.folder).as_posix(),
-                class_name=class_name,
-                read=partial(load_image, path),
-                role=role,
+                item_name=printable(listed.path.relative_to(self.folder).as_posix()),
+                class_name=printable(listed.class_name),
+                read=partial(load_image, listed.path),
+                role=listed.role,
             )
-            for role, class_name, path in self._listed()
+            for listed in self._listing.pictures
         ]
-        if not pictures:
-            raise BadData(
-                f"{self.folder} must hold a folder of images per class, or query/ and gallery/ "
-                "with class folders in each; no image was found in such a place"
-            )
-        return pictures
 
-    def _listed(self) -> Iterator[tuple[str | None, str, Path]]:
-        """Yield role, class name and path, ordered by class and then by path."""
-        has_roles = {folder.name for folder in _folders(self.folder)} == set(ROLES)
-        roles = [(role, self.folder / role) for role in ROLES]
-        tops = roles if has_roles else [(None, self.folder)]
-        class_folders = [
-            (folder.name, role, folder) for role, top in tops for folder in _folders(top)
-        ]
-        for class_name, role, folder in sorted(class_folders, key=lambda found: found[::2]):
-            for path in sorted(folder.iterdir()):
-                if path.suffix.lower() in readable_suffixes() and not path.name.startswith("."):
-                    yield role, class_name, path
+    def passed_over(self) -> Sequence[PassedOver]:
+        listing = self._listing
+        return count_passed_over([*listing.files, *files_below(listing.folders)], self.folder)
+
+    @cached_property
+    def _listing(self) -> Listing:
+        """What is there when this is first asked for: version and pictures must agree."""
+        return _listed(self.folder)
+
+    def _why_there_is_none(self) -> str:
+        passed_over = "; ".join(group.describe() for group in self.passed_over()[:3])
+        return (
+            f"{printable(self.folder)} must hold a folder of images per class, or query/ and "
+            "gallery/ with class folders in each; no image was found in such a place"
+            + (f". What is there: {passed_over}" if passed_over else "")
+        )
 
 
 def files_version(paths: Sequence[Path]) -> str:
@@ -74,11 +106,83 @@ def files_version(paths: Sequence[Path]) -> str:
     facts = hashlib.sha256()
     for path in paths:
         stat = path.stat()
-        facts.update(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
+        facts.update(os.fsencode(path))
+        facts.update(f"\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
     return facts.hexdigest()
 
 
-def _folders(parent: Path) -> list[Path]:
-    return sorted(
-        path for path in parent.iterdir() if path.is_dir() and not path.name.startswith(".")
-    )
+def _listed(root: Path) -> Listing:
+    """List a data set's folder, its pictures ordered by class and then by path."""
+    shelf = _Shelf()
+    tops: list[tuple[str | None, Path]] = [(None, root)]
+    if all(_has_folder(root / role) for role in ROLES):
+        tops = [(role, root / role) for role in ROLES]
+        shelf.pass_over_others(root, but=ROLES)
+    class_folders = [
+        (folder.name, role, folder) for role, top in tops for folder in shelf.folders_in(top)
+    ]
+    pictures = [
+        ListedFile(path=path, class_name=class_name, role=role)
+        for class_name, role, folder in sorted(class_folders, key=lambda found: found[::2])
+        for path in shelf.pictures_in(folder)
+    ]
+    return Listing(pictures=tuple(pictures), files=tuple(shelf.files), folders=tuple(shelf.folders))
+
+
+class _Shelf:
+    """Sorts what lies in folders, and keeps what it passes over."""
+
+    def __init__(self) -> None:
+        self.files: list[tuple[Path, PassReason]] = []
+        self.folders: list[tuple[Path, PassReason]] = []
+
+    def folders_in(self, parent: Path) -> list[Path]:
+        """Return the folders of classes; files beside them are passed over."""
+        found = []
+        for path, is_folder in self._seen(parent):
+            if is_folder:
+                found.append(path)
+            else:
+                self.files.append((path, PassReason.BESIDE))
+        return found
+
+    def pictures_in(self, folder: Path) -> Iterator[Path]:
+        """Yield a class's pictures; its folders, and files of other kinds, are passed over."""
+        for path, is_folder in self._seen(folder):
+            if is_folder:
+                self.folders.append((path, PassReason.DEEPER))
+            elif path.suffix.lower() in readable_suffixes():
+                yield path
+            else:
+                self.files.append((path, PassReason.SUFFIX))
+
+    def pass_over_others(self, root: Path, *, but: Sequence[str]) -> None:
+        """Pass over what lies beside some folders."""
+        for path, is_folder in self._seen(root):
+            if path.name not in but:
+                (self.folders if is_folder else self.files).append((path, PassReason.BESIDE))
+
+    def _seen(self, parent: Path) -> Iterator[tuple[Path, bool]]:
+        """Yield what is neither hidden nor junk nor special, and whether it is a folder."""
+        for path in sorted(parent.iterdir()):
+            is_folder = path.is_dir()
+            reason = _reason_to_skip(path, is_folder)
+            if reason is None:
+                yield path, is_folder
+            else:
+                self.files.append((path, reason))  # a folder too: nobody asks what is in it
+
+
+def _reason_to_skip(path: Path, is_folder: bool) -> PassReason | None:
+    if path.name.startswith("."):
+        return PassReason.HIDDEN
+    if is_folder:
+        return PassReason.JUNK if path.name.lower() in JUNK_FOLDERS else None
+    if path.is_file():
+        return None
+    return PassReason.MISSING if path.is_symlink() else PassReason.SPECIAL
+
+
+def _has_folder(parent: Path) -> bool:
+    """Whether class folders are in it: a class may be called query or gallery too."""
+    return parent.is_dir() and any(path.is_dir() for path in parent.iterdir())

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from cmpc_search.data.passed_over import PassedOver
+
 __all__ = ["Picture", "Source"]
 
 
@@ -50,3 +52,7 @@ class Source(ABC):
 
         Roles are known of all pictures or of none, and splits likewise.
         """
+
+    def passed_over(self) -> Sequence[PassedOver]:
+        """Return what lies where the pictures are and is not taken as one, counted by kind."""
+        return ()

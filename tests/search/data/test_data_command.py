@@ -42,6 +42,32 @@ def test_prepare_prints_the_splits_and_tells_the_drops(photos, tmp_path):
     assert "1 images were left out: 1 broken" in result.stderr
 
 
+def test_prepare_names_what_it_drops_and_what_it_passes_over(photos, tmp_path):
+    for number in range(7):
+        (photos / "class00" / f"broken{number}.png").write_bytes(b"no picture")
+        (photos / "class01" / f"{number}.heic").write_bytes(b"no matter")
+    (photos / "class02" / "new").mkdir()
+    (photos / "class02" / "new" / "a.jpg").write_bytes(b"no matter")
+
+    as_text = run("prepare", photos, cache_dir=tmp_path).stderr
+    as_json = json.loads(run("prepare", photos, "--json", cache_dir=tmp_path).stdout)
+
+    assert "class00/broken0.png: broken, " in as_text
+    assert "broken6.png" not in as_text
+    assert "and 2 more, which --json lists" in as_text
+    assert "7 .heic files at depth 2: no suffix of a picture" in as_text
+    assert "1 .jpg file at depth 3: in a folder inside a class folder" in as_text
+    dropped = [drop["item_name"] for drop in as_json["drops"]["items"]]
+    assert dropped == [f"class00/broken{number}.png" for number in range(7)]
+    assert as_json["passed_over"][0] == {
+        "reason": "suffix",
+        "suffix": ".heic",
+        "depth": 2,
+        "count": 7,
+        "example": "class01/0.heic",
+    }
+
+
 def test_show_writes_a_sheet(photos, tmp_path):
     out = tmp_path / "sheet.png"
 
