@@ -69,41 +69,21 @@ def train(ctx: click.Context, /, **_: object) -> None:
     """
     from cmpc.output import say
     from cmpc.progress import progress
-    from cmpc_search.data import load_image_set
-    from cmpc_search.gallery import checkpoint_of, existing_gallery, save_gallery_network
+    from cmpc_search.gallery import existing_gallery
+    from cmpc_search.stages.gallery_training import load_training_set, train_gallery
     from cmpc_search.stages.settings import GallerySettings
-    from cmpc_search.training.gallery import train_gallery_network
     from cmpc_search.training.numerics import set_up_torch
 
     options = ctx.params
     settings = resolve_settings(ctx, GallerySettings, "gallery")
     set_up_torch(options["threads"])
-    folder, shape = options["folder"], settings.shape
+    folder = options["folder"]
     with progress(f"Preparing {settings.data}") as steps:
-        image_set = load_image_set(
-            settings.data,
-            size_px=shape.input_size_px,
-            cache_dir=options["cache_dir"],
-            seed=settings.split_seed,
-            progress=steps,
-        )
-    facts = settings.model_dump(mode="json")
-    found = existing_gallery(folder, image_set, facts=facts)
-    checkpoint = checkpoint_of(folder, image_set, facts=facts)
-    if found is None:
-        with progress("Training the gallery network") as steps:
-            network, directions = train_gallery_network(
-                shape,
-                image_set,
-                settings.training,
-                seed=settings.seed,
-                checkpoint=checkpoint,
-                progress=steps,
-            )
-        found = save_gallery_network(folder, network, directions, image_set, facts=facts)
-        checkpoint.unlink(missing_ok=True)
-    else:
+        image_set = load_training_set(settings, cache_dir=options["cache_dir"], progress=steps)
+    if existing_gallery(folder, image_set, facts=settings.model_dump(mode="json")) is not None:
         say(f"{folder} is trained already")
+    with progress("Training the gallery network") as steps:
+        found = train_gallery(folder, settings, image_set, progress=steps)
     show(found, as_json=options["as_json"])
 
 

@@ -1,0 +1,56 @@
+"""Train a gallery network as its settings say, or find it trained already."""
+
+from pathlib import Path
+
+from cmpc_search.data import ImageSet, load_image_set
+from cmpc_search.gallery import Gallery, checkpoint_of, existing_gallery, save_gallery_network
+from cmpc_search.stages.settings import GallerySettings
+from cmpc_search.training.gallery import train_gallery_network
+from cmpc_search.training.optimisation import Progress
+
+__all__ = ["load_training_set", "train_gallery"]
+
+
+def load_training_set(
+    settings: GallerySettings, *, cache_dir: Path, progress: Progress | None = None
+) -> ImageSet:
+    """Return the data that ``settings`` name, at the size that the network reads."""
+    return load_image_set(
+        settings.data,
+        size_px=settings.shape.input_size_px,
+        cache_dir=cache_dir,
+        seed=settings.split_seed,
+        progress=progress,
+    )
+
+
+def train_gallery(
+    folder: Path,
+    settings: GallerySettings,
+    image_set: ImageSet,
+    *,
+    progress: Progress | None = None,
+) -> Gallery:
+    """Train the network on ``image_set`` and keep it in ``folder``; it may be there already.
+
+    Training goes on from its last checkpoint. The image set is not embedded.
+
+    Raises:
+        BadGallery: the folder holds a gallery that was trained otherwise, or on other data.
+    """
+    facts = settings.model_dump(mode="json")
+    found = existing_gallery(folder, image_set, facts=facts)
+    if found is not None:
+        return found
+    checkpoint = checkpoint_of(folder, image_set, facts=facts)
+    network, directions = train_gallery_network(
+        settings.shape,
+        image_set,
+        settings.training,
+        seed=settings.seed,
+        checkpoint=checkpoint,
+        progress=progress,
+    )
+    trained = save_gallery_network(folder, network, directions, image_set, facts=facts)
+    checkpoint.unlink(missing_ok=True)
+    return trained
