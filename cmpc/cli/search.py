@@ -97,6 +97,7 @@ def search(ctx: click.Context, /, **_: object) -> None:
     set_up_torch(options["threads"])
     inputs = load_inputs(settings, options["gallery_path"], cache_dir=options["cache_dir"])
     check_feasible(inputs)
+    say(inputs.note_on_validation())
     target = named_target(settings.target, options["toml_path"])
     new_meter = partial(
         make_meter,
@@ -138,7 +139,10 @@ def search(ctx: click.Context, /, **_: object) -> None:
     counts = summary.counts
     for line in told(summary, len(front)):
         say(line)
-    emit(front_document(run, front, counts), front_table(front), as_json=options["as_json"])
+    document = front_document(run, front, counts) | {
+        "validation": inputs.image_set.counts()["validation"]
+    }
+    emit(document, front_table(front), as_json=options["as_json"])
     if front or not counts.running:
         # Raises if none will do, which is not known while others are at work.
         pick(summary.candidates, cost=settings.cost, budget=settings.budget)

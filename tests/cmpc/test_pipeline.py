@@ -46,6 +46,15 @@ def test_a_search_scores_as_many_candidates_as_asked_for_and_none_twice(answers,
     assert {row["latency_ms"] for row in rows} == {""}  # nothing was measured, nothing is claimed
 
 
+def test_a_search_says_on_how_much_it_judges(answers, project, run):
+    result = project.invoke(*commands(project, run)["search"])
+
+    told = answers["search"]["validation"]
+    assert told["num_queries"] == told["num_classes"] == 4
+    assert "judged on 4 validation classes (4 queries, 12 gallery images)" in result.stderr
+    assert "fewer than 10" in result.stderr
+
+
 def test_the_front_gains_reward_as_it_costs_more(answers):
     scores = [one["score"] for one in answers["search"]["front"]]
 

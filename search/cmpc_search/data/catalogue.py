@@ -42,7 +42,7 @@ CATALOGUE = {
     "emoji9": CatalogueEntry(
         summary="emoji in up to nine styles; noto asks, the others answer",
         source="cmpc_search.data.emoji9:Emoji9Source",
-        num_images=11014,
+        num_images=11013,
         num_classes=1558,
         licences=("Apache-2.0", "CC BY 4.0", "CC BY-SA 4.0", "MIT"),
         origin="nine @iconify-json packages, fetched by npm",

@@ -18,6 +18,7 @@ from cmpc_cost_models import Target
 from cmpc_cost_models.target_table import target_names
 from cmpc_search.compatibility.base import NO_LABEL
 from cmpc_search.data import ImageSet, load_image_set
+from cmpc_search.data.splits import ENOUGH_VALIDATION_CLASSES
 from cmpc_search.embeddings import SPLIT_SEED_KEY
 from cmpc_search.errors import BadData, BadGallery, BadRun
 from cmpc_search.gallery import Gallery, open_gallery
@@ -68,6 +69,20 @@ class Inputs:
             SPLIT_SEED_KEY: self.gallery.split_seed,
             "gallery_network_sha256": self.gallery.network_sha256,
         }
+
+    def note_on_validation(self) -> str:
+        """Say in a line on how much candidates are judged, and whether that is little."""
+        count = self.image_set.counts()["validation"]
+        note = (
+            f"candidates are judged on {count.num_classes} validation classes "
+            f"({count.num_queries} queries, {count.num_gallery} gallery images)"
+        )
+        if count.num_classes >= ENOUGH_VALIDATION_CLASSES:
+            return note
+        return (
+            f"{note}: with fewer than {ENOUGH_VALIDATION_CLASSES} classes, rewards that are close "
+            "say little about which network is better"
+        )
 
     def view_bank(self, progress: Progress | None = None) -> ViewBank:
         """Return the bank of views, from the cache if it was made before."""

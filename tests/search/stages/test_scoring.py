@@ -71,6 +71,20 @@ def test_without_a_meter_the_cost_is_counted_and_nothing_else(score_with, inputs
     assert score.macs == inputs.space.macs(inputs.space.smallest())
 
 
+@pytest.mark.parametrize("limit", [7, 10, 17, 18, 1000])
+def test_batch_norms_are_rebuilt_on_no_more_images_than_the_limit(
+    score_with, inputs, monkeypatch, limit
+):
+    seen = []
+    monkeypatch.setattr(scoring, "MAX_CALIBRATION_IMAGES", limit)
+    monkeypatch.setattr(scoring, "rebuild_batch_norms", lambda _, images: seen.append(len(images)))
+
+    score_with()
+
+    num_training = len(inputs.image_set.select(split="train"))
+    assert min(limit, num_training) / 2 <= seen[0] <= limit
+
+
 @pytest.mark.parametrize(
     ("reward", "metric", "expected"),
     [
