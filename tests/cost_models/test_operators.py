@@ -77,7 +77,7 @@ def node_case(name):
     from onnx.backend.test.case.node import _NodeTestCases as cases
 
     [case] = [one for one in cases if one.name == f"test_{case_name}"]
-    [(inputs, outputs)] = case.data_sets
+    inputs, outputs = case.data_sets[0]
     model = onnx.ModelProto()
     model.CopyFrom(case.model)
     first, *others = model.graph.input
@@ -238,6 +238,16 @@ PATTERNS = {
         ],
         SHAPE,
     ),
+    "channels dealt and gathered again": (
+        [
+            helper.make_node("Reshape", ["x", "grouped"], ["a"]),
+            helper.make_node("Transpose", ["a"], ["t"], perm=[0, 2, 1, 3, 4]),
+            helper.make_node("Transpose", ["t"], ["u"], perm=[0, 2, 1, 3, 4]),
+            helper.make_node("Reshape", ["u", "whole"], ["v"]),
+            helper.make_node("Relu", ["v"], ["y"]),
+        ],
+        SHAPE,
+    ),
     "broadcasts": (
         [
             helper.make_node("Add", ["x", "plane"], ["a"]),
@@ -300,6 +310,9 @@ PATTERNS = {
 }
 
 
+NUM_IMPORTED = {"channels dealt and gathered again": 2}
+
+
 def pattern_model(name, rng):
     nodes, shape = PATTERNS[name]
     constants = {
@@ -328,7 +341,11 @@ def pattern_model(name, rng):
 
 @pytest.mark.parametrize("name", PATTERNS)
 def test_patterns_of_operators_compute_what_onnx_runtime_computes(name, host, rng):
-    assert_as_onnx_runtime(pattern_model(name, rng), host, weights(rng, *SHAPE))
+    num_imported = NUM_IMPORTED.get(name, 0)
+
+    assert_as_onnx_runtime(
+        pattern_model(name, rng), host, weights(rng, *SHAPE), num_imported=num_imported
+    )
 
 
 @pytest.mark.parametrize("name", ["batch norms", "broadcasts", "parts", "resize"])
@@ -483,3 +500,117 @@ def test_any_pool_computes_what_onnx_runtime_computes(
     assume(all((count - 1) * step < pad + length for count, step, pad, length in begins))
 
     assert_as_onnx_runtime(model, host, weights(np.random.default_rng(0), *shape))
+
+
+def resize_model(how, given, *, opset=18):
+    """Return a Resize of a map [1, 2, 5, 7] by ``scales`` or to ``sizes``: its last input."""
+    names = ["x", "", "scales"] if "scales" in given else ["x", "", "", "sizes"]
+    constants = {name: np.asarray(one) for name, one in given.items()}
+    node = helper.make_node("Resize", names, ["y"], **how)
+    return make_model([node], ((1, 2, 5, 7), [None] * 4), constants, opset=opset)
+
+
+def assert_right_or_refused(model, host, data, *, name):
+    """Return whether the network was refused by the name of its operator; it must be right else."""
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    [expected] = session.run(None, {"x": data})
+    try:
+        answer, _ = run_compiled(model, host, data)
+    except CompileFailed as error:
+        if f"operator {name} " not in str(error):
+            raise
+        return True
+    np.testing.assert_allclose(answer, expected, atol=1e-5 * np.abs(expected).max())
+    return False
+
+
+NEAREST, LINEAR, CUBIC = ({"mode": mode} for mode in ("nearest", "linear", "cubic"))
+RESIZES = {
+    "odd scales": (NEAREST, {"scales": np.array([1, 1, 2.1, 2.0], np.float32)}, True),
+    "nearly whole scales": (NEAREST, {"scales": np.array([1, 1, 2, 2.0000002], np.float32)}, True),
+    "linear by odd scales": (LINEAR, {"scales": np.array([1, 1, 0.6, 0.5], np.float32)}, True),
+    "linear, antialias": (LINEAR | {"antialias": 1}, {"sizes": [1, 2, 3, 4]}, True),
+    "whole scales": (NEAREST, {"scales": np.array([1, 1, 2, 3], np.float32)}, False),
+    "sizes": (LINEAR, {"sizes": [1, 2, 8, 9]}, False),
+    "some axes": (LINEAR | {"axes": [2, 3]}, {"sizes": [8, 9]}, True),
+    "not larger": (
+        LINEAR | {"keep_aspect_ratio_policy": "not_larger"},
+        {"sizes": [1, 2, 8, 9]},
+        True,
+    ),
+    "symmetric": (
+        LINEAR | {"coordinate_transformation_mode": "half_pixel_symmetric"},
+        {"sizes": [1, 2, 8, 9]},
+        True,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RESIZES)
+def test_a_resize_is_right_or_refused(name, host, rng):
+    how, given, is_refused = RESIZES[name]
+    model = resize_model(how, given)
+
+    found = assert_right_or_refused(model, host, weights(rng, 1, 2, 5, 7), name="Resize")
+
+    assert found == is_refused
+
+
+GIVEN = [
+    {"scales": np.array([1, 1, 2, 2], np.float32)},
+    {"scales": np.array([1, 1, 2.1, 1.3], np.float32)},
+    {"scales": np.array([1, 1, 0.6, 0.5], np.float32)},
+    {"sizes": [1, 2, 8, 9]},
+    {"sizes": [1, 2, 10, 14]},
+    {"sizes": [1, 2, 3, 4]},
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "coordinates", ["half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric"]
+)
+@pytest.mark.parametrize(
+    "how",
+    [
+        *[
+            {"nearest_mode": one}
+            for one in ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
+        ],
+        LINEAR,
+        CUBIC,
+        CUBIC | {"cubic_coeff_a": -0.5},
+        CUBIC | {"exclude_outside": 1},
+    ],
+    ids=lambda how: "-".join(map(str, how.values())),
+)
+def test_every_mode_of_a_resize_is_right_or_refused(how, coordinates, host, rng):
+    data = weights(rng, 1, 2, 5, 7)
+    how = how | {"coordinate_transformation_mode": coordinates}
+
+    refused = [
+        assert_right_or_refused(resize_model(how, given), host, data, name="Resize")
+        for given in GIVEN
+    ]
+
+    assert not any(refused[3:])  # sizes leave no doubt about the scales
+
+
+WRONG_IF_IMPORTED = {
+    "BatchNormalization": ("batch_normalization/batchnorm_example_training_mode", "training"),
+    "ConvTranspose": ("convtranspose/convtranspose_output_shape", "output_shape"),
+    "Dropout": ("dropout/training_dropout_default", "training"),
+    "RoiAlign": ("roialign/roialign_mode_max", "mode max"),
+}
+
+
+@pytest.mark.parametrize("operator", WRONG_IF_IMPORTED)
+def test_what_the_importer_computes_wrongly_is_refused(operator, host):
+    name, reason = WRONG_IF_IMPORTED[operator]
+    model, data, _ = node_case(name)
+    del model.graph.output[1:]
+
+    with pytest.raises(CompileFailed, match=f"operator {operator} .*{reason}"):
+        run_compiled(model, host, data)

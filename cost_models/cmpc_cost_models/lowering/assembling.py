@@ -16,6 +16,8 @@ from tvm import relax
 from tvm.ir import transform as ir_transform
 
 from cmpc_cost_models.base import NodePath
+from cmpc_cost_models.counted import known_shapes
+from cmpc_cost_models.errors import CompileFailed
 from cmpc_cost_models.lowering.calls import Call, Import, Plan
 from cmpc_cost_models.lowering.cleaning import folded_nodes
 from cmpc_cost_models.lowering.importing import import_nodes
@@ -83,6 +85,7 @@ class _Assembler:
         self._buffers: dict[str, Any] = {}
         self._shapes: dict[str, Shape] = {}
         self._symbols: list[str] = []  # of the function that each call calls
+        self._known_shapes = known_shapes(plan.model)
         self.kernels: dict[str, KernelSpec] = {}
 
     def module(self) -> Any:
@@ -140,8 +143,18 @@ class _Assembler:
         made = self._builder.emit(relax.Call(variable, arguments))
         for index, name in enumerate(call.outputs):
             part = made if len(call.outputs) == 1 else self._builder.emit(made[index])
-            self._keep(name, part, _static_shape(part))
+            self._keep(name, part, self._shape_as_known(name, part))
         self._symbols.append(variable.name_hint)
+
+    def _shape_as_known(self, name: str, part: Any) -> Shape:
+        """Return the shape of an imported tensor; the importer overlooks some attributes."""
+        shape = _static_shape(part)
+        if shape != self._known_shapes.get(name, shape):
+            raise CompileFailed(
+                f"tensor {name!r} must have the shape {self._known_shapes[name]}, and TVM's ONNX "
+                f"importer makes {shape} of it; export the network with simpler operators"
+            )
+        return shape
 
     def _constant(self, array: Any) -> Any:
         """Return a constant; an array that several calls read is one."""

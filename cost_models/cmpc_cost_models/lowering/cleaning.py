@@ -243,6 +243,8 @@ class _Cleaner:
             return True
         if node.op_type == "Dropout":
             is_training = len(node.input) > 2 and node.input[2]
+            if is_training and self._is_constant(node.input[2]):
+                is_training = bool(self._constant(node.input[2]))
             return not is_training and not self._is_read(node.output[1:])
         if node.op_type == "Cast":
             return data in self._types and self._types[data] == self._types.get(result)

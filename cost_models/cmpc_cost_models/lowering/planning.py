@@ -25,6 +25,7 @@ from cmpc_cost_models.lowering import (
 from cmpc_cost_models.lowering.batching import repeat_for_batch
 from cmpc_cost_models.lowering.calls import Image, Import, NotOurs, Plan, PlannedNode, Value
 from cmpc_cost_models.lowering.graph_parts import attributes_of
+from cmpc_cost_models.lowering.import_limits import why_not_imported
 from cmpc_cost_models.lowering.planner import Planner
 
 __all__ = ["RULES", "plan_network"]
@@ -39,7 +40,8 @@ def plan_network(model: onnx.ModelProto) -> Plan:
 
     Raises:
         BadNetworkFile: it has several inputs or outputs, or they are not of fixed size.
-        CompileFailed: the size of some tensor depends on the data.
+        CompileFailed: the size of some tensor depends on the data, or an operator is one that
+            TVM's importer takes and computes wrongly.
     """
     input_shape, _ = input_and_output_shape(model)
     shapes = known_shapes(model)
@@ -90,6 +92,12 @@ def _plan_node(planner: Planner, node: onnx.NodeProto, rules: dict[str, Rule]) -
 
 
 def _leave_to_importer(planner: Planner, node: onnx.NodeProto) -> None:
+    if reason := why_not_imported(planner, node, attributes_of(node)):
+        raise CompileFailed(
+            f"operator {node.op_type} (node {node.name or node.output[0]!r}) must be one that our "
+            f"kernels do, or TVM's ONNX importer does rightly, and neither does with {reason}; "
+            "export the network without that"
+        )
     try:
         planner.leave_to_importer(node)
     except NotOurs as error:

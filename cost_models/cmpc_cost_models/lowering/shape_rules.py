@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 
 from cmpc_cost_models.lowering.calls import Grouped, Image, NotOurs, Value, Waiting
+from cmpc_cost_models.lowering.import_limits import has_whole_scales
 from cmpc_cost_models.lowering.kernel_specs import (
     Concat,
     Convolution,
@@ -155,7 +156,8 @@ def transpose(planner: Planner, node: onnx.NodeProto, attributes: Attributes) ->
     data, result = node.input[0], node.output[0]
     order = attributes.get("perm")
     if order == SWAP_GROUPS and data in planner.grouped:
-        planner.grouped[result] = replace(planner.grouped[data], is_dealt=True)
+        given = planner.grouped[data]
+        planner.grouped[result] = replace(given, is_dealt=not given.is_dealt)
         planner.deferred[result] = partial(planner.leave_to_importer, node)
     elif order == TO_CHANNELS_LAST:
         _read_map_as_image(planner, data, result)
@@ -220,8 +222,9 @@ def resize(planner: Planner, node: onnx.NodeProto, attributes: Attributes) -> No
         attributes.get("coordinate_transformation_mode", b"half_pixel"),
         attributes.get("nearest_mode", b"round_prefer_floor"),
     )
-    is_even = node.op_type == "Upsample" or how in EVEN_RESIZES
-    if attributes.get("mode", b"nearest") != b"nearest" or not is_even:
+    is_even = node.op_type == "Upsample" or planner.opset <= 10 or how in EVEN_RESIZES
+    is_nearest = attributes.get("mode", b"nearest") == b"nearest"
+    if not is_nearest or not is_even or not has_whole_scales(planner, node, attributes):
         raise NotOurs("only pixels that are repeated are ours")
     source, target = planner.value(node.input[0]), planner.map(node.output[0])
     size = np.array([source.view.map.height, source.view.map.width])
