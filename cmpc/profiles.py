@@ -11,6 +11,7 @@ from cmpc.output import make_table
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from cmpc_cost_models.base import Cost
     from cmpc_cost_models.profiling.records import KernelTime, NetworkProfile
     from cmpc_search.runs import RunFolder
     from cmpc_search.study import Candidate
@@ -21,6 +22,7 @@ __all__ = [
     "kernel_table",
     "network_of",
     "parts_told",
+    "singles_told",
     "summary",
     "uncounted_told",
 ]
@@ -137,7 +139,12 @@ def kernel_table(profile: "NetworkProfile") -> "Table":
 def summary(profile: "NetworkProfile") -> Iterator[str]:
     """Say what the kernels add up to, what limits them, and how a rival does."""
     total_us = profile.total.value * 1e3
+    yield (
+        f"latency: {profile.total.estimator} of {profile.total.count} blocks; "
+        f"{profile.total.num_set_aside} blocks, which something slowed down, were set aside"
+    )
     yield f"total {total_us:.1f} us = {' + '.join(parts_told(profile))}"
+    yield f"single inferences: {singles_told(profile.total)}"
     if "rest" not in profile.parts_us:
         yield (
             f"these parts can't be told apart further: calls under the stopwatch take "
@@ -167,6 +174,13 @@ def parts_told(profile: "NetworkProfile") -> list[str]:
         share = f" ({time_us / (profile.total.value * 1e3):.1%})" if number else ""
         told.append(f"{number}{name} {time_us:.1f} us{share}")
     return told
+
+
+def singles_told(cost: "Cost") -> str:
+    """Say how single inferences vary, disturbed ones included."""
+    percentiles = {"P50": cost.p50, "P90": cost.p90, "P99": cost.p99}
+    known = ", ".join(f"{name} {ms:.4g} ms" for name, ms in percentiles.items() if ms is not None)
+    return f"{known} over {cost.num_single_runs} runs" if known else "too few were timed one by one"
 
 
 def uncounted_told(profile: "NetworkProfile") -> str:

@@ -104,7 +104,10 @@ def note_on_costs(meter: "AnyMeter") -> str | None:
     from cmpc_cost_models.remote.meter import RemoteMeter
 
     if isinstance(meter, RemoteMeter):
-        return f"Latencies are measured on {meter.device.name}."
+        return (
+            f"Latencies are measured on {meter.device.name}, where nobody sees what else runs or "
+            "how hot it is: only timings that disagree raise doubts."
+        )
     if not isinstance(meter, PredictedMeter):
         return None
     target = meter.target

@@ -80,6 +80,7 @@ def build(
         "embedding_dim": bundle.embedding_dim,
         "latency_ms": None if cost is None else cost.value,
         "latency_source": None if cost is None else cost.source,
+        "latency_estimator": None if cost is None else cost.estimator,
         "latency_doubts": list(bundle.cost_doubts),
         "why_unmeasured": bundle.why_unmeasured,
         "has_runner": bundle.runner is not None,

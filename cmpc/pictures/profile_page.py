@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cmpc.profiles import uncounted_told
+from cmpc.profiles import singles_told, uncounted_told
 from cmpc_search.files import replacing
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ COLUMNS = (  # head, what it means, n for numbers
     ("#", "Place in the network", "n"),
     ("kernel", "What it computes, and what it has taken in", ""),
     ("shape", "Window and stride, then height x width x channels", ""),
-    ("time µs", "Median over blocks, measured in the running network", "n"),
+    ("time µs", "Median over undisturbed blocks, measured in the running network", "n"),
     ("share", "Of the total", "n"),
     ("GFLOP/s", "Counted operations over measured time", "n"),
     ("of roofline", "Least possible time over measured time", "n"),
@@ -100,7 +100,8 @@ def _warning(profile: "NetworkProfile") -> str:
 
 def _cards(profile: "NetworkProfile") -> Iterator[str]:
     total = profile.total
-    spread = "" if total.spread is None else f"± {total.spread:.2g} ms, {total.count} blocks"
+    blocks = f"{total.estimator} of {total.count} blocks, {total.num_set_aside} set aside"
+    spread = "" if total.spread is None else f"± {total.spread:.2g} ms, {blocks}"
     yield _card("latency, measured", f"{total.value:.4g} ms", spread)
     (first, time_us), *others = profile.parts_us.items()
     calls = ", ".join(f"{name} {one_us:.1f} µs" for name, one_us in others)
@@ -174,7 +175,9 @@ def _evidence(profile: "NetworkProfile") -> str:
     facts: dict[str, object] = {
         "compiled network": f"sha256 {total.artefact_sha256}",
         "graph": f"sha256 {profile.graph_sha256}",
-        "quantiles": f"P90 {total.p90:.4g} ms, P99 {total.p99:.4g} ms, drift {total.drift:+.2%}",
+        "single inferences": singles_told(total),
+        "drift": "not known" if total.drift is None else f"{total.drift:+.2%}",
+        "not observed": ", ".join(total.not_observed) or "nothing",
         "pinned to processors": ", ".join(map(str, machine.get("cpus", ()))),
     }
     conditions = machine.get("conditions", {})

@@ -38,15 +38,21 @@ class Cost:
 
     Attributes:
         name: What was asked, e.g. ``latency``.
-        value: The answer; the median for measured latencies.
+        value: The answer.
         source: One of ``SOURCES``.
+        estimator: How the value follows from what was seen, e.g. ``undisturbed median`` (see
+            ``measuring.timing``); ``None`` where there is nothing to estimate.
         count: How many repeats the value summarises; 1 where nothing is repeated.
-        spread: Median absolute deviation of the repeats, in ``unit``.
-        p90, p99: Quantiles of the repeats, in ``unit``.
+        num_set_aside: How many repeats besides the value leaves out, as something disturbed them.
+        spread: Median absolute deviation of the repeats that count, in ``unit``.
+        num_single_runs: How many inferences were timed one by one, for the percentiles.
+        p50, p90, p99: Percentiles of those, disturbed ones included, in ``unit``; ``None`` where
+            too few were timed.
         drift: Relative change from the first third of the repeats to the last.
         target: Name of the target the value holds for; ``None`` where it holds on all.
         machine: The machine that measured, as ``machine.describe_machine`` tells it, and under
             ``conditions`` what else went on there meanwhile.
+        not_observed: What could have disturbed the measurement unseen, in words.
         artefact_sha256: Hash of the compiled network the value belongs to.
         kernel_origins: How many of its kernels have each origin, see ``KernelRecord.origin``.
     """
@@ -55,13 +61,18 @@ class Cost:
     value: float
     unit: str
     source: str
+    estimator: str | None = None
     count: int = 1
+    num_set_aside: int = 0
     spread: float | None = None
+    num_single_runs: int = 0
+    p50: float | None = None
     p90: float | None = None
     p99: float | None = None
     drift: float | None = None
     target: str | None = None
     machine: Mapping[str, Any] = field(default_factory=dict)
+    not_observed: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     artefact_sha256: str | None = None
     kernel_origins: Mapping[str, int] = field(default_factory=dict)
@@ -76,7 +87,7 @@ class Cost:
 
     def to_json(self) -> dict[str, Any]:
         """Return the cost as JSON values; ``from_json`` reads it back unchanged."""
-        return asdict(self)
+        return asdict(self) | {"not_observed": list(self.not_observed)}
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
@@ -85,7 +96,8 @@ class Cost:
         Raises:
             BadArgument: a field is unknown, missing or breaks its condition.
         """
-        return cls(**_known_fields(cls, document))
+        values = _known_fields(cls, document)
+        return cls(**values | {"not_observed": tuple(values.get("not_observed", ()))})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

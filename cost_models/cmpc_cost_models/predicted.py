@@ -126,6 +126,7 @@ class PredictedMeter(ClosedAtEnd):
             value=prediction["seconds"] * 1e3,
             unit="ms",
             source="predicted",
+            estimator="roofline",
             target=self.target.name,
             machine={
                 "prediction": "roofline of the target's table, summed over the fused kernels",

@@ -54,6 +54,14 @@ class LoadedNetwork:
         )
         return float(evaluator("main").mean) * 1e3
 
+    def single_ms(self, num_runs: int) -> list[float]:
+        """Return the durations of ``num_runs`` runs on noise, each timed by itself."""
+        self._set_noise()
+        evaluator = self._machine.time_evaluator(
+            "invoke_stateful", self._device, number=1, repeat=num_runs
+        )
+        return [seconds * 1e3 for seconds in evaluator("main").results]
+
     def caller(self) -> Callable[[], object]:
         """Return a function that runs once on noise, as a program in Python would."""
         self._set_noise()

@@ -31,6 +31,11 @@ TOTAL = Cost(
     unit="ms",
     source="measured",
     spread=0.001,
+    estimator="undisturbed median",
+    count=12,
+    num_set_aside=28,
+    num_single_runs=400,
+    p50=0.105,
     p90=0.11,
     p99=0.12,
     drift=0.001,
@@ -81,6 +86,8 @@ def test_what_is_measured_adds_up_and_is_said():
     )
     assert "record 67%, rule 33%" in told
     assert "importer" not in told
+    assert "undisturbed median of 12 blocks; 28 blocks" in told
+    assert "single inferences: P50 0.105 ms, P90 0.11 ms, P99 0.12 ms over 400 runs" in told
     assert PROFILE.gflops == pytest.approx(6.0)  # 600 000 operations in 100 us
     assert PROFILE.kernels[0].roofline_share == pytest.approx(0.05)
 
@@ -142,6 +149,8 @@ def test_the_page_holds_every_kernel_and_fetches_nothing():
     assert "<h1>net&lt;1&gt;.onnx</h1>" in own
     assert own.count("<tr><td class='n'>") == len(PROFILE.kernels)
     assert "may not be trusted" not in own
+    assert "undisturbed median of 12 blocks, 28 set aside" in own
+    assert "P99 0.12 ms over 400 runs" in own
 
 
 def test_an_unstable_profile_says_so_on_the_page_and_ends_with_an_error():

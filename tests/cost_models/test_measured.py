@@ -31,6 +31,10 @@ def test_the_cost_names_the_library_that_was_timed(meter, tiny_network):
     assert 0 < measurement.cost.value < 100
     assert measurement.cost.unit == "ms"
     assert measurement.cost.source == "measured"
+    assert measurement.cost.estimator == "undisturbed median"
+    assert measurement.cost.count + measurement.cost.num_set_aside >= 6
+    assert measurement.cost.num_single_runs == meter.settings.num_single_runs
+    assert measurement.cost.p50 <= measurement.cost.p90 <= measurement.cost.p99
     assert measurement.cost.artefact_sha256 == file_sha256(measurement.compiled.path)
     assert measurement.cost.machine["num_threads"] == 1
     assert measurement.cost.machine["conditions"]["cpu_share"] > 0

@@ -14,8 +14,11 @@ from contextlib import contextmanager
 
 import pytest
 
+from cmpc_cost_models.compiling import compile_network
 from cmpc_cost_models.devices import Device
 from cmpc_cost_models.errors import BadArgument, DeviceUnreachable
+from cmpc_cost_models.measuring.blocks import Blocks
+from cmpc_cost_models.measuring.conditions import Conditions
 from cmpc_cost_models.measuring.settings import MeasureSettings
 from cmpc_cost_models.remote.meter import RemoteMeter
 from cmpc_cost_models.targets import Target
@@ -74,6 +77,9 @@ def test_a_network_is_measured_on_a_device_until_that_dies(host, cache_dir, writ
         assert first.cost.source == "measured"
         assert 0 < first.cost.value < 100
         assert first.cost.machine["device"] == f"rpc://{LOOPBACK}:{port}"
+        assert "its clock and temperature" in first.cost.not_observed
+        assert first.cost.p50 > 0
+        assert "conditions" not in first.cost.machine  # those would be this machine's
         assert first.cost.artefact_sha256 == first.compiled.sha256 != second.compiled.sha256
 
         threading.Timer(0.3, os.killpg, (process.pid, signal.SIGKILL)).start()
@@ -81,6 +87,32 @@ def test_a_network_is_measured_on_a_device_until_that_dies(host, cache_dir, writ
             measure_for_ever(meter, write_tiny(0))
         assert lost.value.exit_code == 4
         assert str(port) in str(lost.value)
+
+
+def test_rounds_that_a_device_slowed_down_are_set_aside_as_they_are_here(
+    host, cache_dir, tiny_network, monkeypatch
+):
+    fast, slow = [1.0, 1.002, 0.998, 1.0], [1.08, 1.09, 1.08, 1.08]
+    blocks = Blocks(
+        blocks_ms=[(fast + slow) * 5],
+        blocks_per_round=4,
+        runs_per_block=[1],
+        warmup_ms=1.0,
+        is_steady=True,
+        conditions=Conditions(wall_s=0.0, cpu_share=1.0),
+    )
+    meter = remote_meter(host, 1, cache_dir)
+    compiled = compile_network(tiny_network, host, cache_dir=cache_dir)
+    monkeypatch.setattr(meter, "_prepare", lambda _: compiled)
+    monkeypatch.setattr(meter, "_ask_device", lambda *_: {"result": blocks.to_json()})
+
+    found = meter.measure(tiny_network)
+    meter.close()
+
+    assert found.is_stable
+    assert found.cost.value == 1.0
+    assert (found.cost.count, found.cost.num_set_aside) == (20, 20)
+    assert found.cost.not_observed
 
 
 def measure_for_ever(meter: RemoteMeter, network) -> None:

@@ -1,10 +1,12 @@
+import json
 import re
 from dataclasses import replace
 
 import pytest
 
+from cmpc_cost_models.measuring.blocks import Blocks, TimingSettings, with_single_runs
 from cmpc_cost_models.measuring.conditions import Conditions
-from cmpc_cost_models.measuring.timing import doubts_of_ratio, summarise_blocks
+from cmpc_cost_models.measuring.timing import doubts_of_ratio, percentiles_of, summarise_blocks
 
 QUIET_BLOCKS = [1.0, 1.01, 0.99, 1.0, 1.01, 0.99, 1.0, 1.01, 0.99] * 3
 QUIET = Conditions(wall_s=1.0, cpu_share=0.999, waiting_share=0.0, stolen_share=0.0)
@@ -14,9 +16,8 @@ def test_quiet_blocks_are_trusted():
     blocks = summarise_blocks(QUIET_BLOCKS, QUIET)
 
     assert blocks.unstable_reasons == ()
-    assert blocks.median_ms == 1.0
+    assert blocks.undisturbed_ms == 1.0
     assert blocks.mad_ms == pytest.approx(0.01)
-    assert blocks.p90_ms == pytest.approx(1.01)
     assert blocks.drift == 0.0
 
 
@@ -34,16 +35,47 @@ def test_blocks_that_disagree_are_doubted(blocks_ms, reason):
     assert re.search(reason, last)
 
 
-def test_rounds_that_something_slowed_down_are_left_out_of_the_median_but_not_of_p90():
+def test_rounds_that_something_slowed_down_are_set_aside_and_counted():
     fast, slow = [1.0, 1.002, 0.998, 1.0], [1.08, 1.09, 1.08, 1.08]
 
     blocks = summarise_blocks((fast + slow) * 5, QUIET, blocks_per_round=4)
 
     assert blocks.unstable_reasons == ()
-    assert blocks.median_ms == 1.0
+    assert blocks.undisturbed_ms == 1.0
     assert blocks.disturbed_share == 0.5
-    assert blocks.num_blocks == 20
-    assert blocks.p90_ms > 1.07
+    assert (blocks.num_blocks, blocks.num_set_aside) == (20, 20)
+
+
+def test_percentiles_are_those_of_single_runs_and_none_of_too_few():
+    single_ms = [1.0] * 95 + [9.0] * 5  # the mean of every block of 100 runs would be 1.4
+
+    found = percentiles_of(single_ms)
+
+    assert found == {"p50": 1.0, "p90": 1.0, "p99": 9.0}
+    assert percentiles_of(single_ms[:99])["p99"] is None
+    assert set(percentiles_of([1.0] * 9).values()) == {None}
+
+
+def test_of_what_is_slow_fewer_single_runs_are_timed_and_none_where_nobody_asked():
+    blocks = Blocks(
+        blocks_ms=[[0.1, 0.2], [50.0, 60.0]],
+        blocks_per_round=1,
+        runs_per_block=[10, 1],
+        warmup_ms=1.0,
+        is_steady=True,
+        conditions=QUIET,
+    )
+    settings = TimingSettings(
+        num_blocks=3, block_ms=1.0, warmup_ms=0.0, max_seconds=1.0, num_single_runs=400
+    )
+    runners = [lambda number: [0.1] * number, lambda number: [50.0] * number]
+
+    timed = with_single_runs(blocks, runners, settings)
+
+    assert [len(one) for one in timed.single_ms] == [400, 20]
+    assert Blocks.from_json(json.loads(json.dumps(timed.to_json()))) == timed
+    unasked = with_single_runs(blocks, runners, replace(settings, num_single_runs=0))
+    assert unasked.single_ms == [[], []]
 
 
 def test_a_single_fast_round_is_luck():
@@ -56,7 +88,7 @@ def test_a_short_leap_of_the_clock_does_not_discredit_rounds_that_agree():
     blocks = summarise_blocks([0.988] * 4 + [1.0] * 24 + [1.07] * 12, QUIET, blocks_per_round=4)
 
     assert blocks.unstable_reasons == ()
-    assert blocks.median_ms == 1.0
+    assert blocks.undisturbed_ms == 1.0
 
 
 @pytest.mark.parametrize(

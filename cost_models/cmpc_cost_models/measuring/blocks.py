@@ -10,12 +10,15 @@ Rounds are spread over seconds, since what slows a machine down comes and goes i
 half of one, all blocks may agree and all be 7 % too slow (seen on a virtual machine whose host had
 other guests). Disturbances only ever slow down. So the fastest rounds that agree with each other
 count as undisturbed (``rounds``), and rounds go on until there are enough of those.
+
+The mean of a block hides its slowest run. How single inferences vary is asked afterwards, of runs
+that are timed one by one.
 """
 
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cmpc_cost_models.measuring.conditions import (
@@ -26,9 +29,10 @@ from cmpc_cost_models.measuring.conditions import (
 )
 from cmpc_cost_models.measuring.rounds import FEWEST_UNDISTURBED, undisturbed_rounds
 
-__all__ = ["Blocks", "Runner", "TimingSettings", "time_in_turn"]
+__all__ = ["Blocks", "Runner", "SingleRunner", "TimingSettings", "time_in_turn", "with_single_runs"]
 
 Runner = Callable[[int], float]  # number of runs -> their mean duration in ms
+SingleRunner = Callable[[int], list[float]]  # number of runs -> the duration of each in ms
 
 MAX_RUNS_PER_BLOCK = 100_000
 FEWEST_BLOCKS = 3
@@ -38,6 +42,7 @@ BLOCKS_PER_ROUND = 4
 FEWEST_ROUNDS = 8  # where a network is fast enough for as many
 QUIET_SHARE = 0.5  # of the rounds: with fewer undisturbed, a faster level may not have shown yet
 MOST_EXTENSION = 4  # times the rounds asked for, while too few are undisturbed
+SINGLE_SECONDS = 1.0  # for all single runs of one thing
 LONGEST_WARMUP = 10  # times ``warmup_ms``; a machine that is never steady must not stop the work
 
 
@@ -54,6 +59,7 @@ class TimingSettings:
     warmup_ms: float
     max_seconds: float
     span_seconds: float = 0.0
+    num_single_runs: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,6 +73,7 @@ class Blocks:
         warmup_ms: How long warming up took, all things together.
         is_steady: Whether every thing's warm-up ended because its blocks agreed.
         conditions: Of the machine, over all rounds without the pauses.
+        single_ms: For each thing the durations of single runs; empty where nobody asked.
     """
 
     blocks_ms: list[list[float]]
@@ -75,6 +82,7 @@ class Blocks:
     warmup_ms: float
     is_steady: bool
     conditions: Conditions
+    single_ms: list[list[float]] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -84,6 +92,7 @@ class Blocks:
             "warmup_ms": self.warmup_ms,
             "is_steady": self.is_steady,
             "conditions": self.conditions.to_json(),
+            "single_ms": self.single_ms,
         }
 
     @classmethod
@@ -135,6 +144,20 @@ def time_in_turn(
         is_steady=all(is_steady for _, is_steady in warm),
         conditions=conditions_together(conditions),
     )
+
+
+def with_single_runs(
+    blocks: Blocks, runners: Sequence[SingleRunner], settings: TimingSettings
+) -> Blocks:
+    """Return ``blocks`` with the durations of single runs, fewer of what is slow."""
+
+    def single_runs(run: SingleRunner, block_ms: float) -> list[float]:
+        affordable = int(SINGLE_SECONDS * 1e3 / block_ms)
+        num_runs = min(settings.num_single_runs, affordable)
+        return run(num_runs) if num_runs else []
+
+    pairs = zip(runners, blocks.blocks_ms, strict=True)
+    return replace(blocks, single_ms=[single_runs(run, min(ms)) for run, ms in pairs])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

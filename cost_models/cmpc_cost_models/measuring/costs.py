@@ -1,69 +1,105 @@
 """Turn timed blocks into measurements: the value, its spread, and all the evidence there is."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cmpc_cost_models.base import CompiledNetwork, Cost, Measurement
 from cmpc_cost_models.machine import describe_machine, describe_versions
 from cmpc_cost_models.measuring.blocks import Blocks
-from cmpc_cost_models.measuring.timing import BlockStatistics, summarise_blocks
+from cmpc_cost_models.measuring.conditions import Conditions
+from cmpc_cost_models.measuring.timing import (
+    UNDISTURBED_MEDIAN,
+    percentiles_of,
+    summarise_blocks,
+)
 from cmpc_cost_models.measuring.workbench import Workbench
 from cmpc_cost_models.targets import Target
 
-__all__ = ["as_measurements"]
+__all__ = ["as_measurements", "measurement_of"]
+
+CONDITIONS = {  # that a system may keep to itself
+    "waiting_share": "how long the timed threads waited for a processor",
+    "others_share": "how much others used of their processors",
+    "stolen_share": "how much of them a hypervisor gave to others",
+    "clock_mhz": "their clock",
+    "temperature_c": "their temperature",
+}
 
 
 def as_measurements(
     networks: Sequence[CompiledNetwork], blocks: Blocks, bench: Workbench
 ) -> list[Measurement]:
-    """Return what the blocks of ``networks``, timed in turn, say of each."""
+    """Return what the blocks of ``networks``, timed in turn on this machine, say of each."""
     machine = describe_machine() | {
         "num_threads": bench.num_threads,
         "cpus": list(bench.cpus),
-        "warmup_ms": blocks.warmup_ms,
-        "is_steady": blocks.is_steady,
         "conditions": blocks.conditions.to_json(),
     }
-    measurements = []
-    for network, blocks_ms in zip(networks, blocks.blocks_ms, strict=True):
-        statistics = summarise_blocks(
-            blocks_ms, blocks.conditions, blocks_per_round=blocks.blocks_per_round
+    return [
+        measurement_of(
+            network,
+            blocks,
+            index,
+            target=bench.target,
+            machine=machine,
+            not_observed=_not_observed(blocks.conditions),
         )
-        measurements.append(
-            Measurement(
-                cost=_as_cost(
-                    statistics,
-                    network,
-                    bench.target,
-                    machine | {"disturbed_share": statistics.disturbed_share},
-                ),
-                compiled=network,
-                is_stable=not statistics.unstable_reasons,
-                unstable_reasons=statistics.unstable_reasons,
-            )
-        )
-    return measurements
+        for index, network in enumerate(networks)
+    ]
 
 
-def _as_cost(
-    blocks: BlockStatistics,
+def measurement_of(
     network: CompiledNetwork,
+    blocks: Blocks,
+    index: int,
+    *,
     target: Target,
-    machine: dict[str, Any],
-) -> Cost:
-    return Cost(
+    machine: Mapping[str, Any],
+    not_observed: tuple[str, ...],
+) -> Measurement:
+    """Return what the blocks of the thing with this ``index`` say of ``network``.
+
+    Args:
+        machine: Who measured.
+        not_observed: What could have disturbed the timing unseen.
+    """
+    found = summarise_blocks(
+        blocks.blocks_ms[index], blocks.conditions, blocks_per_round=blocks.blocks_per_round
+    )
+    single_ms = blocks.single_ms[index] if blocks.single_ms else []
+    cost = Cost(
         name="latency",
-        value=blocks.median_ms,
+        value=found.undisturbed_ms,
         unit="ms",
         source="measured",
-        count=blocks.num_blocks,
-        spread=blocks.mad_ms,
-        p90=blocks.p90_ms,
-        p99=blocks.p99_ms,
-        drift=blocks.drift,
+        estimator=UNDISTURBED_MEDIAN,
+        count=found.num_blocks,
+        num_set_aside=found.num_set_aside,
+        spread=found.mad_ms,
+        num_single_runs=len(single_ms),
+        **percentiles_of(single_ms),
+        drift=found.drift,
         target=target.name,
-        machine=machine,
+        machine={
+            **machine,
+            "warmup_ms": blocks.warmup_ms,
+            "is_steady": blocks.is_steady,
+            "disturbed_share": found.disturbed_share,
+        },
+        not_observed=not_observed,
         versions=describe_versions(),
         artefact_sha256=network.sha256,
         kernel_origins=network.num_kernels_by_origin(),
     )
+    return Measurement(
+        cost=cost,
+        compiled=network,
+        is_stable=not found.unstable_reasons,
+        unstable_reasons=found.unstable_reasons,
+    )
+
+
+def _not_observed(conditions: Conditions) -> tuple[str, ...]:
+    """Say what this system did not tell of the conditions."""
+    values = conditions.to_json()
+    return tuple(text for name, text in CONDITIONS.items() if values[name] in (None, [None, None]))

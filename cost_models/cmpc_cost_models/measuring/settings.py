@@ -23,6 +23,8 @@ class MeasureSettings:
         warmup_ms: How long a network runs at least before the first block; it goes on, up to ten
             times as long, until its blocks agree to 1 %.
         limit_seconds: Time limit for each of compiling, checking and timing one network.
+        num_single_runs: How many inferences are timed one by one, for percentiles; fewer of slow
+            networks, so that they take a second at most.
         max_attempts: How often an unstable timing is repeated before it is given as it is.
         cpus: The processors to pin the worker's threads to while it times, one each; empty for
             the last ones allowed, on cores of their own as far as there are.
@@ -34,6 +36,7 @@ class MeasureSettings:
     block_ms: float = 10.0
     warmup_ms: float = 50.0
     limit_seconds: float = 120.0
+    num_single_runs: int = 400
     max_attempts: int = 2
     cpus: tuple[int, ...] = ()
 
@@ -58,7 +61,7 @@ class MeasureSettings:
         A short timing sees fewer of the slow spells that come and go in seconds; what is picked
         is measured again, at length.
         """
-        return cls(max_seconds=1.2, span_seconds=0.6, max_attempts=1)
+        return cls(max_seconds=1.2, span_seconds=0.6, num_single_runs=0, max_attempts=1)
 
     @property
     def timing(self) -> TimingSettings:
@@ -69,6 +72,7 @@ class MeasureSettings:
             warmup_ms=self.warmup_ms,
             max_seconds=self.max_seconds,
             span_seconds=self.span_seconds,
+            num_single_runs=self.num_single_runs,
         )
 
     def cpus_for(self, num_threads: int) -> tuple[int, ...]:

@@ -1,9 +1,14 @@
 """What do the timed blocks say, and may they be trusted?
 
-The median and the median absolute deviation describe a timing: one disturbed block moves a mean,
-and a minimum tells of the luckiest moment only. A verdict of "unstable" always says why: the
-blocks themselves disagree, or the machine did something else meanwhile, even where the blocks
-happen to agree (beside a rival on the same core all of them are equally wrong).
+The value is the *undisturbed median*: not the median of all blocks, but of those in the fastest
+rounds that agree (``rounds``). It tells what the network takes on this machine when nothing else
+happens there, and how many blocks were set aside is told with it. One disturbed block moves a mean,
+and a minimum tells of the luckiest moment only. What a user meets, disturbed or not, are the
+percentiles of single inferences, which no block can give: it is a mean over many.
+
+A verdict of "unstable" always says why: the blocks themselves disagree, or the machine did
+something else meanwhile, even where the blocks happen to agree (beside a rival on the same core all
+of them are equally wrong).
 """
 
 import math
@@ -15,7 +20,15 @@ import numpy as np
 from cmpc_cost_models.measuring.conditions import Conditions
 from cmpc_cost_models.measuring.rounds import FEWEST_UNDISTURBED, undisturbed_rounds
 
-__all__ = ["BlockStatistics", "doubts_of_ratio", "summarise_blocks"]
+__all__ = [
+    "UNDISTURBED_MEDIAN",
+    "BlockStatistics",
+    "doubts_of_ratio",
+    "percentiles_of",
+    "summarise_blocks",
+]
+
+UNDISTURBED_MEDIAN = "undisturbed median"
 
 LARGEST_DISTURBED = 0.8  # of the rounds; beyond it the fastest seen may not be the machine's own
 LARGEST_SPREAD = 0.02  # MAD over median; quiet machines stay below 0.005
@@ -28,6 +41,7 @@ LARGEST_OTHERS = 0.05  # of the processor used by others; counted in ticks, thus
 LARGEST_STEAL = 0.02  # of the processor given away by the hypervisor
 FEWEST_TICKS_S = 0.03  # what is counted in ticks of 10 ms means nothing below three of them
 LARGEST_CLOCK_CHANGE = 0.05  # from before to after, where the system tells its clock
+PERCENTILES = {"p50": 10, "p90": 10, "p99": 100}  # each with the fewest runs that tell it
 MEDIAN_ERROR = math.sqrt(math.pi / 2) * 1.4826  # standard error of a median, from the MAD
 
 
@@ -36,16 +50,16 @@ class BlockStatistics:
     """The summary of one timing; ``unstable_reasons`` is empty when it may be trusted.
 
     Attributes:
-        num_blocks, median_ms, mad_ms, drift: Of the blocks in undisturbed rounds.
-        p90_ms, p99_ms: Of all blocks: what users of this machine meet, too.
+        num_blocks, undisturbed_ms, mad_ms, drift: Of the blocks in undisturbed rounds: how many,
+            their median, its median absolute deviation, their relative change.
+        num_set_aside: How many blocks besides are in rounds that something slowed down.
         disturbed_share: How many of the rounds something slowed down.
     """
 
     num_blocks: int
-    median_ms: float
+    num_set_aside: int
+    undisturbed_ms: float
     mad_ms: float
-    p90_ms: float
-    p99_ms: float
     drift: float
     disturbed_share: float
     unstable_reasons: tuple[str, ...]
@@ -77,14 +91,21 @@ def summarise_blocks(
     ]
     return BlockStatistics(
         num_blocks=len(blocks),
-        median_ms=median,
+        num_set_aside=len(every) - len(blocks),
+        undisturbed_ms=median,
         mad_ms=spread,
-        p90_ms=float(np.percentile(every, 90)),
-        p99_ms=float(np.percentile(every, 99)),
         drift=drift,
         disturbed_share=1 - float(rounds.mean()),
         unstable_reasons=tuple(doubts),
     )
+
+
+def percentiles_of(single_ms: Sequence[float]) -> dict[str, float | None]:
+    """Return p50, p90 and p99 of the durations of single runs; None where too few tell one."""
+    return {
+        name: float(np.percentile(single_ms, int(name[1:]))) if len(single_ms) >= fewest else None
+        for name, fewest in PERCENTILES.items()
+    }
 
 
 def doubts_of_ratio(spread: float, num_pairs: int) -> Iterator[str]:
@@ -116,7 +137,7 @@ def _doubts_of_blocks(spread: float, drift: float, error: float) -> Iterator[str
     if spread > LARGEST_SPREAD:
         yield f"the blocks spread by {spread:.1%}, more than {LARGEST_SPREAD:.0%}"
     elif error > LARGEST_ERROR:
-        yield f"too few blocks: the median is known to {error:.1%}, not to {LARGEST_ERROR:.0%}"
+        yield f"too few blocks: their median is known to {error:.1%}, not to {LARGEST_ERROR:.0%}"
     if abs(drift) > LARGEST_DRIFT:
         yield f"the latency drifted by {drift:+.1%}, more than {LARGEST_DRIFT:.0%}"
 

@@ -21,7 +21,7 @@ from cmpc_cost_models.agreement import compare
 from cmpc_cost_models.compiling import compile_network
 from cmpc_cost_models.errors import CostModelsError
 from cmpc_cost_models.machine_faults import machine_fault
-from cmpc_cost_models.measuring.blocks import TimingSettings, time_in_turn
+from cmpc_cost_models.measuring.blocks import TimingSettings, time_in_turn, with_single_runs
 from cmpc_cost_models.measuring.messages import read_message, write_message
 from cmpc_cost_models.measuring.pinning import pinned
 from cmpc_cost_models.running import LoadedNetwork
@@ -96,10 +96,12 @@ def _time(
     networks: list[dict[str, Any]], settings: dict[str, Any], cpus: list[int]
 ) -> dict[str, Any]:
     """Time the networks in turn, block by block, so that whatever drifts hits all alike."""
+    how = TimingSettings(**settings)
     with pinned(cpus):
         loaded = [LoadedNetwork(Path(one["library"]), one["input_shape"]) for one in networks]
         runners = [network.time_ms for network in loaded]
-        return time_in_turn(runners, TimingSettings(**settings), cpus=cpus).to_json()
+        blocks = time_in_turn(runners, how, cpus=cpus)
+        return with_single_runs(blocks, [one.single_ms for one in loaded], how).to_json()
 
 
 VERBS: Mapping[str, Verb] = {"compile": _compile, "check": _check, "time": _time}

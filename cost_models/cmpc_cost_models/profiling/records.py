@@ -25,7 +25,8 @@ class KernelTime:
         position: Its number among the kernels, from 1, in the order in which they run.
         record: What its writer knows. Copies that TVM adds by itself are its importer's.
         num_bytes: Counted: of the tensors that it reads and writes.
-        time_us, spread_us: Measured: median over the blocks, median absolute deviation.
+        time_us, spread_us: Measured: median over the blocks in undisturbed rounds, and its median
+            absolute deviation.
         least_us: What the roofline allows at best; None where its operations aren't known.
         bound_by: ``arithmetic`` or ``memory``, whatever limits it at best; None likewise.
     """

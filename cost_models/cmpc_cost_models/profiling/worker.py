@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from cmpc_cost_models.measuring.blocks import TimingSettings, time_in_turn
+from cmpc_cost_models.measuring.blocks import TimingSettings, time_in_turn, with_single_runs
 from cmpc_cost_models.measuring.pinning import confined, pinned
 from cmpc_cost_models.measuring.worker import VERBS, Verb, serve
 from cmpc_cost_models.profiling.native import NativeLibrary
@@ -35,6 +35,7 @@ def _profile(
 ) -> dict[str, Any]:
     """Time the network whole, and call by call, in turn."""
     native = NativeLibrary(Target.from_json(target))
+    how = TimingSettings(**settings)
     with pinned(cpus):
         loaded = LoadedNetwork(Path(network["library"]), network["input_shape"])
         stopwatch = Stopwatch(loaded, native)
@@ -48,10 +49,12 @@ def _profile(
 
         blocks = time_in_turn(
             [loaded.time_ms, time_calls],
-            TimingSettings(**settings),
+            how,
             cpus=cpus,
             after_block=lambda index: calls_us.extend(latest) if index == 1 else None,
         )
+        singles = [loaded.single_ms, lambda _: []]  # nobody asks for those with the stopwatch on
+        blocks = with_single_runs(blocks, singles, how)
     return {
         "calls": [asdict(one) for one in stopwatch.calls],
         "calls_us": np.stack(calls_us).T.tolist(),

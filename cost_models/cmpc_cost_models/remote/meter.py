@@ -2,8 +2,10 @@
 
     ONNX --> compile here --> send --> same answer as ONNX Runtime here? --> time there, in blocks
 
-What goes wrong with a network while the device goes on answering is that network's result. When the
-device itself is gone, ``DeviceUnreachable`` ends the work: the next network would fare no better.
+A device says nothing of what else it does: a verdict rests on its blocks alone, in rounds as here,
+and each cost names what was not observed. What goes wrong with a network while the device goes on
+answering is that network's result. When the device itself is gone, ``DeviceUnreachable`` ends the
+work: the next network would fare no better.
 """
 
 from dataclasses import asdict
@@ -11,14 +13,13 @@ from pathlib import Path
 from typing import Any, Self
 
 from cmpc_cost_models.agreement import Agreement
-from cmpc_cost_models.base import CompiledNetwork, Cost, Measurement
+from cmpc_cost_models.base import CompiledNetwork, Measurement
 from cmpc_cost_models.closing import ClosedAtEnd
 from cmpc_cost_models.devices import Device
 from cmpc_cost_models.errors import BadArgument, DeviceUnreachable
-from cmpc_cost_models.machine import describe_versions
-from cmpc_cost_models.measuring.conditions import Conditions
+from cmpc_cost_models.measuring.blocks import Blocks
+from cmpc_cost_models.measuring.costs import measurement_of
 from cmpc_cost_models.measuring.settings import MeasureSettings
-from cmpc_cost_models.measuring.timing import BlockStatistics, summarise_blocks
 from cmpc_cost_models.measuring.worker_process import WorkerProcess
 from cmpc_cost_models.targets import Target
 
@@ -27,8 +28,11 @@ __all__ = ["RemoteMeter"]
 WORKER = "cmpc_cost_models.remote.worker"
 NUM_THREADS = 1
 CONNECT_SECONDS = 20.0
-# A device tells nothing of what else it does, so that only its blocks can raise doubts.
-NOTHING_KNOWN = Conditions(wall_s=0.0, cpu_share=1.0)
+NOT_OBSERVED = (
+    "what else the device does meanwhile",
+    "its clock and temperature",
+    "how fast it was before, and the reference network",
+)
 
 
 class RemoteMeter(ClosedAtEnd):
@@ -134,8 +138,8 @@ class RemoteMeter(ClosedAtEnd):
             answer = self._ask_device("time", request)
             if "error" in answer:
                 return [Measurement(error=answer["error"], compiled=one) for one in networks]
-            blocks = [summarise_blocks(one, NOTHING_KNOWN) for one in answer["result"]["blocks_ms"]]
-            attempt = [self._measurement(*pair) for pair in zip(networks, blocks, strict=True)]
+            blocks = Blocks.from_json(answer["result"])
+            attempt = [self._measurement(one, blocks, at) for at, one in enumerate(networks)]
             best = min(best, attempt, key=_num_doubts) if best else attempt
             if all(one.is_stable for one in best):
                 break
@@ -149,28 +153,14 @@ class RemoteMeter(ClosedAtEnd):
             self.connect()
         return answer
 
-    def _measurement(self, network: CompiledNetwork, blocks: BlockStatistics) -> Measurement:
-        cost = Cost(
-            name="latency",
-            value=blocks.median_ms,
-            unit="ms",
-            source="measured",
-            count=blocks.num_blocks,
-            spread=blocks.mad_ms,
-            p90=blocks.p90_ms,
-            p99=blocks.p99_ms,
-            drift=blocks.drift,
-            target=self.target.name,
+    def _measurement(self, network: CompiledNetwork, blocks: Blocks, index: int) -> Measurement:
+        return measurement_of(
+            network,
+            blocks,
+            index,
+            target=self.target,
             machine={"device": self.device.name, "num_threads": NUM_THREADS, **self._facts},
-            versions=describe_versions(),
-            artefact_sha256=network.sha256,
-            kernel_origins=network.num_kernels_by_origin(),
-        )
-        return Measurement(
-            cost=cost,
-            compiled=network,
-            is_stable=not blocks.unstable_reasons,
-            unstable_reasons=blocks.unstable_reasons,
+            not_observed=NOT_OBSERVED,
         )
 
 

@@ -5,11 +5,12 @@ this process and asks another. The verbs that it has beside ``compile``:
 
     {"verb": "connect", "device"}                                       -> facts of the device
     {"verb": "check", "device", "library", "input_shape", "onnx_path"}  -> Agreement
-    {"verb": "time", "device", "networks", "settings"}                  -> {"blocks_ms"}
+    {"verb": "time", "device", "networks", "settings"}                  -> Blocks
 
 The session is kept from one request to the next, and opened by whichever finds none.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,15 @@ import numpy.typing as npt
 from cmpc_cost_models.agreement import compare, random_image
 from cmpc_cost_models.devices import Device
 from cmpc_cost_models.digests import file_sha256
-from cmpc_cost_models.measuring.blocks import TimingSettings, time_in_turn
+from cmpc_cost_models.measuring.blocks import TimingSettings, time_in_turn, with_single_runs
+from cmpc_cost_models.measuring.conditions import Conditions
 from cmpc_cost_models.measuring.worker import VERBS, serve
 from cmpc_cost_models.remote.connection import connect, facts_of
 
 __all__ = ["main"]
+
+# A device tells nothing of what else it does, so that only its blocks can raise doubts.
+NOTHING_KNOWN = Conditions(wall_s=0.0, cpu_share=1.0)
 
 
 def main() -> None:
@@ -66,8 +71,11 @@ class _Link:
             loaded.append(self._loaded(device, one["library"]))
             loaded[-1].set_input(random_image(one["input_shape"]))
         runners = [network.time_ms for network in loaded]
+        how = TimingSettings(**settings)
+        blocks = time_in_turn(runners, how, cpus=())
+        blocks = with_single_runs(blocks, [network.single_ms for network in loaded], how)
         # The conditions that come with the blocks are of this machine, which only waits.
-        return {"blocks_ms": time_in_turn(runners, TimingSettings(**settings), cpus=()).blocks_ms}
+        return replace(blocks, conditions=NOTHING_KNOWN).to_json()
 
     def _loaded(self, device: dict[str, Any], library: str) -> "_RemoteNetwork":
         if self._session is None:
@@ -105,6 +113,13 @@ class _RemoteNetwork:
             "invoke_stateful", self._device, number=num_runs, repeat=1
         )
         return float(evaluator("main").mean) * 1e3
+
+    def single_ms(self, num_runs: int) -> list[float]:
+        """Return the durations of ``num_runs`` runs, each timed by itself on the device."""
+        evaluator = self._machine.time_evaluator(
+            "invoke_stateful", self._device, number=1, repeat=num_runs
+        )
+        return [seconds * 1e3 for seconds in evaluator("main").results]
 
 
 if __name__ == "__main__":

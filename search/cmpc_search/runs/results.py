@@ -82,6 +82,7 @@ def _row(candidate: Candidate, budget: Budget) -> dict[str, Any]:
         "parameters": score.parameters,
         "latency_ms": score.latency_ms,
         "latency_source": latency.get("source"),
+        "latency_not_observed": "; ".join(latency.get("not_observed", ())) or None,
         "latency_spread_ms": latency.get("spread"),
         "latency_is_stable": None if score.latency is None else not score.unstable_reasons,
         "artefact_sha256": latency.get("artefact_sha256"),
