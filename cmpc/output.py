@@ -6,8 +6,10 @@ progress()  stderr   a bar with the time left on a terminal, a line now and then
 """
 
 import dataclasses
+import io
 import json
 import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cmpc.errors import OutputFailed
+from cmpc_search.printable import printable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -51,6 +54,8 @@ def print_table(table: "Table") -> None:
     """Print a table as wide as it needs in a pipe, as wide as the window on a terminal."""
     from rich.console import Console
 
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal in Latin-1 shows \u732b
     console = Console()
     if console.is_terminal:
         console.print(table)
@@ -64,17 +69,23 @@ def print_table(table: "Table") -> None:
 def make_table(
     columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None
 ) -> "Table":
-    """Return a table in the one style of cmpc; columns that hold numbers only are flush right."""
+    """Return a table in the one style of cmpc; columns that hold numbers only are flush right.
+
+    Text is shown as it is: what stands in brackets is not taken for rich's markup.
+    """
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     listed = [list(row) for row in rows]
-    table = Table(title=title, title_justify="left", title_style="bold")
+    heading = None if title is None else Text(printable(title), style="bold")
+    table = Table(title=heading, title_justify="left")
     table.box, table.show_edge = box.SIMPLE_HEAD, False
     for position, column in enumerate(columns):
         numeric = bool(listed) and all(is_number(row[position]) for row in listed)
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        table.add_column(
+            Text(printable(column)), justify="right" if numeric else "left", overflow="fold"
+        )
     for row in listed:
         table.add_row(*(cell if isinstance(cell, Text) else Text(as_text(cell)) for cell in row))
     return table
@@ -92,14 +103,16 @@ def as_text(cell: object) -> str:
     if isinstance(cell, bool):
         return "yes" if cell else "no"
     if not isinstance(cell, float):
-        return str(cell)
+        return printable(cell)
     return f"{cell:.0f}" if 1000 <= abs(cell) < 1e15 else f"{cell:.4g}"
 
 
 def plain(value: object) -> object:
     """Return what JSON can say of a value; a number that is not finite becomes null."""
-    if value is None or isinstance(value, bool | int | str):
+    if value is None or isinstance(value, bool | int):
         return value
+    if isinstance(value, str | Path):
+        return printable(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -108,8 +121,6 @@ def plain(value: object) -> object:
         }
     if isinstance(value, Mapping):
         return plain_mapping(value)
-    if isinstance(value, Path):
-        return str(value)
     if isinstance(value, Iterable):
         return [plain(item) for item in value]
     if hasattr(value, "item"):  # a NumPy scalar
@@ -119,10 +130,10 @@ def plain(value: object) -> object:
 
 def plain_mapping(mapping: Mapping[str, object]) -> dict[str, object]:
     """Return a mapping whose values JSON can say."""
-    return {str(key): plain(value) for key, value in mapping.items()}
+    return {printable(key): plain(value) for key, value in mapping.items()}
 
 
 def say(message: str) -> None:
     """Tell the user something that is not data; work goes on when nobody can hear it."""
     with suppress(OSError):  # the terminal was closed, or a log's disk is full
-        click.echo(message, err=True)
+        click.echo(printable(message), err=True)

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from cmpc.output import say
+from cmpc_search.printable import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -41,7 +42,7 @@ class Steps(ABC):
         """Say how many steps are done by now, and how many there are if that became known."""
         self.num_done = num_done
         self.total = total if total is not None else self.total
-        self.show(note)
+        self.show(printable(note))
 
     def __call__(self, num_done: int, total: int) -> None:
         """Serve as the callback that long work in the lower packages takes."""
@@ -75,7 +76,7 @@ class BarSteps(Steps):
 
     def say(self, message: str) -> None:
         """Write above the bar."""
-        self.bar.console.print(message, markup=False, highlight=False)
+        self.bar.console.print(printable(message), markup=False, highlight=False)
 
     def close(self) -> None:
         """Leave the bar as it is and give the terminal back."""
@@ -149,8 +150,8 @@ def progress(description: str, *, total: int | None = None) -> Iterator[Steps]:
 
     Nothing is shown before the first step, so work that turns out to be done already is silent.
     """
-    is_terminal = sys.stderr.isatty()
-    steps = BarSteps(description, total) if is_terminal else LineSteps(description, total)
+    kind = BarSteps if sys.stderr.isatty() else LineSteps
+    steps = kind(printable(description), total)
     try:
         yield steps
     finally:

@@ -21,6 +21,7 @@ from cmpc.pictures import NeighbourRow, ShownItem
 from cmpc_kernels import Neighbours
 from cmpc_search.data import ImageSet, load_image
 from cmpc_search.errors import BadArgument
+from cmpc_search.printable import printable
 
 __all__ = [
     "Answer",
@@ -79,7 +80,7 @@ class KnownItems:
         """Return an item of the data set or, where it has none of this name, a picture file."""
         item = self.find(name)
         if item.image is None and is_file(name):
-            return Item(name=name, image=load_image(Path(name), self.size_px))
+            return Item(name=printable(name), image=load_image(Path(name), self.size_px))
         return item
 
     def queries(self, names: Sequence[str]) -> list[Item]:

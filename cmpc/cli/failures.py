@@ -15,6 +15,7 @@ import click
 
 from cmpc.errors import CmpcError, MissingLibrary
 from cmpc_cost_models.machine_faults import machine_fault
+from cmpc_search.printable import printable
 
 __all__ = ["EXTRA_OF_LIBRARY", "as_click_error"]
 
@@ -44,7 +45,7 @@ EXTRA_OF_LIBRARY = {
 
 def failure(message: str, exit_code: int) -> click.ClickException:
     """Return a message for stderr with the exit code that goes with it."""
-    told = click.ClickException(message)
+    told = click.ClickException(printable(message))
     told.exit_code = exit_code  # type: ignore[misc]  # Click reads it from the instance
     return told
 

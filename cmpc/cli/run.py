@@ -59,6 +59,7 @@ def run(
     from cmpc_cost_models.cross.verification import embed_emulated
     from cmpc_search.data import load_image
     from cmpc_search.embeddings import Embeddings, gallery_network_of, write_embeddings
+    from cmpc_search.printable import printable
 
     opened = open_bundle(bundle, must_run_here=not emulate)
     size_px = opened.preprocessing.size_px
@@ -67,7 +68,7 @@ def run(
         rows = embed_emulated(opened, pixels, find_toolchain(opened.target, cache_dir=cache_dir))
     else:
         rows = opened.embed(pixels)
-    names = tuple(map(str, images))
+    names = tuple(map(printable, images))
     if embeddings_path is not None:
         space = gallery_network_of(opened)
         write_embeddings(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from cmpc.profiles import singles_told, uncounted_told
 from cmpc_search.files import replacing
+from cmpc_search.printable import printable
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -37,7 +38,7 @@ COLUMNS = (  # head, what it means, n for numbers
 def write_profile_page(profile: "NetworkProfile", path: Path) -> None:
     """Write the page; whoever looks at ``path`` sees the old file or the whole new one."""
     with replacing(path) as file:
-        file.write(profile_page(profile).encode())
+        file.write(printable(profile_page(profile)).encode())
 
 
 def profile_page(profile: "NetworkProfile") -> str:

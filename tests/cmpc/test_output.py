@@ -1,6 +1,9 @@
 """Data are whole in a pipe, and a JSON document is one that any parser reads."""
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cmpc.output import emit, make_table, plain
+from cmpc.output import emit, make_table, plain, say
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
 TREES = st.recursive(
@@ -64,3 +67,34 @@ def test_brackets_in_a_name_are_text_and_not_markup(capsys):
     emit({}, make_table(["item"], [["[red]apple[/red]"]]), as_json=False)
 
     assert "[red]apple[/red]" in capsys.readouterr().out
+
+
+LATIN_1_NAME = os.fsdecode(b"caf\xe9.png")
+
+
+def test_a_name_that_is_no_text_is_written_with_its_bytes_everywhere(capsys):
+    emit({LATIN_1_NAME: Path(LATIN_1_NAME)}, None, as_json=True)
+    emit({}, make_table([LATIN_1_NAME], [[LATIN_1_NAME]], title=LATIN_1_NAME), as_json=False)
+    say(LATIN_1_NAME)
+
+    captured = capsys.readouterr()
+    assert r'"caf\\xe9.png": "caf\\xe9.png"' in captured.out
+    assert captured.out.count(r"caf\xe9.png") == 3
+    assert captured.err == "caf\\xe9.png\n"
+
+
+def test_text_in_brackets_is_no_markup(capsys):
+    emit({}, make_table(["[old]"], [["[red]a[/red]"]], title="photos [old]"), as_json=False)
+
+    shown = capsys.readouterr().out
+    assert all(text in shown for text in ("photos [old]", "[old]", "[red]a[/red]"))
+
+
+def test_a_terminal_that_lacks_a_letter_shows_its_number():
+    script = "from cmpc.output import *; emit({}, make_table(['a'], [['\u732b']]), as_json=False)"
+    environment = os.environ | {"PYTHONIOENCODING": "latin-1"}
+
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, env=environment)
+
+    assert run.returncode == 0, run.stderr
+    assert rb"\u732b" in run.stdout

@@ -11,9 +11,13 @@ __all__ = ["read_json", "write_json", "write_text"]
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` in UTF-8, whole or not at all."""
+    """Write ``text`` in UTF-8, whole or not at all.
+
+    A path may hold bytes that are no text. They are written as ``\\udce9``, which is what JSON
+    calls such a thing too: a path that comes back from JSON opens the file.
+    """
     with replacing(path) as file:
-        file.write(text.encode())
+        file.write(text.encode("utf-8", "backslashreplace"))
 
 
 def write_json(path: Path, document: dict[str, Any]) -> None:

@@ -1,0 +1,31 @@
+"""One rule for text made of file names that are no text."""
+
+import os
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cmpc_search.printable import printable
+
+
+@given(st.binary(min_size=1, max_size=30))
+def test_every_file_name_becomes_text_and_a_name_in_utf_8_stays_what_it_is(name):
+    text = os.fsdecode(name)
+
+    shown = printable(text)
+
+    shown.encode("utf-8")
+    try:
+        assert shown == name.decode("utf-8")
+    except UnicodeDecodeError:
+        assert shown == name.decode("utf-8", "backslashreplace")
+
+
+@given(st.text(st.characters(codec=None), max_size=20))
+def test_any_text_at_all_can_be_written(text):
+    printable(text).encode("utf-8")
+
+
+def test_the_bytes_that_are_no_text_are_shown():
+    assert printable(os.fsdecode(b"caf\xe9.png")) == r"caf\xe9.png"
+    assert printable("\ud800") == r"\ud800"
