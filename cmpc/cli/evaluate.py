@@ -7,8 +7,9 @@ import click
 from cmpc.cli.options import (
     cache_dir_option,
     device_option,
-    gallery_option,
     json_option,
+    moved_data_option,
+    moved_gallery_option,
     run_folder_argument,
     threads_option,
 )
@@ -21,7 +22,8 @@ SCHEMA_VERSION = 2
 
 @click.command()
 @run_folder_argument
-@gallery_option
+@moved_gallery_option
+@moved_data_option
 @click.option(
     "--queries-per-gallery-image",
     type=click.FloatRange(min=0),
@@ -35,7 +37,8 @@ SCHEMA_VERSION = 2
 @json_option
 def evaluate(
     run_folder: Path,
-    gallery_path: Path,
+    gallery_path: Path | None,
+    data_set: str | None,
     queries_per_gallery_image: float,
     device: str | None,
     threads: int | None,
@@ -53,7 +56,7 @@ def evaluate(
 
     \b
     Example:
-      cmpc evaluate runs/emoji --gallery galleries/emoji
+      cmpc evaluate runs/emoji
     """
     from contextlib import ExitStack
 
@@ -84,7 +87,7 @@ def evaluate(
 
     set_up_torch(threads)
     run = reopen_run(run_folder)
-    inputs = load_run_inputs(run, gallery_path, cache_dir=cache_dir)
+    inputs = load_run_inputs(run, cache_dir=cache_dir, gallery_path=gallery_path, data=data_set)
     architecture = Architecture.from_key(read_pick(run).score.architecture)
     picks = trained_picks(run, architecture)
     with ExitStack() as stack:

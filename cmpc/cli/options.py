@@ -20,8 +20,9 @@ __all__ = [
     "data_option",
     "device_option",
     "flags_given",
-    "gallery_option",
     "json_option",
+    "moved_data_option",
+    "moved_gallery_option",
     "resolve_settings",
     "run_folder_argument",
     "seed_option",
@@ -87,12 +88,17 @@ device_option = click.option(
 bundle_option = click.option(
     "--bundle", type=FOLDER, required=True, help="A folder made by `cmpc build`."
 )
-gallery_option = click.option(
+moved_gallery_option = click.option(
     "--gallery",
     "gallery_path",
     type=click.Path(file_okay=False, path_type=Path),
-    required=True,
-    help="The gallery that the run was searched for.",
+    help="The gallery of the run, if it is no longer where the search read it.",
+)
+moved_data_option = click.option(
+    "--data",
+    "data_set",
+    metavar="NAME|PATH",
+    help="The data of the run, if they are no longer where the search read them.",
 )
 run_folder_argument = click.argument(
     "run_folder", metavar="RUN", type=click.Path(file_okay=False, path_type=Path)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cmpc_search.networks.supernet import Supernet
     from cmpc_search.runs import RunFolder
     from cmpc_search.stages.inputs import Inputs
+    from cmpc_search.stages.settings import SearchSettings
     from cmpc_search.study import StudySummary, TrialProgress
 
 __all__ = ["search"]
@@ -38,7 +39,7 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
     required=True,
     help="A folder made by `cmpc gallery`.",
 )
-@click.option("--data", metavar="NAME|PATH", help="Data set.  [default: emoji]")
+@click.option("--data", metavar="NAME|PATH", help="Data set.  [default: that of the gallery]")
 @click.option("--target", metavar="NAME", help="What to compile for.  [default: host]")
 @device_option
 @click.option("--space", help="Search space: small or spos.  [default: small]")
@@ -85,7 +86,7 @@ def search(ctx: click.Context, /, **_: object) -> None:
     from cmpc.targets import make_meter, named_target
     from cmpc.trust import trust_or_raise
     from cmpc_search.runs import RunFolder, note_session, open_run, write_front, write_trials
-    from cmpc_search.stages.inputs import load_inputs, target_facts
+    from cmpc_search.stages.inputs import load_inputs, place_facts, target_facts
     from cmpc_search.stages.scoring import CandidateScorer
     from cmpc_search.stages.settings import FREE_SETTINGS, SearchSettings
     from cmpc_search.study import pareto_front, pick
@@ -93,7 +94,7 @@ def search(ctx: click.Context, /, **_: object) -> None:
     from cmpc_search.training.numerics import set_up_torch
 
     options = ctx.params
-    settings = resolve_settings(ctx, SearchSettings, "search")
+    settings = with_data(resolve_settings(ctx, SearchSettings, "search"), options["gallery_path"])
     set_up_torch(options["threads"])
     inputs = load_inputs(settings, options["gallery_path"], cache_dir=options["cache_dir"])
     check_feasible(inputs)
@@ -112,7 +113,7 @@ def search(ctx: click.Context, /, **_: object) -> None:
     run = open_run(
         options["run_folder"],
         settings=settings.model_dump(mode="json"),
-        inputs=inputs.hashes() | target_facts(target),
+        inputs=inputs.hashes() | place_facts(options["gallery_path"]) | target_facts(target),
         free=FREE_SETTINGS,
         fresh=options["fresh"],
     )
@@ -147,6 +148,27 @@ def search(ctx: click.Context, /, **_: object) -> None:
         # Raises if none will do, which is not known while others are at work.
         pick(summary.candidates, cost=settings.cost, budget=settings.budget)
     trust_or_raise(unstable_trials(front))
+
+
+def with_data(settings: "SearchSettings", gallery_path: Path) -> "SearchSettings":
+    """Return the settings with the gallery's own data where nobody named other ones.
+
+    Raises:
+        UsageError: the gallery doesn't know of any.
+    """
+    if "data" in settings.model_fields_set:
+        return settings
+    from cmpc.output import say
+    from cmpc_search.gallery import open_gallery
+
+    data = open_gallery(gallery_path).data
+    if data is None:
+        raise click.UsageError(
+            f"the data set must be named with --data: {gallery_path} was not trained by cmpc, and "
+            "doesn't tell"
+        )
+    say(f"searching on the data of the gallery: {data}")
+    return type(settings).model_validate(settings.model_dump() | {"data": data})
 
 
 def check_feasible(inputs: "Inputs") -> None:

@@ -5,8 +5,9 @@ import click
 from cmpc.cli.options import (
     cache_dir_option,
     config_option,
-    gallery_option,
     json_option,
+    moved_data_option,
+    moved_gallery_option,
     resolve_settings,
     run_folder_argument,
     threads_option,
@@ -17,7 +18,8 @@ __all__ = ["train"]
 
 @click.command()
 @run_folder_argument
-@gallery_option
+@moved_gallery_option
+@moved_data_option
 @click.option("--pick", "how", help="Pick anew: best, fastest, knee or a trial's number.")
 @click.option(
     "--seeds",
@@ -41,8 +43,8 @@ def train(ctx: click.Context, /, **_: object) -> None:
 
     \b
     Examples:
-      cmpc train runs/emoji --gallery galleries/emoji
-      cmpc train runs/emoji --gallery galleries/emoji --pick knee --seeds 3
+      cmpc train runs/emoji
+      cmpc train runs/emoji --pick knee --seeds 3
     """
     from cmpc.output import emit, make_table
     from cmpc.progress import progress
@@ -59,7 +61,12 @@ def train(ctx: click.Context, /, **_: object) -> None:
     settings = resolve_settings(ctx, TrainSettings, "train")
     set_up_torch(options["threads"])
     run = reopen_run(options["run_folder"])
-    inputs = load_run_inputs(run, options["gallery_path"], cache_dir=options["cache_dir"])
+    inputs = load_run_inputs(
+        run,
+        cache_dir=options["cache_dir"],
+        gallery_path=options["gallery_path"],
+        data=options["data_set"],
+    )
     how = options["how"]
     if how is not None:
         study = inputs.settings.study

@@ -180,7 +180,8 @@ def existing_gallery(path: Path, image_set: ImageSet, *, facts: Any) -> Gallery 
     if not (path / RECORD_FILE).exists():
         return None
     found = open_gallery(path)
-    if found.record.get("data_sha256") == image_set.sha256 and found.record["training"] == facts:
+    is_of_these_data = found.record.get("data_sha256") == image_set.sha256
+    if is_of_these_data and _but_place(found.record["training"]) == _but_place(facts):
         return found
     raise BadGallery(
         f"{path} must be trained with these settings on this data, it was made otherwise; "
@@ -188,9 +189,14 @@ def existing_gallery(path: Path, image_set: ImageSet, *, facts: Any) -> Gallery 
     )
 
 
+def _but_place(facts: Any) -> dict[str, Any]:
+    """Return the facts of a training without where its data were; what they are, a hash tells."""
+    return {name: value for name, value in dict(facts).items() if name != "data"}
+
+
 def checkpoint_of(path: Path, image_set: ImageSet, *, facts: Any) -> Path:
     """Name the checkpoint of a training, so that no other training goes on from it."""
-    told = json.dumps([image_set.sha256, facts], sort_keys=True)
+    told = json.dumps([image_set.sha256, _but_place(facts)], sort_keys=True)
     return path / f"{hashlib.sha256(told.encode()).hexdigest()[:12]}.checkpoint.safetensors"
 
 

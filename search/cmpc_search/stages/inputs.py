@@ -17,7 +17,7 @@ from torch import Tensor
 from cmpc_cost_models import Target
 from cmpc_cost_models.target_table import target_names
 from cmpc_search.compatibility.base import NO_LABEL
-from cmpc_search.data import ImageSet, load_image_set
+from cmpc_search.data import CATALOGUE, ImageSet, load_image_set
 from cmpc_search.data.splits import ENOUGH_VALIDATION_CLASSES
 from cmpc_search.embeddings import SPLIT_SEED_KEY
 from cmpc_search.errors import BadData, BadGallery, BadRun
@@ -34,12 +34,14 @@ __all__ = [
     "Inputs",
     "load_inputs",
     "load_run_inputs",
+    "place_facts",
     "search_settings_of",
     "target_facts",
     "target_of",
 ]
 
 TARGET_KEY = "target"
+GALLERY_PATH_KEY = "gallery_path"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,21 +174,49 @@ def load_inputs(settings: SearchSettings, gallery_path: Path, *, cache_dir: Path
     )
 
 
-def load_run_inputs(run: RunFolder, gallery_path: Path, *, cache_dir: Path) -> Inputs:
-    """Load what the search of ``run`` read.
+def load_run_inputs(
+    run: RunFolder,
+    gallery_path: Path | None = None,
+    *,
+    cache_dir: Path,
+    data: str | None = None,
+) -> Inputs:
+    """Load what the search of ``run`` read, known again by its hashes.
+
+    ``gallery_path`` and ``data`` say where gallery and data are now; else they are looked for where
+    the search read them.
 
     Raises:
-        BadRun: the data or the gallery are no longer those of the search.
+        BadRun: the data or the gallery are no longer those of the search, or no longer there.
     """
     settings = search_settings_of(run)
-    inputs = load_inputs(settings, gallery_path, cache_dir=cache_dir)
+    if data is not None:
+        settings = SearchSettings.model_validate(settings.model_dump() | {"data": data})
+    elif settings.data not in CATALOGUE and not Path(settings.data).exists():
+        raise BadRun(
+            f"the data of {run.path} must be at {settings.data}, where the search read them; "
+            "say with --data where they are now"
+        )
+    inputs = load_inputs(settings, gallery_path or _gallery_of(run), cache_dir=cache_dir)
     for name, now in inputs.hashes().items():
-        if run.inputs[name] != now:
+        if run.inputs.get(name) != now:
             raise BadRun(
                 f"{run.path} must be used with the {name} that it was searched with "
-                f"({run.inputs[name]}), got {now}"
+                f"({run.inputs.get(name)}), got {now}"
             )
     return inputs
+
+
+def _gallery_of(run: RunFolder) -> Path:
+    stored = run.inputs.get(GALLERY_PATH_KEY)
+    if stored is None:
+        raise BadRun(f"{run.path} doesn't tell where its gallery is; name it with --gallery")
+    if not Path(stored).is_dir():
+        raise BadRun(
+            f"the gallery of {run.path} must be at {stored}, where the search read it; "
+            "say with --gallery where it is now"
+        )
+    return Path(stored)
 
 
 def search_settings_of(run: RunFolder) -> SearchSettings:
@@ -203,6 +233,11 @@ def search_settings_of(run: RunFolder) -> SearchSettings:
             f"{run.settings_path} must hold the settings of this version of cmpc; "
             f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
         ) from error
+
+
+def place_facts(gallery_path: Path) -> dict[str, str]:
+    """Return what a run keeps to find its gallery again; what it is, its hash says."""
+    return {GALLERY_PATH_KEY: os.path.abspath(gallery_path)}
 
 
 def target_facts(target: Target) -> dict[str, Any]:

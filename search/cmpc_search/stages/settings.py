@@ -1,10 +1,12 @@
 """What a user may set: a model for each table of the settings file, whose fields are its keys."""
 
+import os
 from dataclasses import replace
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
+from cmpc_search.data.catalogue import CATALOGUE
 from cmpc_search.networks.gallery import ResidualShape, load_gallery_shape
 from cmpc_search.study.settings import Budget, StudySettings
 from cmpc_search.training.gallery import GalleryTraining
@@ -14,10 +16,19 @@ __all__ = ["FREE_SETTINGS", "GallerySettings", "RewardName", "SearchSettings", "
 
 RewardName = Literal["homogeneous", "heterogeneous", "product"]
 
-FREE_SETTINGS = ("trials",)
-"""What may change when a run is resumed."""
+FREE_SETTINGS = ("trials", "data", "gallery_path")
+"""What may change when a run is resumed; data and gallery are known by their hashes, not places."""
 
 MMAC = 1_000_000
+
+
+def _absolute(data: str) -> str:
+    """Return a path such that it is found from any folder, and the name of a data set as it is."""
+    is_path = data not in CATALOGUE and os.path.exists(data)
+    return os.path.abspath(data) if is_path else data
+
+
+DataName = Annotated[str, AfterValidator(_absolute)]
 
 
 class GallerySettings(BaseModel):
@@ -25,7 +36,7 @@ class GallerySettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    data: str = Field("emoji", description="Data set: a name, a folder or a CSV file.")
+    data: DataName = Field("emoji", description="Data set: a name, a folder or a CSV file.")
     network: str = Field("residual-small", description="Preset of the residual family.")
     depths: str | None = Field(None, description="Blocks of each stage, such as 2,2,2.")
     width: int | None = Field(None, ge=1, description="Channels of the first stage.")
@@ -59,7 +70,7 @@ class SearchSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    data: str = Field("emoji", description="Data set: a name, a folder or a CSV file.")
+    data: DataName = Field("emoji", description="Data set: a name, a folder or a CSV file.")
     space: str = Field("small", description="Search space.")
     target: str = Field("host", description="What networks are compiled for.")
     device: str | None = Field(None, description="Where they are timed; else here or nowhere.")

@@ -64,3 +64,17 @@ def test_a_gallery_takes_its_preset_unless_told_otherwise():
 
     assert (preset.depths, preset.width, preset.input_size_px) == ((2, 2, 2, 2), 64, 224)
     assert (changed.depths, changed.width, changed.input_size_px) == ((1, 2), 8, 40)
+
+
+def test_a_path_is_kept_such_that_it_is_found_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("photos", "emoji"):
+        (tmp_path / name).mkdir()
+
+    def kept(data):
+        return SearchSettings(data=data).data, GallerySettings(data=data).data
+
+    assert kept("photos") == kept("./photos") == (str(tmp_path / "photos"),) * 2
+    assert kept("emoji") == ("emoji", "emoji")  # the data set of this name, not the folder
+    assert kept("./emoji") == (str(tmp_path / "emoji"),) * 2
+    assert kept("nowhere") == ("nowhere", "nowhere")
