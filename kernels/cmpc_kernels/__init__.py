@@ -3,12 +3,13 @@
 topk                nearest items of any arrays             nearest/
 GalleryIndex        a gallery kept to be searched           gallery/
 ShardedIndex        one in several files                    gallery/
+index_lock          one program at a time changes an index  locks.py
 QueryQuantizer      queries as int8, without the index      gallery/quantizer.py
 FaissIndex          the same interface, served by FAISS     engines/
 retrieval_scores    how good embeddings are at it           evaluation/
 reference           the definitions, in plain NumPy         reference.py
 
-Imports point down: evaluation and engines, gallery, nearest, compiled, checks and files, errors.
+Imports point down: evaluation and engines, gallery, nearest, compiled, checks, errors.
 """
 
 from cmpc_kernels.engines.faiss_engine import FaissIndex, FaissSettings
@@ -23,6 +24,7 @@ from cmpc_kernels.gallery.quantizer import QuantizedQueries, QueryContract, Quer
 from cmpc_kernels.gallery.recall import Recall
 from cmpc_kernels.gallery.settings import IndexSettings
 from cmpc_kernels.gallery.shards import ShardedIndex, open_index
+from cmpc_kernels.locks import index_lock
 from cmpc_kernels.nearest.similarity import topk
 from cmpc_kernels.records import Neighbours, RetrievalScores
 
@@ -46,6 +48,7 @@ __all__ = [
     "ShardedIndex",
     "VerificationRate",
     "from_faiss",
+    "index_lock",
     "open_index",
     "rank_right_items",
     "retrieval_scores",

@@ -7,7 +7,7 @@
 A search goes through the shards one by one, each memory-mapped, and keeps the best k: the answer is
 that of one index over everything. Shards hold ascending ids, so ties fall to the lower id. A change
 writes new files, then replaces the manifest, then deletes what nobody names any more: whoever opens
-the folder finds the old gallery or the new one. One writer at a time; the folder takes no locks.
+the folder finds the old gallery or the new one. One writer at a time: hold ``index_lock``.
 """
 
 import os
