@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cmpc.cli.names import GALLERY_NETWORKS, NameChoice
 from cmpc.cli.options import (
     cache_dir_option,
     config_option,
@@ -44,7 +45,8 @@ def gallery() -> None:
 @click.option("--data", metavar="NAME|PATH", help="Data set.  [default: emoji]")
 @click.option(
     "--network",
-    help="residual-small, resnet18, resnet50 or resnet101.  [default: residual-small]",
+    type=NameChoice(GALLERY_NETWORKS),
+    help="Preset of the network.  [default: residual-small]",
 )
 @click.option("--depths", help="Blocks of each stage, such as 2,2,2.  [default: the preset's]")
 @click.option("--width", type=int, help="Channels of the first stage.  [default: the preset's]")

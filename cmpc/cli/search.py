@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cmpc.cli.names import COSTS, METHODS, REWARDS, SAMPLERS, SPACES, NameChoice
 from cmpc.cli.options import (
     cache_dir_option,
     config_option,
@@ -42,15 +43,27 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.option("--data", metavar="NAME|PATH", help="Data set.  [default: that of the gallery]")
 @click.option("--target", metavar="NAME", help="What to compile for.  [default: host]")
 @device_option
-@click.option("--space", help="Search space: small or spos.  [default: small]")
-@click.option("--method", help="Compatibility method.  [default: bct-regression]")
+@click.option("--space", type=NameChoice(SPACES), help="Search space.  [default: small]")
 @click.option(
-    "--reward", help="homogeneous (R1), heterogeneous (R2) or product (R3).  [default: product]"
+    "--method",
+    type=NameChoice(METHODS),
+    help="Compatibility method.  [default: bct-regression]",
 )
 @click.option(
-    "--cost", help="latency, measured or predicted, or macs, counted.  [default: latency]"
+    "--reward",
+    type=NameChoice(REWARDS),
+    help="R1, R2 or R3 of CMP-NAS.  [default: product]",
 )
-@click.option("--sampler", help="nsga2, tpe or random.  [default: nsga2]")
+@click.option(
+    "--cost",
+    type=NameChoice(COSTS),
+    help="Latency is measured or predicted, MACs are counted.  [default: latency]",
+)
+@click.option(
+    "--sampler",
+    type=NameChoice(SAMPLERS),
+    help="Who proposes candidates.  [default: nsga2]",
+)
 @click.option("--trials", type=int, help="Candidates to score in all.  [default: 48]")
 @click.option("--budget-ms", type=float, help="Latency limit in milliseconds.")
 @click.option("--budget-mmacs", type=float, help="Limit in million multiply-accumulates.")
