@@ -1,8 +1,7 @@
 """Which images are there to work with, are they ready, and what do they look like?"""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -196,31 +195,13 @@ def show(
 
 
 def _load(name_or_path: str, *, size_px: int, split_seed: int, cache_dir: Path) -> "ImageSet":
+    from cmpc.progress import progress
     from cmpc_search.data import load_image_set
 
-    with _steps_when_needed(f"Preparing {name_or_path}") as report:
+    with progress(f"Preparing {name_or_path}") as steps:
         return load_image_set(
-            name_or_path, size_px=size_px, seed=split_seed, cache_dir=cache_dir, progress=report
+            name_or_path, size_px=size_px, seed=split_seed, cache_dir=cache_dir, progress=steps
         )
-
-
-@contextmanager
-def _steps_when_needed(description: str) -> Iterator[Callable[[int, int], None]]:
-    """Yield a callback that shows progress from its first call on: a full cache needs none."""
-    from contextlib import ExitStack
-
-    from cmpc.progress import Steps, progress
-
-    with ExitStack() as stack:
-        steps: Steps | None = None
-
-        def report(num_done: int, total: int) -> None:
-            nonlocal steps
-            if steps is None:
-                steps = stack.enter_context(progress(description, total=total))
-            steps.reach(num_done, total=total)
-
-        yield report
 
 
 def _tell_drops(drops: "Drops") -> None:

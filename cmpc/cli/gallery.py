@@ -107,6 +107,7 @@ def embed(
       cmpc gallery embed galleries/emoji --data emoji
     """
     from cmpc.output import emit, make_table
+    from cmpc.progress import progress
     from cmpc_search.data import load_image_set
     from cmpc_search.gallery import embed_gallery, open_gallery
     from cmpc_search.training.numerics import set_up_torch
@@ -116,9 +117,14 @@ def embed(
     named = data_set or opened.data
     if named is None:
         raise click.UsageError("name the data set to embed: --data")
-    image_set = load_image_set(
-        named, size_px=opened.input_size_px, cache_dir=cache_dir, seed=opened.split_seed
-    )
+    with progress(f"Preparing {named}") as steps:
+        image_set = load_image_set(
+            named,
+            size_px=opened.input_size_px,
+            cache_dir=cache_dir,
+            seed=opened.split_seed,
+            progress=steps,
+        )
     embeddings = embed_gallery(opened, image_set)
     shown: dict[str, object] = {
         "gallery": folder,
@@ -173,6 +179,7 @@ def import_(
       cmpc gallery import galleries/shop --network large.onnx --data shop.csv
       cmpc gallery import galleries/shop --embeddings shop.npy --ids shop.txt
     """
+    from cmpc.progress import progress
     from cmpc_search.data import load_image_set
     from cmpc_search.gallery import GallerySources, embed_gallery, import_gallery
     from cmpc_search.training.numerics import set_up_torch
@@ -187,8 +194,14 @@ def import_(
     )
     imported = import_gallery(folder, sources)
     if data_set is not None and imported.has_network:
-        size_px = imported.input_size_px
-        image_set = load_image_set(data_set, size_px=size_px, cache_dir=cache_dir, seed=split_seed)
+        with progress(f"Preparing {data_set}") as steps:
+            image_set = load_image_set(
+                data_set,
+                size_px=imported.input_size_px,
+                cache_dir=cache_dir,
+                seed=split_seed,
+                progress=steps,
+            )
         embed_gallery(imported, image_set)
     show(imported, as_json=as_json)
 

@@ -147,12 +147,15 @@ def embeddings_in(path: Path, data_set: str | None, cache_dir: Path) -> "Embeddi
     found = read_embeddings(path)
     if data_set is None:
         return found
+    from cmpc.progress import progress
     from cmpc_search.data import gallery_item_names
     from cmpc_search.gallery import open_gallery
 
     # A gallery knows how its data were divided; a bare file is divided as by default.
     split_seed = open_gallery(path).split_seed if path.is_dir() else 0
-    return found.named(gallery_item_names(data_set, cache_dir=cache_dir, seed=split_seed))
+    with progress(f"Looking at {data_set}") as steps:
+        names = gallery_item_names(data_set, cache_dir=cache_dir, seed=split_seed, progress=steps)
+    return found.named(names)
 
 
 def write_index(

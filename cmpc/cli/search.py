@@ -109,7 +109,10 @@ def search(ctx: click.Context, /, **_: object) -> None:
     options = ctx.params
     settings = with_data(resolve_settings(ctx, SearchSettings, "search"), options["gallery_path"])
     set_up_torch(options["threads"])
-    inputs = load_inputs(settings, options["gallery_path"], cache_dir=options["cache_dir"])
+    with progress(f"Preparing {settings.data}") as steps:
+        inputs = load_inputs(
+            settings, options["gallery_path"], cache_dir=options["cache_dir"], progress=steps
+        )
     check_feasible(inputs)
     say(inputs.note_on_validation())
     target = named_target(settings.target, options["toml_path"])

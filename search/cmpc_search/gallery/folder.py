@@ -215,7 +215,7 @@ def open_gallery(path: Path) -> Gallery:
     if record.get("schema_version") != SCHEMA_VERSION:
         raise BadGallery(
             f"{path} must be a gallery with schema_version {SCHEMA_VERSION}, "
-            f"got {record.get('schema_version')}"
+            f"got {record.get('schema_version')}; train or import it again"
         )
     return Gallery(path, record)
 

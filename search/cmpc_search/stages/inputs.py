@@ -145,7 +145,13 @@ class Inputs:
         return by_label[image_set.labels]
 
 
-def load_inputs(settings: SearchSettings, gallery_path: Path, *, cache_dir: Path) -> Inputs:
+def load_inputs(
+    settings: SearchSettings,
+    gallery_path: Path,
+    *,
+    cache_dir: Path,
+    progress: Progress | None = None,
+) -> Inputs:
     """Load everything that a search reads and check that it fits together.
 
     Raises:
@@ -154,7 +160,7 @@ def load_inputs(settings: SearchSettings, gallery_path: Path, *, cache_dir: Path
     """
     gallery = open_gallery(gallery_path)
     space = load_space(settings.space, embedding_dim=gallery.embedding_dim)
-    image_set = _load(settings.data, gallery, space.input_size_px, cache_dir)
+    image_set = _load(settings.data, gallery, space.input_size_px, cache_dir, progress)
     seen_classes = check_seen_classes(gallery, image_set)
     rows = gallery.rows_of(image_set)
     if rows.shape[1] != gallery.embedding_dim:
@@ -264,6 +270,10 @@ def _check_same_items(image_set: ImageSet, other: ImageSet) -> None:
         )
 
 
-def _load(data: str, gallery: Gallery, size_px: int, cache_dir: Path) -> ImageSet:
+def _load(
+    data: str, gallery: Gallery, size_px: int, cache_dir: Path, progress: Progress | None = None
+) -> ImageSet:
     # The split is the gallery's, not the search's: what it was trained on must not test others.
-    return load_image_set(data, size_px=size_px, cache_dir=cache_dir, seed=gallery.split_seed)
+    return load_image_set(
+        data, size_px=size_px, cache_dir=cache_dir, seed=gallery.split_seed, progress=progress
+    )

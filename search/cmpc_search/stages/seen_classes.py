@@ -7,7 +7,6 @@ prints an accuracy says which one it is.
 from enum import StrEnum
 
 from cmpc_search.data import ImageSet
-from cmpc_search.data.text import normalised_text
 from cmpc_search.errors import BadGallery
 from cmpc_search.gallery import Gallery, read_classifier
 from cmpc_search.gallery.classes import KnownClass, classes_in, read_classes
@@ -68,6 +67,6 @@ def _common(some: list[KnownClass], others: list[KnownClass]) -> list[KnownClass
 
 def _seen_by_own_network(gallery: Gallery, held_out: list[KnownClass]) -> SeenClasses:
     path = gallery.path / CLASSIFIER_FILE
-    named = {normalised_text(name) for name in read_classifier(path)} if path.exists() else set()
+    named = read_classifier(path) if path.exists() else {}
     is_seen = any(one.name in named for one in held_out)
     return SeenClasses.SEEN_BY_GALLERY if is_seen else SeenClasses.UNKNOWN

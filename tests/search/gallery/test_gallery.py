@@ -126,7 +126,7 @@ def test_class_means_stand_in_for_a_classifier_that_does_not_fit(gallery, image_
 
 
 def test_directions_are_matched_by_name_whatever_their_order_and_company(gallery, image_set):
-    metadata = {"class_names": json.dumps(["yak", "elk", "cat", "ant"])}
+    metadata = {"class_names": json.dumps(["yak", " elk", "cat ", "ant"])}
     save_file(
         {"directions": 2 * torch.eye(4, 6)}, gallery.path / "classifier.safetensors", metadata
     )
@@ -144,6 +144,8 @@ def test_directions_are_matched_by_name_whatever_their_order_and_company(gallery
         ({"directions": torch.eye(2)}, {"class_names": '["a"]'}),
         ({"directions": torch.eye(2)}, {"class_names": "a, b"}),
         ({"directions": torch.eye(2)}, {"class_names": "2"}),
+        ({"directions": torch.eye(2)}, {"class_names": '["a", " a"]'}),
+        ({"directions": torch.eye(2)}, {"class_names": "[1, 2]"}),
         ({"directions": torch.ones(2)}, {"class_names": '["a", "b"]'}),
         ({"directions": torch.ones(0, 2)}, {"class_names": "[]"}),
     ],
