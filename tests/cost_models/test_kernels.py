@@ -1,6 +1,8 @@
 """What single kernels write: run alone, on a result whose memory held something else."""
 
+import math
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -9,6 +11,8 @@ import tvm
 from cmpc_cost_models.lowering.kernel_code import write_kernel
 from cmpc_cost_models.lowering.kernel_objects import compile_kernel
 from cmpc_cost_models.lowering.kernel_specs import (
+    Activation,
+    ActivationKind,
     Affine,
     Binary,
     Concat,
@@ -99,3 +103,110 @@ def test_a_vector_inside_a_border_is_normalised_as_the_vector_alone(host):
     )
 
     np.testing.assert_allclose(given, stored[1, 1] / np.linalg.norm(stored), rtol=1e-6)
+
+
+SPECIAL = np.array(
+    [
+        *[math.nan, math.inf, -math.inf, 0.0, -0.0, 1e-40, -1e-40, 1e-6, -1e-6, 1.0, -1.0],
+        *[5.5, -5.5, 20.0, -20.0, 88.0, 88.6, -86.5, 100.0, -100.0, 1000.0, -1000.0],
+    ],
+    np.float32,
+)
+FUNCTIONS = {
+    "abs": (Activation(kind="abs"), np.abs),
+    "clip": (Activation(kind="clip", alpha=-1.0, beta=6.0), lambda x: np.clip(x, -1, 6)),
+    "elu": (Activation(kind="elu", alpha=0.5), lambda x: np.where(x < 0, np.expm1(x) / 2, x)),
+    "erf": (Activation(kind="erf"), np.vectorize(math.erf)),
+    "exp": (Activation(kind="exp"), np.exp),
+    "gelu": (
+        Activation(kind="gelu"),
+        lambda x: x / 2 * (1 + np.vectorize(math.erf)(x * math.sqrt(0.5))),
+    ),
+    "hard_sigmoid": (
+        Activation(kind="hard_sigmoid", alpha=0.2, beta=0.5),
+        lambda x: np.clip(0.2 * x + 0.5, 0, 1),
+    ),
+    "hard_swish": (Activation(kind="hard_swish"), lambda x: x * np.clip(x / 6 + 0.5, 0, 1)),
+    "leaky": (Activation(kind="leaky", alpha=0.1), lambda x: np.where(x < 0, x / 10, x)),
+    "log": (Activation(kind="log"), np.log),
+    "neg": (Activation(kind="neg"), np.negative),
+    "reciprocal": (Activation(kind="reciprocal"), lambda x: 1 / x),
+    "relu": (Activation(kind="relu"), lambda x: np.maximum(x, 0)),
+    "sigmoid": (Activation(kind="sigmoid"), lambda x: 1 / (1 + np.exp(-x))),
+    "softplus": (Activation(kind="softplus"), lambda x: np.logaddexp(x, 0)),
+    "sqrt": (Activation(kind="sqrt"), np.sqrt),
+    "swish": (Activation(kind="swish", alpha=1.0), lambda x: x / (1 + np.exp(-x))),
+    "tanh": (Activation(kind="tanh"), np.tanh),
+}
+# Differences of numbers near one: digits are lost below float32's step there.
+ABSOLUTE = {"elu": 1e-7, "gelu": 2e-6}
+
+
+@pytest.mark.parametrize("lanes", ["vectors", "numbers"])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_of_special_numbers_is_that_of_numpy(name, lanes, host):
+    activation, function = FUNCTIONS[name]
+    size = len(SPECIAL)
+    target = Map.vector(size) if lanes == "vectors" else Map(height=1, width=size, channels=1)
+    spec = Affine(source=View.whole(target), target=target, activation=activation)
+    channels = target.channels
+    constants = [np.ones(channels, np.float32), np.full(channels, -0.0, np.float32)]
+
+    given = run_kernel(spec, host, inputs=[SPECIAL, *constants])
+
+    with np.errstate(all="ignore"):
+        expected = function(SPECIAL.astype(np.float64)).astype(np.float32)
+    atol = ABSOLUTE.get(name, 1.7e-38)  # about the smallest number with all its digits
+    np.testing.assert_allclose(given, expected, rtol=1e-6, atol=atol)
+    is_zero = expected == 0
+    if name in {"abs", "neg", "reciprocal", "sqrt"}:
+        np.testing.assert_array_equal(np.signbit(given[is_zero]), np.signbit(expected[is_zero]))
+
+
+def test_every_function_is_compared_on_special_numbers():
+    assert set(FUNCTIONS) == set(get_args(ActivationKind))
+
+
+@pytest.mark.parametrize("operator", ["max", "min"])
+@pytest.mark.parametrize("swapped", [False, True])
+def test_the_larger_and_the_smaller_of_a_nan_is_nan(operator, swapped, host):
+    one, other = SPECIAL, np.full_like(SPECIAL, 2.0)
+    inputs = [other, one] if swapped else [one, other]
+    target = Map.vector(len(SPECIAL))
+    view = View.whole(target)
+
+    given = run_kernel(
+        Binary(operator=operator, left=view, right=view, target=target), host, inputs=inputs
+    )
+
+    function = np.maximum if operator == "max" else np.minimum
+    np.testing.assert_array_equal(given, function(one, other))
+
+
+NAN_PIXEL = np.ones((5, 6, 6), np.float32)
+NAN_PIXEL[2, 3, 1] = np.nan
+
+
+@pytest.mark.parametrize("kind", ["largest of all", "mean of all", "softmax", "local norm"])
+def test_a_nan_reaches_every_result_that_depends_on_it(kind, host):
+    spec = EVERY_KIND_WITH_A_MAP_AS_RESULT[kind]
+
+    given = run_kernel(spec, host, inputs=[NAN_PIXEL.ravel()]).reshape(-1, 6)
+
+    reached = {"softmax": 6, "local norm": 3}.get(kind, 1)
+    assert np.isnan(given).sum() == reached
+
+
+def test_a_nan_is_not_hidden_by_the_floor_of_a_length(host):
+    vector = np.array([3.0, np.nan, 4.0], np.float32)
+    target = Map.vector(3)
+    spec = Normalise(source=View.whole(target), target=target, smallest=1e-12)
+
+    assert np.isnan(run_kernel(spec, host, inputs=[vector])).all()
+
+
+def test_the_largest_of_nothing_but_minus_infinity_is_that(host):
+    spec = EVERY_KIND_WITH_A_MAP_AS_RESULT["largest of windows"]
+    data = np.full(spec.source.map.size, -np.inf, np.float32)
+
+    assert (run_kernel(spec, host, inputs=[data]) == -np.inf).all()

@@ -13,8 +13,8 @@ from cmpc_cost_models.lowering.kernel_activations import activate
 from cmpc_cost_models.lowering.kernel_parts import (
     FLOAT,
     Loops,
-    constant,
     element,
+    leaky,
     load_channels,
     load_vector,
     parameter,
@@ -98,8 +98,7 @@ def write_affine(spec: Affine, loops: Loops) -> None:
         if spec.residual:
             value = value + load_channels(residual, spec.residual, (y, x), channel, lanes)
         for slope in slopes:
-            zero, value = constant(0.0, lanes), T.Bind(value)
-            value = tirx.max(value, zero) + tirx.min(value, zero) * slope
+            value = leaky(T.Bind(value), lanes, slope)
         value = activate(value, lanes, spec.activation)
         store_vector(result, pixel_start(target, y, x) + channel, value, lanes)
 
@@ -107,8 +106,8 @@ def write_affine(spec: Affine, loops: Loops) -> None:
 _OPERATORS: dict[str, Callable[[Expr, Expr], Expr]] = {
     "add": lambda left, right: left + right,
     "div": lambda left, right: left / right,
-    "max": tirx.max,
-    "min": tirx.min,
+    "max": lambda left, right: tirx.Select(tirx.isnan(left), left, tirx.max(left, right)),
+    "min": lambda left, right: tirx.Select(tirx.isnan(left), left, tirx.min(left, right)),
     "mul": lambda left, right: left * right,
     "pow": tirx.pow,
     "sub": lambda left, right: left - right,

@@ -9,6 +9,7 @@ from cmpc_cost_models.lowering.kernel_activations import exponential
 from cmpc_cost_models.lowering.kernel_parts import (
     FLOAT,
     Loops,
+    at_least,
     constant,
     element,
     load_channels,
@@ -35,7 +36,7 @@ def write_normalise(spec: Normalise, _: Loops) -> None:
     with T.serial(length) as index:
         value = data[element(source, (0, 0), index)]
         T.buffer_store(total, total[0] + value * value, [0])
-    norm = tirx.max(tirx.sqrt(total[0]), tirx.const(spec.smallest, FLOAT))
+    norm = at_least(tirx.sqrt(total[0]), spec.smallest, 1)
     with T.serial(length) as index:
         value = data[element(source, (0, 0), index)]
         T.buffer_store(result, value / norm, [start + index])

@@ -1,5 +1,6 @@
 """Pooling kernels: the largest or the mean of windows, or of the whole map."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -26,7 +27,7 @@ __all__ = ["write_global_mean", "write_max_pool", "write_mean_pool"]
 Expr = Any  # TVM's expressions have no useful static type
 
 MOST_TAPS_WRITTEN_OUT = 25
-LOWEST = -3.4028234663852886e38  # float32's
+LOWEST = -math.inf
 
 
 def write_max_pool(spec: MaxPool, loops: Loops) -> None:
@@ -69,10 +70,15 @@ def write_global_mean(spec: GlobalMean, loops: Loops) -> None:
         T.buffer_store(total, constant(LOWEST if spec.is_max else 0.0, lanes), [0])
         with pixels(source.map) as pixel:
             value = load_channels(data, source, pixel, channel, lanes)
-            value = tirx.max(total[0], value) if spec.is_max else total[0] + value
+            value = _larger(total[0], value) if spec.is_max else total[0] + value
             T.buffer_store(total, value, [0])
         start = pixel_start(target, 0, 0) + channel
         store_vector(result, start, total[0] * constant(factor, lanes), lanes)
+
+
+def _larger(largest: Expr, value: Expr) -> Expr:
+    """Return the larger of two; NaN if either is NaN, so that it reaches the result."""
+    return tirx.Select(tirx.isnan(largest), largest, tirx.max(largest, value))
 
 
 def _reduce(

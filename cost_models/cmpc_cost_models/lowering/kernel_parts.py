@@ -15,15 +15,17 @@ from cmpc_cost_models.lowering.tiling import vector_lanes
 __all__ = [
     "FLOAT",
     "Loops",
+    "at_least",
+    "at_most",
     "clamp",
     "constant",
     "element",
+    "leaky",
     "load_channels",
     "load_vector",
     "parameter",
     "pixel_start",
     "pixels",
-    "relu",
     "store_vector",
     "vector_dtype",
     "zero_border",
@@ -137,8 +139,22 @@ def store_vector(result: Expr, index: Expr, value: Expr, lanes: int) -> None:
     T.buffer_store(result, value, [index if lanes == 1 else tirx.Ramp(index, 1, lanes)])
 
 
-def relu(value: Expr, lanes: int, is_wanted: bool) -> Expr:
-    return tirx.max(value, constant(0.0, lanes)) if is_wanted else value
+def at_least(value: Expr, low: float, lanes: int) -> Expr:
+    """Return the larger of ``value`` and ``low``; NaN for NaN.
+
+    ``max(a, b)`` is ``a if a > b else b``, one instruction: what isn't a number must come second.
+    """
+    return tirx.max(constant(low, lanes), value)
+
+
+def at_most(value: Expr, high: float, lanes: int) -> Expr:
+    """Return the smaller of ``value`` and ``high``; NaN for NaN."""
+    return tirx.min(constant(high, lanes), value)
+
+
+def leaky(value: Expr, lanes: int, slope: Expr) -> Expr:
+    """Return ``value``, below zero times ``slope``."""
+    return at_least(value, 0.0, lanes) + at_most(value, 0.0, lanes) * slope
 
 
 def constant(value: float, lanes: int) -> Expr:

@@ -254,7 +254,10 @@ class Resize:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MaxPool:
-    """The largest of each window; windows over the edge see what is inside."""
+    """The largest of each window; windows over the edge see what is inside.
+
+    Whether a NaN wins depends on its place in the window, as in ONNX Runtime.
+    """
 
     source: View
     target: Map

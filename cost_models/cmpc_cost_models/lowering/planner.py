@@ -184,7 +184,7 @@ class Planner:
         return Waiting(
             spec=Affine(source=view, target=target),
             inputs=(source.buffer,),
-            constants=(np.ones(view.channels), np.zeros(view.channels)),
+            constants=(np.ones(view.channels), np.full(view.channels, -0.0)),  # -0 + 0 is 0
             root=root,
         )
 

@@ -46,7 +46,7 @@ __all__ = [
     "schedule_space",
 ]
 
-KERNEL_CODE_VERSION = 6  # raise it with every change to the code of a kernel: records grow stale
+KERNEL_CODE_VERSION = 7  # raise it with every change to the code of a kernel: records grow stale
 
 Order = Literal["channels", "rows"]
 ORDERS: tuple[Order, ...] = ("channels", "rows")
