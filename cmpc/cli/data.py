@@ -185,7 +185,7 @@ def show(
       cmpc data show emoji --out sheet.png --count 40
     """
     from cmpc.output import emit, say
-    from cmpc_search.data.contact_sheet import write_contact_sheet
+    from cmpc.pictures.contact_sheet import write_contact_sheet
 
     image_set = _load(name_or_path, size_px=size_px, split_seed=split_seed, cache_dir=cache_dir)
     names = write_contact_sheet(image_set, sheet_path, split=split, num_classes=num_classes)

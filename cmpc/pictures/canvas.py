@@ -4,11 +4,11 @@ Coordinates are points, 2 pixels each in the result, so that a picture is sharp 
 Pillow draws hard edges; so everything is drawn larger than wanted and shrunk at the end.
 """
 
-from functools import cache
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
+from cmpc.pictures.lettering import Lettering, lettering
 from cmpc_search.files import replacing
 
 __all__ = ["AMBER", "BLUE", "GREEN", "GREY", "INK", "PALE", "RED", "Canvas", "save_picture"]
@@ -36,14 +36,16 @@ class Canvas:
         self, at: Point, text: str, *, size: float = 11, colour: str = INK, anchor: str = "la"
     ) -> None:
         """Write text; ``anchor`` says which point of it is ``at``, in Pillow's two letters."""
-        self.pen.text(scaled(at), text, fill=colour, font=font(size), anchor=anchor)
+        letters = letters_of(text, size)
+        self.pen.text(scaled(at), letters.text, fill=colour, font=letters.font, anchor=anchor)
 
     def text_upwards(self, at: Point, text: str, *, size: float = 11, colour: str = INK) -> None:
         """Write text that reads from bottom to top, its middle at ``at``."""
-        width, height = round(text_width(text, size) * SCALE), round(size * 1.4 * SCALE)
+        letters = letters_of(text, size)
+        width, height = round(letters.width_px), round(size * 1.4 * SCALE)
         strip = Image.new("L", (width, height), 0)
         middle = (width / 2, height / 2)
-        ImageDraw.Draw(strip).text(middle, text, fill=255, font=font(size), anchor="mm")
+        ImageDraw.Draw(strip).text(middle, letters.text, fill=255, font=letters.font, anchor="mm")
         turned = strip.rotate(90, expand=True)
         x, y = scaled(at)
         corner = (round(x - turned.width / 2), round(y - turned.height / 2))
@@ -97,17 +99,14 @@ def scaled(point: Point) -> Point:
     return point[0] * SCALE, point[1] * SCALE
 
 
-@cache
-def font(size: float) -> ImageFont.FreeTypeFont:
-    """Return the typeface that comes with Pillow, which is therefore on every machine."""
-    found = ImageFont.load_default(size * SCALE)
-    assert isinstance(found, ImageFont.FreeTypeFont), "Pillow was built without FreeType"
-    return found
+def letters_of(text: str, size: float) -> Lettering:
+    """Return how a text is drawn at a size in points."""
+    return lettering(text, size * SCALE)
 
 
 def text_width(text: str, size: float) -> float:
     """Return how wide a text comes out, in points."""
-    return font(size).getlength(text) / SCALE
+    return letters_of(text, size).width_px / SCALE
 
 
 def wrapped(text: str, size: float, width: float) -> tuple[str, str]:

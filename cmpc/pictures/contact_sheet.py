@@ -7,16 +7,16 @@ Classes are taken evenly over the split, in the order of their labels. Pixels ar
 factors without smoothing: the sheet shows what the network gets, not a nicer picture of it.
 """
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
-from cmpc_search.data.base import ImageSet
+from cmpc.pictures.canvas import save_picture
+from cmpc.pictures.lettering import lettering
+from cmpc_search.data import ImageSet
 from cmpc_search.errors import BadArgument
 
 __all__ = ["draw_contact_sheet", "write_contact_sheet"]
@@ -27,6 +27,7 @@ GAP_PX = 4
 MARGIN_PX = 20
 LINE_PX = 18
 NAME_PX = 190
+NAME_SIZE_PX = 14
 WIDTH_PX = 1280
 WHITE, INK, PALE, QUERY_BLUE = "#ffffff", "#1c1e21", "#767b82", "#2f6fde"
 
@@ -70,12 +71,7 @@ def write_contact_sheet(
 ) -> list[str]:
     """Write a sheet as PNG; return the names of the classes that are on it."""
     sheet, names = draw_contact_sheet(image_set, split=split, num_classes=num_classes)
-    temporary = path.with_name(f".{path.name}-{uuid4().hex}")
-    try:
-        sheet.save(temporary, format="PNG", optimize=True)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    save_picture(sheet, path)
     return names
 
 
@@ -142,14 +138,27 @@ def _summary(image_set: ImageSet, split: str, count: int) -> str:
 
 def _draw_header(sheet: Image.Image, layout: Layout, title: str, summary: str) -> None:
     draw = ImageDraw.Draw(sheet)
-    top, small = MARGIN_PX + LINE_PX // 2, _font(13)
-    draw.text((MARGIN_PX, top), title, fill=INK, font=_font(18), anchor="ls")
-    draw.text((MARGIN_PX, top + LINE_PX), summary, fill=PALE, font=small, anchor="ls")
+    top = MARGIN_PX + LINE_PX // 2
+    _write(draw, (MARGIN_PX, top), title, size_px=18, colour=INK)
+    _write(draw, (MARGIN_PX, top + LINE_PX), summary, size_px=13, colour=PALE)
     for column in range(layout.num_columns):
         left = MARGIN_PX + column * layout.block_px
         base = layout.header_px - 2 * GAP_PX
-        draw.text((left, base), "query", fill=QUERY_BLUE, font=small, anchor="ls")
-        draw.text((left + layout.gallery_px, base), "gallery", fill=PALE, font=small, anchor="ls")
+        _write(draw, (left, base), "query", size_px=13, colour=QUERY_BLUE)
+        _write(draw, (left + layout.gallery_px, base), "gallery", size_px=13, colour=PALE)
+
+
+def _write(
+    draw: ImageDraw.ImageDraw,
+    place: tuple[int, int],
+    text: str,
+    *,
+    size_px: int,
+    colour: str,
+    anchor: str = "ls",
+) -> None:
+    letters = lettering(text, size_px)
+    draw.text(place, letters.text, fill=colour, font=letters.font, anchor=anchor)
 
 
 def _draw_images(
@@ -170,38 +179,34 @@ def _draw_images(
 
 def _draw_name(sheet: Image.Image, layout: Layout, name: str, corner: tuple[int, int]) -> None:
     left, top = corner
-    font = _font(14)
     room_px = layout.block_px - layout.name_px - 2 * GAP_PX
-    lines = _wrapped(name, font, room_px, max_lines=max(1, layout.cell_px // LINE_PX))
+    lines = _wrapped(name, room_px, max_lines=max(1, layout.cell_px // LINE_PX))
     first = top + (layout.cell_px - LINE_PX * (len(lines) - 1)) // 2
     draw = ImageDraw.Draw(sheet)
     for number, line in enumerate(lines):
         place = (left + layout.name_px, first + number * LINE_PX)
-        draw.text(place, line, fill=INK, font=font, anchor="lm")
+        _write(draw, place, line, size_px=NAME_SIZE_PX, colour=INK, anchor="lm")
 
 
-def _wrapped(name: str, font: ImageFont.FreeTypeFont, room_px: int, *, max_lines: int) -> list[str]:
+def _wrapped(name: str, room_px: int, *, max_lines: int) -> list[str]:
     """Break a name at spaces; what has no room ends in three dots."""
     lines = [""]
-    for word in name.split():
+    for word in lettering(name, NAME_SIZE_PX).text.split():
         longer = f"{lines[-1]} {word}".strip()
-        if font.getlength(longer) <= room_px or not lines[-1]:
+        if _width_px(longer) <= room_px or not lines[-1]:
             lines[-1] = longer
         else:
             lines.append(word)
     if len(lines) > max_lines:
         lines = [*lines[: max_lines - 1], f"{lines[max_lines - 1]}..."]
-    return [_cut(line, font, room_px) for line in lines]
+    return [_cut(line, room_px) for line in lines]
 
 
-def _cut(line: str, font: ImageFont.FreeTypeFont, room_px: int) -> str:
-    while font.getlength(line) > room_px and len(line) > 4:
+def _cut(line: str, room_px: int) -> str:
+    while _width_px(line) > room_px and len(line) > 4:
         line = f"{line.removesuffix('...')[:-1]}..."
     return line
 
 
-def _font(size_px: int) -> ImageFont.FreeTypeFont:
-    """Return the font that Pillow carries, so that the sheet needs none from the system."""
-    font = ImageFont.load_default(size_px)
-    assert isinstance(font, ImageFont.FreeTypeFont), "Pillow's wheels come with FreeType"
-    return font
+def _width_px(text: str) -> float:
+    return lettering(text, NAME_SIZE_PX).width_px
