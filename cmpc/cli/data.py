@@ -101,7 +101,11 @@ def prepare(
 
     It is fetched if need be and kept in the cache.
 
-    Another --split-seed divides the same images otherwise, and prepares nothing again.
+    Which pictures take part is decided once, at 64 px: of equal pictures of a class one stays, and
+    equal pictures of two classes go. So every size has the same images and classes.
+
+    Test classes are fixed by their names; another --split-seed divides the other classes otherwise,
+    and prepares nothing again.
 
     \b
     Example:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unicodedata import normalize
 
 import numpy as np
 import numpy.typing as npt
@@ -74,17 +75,23 @@ class Embeddings:
     def named(self, names: Sequence[str]) -> "Embeddings":
         """Return the rows of these items, in this order.
 
+        Where no name is equal to the byte, one that shows the same letters serves: file systems
+        and databases write accents in two ways.
+
         Raises:
             BadEmbeddings: the rows have no names, or none of these names.
         """
-        position = {name: row for row, name in enumerate(self.item_names or ())}
-        missing = [name for name in names if name not in position]
+        rows = list(enumerate(self.item_names or ()))
+        position = {normalize("NFC", name): row for row, name in rows}
+        position |= {name: row for row, name in rows}
+        found = [position.get(name, position.get(normalize("NFC", name))) for name in names]
+        missing = [name for name, row in zip(names, found, strict=True) if row is None]
         if missing:
             raise BadEmbeddings(
                 f"the embeddings must have a row for each of {len(names)} items, {len(missing)} "
                 f"have none, the first is {missing[0]!r}; embed them with `cmpc gallery embed`"
             )
-        chosen = [position[name] for name in names]
+        chosen = [row for row in found if row is not None]
         return replace(
             self,
             rows=self.rows[chosen],

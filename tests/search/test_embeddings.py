@@ -34,6 +34,20 @@ def test_names_labels_and_network_survive_the_file(tmp_path):
     assert (found.item_names, found.network_sha256) == (WHOLE.item_names, WHOLE.network_sha256)
 
 
+def test_an_accent_written_in_two_ways_names_one_item_and_equal_bytes_come_first():
+    composed, decomposed = "caf\u00e9/1.png", "cafe\u0301/1.png"
+    rows = np.eye(3, dtype=np.float32)
+
+    one = Embeddings(rows=rows, item_names=("a", decomposed, "b")).named([composed, "a"])
+    both = Embeddings(rows=rows, item_names=(composed, decomposed, "b"))
+
+    np.testing.assert_array_equal(one.rows, rows[[1, 0]])
+    assert one.item_names == (composed, "a")
+    np.testing.assert_array_equal(both.named([decomposed, composed]).rows, rows[[1, 0]])
+    with pytest.raises(BadEmbeddings, match=r"1 have none, the first is 'cafe/1\.png'"):
+        both.named(["cafe/1.png"])
+
+
 def test_npy_holds_the_bare_rows(tmp_path):
     write_embeddings(tmp_path / "some.npy", WHOLE)
 
