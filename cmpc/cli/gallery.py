@@ -18,6 +18,7 @@ from cmpc.cli.options import (
 
 if TYPE_CHECKING:
     from cmpc_search.gallery import Gallery
+    from cmpc_search.stages.settings import GallerySettings
 
 __all__ = ["gallery"]
 
@@ -62,16 +63,17 @@ def gallery() -> None:
 def train(ctx: click.Context, /, **_: object) -> None:
     """Train a residual network on the training classes of a data set.
 
-    A gallery that was trained with the same settings on the same data is left as it is.
+    A gallery that was trained with the same settings on the same data is left as it is. The
+    default settings are those of residual-small on small drawings.
 
     \b
     Examples:
       cmpc gallery train galleries/emoji --data emoji
-      cmpc gallery train galleries/photos --data photos.csv --network resnet101
+      cmpc gallery train galleries/sketches --data sketches.csv --input-size-px 64
     """
     from cmpc.output import say
     from cmpc.progress import progress
-    from cmpc_search.gallery import existing_gallery
+    from cmpc_search.gallery import RECORD_FILE, check_free, existing_gallery
     from cmpc_search.stages.gallery_training import load_training_set, train_gallery
     from cmpc_search.stages.settings import GallerySettings
     from cmpc_search.training.numerics import set_up_torch
@@ -80,12 +82,22 @@ def train(ctx: click.Context, /, **_: object) -> None:
     settings = resolve_settings(ctx, GallerySettings, "gallery")
     set_up_torch(options["threads"])
     folder = options["folder"]
+    if not (folder / RECORD_FILE).exists():
+        check_free(folder)
     with progress(f"Preparing {settings.data}") as steps:
         image_set = load_training_set(settings, cache_dir=options["cache_dir"], progress=steps)
     if existing_gallery(folder, image_set, facts=settings.model_dump(mode="json")) is not None:
         say(f"{folder} is trained already")
+    elif advice := training_advice(settings):
+        say(advice)
     with progress("Training the gallery network") as steps:
-        found = train_gallery(folder, settings, image_set, progress=steps)
+        found = train_gallery(
+            folder,
+            settings,
+            image_set,
+            progress=steps,
+            on_wait=lambda who: say(f"waiting for {who}, which trains {folder}"),
+        )
     show(found, as_json=options["as_json"])
 
 
@@ -100,7 +112,8 @@ def embed(
 ) -> None:
     """Embed a data set with a gallery's network and keep the result.
 
-    Without --data it is the set that the network was trained on.
+    Without --data it is the set that the gallery was made with. A gallery keeps the embeddings of
+    several data sets side by side.
 
     \b
     Example:
@@ -109,7 +122,8 @@ def embed(
     from cmpc.output import emit, make_table
     from cmpc.progress import progress
     from cmpc_search.data import load_image_set
-    from cmpc_search.gallery import embed_gallery, open_gallery
+    from cmpc_search.gallery import embed_gallery, open_gallery, remember_data
+    from cmpc_search.stages.settings import absolute_data
     from cmpc_search.training.numerics import set_up_torch
 
     set_up_torch(threads)
@@ -125,7 +139,9 @@ def embed(
             seed=opened.split_seed,
             progress=steps,
         )
-    embeddings = embed_gallery(opened, image_set)
+    with progress(f"Embedding {named}") as steps:
+        embeddings = embed_gallery(opened, image_set, progress=steps)
+    remember_data(opened, absolute_data(named))
     shown: dict[str, object] = {
         "gallery": folder,
         "data": image_set.name,
@@ -171,8 +187,12 @@ def import_(
 ) -> None:
     """Make a gallery from a network of your own, or from its ready embeddings.
 
-    The network reads float32 images [N, 3, S, S] in [0, 1] and gives one embedding each. With
-    --data it embeds that set at once. Item names are those of `cmpc data show`.
+    The network reads float32 images [N, 3, S, S] in [0, 1] and gives one embedding each; N may be
+    left open. Item names are those of `cmpc data show`. With --data the network embeds that set at
+    once, unless embeddings are given too: these are kept, and 20 images are embedded to see that
+    they are the network's.
+
+    Everything is checked before anything is written: what was ended early can be given again.
 
     \b
     Examples:
@@ -180,8 +200,9 @@ def import_(
       cmpc gallery import galleries/shop --embeddings shop.npy --ids shop.txt
     """
     from cmpc.progress import progress
-    from cmpc_search.data import load_image_set
-    from cmpc_search.gallery import GallerySources, embed_gallery, import_gallery
+    from cmpc_search.data import ImageSet, load_image_set
+    from cmpc_search.gallery import GallerySources, import_gallery
+    from cmpc_search.stages.settings import absolute_data
     from cmpc_search.training.numerics import set_up_torch
 
     set_up_torch(threads)
@@ -190,20 +211,41 @@ def import_(
         embeddings_path=embeddings_path,
         ids_path=ids_path,
         classifier_path=classifier_path,
+        data=None if data_set is None else absolute_data(data_set),
         split_seed=split_seed,
     )
-    imported = import_gallery(folder, sources)
-    if data_set is not None and imported.has_network:
+
+    def load_images(size_px: int) -> ImageSet:
+        assert data_set is not None
         with progress(f"Preparing {data_set}") as steps:
-            image_set = load_image_set(
-                data_set,
-                size_px=imported.input_size_px,
-                cache_dir=cache_dir,
-                seed=split_seed,
-                progress=steps,
+            return load_image_set(
+                data_set, size_px=size_px, cache_dir=cache_dir, seed=split_seed, progress=steps
             )
-        embed_gallery(imported, image_set)
+
+    with progress("Embedding with the gallery network") as steps:
+        imported = import_gallery(
+            folder,
+            sources,
+            load_images=None if data_set is None else load_images,
+            progress=steps,
+        )
     show(imported, as_json=as_json)
+
+
+def training_advice(settings: "GallerySettings") -> str | None:
+    """Say it if a large network would be trained as nobody trains large networks."""
+    from cmpc_search.training.gallery import GalleryTraining
+
+    training = settings.training
+    if settings.network == "residual-small" or training != GalleryTraining():
+        return None
+    num_images = training.num_steps * training.classes_per_batch * 2
+    return (
+        f"warning: {settings.network} is about to be trained as residual-small is on small "
+        f"drawings: {num_images:,} images in all, and neither cropped nor mirrored. A network of "
+        "its size learns little from that: set --num-steps and the table [gallery.training] of "
+        "cmpc.toml, or import a trained one with `cmpc gallery import`"
+    )
 
 
 def show(found: "Gallery", *, as_json: bool) -> None:
@@ -212,9 +254,12 @@ def show(found: "Gallery", *, as_json: bool) -> None:
 
     facts: dict[str, object] = {
         "gallery": found.path,
+        "data": found.data,
         "macs": found.macs,
         "parameters": found.record.get("parameters"),
         "embedding_dim": found.embedding_dim,
         "network_sha256": found.network_sha256,
     }
+    if "lowest_cosine" in found.record:
+        facts["lowest_cosine"] = found.record["lowest_cosine"]
     emit(facts, make_table(["gallery", ""], facts.items()), as_json=as_json)

@@ -144,18 +144,18 @@ def embeddings_in(path: Path, data_set: str | None, cache_dir: Path) -> "Embeddi
     """Return embeddings with what is known of them, those of a data set's gallery side if asked."""
     from cmpc_search.embeddings import read_embeddings
 
-    found = read_embeddings(path)
     if data_set is None:
-        return found
+        return read_embeddings(path)
     from cmpc.progress import progress
     from cmpc_search.data import gallery_item_names
     from cmpc_search.gallery import open_gallery
 
     # A gallery knows how its data were divided; a bare file is divided as by default.
-    split_seed = open_gallery(path).split_seed if path.is_dir() else 0
+    opened = open_gallery(path) if path.is_dir() else None
+    split_seed = 0 if opened is None else opened.split_seed
     with progress(f"Looking at {data_set}") as steps:
         names = gallery_item_names(data_set, cache_dir=cache_dir, seed=split_seed, progress=steps)
-    return found.named(names)
+    return read_embeddings(path).named(names) if opened is None else opened.embeddings_of(names)
 
 
 def write_index(

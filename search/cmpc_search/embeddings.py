@@ -34,6 +34,7 @@ __all__ = [
     "GALLERY_NETWORK_KEY",
     "SPLIT_SEED_KEY",
     "Embeddings",
+    "embeddings_files",
     "gallery_network_of",
     "read_embeddings",
     "split_seed_of",
@@ -127,7 +128,7 @@ def read_embeddings(path: Path, *, ids_path: Path | None = None) -> Embeddings:
         BadEmbeddings: the file is none of these, holds other than finite floating-point numbers
             [N, D], or contradicts itself.
     """
-    file_path = path / EMBEDDINGS_FILE if path.is_dir() else path
+    file_path = _only_file(path) if path.is_dir() else path
     if is_npy(file_path):
         found = Embeddings(rows=_map_array(file_path))
         if ids_path is not None:
@@ -141,6 +142,25 @@ def read_embeddings(path: Path, *, ids_path: Path | None = None) -> Embeddings:
     _check_labels(found.labels, len(rows), file_path)
     check_finite(rows, found.item_names, str(file_path))
     return replace(found, rows=rows)
+
+
+def embeddings_files(folder: Path) -> list[Path]:
+    """Return the embeddings in a gallery's folder, a file for each data set, the latest first."""
+    found = folder.glob(f"{Path(EMBEDDINGS_FILE).stem}*.safetensors")
+    return sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name), reverse=True)
+
+
+def _only_file(folder: Path) -> Path:
+    found = embeddings_files(folder)
+    if not found:
+        raise BadEmbeddings(f"{folder} must hold embeddings, it has none; run `cmpc gallery embed`")
+    if len(found) > 1:
+        raise BadEmbeddings(
+            f"{folder} holds embeddings of {len(found)} data sets "
+            f"({', '.join(sorted(path.name for path in found))}); name one of these files, "
+            "or the data set with --data"
+        )
+    return found[0]
 
 
 def is_npy(path: Path) -> bool:

@@ -6,6 +6,9 @@ classifier.py   directions of classes, by name
 classes.py      which classes the network was trained on, and which were kept from it
 embedding.py    embeddings of whole data sets, kept in the folder
 importing.py    making a gallery from what a user already has
+onnx_file.py    taking over a network of the user's own, proved by running it
+matching.py     whether embeddings cover a data set, and are those of a network
+unfinished.py   a folder while a gallery is made in it
 """
 
 from cmpc_search.gallery.classifier import read_classifier
@@ -15,18 +18,24 @@ from cmpc_search.gallery.folder import (
     checkpoint_of,
     existing_gallery,
     open_gallery,
+    remember_data,
     save_gallery_network,
 )
 from cmpc_search.gallery.importing import GallerySources, import_gallery
+from cmpc_search.gallery.unfinished import RECORD_FILE, check_free, making
 
 __all__ = [
+    "RECORD_FILE",
     "Gallery",
     "GallerySources",
+    "check_free",
     "checkpoint_of",
     "embed_gallery",
     "existing_gallery",
     "import_gallery",
+    "making",
     "open_gallery",
     "read_classifier",
+    "remember_data",
     "save_gallery_network",
 ]

@@ -1,19 +1,24 @@
 """The directions of classes that a classifier learnt, in a file that names the classes."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
+import numpy as np
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
-from torch.nn import functional
 
+from cmpc_search.data import ImageSet
 from cmpc_search.data.text import normalised_text
+from cmpc_search.directions import unit_rows
 from cmpc_search.errors import BadGallery
 from cmpc_search.files import replacing
 
-__all__ = ["read_classifier", "write_classifier"]
+__all__ = ["check_knows", "read_classifier", "training_classes", "write_classifier"]
+
+NUM_NAMED = 3
 
 
 def read_classifier(path: Path) -> dict[str, Tensor]:
@@ -22,8 +27,8 @@ def read_classifier(path: Path) -> dict[str, Tensor]:
     Names are normalised as those of data sets are, so that they meet.
 
     Raises:
-        BadGallery: the file lacks them, names a class twice, or has another number of names than
-            of directions.
+        BadEmbeddings: a direction is none, such as one of zeros.
+        BadGallery: the file lacks them, or doesn't name each differently.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -31,18 +36,41 @@ def read_classifier(path: Path) -> dict[str, Tensor]:
             directions = file.get_tensor("directions").float()
         if not isinstance(names, list) or directions.ndim != 2 or not len(directions):
             raise ValueError(f"got {names} and directions of shape {tuple(directions.shape)}")
-        found = {
-            normalised_text(name): direction
-            for name, direction in zip(names, functional.normalize(directions, dim=1), strict=True)
-        }
-        if len(found) < len(names):
-            raise ValueError(f"{len(names) - len(found)} names come twice")
-        return found
+        known = dict(zip(map(normalised_text, names), directions, strict=True))
+        if len(known) < len(names):
+            raise ValueError(f"{len(names) - len(known)} names come twice")
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise BadGallery(
             f"{path} must hold a tensor `directions` [C, D] and, in its metadata, "
             f"`class_names` as a JSON list of C: {error}"
         ) from error
+
+    rows = unit_rows(directions.numpy(), names, f"the directions of {path}")
+    return dict(zip(known, torch.from_numpy(rows), strict=True))
+
+
+def training_classes(image_set: ImageSet) -> list[str]:
+    """Name the classes that have training images, in the order of their labels."""
+    labels = np.unique(image_set.labels[image_set.select(split="train")])
+    return [image_set.class_names[label] for label in labels]
+
+
+def check_knows(classifier: Collection[str], image_set: ImageSet, path: Path) -> None:
+    """Refuse a classifier, given as its class names, that lacks training classes.
+
+    Raises:
+        BadGallery: it does.
+    """
+    names = training_classes(image_set)
+    lacking = [name for name in names if name not in classifier]
+    if lacking:
+        more = " and others" if len(lacking) > NUM_NAMED else ""
+        raise BadGallery(
+            f"the classifier {path} must have a direction for each of the {len(names)} training "
+            f"classes of {image_set.name}, it lacks {len(lacking)}: "
+            f"{', '.join(map(repr, lacking[:NUM_NAMED]))}{more}; "
+            "add them, or import without a classifier: class means of the embeddings stand in"
+        )
 
 
 def write_classifier(path: Path, directions: Tensor, class_names: Sequence[str]) -> None:

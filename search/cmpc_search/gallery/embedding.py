@@ -1,30 +1,41 @@
-"""Embeddings of whole data sets, kept in the gallery's folder."""
+"""Embeddings of whole data sets, kept in the gallery's folder: a file for each."""
+
+from pathlib import Path
 
 from cmpc_search.data import ImageSet
-from cmpc_search.embeddings import EMBEDDINGS_FILE, Embeddings, read_embeddings, write_embeddings
+from cmpc_search.embeddings import EMBEDDINGS_FILE, Embeddings, write_embeddings
 from cmpc_search.gallery.folder import Gallery
+from cmpc_search.training.optimisation import Progress
 
 __all__ = ["embed_gallery"]
 
 
-def embed_gallery(gallery: Gallery, image_set: ImageSet) -> Embeddings:
+def embed_gallery(
+    gallery: Gallery, image_set: ImageSet, *, progress: Progress | None = None
+) -> Embeddings:
     """Embed every image of ``image_set`` and keep the result in the gallery's folder.
 
-    What is kept already, of this network and this data, is returned as it is.
+    What is kept already, of this network and this data, is returned as it is; what is kept of
+    other data, or of another network, stays beside it.
+
+    Raises:
+        BadEmbeddings: the network gives NaN, infinities or zeros for an item.
     """
-    path = gallery.path / EMBEDDINGS_FILE
-    if path.exists():
-        kept = read_embeddings(path)
-        hashes = (kept.data_sha256, kept.network_sha256)
-        if hashes == (image_set.sha256, gallery.network_sha256):
+    for kept in gallery.kept_embeddings():
+        if kept.data_sha256 == image_set.sha256:
             return kept
     embeddings = Embeddings(
-        rows=gallery.embed(image_set.images),
+        rows=gallery.embed(image_set.images, image_set.item_names, progress=progress),
         item_names=image_set.item_names,
         labels=image_set.labels,
         network_sha256=gallery.network_sha256,
         data_sha256=image_set.sha256,
     )
-    write_embeddings(path, embeddings)
-    gallery.__dict__.pop("embeddings", None)  # what was read of the old file is kept no longer
+    write_embeddings(_new_file(gallery.path, image_set), embeddings)
     return embeddings
+
+
+def _new_file(folder: Path, image_set: ImageSet) -> Path:
+    """Name a file for the embeddings of a data set that takes no other's place."""
+    first = folder / EMBEDDINGS_FILE
+    return first.with_stem(f"{first.stem}-{image_set.sha256[:12]}") if first.exists() else first

@@ -7,6 +7,7 @@
       classifier.safetensors      class directions [C, D] and the class names, if known
       classes.json                which classes the network was trained on, if cmpc trained it
       embeddings.safetensors      embeddings of a whole data set, by item name
+      embeddings-HASH.safetensors those of further data sets
 
 A search needs embeddings of training and validation images; a network beside them lets it ask for
 more views. Where no classifier is given, class means of the training embeddings stand in
@@ -15,6 +16,8 @@ more views. Where no classifier is given, class means of the training embeddings
 
 import hashlib
 import json
+import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,28 +28,37 @@ import numpy.typing as npt
 import torch
 from safetensors.torch import save
 from torch import Tensor
-from torch.nn import functional
 
 from cmpc_search.data import ImageSet
-from cmpc_search.embeddings import EMBEDDINGS_FILE, Embeddings, read_embeddings
+from cmpc_search.directions import unit_rows
+from cmpc_search.embeddings import Embeddings, embeddings_files, read_embeddings
 from cmpc_search.errors import BadGallery
 from cmpc_search.files import replacing
 from cmpc_search.gallery.classes import write_classes
-from cmpc_search.gallery.classifier import read_classifier, write_classifier
-from cmpc_search.gallery.network import LargeNetwork, OnnxNetwork, TorchNetwork, resized
+from cmpc_search.gallery.classifier import (
+    check_knows,
+    read_classifier,
+    training_classes,
+    write_classifier,
+)
+from cmpc_search.gallery.matching import check_covers
+from cmpc_search.gallery.network import LargeNetwork, OnnxNetwork, TorchNetwork, unit_embeddings
+from cmpc_search.gallery.unfinished import RECORD_FILE, is_unfinished
 from cmpc_search.networks.gallery import GalleryNetwork
 from cmpc_search.networks.heads import class_means
 from cmpc_search.runs.files import read_json, write_json
+from cmpc_search.training.numerics import has_fast_bfloat16
+from cmpc_search.training.optimisation import Progress
 
 __all__ = [
     "Gallery",
     "checkpoint_of",
     "existing_gallery",
     "open_gallery",
+    "remember_data",
     "save_gallery_network",
 ]
 
-RECORD_FILE = "gallery.json"
 WEIGHTS_FILE = "network.safetensors"
 ONNX_FILE = "network.onnx"
 CLASSIFIER_FILE = "classifier.safetensors"
@@ -82,9 +94,9 @@ class Gallery:
 
     @property
     def data(self) -> str | None:
-        """What the network was trained on, as it was named then; None if cmpc didn't train it."""
-        training = self.record.get("training")
-        return None if training is None else str(training["data"])
+        """The data set that this gallery was made with, as it was named then; None without one."""
+        named = (self.record.get("training") or self.record).get("data")
+        return None if named is None else str(named)
 
     @property
     def split_seed(self) -> int:
@@ -102,47 +114,66 @@ class Gallery:
         """The network as ONNX, which is how it is compiled and timed; None without a network."""
         return self.path / ONNX_FILE if self.has_network else None
 
-    @cached_property
-    def embeddings(self) -> Embeddings:
-        """The embeddings that this folder keeps.
+    def embeddings_of(self, item_names: Sequence[str]) -> Embeddings:
+        """Return the kept embeddings of these items, in this order.
+
+        Where several data sets were embedded, the latest that has all of the items is read.
 
         Raises:
-            BadEmbeddings: they are damaged.
-            BadGallery: they are missing, or of another network.
+            BadEmbeddings: they are damaged, or an item has none.
+            BadGallery: there are none, or none of this network.
         """
-        if not (self.path / EMBEDDINGS_FILE).exists():
+        return self._kept_of(item_names).named(item_names)
+
+    def kept_embeddings(self) -> list[Embeddings]:
+        """Return what this network gave for each data set that was embedded, the latest first.
+
+        Raises:
+            BadEmbeddings: a file is damaged.
+        """
+        found = map(read_embeddings, embeddings_files(self.path))
+        return [one for one in found if one.network_sha256 == self.network_sha256]
+
+    def _kept_of(self, item_names: Sequence[str]) -> Embeddings:
+        """Return the latest embeddings that have these items, or the latest if none have."""
+        kept = self.kept_embeddings()
+        if not kept:
+            got = "got another's" if embeddings_files(self.path) else "it has none"
             raise BadGallery(
-                f"{self.path} must hold embeddings of the data, it has none; "
+                f"{self.path} must hold embeddings that its network gave, {got}; "
                 "run `cmpc gallery embed`"
             )
-        found = read_embeddings(self.path / EMBEDDINGS_FILE)
-        if found.network_sha256 != self.network_sha256:
-            raise BadGallery(
-                f"{self.path / EMBEDDINGS_FILE} must be of this gallery's network, got another's; "
-                "run `cmpc gallery embed` again"
-            )
-        return found
+        wanted = set(item_names)
+        return next((one for one in kept if wanted <= set(one.item_names or ())), kept[0])
 
     @cached_property
     def _network(self) -> LargeNetwork:
         if not self.has_network:
             raise BadGallery(f"{self.path} must have a network to embed new images, it has none")
         if self.record["network"] == "onnx":
-            return OnnxNetwork(self.path / ONNX_FILE)
+            return OnnxNetwork(self.path / ONNX_FILE, str(self.path / ONNX_FILE))
         return TorchNetwork(self.path / WEIGHTS_FILE, self.record["network"])
 
     def embed(
-        self, images: npt.NDArray[np.uint8], *, is_mixed: bool = False
+        self,
+        images: npt.NDArray[np.uint8],
+        item_names: Sequence[str] | None = None,
+        *,
+        is_mixed: bool = False,
+        progress: Progress | None = None,
     ) -> npt.NDArray[np.float32]:
         """uint8 [N, H, H, 3] of any size -> unit embeddings float32 [N, D].
 
         ``is_mixed`` lets a torch network compute in bfloat16 where that is fast: good enough for
         what others learn from, not for what is searched.
+
+        Raises:
+            BadEmbeddings: the network gives NaN, infinities or zeros for some of ``item_names``.
+            BadGallery: there is no network, or it fails.
         """
-        rows = self._network.embed(resized(images, self.input_size_px), is_mixed=is_mixed)
-        unit = functional.normalize(torch.from_numpy(rows).float(), dim=1)
-        result: npt.NDArray[np.float32] = unit.numpy()
-        return result
+        return unit_embeddings(
+            self._network, images, item_names, is_mixed=is_mixed, progress=progress
+        )
 
     def rows_of(self, image_set: ImageSet) -> npt.NDArray[np.float32]:
         """Return the kept embeddings in the order of ``image_set``, float32 [N, D].
@@ -150,25 +181,40 @@ class Gallery:
         Raises:
             BadEmbeddings: an item has no embedding; run `cmpc gallery embed`.
         """
-        rows = self.embeddings.named(image_set.item_names).rows
-        return np.ascontiguousarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))
+        found = self._kept_of(image_set.item_names)
+        check_covers(found, image_set)
+        rows = found.named(image_set.item_names).rows
+        return unit_rows(rows, image_set.item_names, f"the embeddings in {self.path}")
 
     def directions(self, image_set: ImageSet) -> Tensor:
         """Return the gallery classifier's directions float32 [C, D] for the training classes.
 
         Row c belongs to the c-th of the sorted training classes. Class means of the training
-        embeddings stand in for a classifier that is missing or knows other classes.
+        embeddings stand in where no classifier was given for these data: there is none, or it is
+        that of the other data that cmpc trained the network on, which is told on stderr.
+
+        Raises:
+            BadGallery: the classifier that was imported lacks training classes.
         """
-        positions = image_set.select(split="train")
-        classes = np.unique(image_set.labels[positions])
         path = self.path / CLASSIFIER_FILE
-        stored = read_classifier(path) if path.exists() else None
-        names = [image_set.class_names[label] for label in classes]
-        if stored is not None and all(name in stored for name in names):
+        names = training_classes(image_set)
+        stored = read_classifier(path) if path.exists() else {}
+        lacking = [name for name in names if name not in stored]
+        if not lacking:
             return torch.stack([stored[name] for name in names])
-        labels = np.searchsorted(classes, image_set.labels[positions])
+        if stored and "training" not in self.record:
+            check_knows(stored, image_set, path)
+        if stored:
+            print(
+                f"warning: the classifier of {self.path} is that of its own training data and "
+                f"lacks {len(lacking)} of {len(names)} training classes of {image_set.name}; "
+                "class means of the embeddings stand in",
+                file=sys.stderr,
+            )
+        positions = image_set.select(split="train")
+        labels = np.unique(image_set.labels[positions], return_inverse=True)[1]
         rows = torch.from_numpy(self.rows_of(image_set)[positions])
-        return class_means(rows, torch.from_numpy(labels), len(classes))
+        return class_means(rows, torch.from_numpy(labels), len(names))
 
 
 def existing_gallery(path: Path, image_set: ImageSet, *, facts: Any) -> Gallery | None:
@@ -181,7 +227,7 @@ def existing_gallery(path: Path, image_set: ImageSet, *, facts: Any) -> Gallery 
         return None
     found = open_gallery(path)
     is_of_these_data = found.record.get("data_sha256") == image_set.sha256
-    if is_of_these_data and _but_place(found.record["training"]) == _but_place(facts):
+    if is_of_these_data and _but_place(found.record.get("training")) == _but_place(facts):
         return found
     raise BadGallery(
         f"{path} must be trained with these settings on this data, it was made otherwise; "
@@ -191,7 +237,7 @@ def existing_gallery(path: Path, image_set: ImageSet, *, facts: Any) -> Gallery 
 
 def _but_place(facts: Any) -> dict[str, Any]:
     """Return the facts of a training without where its data were; what they are, a hash tells."""
-    return {name: value for name, value in dict(facts).items() if name != "data"}
+    return {name: value for name, value in dict(facts or {}).items() if name != "data"}
 
 
 def checkpoint_of(path: Path, image_set: ImageSet, *, facts: Any) -> Path:
@@ -207,6 +253,11 @@ def open_gallery(path: Path) -> Gallery:
         BadGallery: there is none, or it was written by another version.
     """
     if not (path / RECORD_FILE).is_file():
+        if is_unfinished(path):
+            raise BadGallery(
+                f"{path} must be a whole gallery, and its making has not ended; "
+                "give the command that makes it again"
+            )
         raise BadGallery(
             f"{path} must be a gallery folder, got one without {RECORD_FILE}; "
             "make one with `cmpc gallery train` or `cmpc gallery import`"
@@ -218,6 +269,14 @@ def open_gallery(path: Path) -> Gallery:
             f"got {record.get('schema_version')}; train or import it again"
         )
     return Gallery(path, record)
+
+
+def remember_data(gallery: Gallery, data: str) -> Gallery:
+    """Keep the name of the first data set that a gallery is used with, for all that come later."""
+    if gallery.data is not None:
+        return gallery
+    write_json(gallery.path / RECORD_FILE, gallery.record | {"data": data})
+    return open_gallery(gallery.path)
 
 
 def save_gallery_network(
@@ -235,9 +294,7 @@ def save_gallery_network(
     weights = save({name: value.contiguous() for name, value in network.state_dict().items()})
     with replacing(path / WEIGHTS_FILE) as file:
         file.write(weights)
-    classes = np.unique(image_set.labels[image_set.select(split="train")])
-    names = [image_set.class_names[label] for label in classes]
-    write_classifier(path / CLASSIFIER_FILE, directions, names)
+    write_classifier(path / CLASSIFIER_FILE, directions, training_classes(image_set))
     write_classes(path, image_set)
     export_gallery_network(network, path / ONNX_FILE)
     counted = count_network(path / ONNX_FILE)
@@ -251,6 +308,7 @@ def save_gallery_network(
         "parameters": counted.parameters,
         "data_sha256": image_set.sha256,
         "training": facts,
+        "precision": "bfloat16" if has_fast_bfloat16() else "float32",
     }
     write_json(path / RECORD_FILE, record)
     return open_gallery(path)

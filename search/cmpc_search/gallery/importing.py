@@ -1,130 +1,125 @@
-"""Make a gallery folder from what a user already has: an ONNX network, or ready embeddings."""
+"""Make a gallery folder from what a user already has: an ONNX network, or ready embeddings.
+
+    sources --read, run, compare--> all that is known --> one folder
+
+Whatever can be wrong is found before anything is written.
+
+Shapes: N images, D embedding length.
+"""
 
 import hashlib
-import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-import onnx
-from onnx import external_data_helper
+import numpy as np
 
-from cmpc_cost_models.counted import count_network, input_and_output_shape, load_graph
 from cmpc_cost_models.digests import file_sha256
+from cmpc_search.data import ImageSet
 from cmpc_search.directions import check_directions
 from cmpc_search.embeddings import (
     EMBEDDINGS_FILE,
     Embeddings,
+    embeddings_files,
     read_embeddings,
     write_embeddings,
 )
 from cmpc_search.errors import BadArgument, BadGallery
 from cmpc_search.files import replacing
-from cmpc_search.gallery.classifier import read_classifier
+from cmpc_search.gallery.classifier import check_knows, read_classifier
 from cmpc_search.gallery.folder import (
     CLASSIFIER_FILE,
     ONNX_FILE,
-    RECORD_FILE,
     SCHEMA_VERSION,
     Gallery,
     open_gallery,
 )
+from cmpc_search.gallery.matching import LEAST_COSINE, check_covers, cosines
+from cmpc_search.gallery.network import resized, unit_embeddings
+from cmpc_search.gallery.onnx_file import (
+    OwnNetwork,
+    embedding_dim_of,
+    noise_images,
+    read_own_network,
+)
+from cmpc_search.gallery.unfinished import RECORD_FILE, check_free, making
 from cmpc_search.runs.files import write_json
+from cmpc_search.training.optimisation import Progress
 
 __all__ = ["GallerySources", "import_gallery"]
+
+NUM_COMPARED = 20
+ANY_SIZE_PX = 32  # of images that are matched by name alone
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GallerySources:
-    """Files to make a gallery from; a network or embeddings must be among them."""
+    """What to make a gallery from; a network or embeddings must be among it."""
 
     onnx_path: Path | None = None
     embeddings_path: Path | None = None
     ids_path: Path | None = None
     classifier_path: Path | None = None
+    data: str | None = None
+    """What the data set is called, for those who use the gallery later."""
     split_seed: int = 0
     """Seed that divides the data this gallery is used with."""
 
 
-def import_gallery(folder: Path, sources: GallerySources) -> Gallery:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Found:
+    """What the sources hold, each found to be good by itself."""
+
+    network: OwnNetwork | None
+    embeddings: Embeddings | None
+    images: ImageSet | None
+
+
+def import_gallery(
+    folder: Path,
+    sources: GallerySources,
+    *,
+    load_images: Callable[[int], ImageSet] | None = None,
+    progress: Progress | None = None,
+) -> Gallery:
     """Copy ``sources`` into a new gallery ``folder``.
 
+    ``load_images`` returns the data set at a size in pixels. With it a network embeds all of its
+    images, unless embeddings are given: these are kept, and some images are embedded to see that
+    they are this network's.
+
     Raises:
-        BadArgument: the folder is a gallery already, or no source is given.
-        BadGallery, BadEmbeddings: a source can't be used.
+        BadArgument: the folder holds something, or the sources don't go together.
+        BadGallery, BadEmbeddings, BadNetworkFile: a source can't be used.
     """
-    if (folder / RECORD_FILE).exists():
-        raise BadArgument(f"{folder} must not be a gallery yet; choose another folder")
+    check_free(folder)
     if sources.onnx_path is None and sources.embeddings_path is None:
         raise BadArgument("a gallery must come from a network or from embeddings, got neither")
-    embeddings = _embeddings(sources)
-    network = None if sources.onnx_path is None else _self_contained(sources.onnx_path)
-    record: dict[str, object] = {
+    embeddings = _given_embeddings(sources)
+    network = None if sources.onnx_path is None else read_own_network(sources.onnx_path)
+    size_px = ANY_SIZE_PX if network is None else network.runs.input_size_px
+    images = None if load_images is None else load_images(size_px)
+    found = _Found(network=network, embeddings=embeddings, images=images)
+    record = {
         "schema_version": SCHEMA_VERSION,
         "split_seed": sources.split_seed,
-    } | _facts(sources, network, embeddings)
-    folder.mkdir(parents=True, exist_ok=True)
-    if network is not None:
-        with replacing(folder / ONNX_FILE) as file:
-            file.write(network)
-    if sources.classifier_path is not None:
-        shutil.copyfile(sources.classifier_path, folder / CLASSIFIER_FILE)
-    if embeddings is not None:
-        kept = replace(embeddings, network_sha256=str(record["network_sha256"]))
-        write_embeddings(folder / EMBEDDINGS_FILE, kept)
-    write_json(folder / RECORD_FILE, record)
+        "data": sources.data,
+    } | _facts(sources, found)
+    kept = _kept_embeddings(found, str(record["network_sha256"]), progress)
+    with making(folder):
+        if (folder / RECORD_FILE).exists():  # by whom we waited for
+            raise BadArgument(f"{folder} must not be a gallery yet; choose another folder")
+        _write(folder, sources, found.network, kept)
+        write_json(folder / RECORD_FILE, record)
     return open_gallery(folder)
 
 
-def _facts(
-    sources: GallerySources, network: bytes | None, embeddings: Embeddings | None
-) -> dict[str, object]:
-    """Return what the record says of the sources, once they are known to fit together."""
-    if sources.onnx_path is not None and network is not None:
-        facts = _network_facts(sources.onnx_path)
-        facts["network_sha256"] = hashlib.sha256(network).hexdigest()
-        _check_length(embeddings, facts["embedding_dim"], sources)
-    else:
-        assert sources.embeddings_path is not None
-        assert embeddings is not None
-        facts = {
-            "network": None,
-            "network_sha256": embeddings.network_sha256 or file_sha256(sources.embeddings_path),
-            "embedding_dim": embeddings.rows.shape[1],
-        }
-    if sources.classifier_path is not None:
-        _check_classifier(sources.classifier_path, facts["embedding_dim"])
-    return facts
-
-
-def _network_facts(path: Path) -> dict[str, object]:
-    input_shape, output_shape = input_and_output_shape(load_graph(path))
-    if len(input_shape) != 4 or input_shape[1] != 3 or input_shape[2] != input_shape[3]:
-        raise BadGallery(
-            f"{path} must read square RGB images [N, 3, S, S] of a fixed size, got {input_shape}"
-        )
-    if len(output_shape) != 2:
-        raise BadGallery(f"{path} must give embeddings [N, D], got {output_shape}")
-    counted = count_network(path)
-    return {
-        "network": "onnx",
-        "input_size_px": input_shape[2],
-        "embedding_dim": output_shape[1],
-        "macs": counted.macs // input_shape[0],
-        "parameters": counted.parameters,
-    }
-
-
-def _self_contained(path: Path) -> bytes:
-    """Return the network with its weights, which may lie in files beside ``path``."""
-    model = load_graph(path)
-    bare = onnx.load(path, load_external_data=False)
-    is_split = any(map(external_data_helper.uses_external_data, bare.graph.initializer))
-    return model.SerializeToString() if is_split else path.read_bytes()
-
-
-def _embeddings(sources: GallerySources) -> Embeddings | None:
+def _given_embeddings(sources: GallerySources) -> Embeddings | None:
     path = sources.embeddings_path
     if path is None:
+        if sources.ids_path is not None:
+            raise BadArgument("--ids names the rows of --embeddings, got none")
         return None
     found = read_embeddings(path, ids_path=sources.ids_path)
     if found.item_names is None:
@@ -136,20 +131,125 @@ def _embeddings(sources: GallerySources) -> Embeddings | None:
     return found
 
 
-def _check_length(
-    embeddings: Embeddings | None, embedding_dim: object, sources: GallerySources
-) -> None:
-    if embeddings is not None and embeddings.rows.shape[1] != embedding_dim:
+def _facts(sources: GallerySources, found: _Found) -> dict[str, Any]:
+    """Return what the record says of the sources, once they are known to fit together."""
+    network, embeddings, images = found.network, found.embeddings, found.images
+    if network is not None:
+        facts = _network_facts(network, images)
+        if embeddings is not None:
+            facts["lowest_cosine"] = _compared(sources, found, facts)
+    else:
+        assert embeddings is not None
+        assert sources.embeddings_path is not None
+        facts = {
+            "network": None,
+            "network_sha256": embeddings.network_sha256 or file_sha256(sources.embeddings_path),
+            "embedding_dim": embeddings.rows.shape[1],
+        }
+    if embeddings is not None and images is not None:
+        check_covers(embeddings, images)
+    if sources.classifier_path is not None:
+        _check_classifier(sources.classifier_path, facts["embedding_dim"], images)
+    return facts
+
+
+def _network_facts(network: OwnNetwork, images: ImageSet | None) -> dict[str, Any]:
+    if images is None:
+        shown = noise_images(network.runs.input_size_px)
+        names = [f"made-up image {number}" for number in range(len(shown))]
+    else:
+        sample = _sample(images)
+        shown, names = sample.images, list(sample.item_names)
+    return {
+        "network": "onnx",
+        "network_sha256": hashlib.sha256(network.content).hexdigest(),
+        "input_size_px": network.runs.input_size_px,
+        "embedding_dim": embedding_dim_of(network.runs, shown, names),
+        "macs": network.macs,
+        "parameters": network.parameters,
+    }
+
+
+def _sample(images: ImageSet) -> ImageSet:
+    """Return a few images, evenly drawn."""
+    last = len(images) - 1
+    return images.subset(np.unique(np.linspace(0, last, NUM_COMPARED).round().astype(np.int64)))
+
+
+def _compared(sources: GallerySources, found: _Found, facts: dict[str, Any]) -> float | None:
+    """Return the lowest cosine of given rows to what the network gives; None without images."""
+    given, network = found.embeddings, found.network
+    assert given is not None
+    assert network is not None
+    if given.rows.shape[1] != facts["embedding_dim"]:
         raise BadGallery(
-            f"{sources.embeddings_path} must have the {embedding_dim} values that "
-            f"{sources.onnx_path} gives, got {embeddings.rows.shape[1]}"
+            f"{sources.embeddings_path} must have the {facts['embedding_dim']} values that "
+            f"{sources.onnx_path} gives, got {given.rows.shape[1]}"
         )
+    if found.images is None:
+        if given.network_sha256 not in (None, facts["network_sha256"]):
+            raise BadGallery(
+                f"{sources.embeddings_path} must be of {sources.onnx_path}, it says that it is of "
+                "another network; give --data, so that the two can be compared"
+            )
+        return None
+    check_covers(given, found.images)
+    sample = _sample(found.images)
+    rows = network.runs.embed(resized(sample.images, network.runs.input_size_px))
+    alike = cosines(rows, given.named(sample.item_names).rows)
+    if alike.min() < LEAST_COSINE:
+        raise BadGallery(
+            f"{sources.embeddings_path} must hold what {sources.onnx_path} gives, got a cosine of "
+            f"{alike.min():.3f} for {sample.item_names[int(alike.argmin())]!r} where "
+            f"{LEAST_COSINE} is the least; give either of them alone, or images as the network "
+            "was fed when it embedded"
+        )
+    return float(alike.min())
 
 
-def _check_classifier(path: Path, embedding_dim: object) -> None:
-    directions = next(iter(read_classifier(path).values()))
-    if len(directions) != embedding_dim:
+def _check_classifier(path: Path, embedding_dim: int, images: ImageSet | None) -> None:
+    classifier = read_classifier(path)
+    length = len(next(iter(classifier.values())))
+    if length != embedding_dim:
         raise BadGallery(
             f"the directions of {path} must have the embeddings' length {embedding_dim}, "
-            f"got {len(directions)}"
+            f"got {length}"
         )
+    if images is not None:
+        check_knows(classifier, images, path)
+
+
+def _kept_embeddings(
+    found: _Found, network_sha256: str, progress: Progress | None
+) -> Embeddings | None:
+    """Return the given embeddings, or those of all images, if there are any."""
+    data_sha256 = None if found.images is None else found.images.sha256
+    if found.embeddings is not None:
+        return replace(found.embeddings, network_sha256=network_sha256, data_sha256=data_sha256)
+    if found.images is None or found.network is None:
+        return None
+    images = found.images
+    return Embeddings(
+        rows=unit_embeddings(
+            found.network.runs, images.images, images.item_names, progress=progress
+        ),
+        item_names=images.item_names,
+        labels=images.labels,
+        network_sha256=network_sha256,
+        data_sha256=data_sha256,
+    )
+
+
+def _write(
+    folder: Path, sources: GallerySources, network: OwnNetwork | None, kept: Embeddings | None
+) -> None:
+    for left in (folder / ONNX_FILE, folder / CLASSIFIER_FILE, *embeddings_files(folder)):
+        left.unlink(missing_ok=True)  # by an earlier try, from other sources
+    if network is not None:
+        with replacing(folder / ONNX_FILE) as file:
+            file.write(network.content)
+    if sources.classifier_path is not None:
+        with replacing(folder / CLASSIFIER_FILE) as file:
+            file.write(sources.classifier_path.read_bytes())
+    if kept is not None:
+        write_embeddings(folder / EMBEDDINGS_FILE, kept)

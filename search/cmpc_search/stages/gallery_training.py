@@ -1,9 +1,16 @@
 """Train a gallery network as its settings say, or find it trained already."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from cmpc_search.data import ImageSet, load_image_set
-from cmpc_search.gallery import Gallery, checkpoint_of, existing_gallery, save_gallery_network
+from cmpc_search.gallery import (
+    Gallery,
+    checkpoint_of,
+    existing_gallery,
+    making,
+    save_gallery_network,
+)
 from cmpc_search.stages.settings import GallerySettings
 from cmpc_search.training.gallery import train_gallery_network
 from cmpc_search.training.optimisation import Progress
@@ -30,27 +37,34 @@ def train_gallery(
     image_set: ImageSet,
     *,
     progress: Progress | None = None,
+    on_wait: Callable[[str], None] | None = None,
 ) -> Gallery:
     """Train the network on ``image_set`` and keep it in ``folder``; it may be there already.
 
-    Training goes on from its last checkpoint. The image set is not embedded.
+    Training goes on from its last checkpoint. The image set is not embedded. Of two processes one
+    trains; the other waits, tells ``on_wait`` for whom, and finds it done.
 
     Raises:
+        BadArgument: the folder holds something else.
         BadGallery: the folder holds a gallery that was trained otherwise, or on other data.
     """
     facts = settings.model_dump(mode="json")
     found = existing_gallery(folder, image_set, facts=facts)
     if found is not None:
         return found
-    checkpoint = checkpoint_of(folder, image_set, facts=facts)
-    network, directions = train_gallery_network(
-        settings.shape,
-        image_set,
-        settings.training,
-        seed=settings.seed,
-        checkpoint=checkpoint,
-        progress=progress,
-    )
-    trained = save_gallery_network(folder, network, directions, image_set, facts=facts)
-    checkpoint.unlink(missing_ok=True)
+    with making(folder, on_wait=on_wait):
+        found = existing_gallery(folder, image_set, facts=facts)  # by whom we waited for
+        if found is not None:
+            return found
+        checkpoint = checkpoint_of(folder, image_set, facts=facts)
+        network, directions = train_gallery_network(
+            settings.shape,
+            image_set,
+            settings.training,
+            seed=settings.seed,
+            checkpoint=checkpoint,
+            progress=progress,
+        )
+        trained = save_gallery_network(folder, network, directions, image_set, facts=facts)
+        checkpoint.unlink(missing_ok=True)
     return trained

@@ -122,7 +122,8 @@ class Inputs:
             views: npt.NDArray[np.uint8], shown: npt.NDArray[np.int64]
         ) -> npt.NDArray[np.float32]:
             if has_network:
-                return self.gallery.embed(views, is_mixed=True)
+                names = [image_set.item_names[positions[image]] for image in shown]
+                return self.gallery.embed(views, names, is_mixed=True)
             return kept[shown]  # ready embeddings: every view aims at its image's own
 
         settings = ViewSettings(

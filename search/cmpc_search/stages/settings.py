@@ -12,7 +12,14 @@ from cmpc_search.study.settings import Budget, StudySettings
 from cmpc_search.training.gallery import GalleryTraining
 from cmpc_search.training.query import PickTraining, SupernetTraining
 
-__all__ = ["FREE_SETTINGS", "GallerySettings", "RewardName", "SearchSettings", "TrainSettings"]
+__all__ = [
+    "FREE_SETTINGS",
+    "GallerySettings",
+    "RewardName",
+    "SearchSettings",
+    "TrainSettings",
+    "absolute_data",
+]
 
 RewardName = Literal["homogeneous", "heterogeneous", "product"]
 
@@ -22,13 +29,13 @@ FREE_SETTINGS = ("trials", "data", "gallery_path")
 MMAC = 1_000_000
 
 
-def _absolute(data: str) -> str:
+def absolute_data(data: str) -> str:
     """Return a path such that it is found from any folder, and the name of a data set as it is."""
     is_path = data not in CATALOGUE and os.path.exists(data)
     return os.path.abspath(data) if is_path else data
 
 
-DataName = Annotated[str, AfterValidator(_absolute)]
+DataName = Annotated[str, AfterValidator(absolute_data)]
 
 
 class GallerySettings(BaseModel):

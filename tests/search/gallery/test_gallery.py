@@ -6,14 +6,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from cmpc_search.embedding import embed_images
 from cmpc_search.embeddings import Embeddings, read_embeddings, write_embeddings
 from cmpc_search.errors import BadEmbeddings, BadGallery
 from cmpc_search.gallery import (
+    GallerySources,
     embed_gallery,
     existing_gallery,
+    import_gallery,
     open_gallery,
     read_classifier,
     save_gallery_network,
@@ -62,25 +64,51 @@ def test_embeddings_are_made_anew_for_another_network(gallery, image_set, make_n
     changed = save_gallery_network(
         gallery.path, make_network(1), directions, image_set, facts=FACTS
     )
-    with pytest.raises(BadGallery, match="of this gallery's network, got another's"):
-        _ = changed.embeddings
+    with pytest.raises(BadGallery, match="that its network gave, got another's"):
+        changed.embeddings_of(image_set.item_names)
 
     new = embed_gallery(changed, image_set)
 
     assert new.network_sha256 == changed.network_sha256 != old.network_sha256
     assert not np.allclose(new.rows, old.rows, atol=0.01)
-    np.testing.assert_array_equal(changed.embeddings.rows, new.rows)
+    np.testing.assert_array_equal(changed.embeddings_of(image_set.item_names).rows, new.rows)
 
 
-def test_embeddings_are_made_anew_for_other_items(gallery, image_set):
-    few = image_set.subset(np.arange(4))
-    embed_gallery(gallery, few)
-    with pytest.raises(BadEmbeddings, match="6 have none, the first is 'dots/4'"):
+def test_what_has_no_embedding_is_told_by_split_and_role(gallery, image_set):
+    embed_gallery(gallery, image_set.subset(np.arange(4)))
+
+    with pytest.raises(
+        BadEmbeddings,
+        match=r"6 have none \(1 validation query, 3 train gallery, 2 validation gallery\), "
+        "the first is 'dots/4'",
+    ):
         gallery.rows_of(image_set)
 
-    embed_gallery(gallery, image_set)
 
-    assert gallery.rows_of(image_set).shape == (10, 6)
+def test_embeddings_of_several_data_sets_stay_side_by_side(gallery, image_set):
+    other = replace(
+        image_set,
+        images=image_set.images[::-1],
+        item_names=tuple(f"other/{number}" for number in range(10)),
+        sha256="cd" * 32,
+    )
+    first = embed_gallery(gallery, image_set)
+    second = embed_gallery(gallery, other)
+
+    np.testing.assert_array_equal(gallery.rows_of(image_set), first.rows)
+    np.testing.assert_array_equal(gallery.rows_of(other), second.rows)
+    assert not np.allclose(first.rows, second.rows, atol=0.01)
+    assert len(list(gallery.path.glob("embeddings*"))) == 2
+    with pytest.raises(BadEmbeddings, match=r"of 2 data sets .*name one of these files, or the d"):
+        read_embeddings(gallery.path)
+
+
+def test_of_two_states_of_a_data_set_the_latest_counts(gallery, image_set):
+    embed_gallery(gallery, image_set)
+    changed = replace(image_set, images=image_set.images[::-1], sha256="cd" * 32)
+    latest = embed_gallery(gallery, changed)
+
+    np.testing.assert_array_equal(gallery.rows_of(image_set), latest.rows)
 
 
 def test_rows_come_in_the_order_of_the_images_and_with_unit_length(gallery, image_set):
@@ -98,15 +126,19 @@ def test_rows_come_in_the_order_of_the_images_and_with_unit_length(gallery, imag
 
 def without_classifier(gallery):
     (gallery.path / "classifier.safetensors").unlink()
+    return gallery
 
 
 def with_other_classes(gallery):
     metadata = {"class_names": json.dumps(["ant", "cat", "yak"])}
     save_file({"directions": torch.eye(3, 6)}, gallery.path / "classifier.safetensors", metadata)
+    return gallery
 
 
 @pytest.mark.parametrize("change", [without_classifier, with_other_classes])
-def test_class_means_stand_in_for_a_classifier_that_does_not_fit(gallery, image_set, change):
+def test_class_means_stand_in_for_the_classifier_of_other_training_data(
+    gallery, image_set, change, capsys
+):
     change(gallery)
     rows = np.zeros((10, 6), np.float32)
     rows[0], rows[5] = [1, 0, 0, 0, 0, 0], [0, 1, 0, 0, 0, 0]  # elk
@@ -121,8 +153,23 @@ def test_class_means_stand_in_for_a_classifier_that_does_not_fit(gallery, image_
     found = gallery.directions(image_set)
 
     root = 0.5**0.5
+    told = "lacks 1 of 3 training classes of dots; class means" in capsys.readouterr().err
+    assert told == (change is with_other_classes)
     ant, cat, elk = [0, 0, 1, 0, 0, 0], [0, 0, 0, 0, 0.6, 0.8], [root, root, 0, 0, 0, 0]
     torch.testing.assert_close(found, torch.tensor([ant, cat, elk], dtype=torch.float32))
+
+
+def test_a_classifier_that_was_given_must_know_every_training_class(gallery, image_set):
+    imported = import_gallery(
+        gallery.path.with_name("imported"),
+        GallerySources(
+            onnx_path=gallery.onnx_path,
+            classifier_path=with_other_classes(gallery).path / "classifier.safetensors",
+        ),
+    )
+
+    with pytest.raises(BadGallery, match=r"the 3 training classes of dots, it lacks 1: 'elk'; add"):
+        imported.directions(image_set)
 
 
 def test_directions_are_matched_by_name_whatever_their_order_and_company(gallery, image_set):
@@ -148,6 +195,7 @@ def test_directions_are_matched_by_name_whatever_their_order_and_company(gallery
         ({"directions": torch.eye(2)}, {"class_names": "[1, 2]"}),
         ({"directions": torch.ones(2)}, {"class_names": '["a", "b"]'}),
         ({"directions": torch.ones(0, 2)}, {"class_names": "[]"}),
+        ({"directions": torch.eye(2)}, {"class_names": '["a", "a"]'}),
     ],
 )
 def test_a_classifier_file_without_named_directions_is_refused(tmp_path, tensors, metadata):
@@ -155,6 +203,27 @@ def test_a_classifier_file_without_named_directions_is_refused(tmp_path, tensors
 
     with pytest.raises(BadGallery, match=r"must hold a tensor `directions`.*`class_names`"):
         read_classifier(tmp_path / "some.safetensors")
+
+
+def test_a_direction_of_zeros_is_refused_by_its_class(tmp_path):
+    metadata = {"class_names": '["ant", "bee"]'}
+    save_file({"directions": torch.tensor([[1.0, 0], [0, 0]])}, tmp_path / "some", metadata)
+
+    with pytest.raises(
+        BadEmbeddings, match=r"the directions of .*some must be finite and .*'bee'$"
+    ):
+        read_classifier(tmp_path / "some")
+
+
+def test_a_network_that_gives_no_directions_is_told_with_the_items(gallery, image_set):
+    weights = load_file(gallery.path / "network.safetensors")
+    broken = {name: value * torch.nan for name, value in weights.items() if "weight" in name}
+    broken = weights | broken
+    save_file(broken, gallery.path / "network.safetensors")
+
+    with pytest.raises(BadEmbeddings, match=r"others for 'dots/0', 'dots/1', 'dots/2' and others$"):
+        embed_gallery(open_gallery(gallery.path), image_set)
+    assert not list(gallery.path.glob("embeddings*"))
 
 
 def test_a_gallery_is_taken_up_only_as_what_it_was_trained_as(gallery, image_set):

@@ -8,10 +8,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from cmpc_cost_models.errors import BadNetworkFile
 from cmpc_cost_models.graph_writer import GraphWriter
 from cmpc_search.embedding import embed_images
-from cmpc_search.embeddings import Embeddings, write_embeddings
+from cmpc_search.embeddings import Embeddings, read_embeddings, write_embeddings
 from cmpc_search.errors import BadArgument, BadEmbeddings, BadGallery
 from cmpc_search.gallery import GallerySources, embed_gallery, import_gallery
 
@@ -130,20 +129,11 @@ def test_embeddings_that_name_their_network_keep_its_name(files):
     assert gallery.network_sha256 == "12" * 32
 
 
-def test_a_network_may_come_with_embeddings_it_gave(files, onnx_path, image_set):
-    sources = GallerySources(onnx_path=onnx_path, embeddings_path=files / "rows.safetensors")
-
-    gallery = import_gallery(files / "shop", sources)
-
-    assert gallery.has_network
-    assert gallery.rows_of(image_set).shape == (10, 6)
-
-
 @pytest.mark.parametrize(
     ("shape", "message"),
     [
-        ((1, 1, 8, 8), r"square RGB images .*got \(1, 1, 8, 8\)"),
-        ((1, 3, 8, 6), r"square RGB images .*got \(1, 3, 8, 6\)"),
+        ((1, 1, 8, 8), r"square RGB images .*got \[1, 1, 8, 8\]"),
+        ((1, 3, 8, 6), r"square RGB images .*got \[1, 3, 8, 6\]"),
     ],
 )
 def test_a_network_of_other_inputs_is_refused(tmp_path, shape, message):
@@ -157,12 +147,14 @@ def test_a_network_that_gives_maps_is_refused(tmp_path):
     writer = GraphWriter("maps", (1, 3, 8, 8))
     writer.save(tmp_path / "maps.onnx", writer.relu(writer.input))
 
-    with pytest.raises(BadGallery, match=r"must give embeddings \[N, D\], got \(1, 3, 8, 8\)"):
+    with pytest.raises(
+        BadGallery, match=r"must give embeddings \[N, D\] .*got float32 \(1, 3, 8, 8\)"
+    ):
         import_gallery(tmp_path / "shop", GallerySources(onnx_path=tmp_path / "maps.onnx"))
 
 
 def test_a_file_that_is_no_network_is_refused(files):
-    with pytest.raises(BadNetworkFile, match="must be a valid ONNX file"):
+    with pytest.raises(BadGallery, match="must be a valid ONNX file"):
         import_gallery(files / "shop", GallerySources(onnx_path=files / "ids.txt"))
 
 
@@ -205,7 +197,10 @@ def test_a_byte_order_mark_is_no_part_of_the_first_name(files, image_set):
     (files / "marked.txt").write_text("\n".join(image_set.item_names), encoding="utf-8-sig")
     sources = GallerySources(embeddings_path=files / "rows.npy", ids_path=files / "marked.txt")
 
-    assert import_gallery(files / "shop", sources).embeddings.item_names == image_set.item_names
+    assert (
+        read_embeddings(import_gallery(files / "shop", sources).path).item_names
+        == image_set.item_names
+    )
 
 
 def test_two_rows_of_one_name_are_refused(files, image_set):

@@ -1,0 +1,50 @@
+"""Do embeddings cover a data set, and are they those of a network?
+
+Shapes: N images, D embedding length.
+"""
+
+from collections import Counter
+
+import numpy as np
+import numpy.typing as npt
+
+from cmpc_search.data import ROLES, SPLITS, ImageSet
+from cmpc_search.directions import unit_rows
+from cmpc_search.embeddings import Embeddings
+from cmpc_search.errors import BadEmbeddings
+
+__all__ = ["LEAST_COSINE", "check_covers", "cosines"]
+
+LEAST_COSINE = 0.99
+"""Two embeddings of one image by one network are at least as alike, whoever computed them."""
+
+
+def check_covers(embeddings: Embeddings, image_set: ImageSet) -> None:
+    """Refuse embeddings that lack items of ``image_set``; the lacking are told by split and role.
+
+    Raises:
+        BadEmbeddings: some lack.
+    """
+    known = set(embeddings.item_names or ())
+    lacking = [row for row, name in enumerate(image_set.item_names) if name not in known]
+    if not lacking:
+        return
+    counted = Counter(
+        (SPLITS[image_set.split[row]], ROLES[int(image_set.is_query[row])]) for row in lacking
+    )
+    told = ", ".join(f"{count} {split} {role}" for (split, role), count in counted.items())
+    raise BadEmbeddings(
+        f"the embeddings must have a row for each of the {len(image_set)} items of "
+        f"{image_set.name}, {len(lacking)} have none ({told}), the first is "
+        f"{image_set.item_names[lacking[0]]!r}; embed them with `cmpc gallery embed`"
+    )
+
+
+def cosines(
+    one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
+    """Return the cosine [N] of each row of ``one`` to that row of ``other``, both [N, D]."""
+    found: npt.NDArray[np.float32] = np.einsum(
+        "nd,nd->n", unit_rows(one, None, "the one"), unit_rows(other, None, "the other")
+    )
+    return found

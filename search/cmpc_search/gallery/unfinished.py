@@ -1,0 +1,61 @@
+"""A folder while a gallery is made in it: nobody else's files, one maker, and no end by accident.
+
+Making takes minutes or hours, and may be killed. A marker is put into the empty folder first and
+taken out last. So whatever lies beside a marker was written by an earlier try and may be replaced;
+whatever lies in a folder without one belongs to somebody.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cmpc_search.errors import BadArgument
+from cmpc_search.study.locks import exclusive
+
+__all__ = ["RECORD_FILE", "check_free", "is_unfinished", "making"]
+
+RECORD_FILE = "gallery.json"
+MARKER = ".unfinished"
+NUM_NAMED = 3
+
+
+@contextmanager
+def making(folder: Path, *, on_wait: Callable[[str], None] | None = None) -> Iterator[None]:
+    """Hold ``folder`` while the block makes a gallery in it; another process waits for its turn.
+
+    Whoever waited may find the work done. ``on_wait`` is told which process makes it.
+
+    Raises:
+        BadArgument: the folder holds something else.
+    """
+    check_free(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with exclusive(folder / MARKER, on_wait=on_wait):
+        yield
+        (folder / MARKER).unlink(missing_ok=True)
+
+
+def check_free(folder: Path) -> None:
+    """Refuse a folder that holds a gallery, or other things than an unfinished one.
+
+    Raises:
+        BadArgument: it does.
+    """
+    if (folder / RECORD_FILE).exists():
+        raise BadArgument(f"{folder} must not be a gallery yet; choose another folder")
+    if is_unfinished(folder) or not folder.exists():
+        return
+    if not folder.is_dir():
+        raise BadArgument(f"{folder} must be a folder, got a file; choose another name")
+    found = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    if found:
+        raise BadArgument(
+            f"{folder} must be empty or new to become a gallery, it holds "
+            f"{', '.join(found[:NUM_NAMED])}{' and more' * (len(found) > NUM_NAMED)}; "
+            "choose another folder"
+        )
+
+
+def is_unfinished(folder: Path) -> bool:
+    """Whether the making of a gallery in ``folder`` began and didn't end."""
+    return (folder / MARKER).exists()

@@ -1,0 +1,219 @@
+"""A network that a user exported is proved by running it before it is taken in."""
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, external_data_helper, helper, numpy_helper
+
+from cmpc_search.errors import BadEmbeddings, BadGallery, SearchError
+from cmpc_search.gallery import GallerySources, import_gallery
+
+WEIGHT = np.random.default_rng(0).standard_normal((6, 3, 1, 1)).astype(np.float32)
+POOL = [
+    helper.make_node("GlobalAveragePool", ["x"], ["p"]),
+    helper.make_node("Flatten", ["p"], ["y"]),
+]
+
+
+def save(path, nodes, *, shape=(1, 3, 8, 8), kind=TensorProto.FLOAT, result=("N", "D"), **more):
+    """Write a graph from x to y."""
+    x = helper.make_tensor_value_info("x", kind, shape)
+    y = helper.make_tensor_value_info("y", more.pop("result_kind", TensorProto.FLOAT), result)
+    others = [helper.make_tensor_value_info(name, kind, shape) for name in more.pop("others", [])]
+    opset = more.pop("opset", 17)
+    functions = more.pop("functions", [])
+    domains = [helper.make_opsetid("", opset), helper.make_opsetid("mine", 1)]
+    graph = helper.make_graph(nodes, "own", [x, *others], [y, *more.pop("outputs", [])], **more)
+    model = helper.make_model(graph, opset_imports=domains, functions=functions)
+    model.ir_version = 8
+    onnx.save(model, path)
+    return path
+
+
+def node(operator, given, result="y", **attributes):
+    return helper.make_node(operator, given.split(), result.split(), **attributes)
+
+
+def constant(name, *values):
+    return numpy_helper.from_array(np.array(values, np.float32), name)
+
+
+MEAN = [node("ReduceMean", "x", axes=[2, 3], keepdims=0)]
+
+
+@pytest.mark.parametrize("is_with_data", [False, True], ids=["noise", "data"])
+@pytest.mark.parametrize(
+    ("nodes", "options", "message"),
+    [
+        (
+            MEAN,
+            {"kind": TensorProto.FLOAT16, "result_kind": TensorProto.FLOAT16},
+            r"float32 images, got an input of type tensor\(float16",
+        ),
+        (
+            MEAN,
+            {"kind": TensorProto.DOUBLE, "result_kind": TensorProto.DOUBLE},
+            r"float32 images, got an input of type tensor\(double",
+        ),
+        (
+            [node("Cast", "x", "x1", to=1), node("ReduceMean", "x1", axes=[2, 3], keepdims=0)],
+            {"kind": TensorProto.UINT8},
+            r"float32 images, got an input of type tensor\(uint8",
+        ),
+        (POOL, {"shape": (1, 1, 8, 8)}, r"square RGB .*got \[1, 1, 8, 8\]"),
+        (POOL, {"shape": (1, 3, 8, 6)}, r"square RGB .*got \[1, 3, 8, 6\]"),
+        (POOL, {"shape": (1, 8, 8, 3)}, r"square RGB .*got \[1, 8, 8, 3\]"),
+        (POOL, {"shape": (1, 3, "side", "side")}, r"square RGB .*got \[1, 3, side, side\]"),
+        (POOL, {"shape": (1, 3, None, None)}, r"square RGB .*got \[1, 3, \?, \?\]"),
+        ([node("Flatten", "x")], {"shape": (3, 8, 8)}, r"square RGB .*got \[3, 8, 8\]"),
+        ([node("Add", "x z", "s"), node("Flatten", "s")], {"others": ["z"]}, "one input and one"),
+        (POOL, {"outputs": [helper.make_tensor_value_info("p", 1, None)]}, "and 2 outputs"),
+        ([node("Identity", "x")], {"result": (1, 3, 8, 8)}, r"give embeddings \[N, D\]"),
+        (
+            [*POOL[:1], node("Flatten", "p", "f"), node("Cast", "f", to=7)],
+            {"result_kind": TensorProto.INT64},
+            "floating-point numbers, got int64",
+        ),
+        (POOL, {"opset": 99}, "must run in ONNX Runtime .*, which says: "),
+    ],
+)
+def test_a_network_for_something_else_is_refused_at_once(
+    tmp_path, image_set, nodes, options, message, is_with_data
+):
+    path = save(tmp_path / "own.onnx", nodes, **options)
+
+    with pytest.raises(SearchError, match=message):
+        import_gallery(
+            tmp_path / "shop",
+            GallerySources(onnx_path=path),
+            load_images=(lambda _: image_set) if is_with_data else None,
+        )
+    assert not (tmp_path / "shop").exists()
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        [node("Neg", "f", "n"), node("Log", "n")],
+        [node("Neg", "f", "n"), node("Relu", "n")],
+    ],
+    ids=["nan", "zeros"],
+)
+@pytest.mark.parametrize("is_with_data", [False, True], ids=["noise", "data"])
+def test_a_network_that_gives_no_directions_is_refused(tmp_path, image_set, nodes, is_with_data):
+    path = save(tmp_path / "own.onnx", [POOL[0], node("Flatten", "p", "f"), *nodes])
+    named = "'dots/0', 'dots/1'" if is_with_data else "'made-up image 0', 'made-up image 1'"
+
+    with pytest.raises(BadEmbeddings, match=rf"what .*own\.onnx gives must be finite .*{named}"):
+        import_gallery(
+            tmp_path / "shop",
+            GallerySources(onnx_path=path),
+            load_images=(lambda _: image_set) if is_with_data else None,
+        )
+
+
+def test_a_network_that_mixes_the_images_of_a_batch_is_refused(tmp_path):
+    nodes = [
+        POOL[0],
+        node("Flatten", "p", "f"),
+        node("ReduceMean", "f", "m", axes=[0]),
+        node("Sub", "f m", "d"),
+        node("Add", "d one"),
+    ]
+    path = save(
+        tmp_path / "own.onnx", nodes, shape=("N", 3, 8, 8), initializer=[constant("one", 0.01)]
+    )
+
+    with pytest.raises(BadGallery, match="the same embedding whatever is in its batch"):
+        import_gallery(tmp_path / "shop", GallerySources(onnx_path=path))
+
+
+@pytest.mark.parametrize("batch", ["batch_size", None, 4], ids=["named", "open", "four"])
+def test_a_network_of_any_batch_embeds_as_that_of_one_image(tmp_path, image_set, batch):
+    weight = numpy_helper.from_array(WEIGHT, "w")
+    nodes = [node("Conv", "x w", "c"), node("GlobalAveragePool", "c", "p"), POOL[1]]
+    one = save(tmp_path / "one.onnx", nodes, initializer=[weight])
+    many = save(tmp_path / "many.onnx", nodes, shape=(batch, 3, 8, 8), initializer=[weight])
+
+    found = import_gallery(tmp_path / "many", GallerySources(onnx_path=many))
+
+    expected = import_gallery(tmp_path / "one", GallerySources(onnx_path=one))
+    np.testing.assert_allclose(
+        found.embed(image_set.images), expected.embed(image_set.images), atol=1e-6
+    )
+    assert (found.macs, found.embedding_dim) == (expected.macs, 6) == (8 * 8 * 3 * 6, 6)
+
+
+def in_an_initializer():
+    return [node("Conv", "x w", "c")], {"initializer": [numpy_helper.from_array(WEIGHT, "w")]}
+
+
+def in_a_constant_node():
+    made = node("Constant", "", "w", value=numpy_helper.from_array(WEIGHT))
+    return [made, node("Conv", "x w", "c")], {}
+
+
+def in_a_subgraph():
+    result = helper.make_tensor_value_info("w1", TensorProto.FLOAT, WEIGHT.shape)
+    branch = helper.make_graph(
+        [node("Identity", "w0", "w1")], "b", [], [result], [numpy_helper.from_array(WEIGHT, "w0")]
+    )
+    made = node("If", "yes", "w", then_branch=branch, else_branch=branch)
+    yes = helper.make_tensor("yes", TensorProto.BOOL, [], [True])
+    return [made, node("Conv", "x w", "c")], {"initializer": [yes]}
+
+
+def in_a_function():
+    """Returns the call; the function is added to the model."""
+    return [node("Weight", "", "w", domain="mine"), node("Conv", "x w", "c")], {
+        "functions": [
+            helper.make_function(
+                "mine",
+                "Weight",
+                [],
+                ["w"],
+                [node("Constant", "", "w", value=numpy_helper.from_array(WEIGHT))],
+                [helper.make_opsetid("", 17)],
+            )
+        ]
+    }
+
+
+PLACES = [in_an_initializer, in_a_constant_node, in_a_subgraph, in_a_function]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_weights_beside_the_file_come_along_wherever_they_stand(tmp_path, image_set, place):
+    nodes, more = place()
+    path = save(
+        tmp_path / "own.onnx", [*nodes, node("GlobalAveragePool", "c", "p"), POOL[1]], **more
+    )
+    whole = import_gallery(tmp_path / "whole", GallerySources(onnx_path=path))
+    beside = tmp_path / "beside"
+    beside.mkdir()
+    model = onnx.load(path)
+    external_data_helper.convert_model_to_external_data(
+        model, location="weights", size_threshold=16, convert_attribute=True
+    )
+    onnx.save(model, beside / "own.onnx")
+    assert (beside / "weights").exists()
+
+    gallery = import_gallery(tmp_path / "shop", GallerySources(onnx_path=beside / "own.onnx"))
+    (beside / "weights").unlink()
+
+    np.testing.assert_array_equal(gallery.embed(image_set.images), whole.embed(image_set.images))
+    with pytest.raises(BadGallery, match=r"the weights of .*own\.onnx must lie beside it"):
+        import_gallery(tmp_path / "gone", GallerySources(onnx_path=beside / "own.onnx"))
+
+
+def test_a_network_too_large_for_one_file_is_told_its_size(tmp_path):
+    path = save(tmp_path / "own.onnx", POOL)
+    model = onnx.load(path)
+    large = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[3, 2**28])
+    large.data_location = TensorProto.EXTERNAL
+    large.external_data.add(key="location", value="weights")
+    model.graph.initializer.append(large)
+    path.write_bytes(model.SerializeToString())
+
+    with pytest.raises(BadGallery, match=r"less than 2 GiB with its weights, .*got 3\.0 GiB; imp"):
+        import_gallery(tmp_path / "shop", GallerySources(onnx_path=path))
