@@ -4,13 +4,19 @@ import pytest
 
 from cmpc.cli.search import told
 from cmpc.progress import progress
-from cmpc_search.study import Counts, StudySummary
+from cmpc_search.study import Candidate, CandidateScore, Counts, StudySummary
 
 
-def summary(stopped_early: str | None = None, **counts: int) -> StudySummary:
+def summary(
+    stopped_early: str | None = None, rewards: tuple[float, ...] = (), **counts: int
+) -> StudySummary:
     nothing = {"finished": 0, "feasible": 0, "failed": 0, "reused": 0, "over_budget": 0}
     found = Counts(**{**nothing, "running": 0, **counts})
-    return StudySummary(counts=found, candidates=(), stopped_early=stopped_early)
+    candidates = tuple(
+        Candidate(number, CandidateScore(architecture="", reward_name="", reward=reward))
+        for number, reward in enumerate(rewards)
+    )
+    return StudySummary(counts=found, candidates=candidates, stopped_early=stopped_early)
 
 
 @pytest.mark.parametrize(
@@ -19,6 +25,7 @@ def summary(stopped_early: str | None = None, **counts: int) -> StudySummary:
         (summary(finished=5, running=2), "other processes are at work on 2 candidates"),
         (summary(reused=3), "3 proposals that were known and 0 over the budget"),
         (summary(over_budget=9), "0 proposals that were known and 9 over the budget"),
+        (summary(rewards=(1.0, 1.0)), "all 2 candidates have a reward of 1: it can't tell them"),
         (summary(stopped_early="all 4 architectures are known"), "all 4 architectures are known"),
     ],
 )
@@ -26,8 +33,11 @@ def test_a_search_says_at_its_end_what_its_front_can_not_show(ended, said):
     assert said in "\n".join(told(ended, num_on_front=0))
 
 
-def test_a_search_without_anything_special_ends_with_one_line():
-    assert len(list(told(summary(finished=3, feasible=2, failed=1), num_on_front=1))) == 1
+@pytest.mark.parametrize("rewards", [(), (1.0,), (1.0, 0.5)])
+def test_a_search_without_anything_special_ends_with_one_line(rewards):
+    ended = summary(finished=3, feasible=2, failed=1, rewards=rewards)
+
+    assert len(list(told(ended, num_on_front=1))) == 1
 
 
 def test_what_can_not_wait_is_on_stderr_before_the_next_step(capsys):

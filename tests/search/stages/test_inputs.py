@@ -13,7 +13,7 @@ from PIL import Image
 from cmpc_search.compatibility.base import NO_LABEL
 from cmpc_search.data import load_image_set
 from cmpc_search.embeddings import EMBEDDINGS_FILE, read_embeddings
-from cmpc_search.errors import BadGallery, BadRun
+from cmpc_search.errors import BadData, BadGallery, BadRun
 from cmpc_search.gallery import (
     GallerySources,
     embed_gallery,
@@ -99,6 +99,25 @@ def test_views_are_numbered_by_the_names_of_their_classes(inputs, image_set):
     np.testing.assert_array_equal(rows, inputs._classifier_rows(image_set))
     is_training = np.isin(np.arange(len(rows)), image_set.select(split="train"))
     assert ((rows != NO_LABEL) == is_training).all()
+
+
+def test_data_that_change_under_a_run_give_no_views(inputs, image_set, monkeypatch):
+    others = replace(image_set, item_names=image_set.item_names[::-1])
+    monkeypatch.setattr(inputs_module, "_load", lambda *_: others)
+
+    with pytest.raises(BadData, match="must hold the same items"):
+        inputs._make_views(None)
+
+
+@pytest.mark.parametrize(("limit", "is_little"), [(2, False), (100, True)])
+def test_a_search_says_on_how_much_it_judges(inputs, monkeypatch, limit, is_little):
+    monkeypatch.setattr(inputs_module, "ENOUGH_VALIDATION_CLASSES", limit)
+    count = inputs.image_set.counts()["validation"]
+
+    note = inputs.note_on_validation()
+
+    assert f"{count.num_classes} validation classes ({count.num_queries} queries" in note
+    assert (f"fewer than {limit}" in note) == is_little
 
 
 def test_a_gallery_without_embeddings_says_how_to_make_them(
