@@ -62,6 +62,8 @@ def as_click_error(error: BaseException) -> click.ClickException:
             return failure(missing_library(library), MissingLibrary.exit_code)
     if isinstance(error, OSError) and error.strerror:
         return failure(f"{error.filename or 'the system says'}: {error.strerror}", 1)
+    if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
+        return failure(name_that_is_no_text(error.object), 2)
     if fault := machine_fault(error):
         return failure(f"the machine refused what this needs: {fault}", 1)
     return failure(bug_report(error), 1)
@@ -87,6 +89,11 @@ def missing_library(library: str) -> str:
         f"this needs the library {library}, which is not installed; "
         f"it comes with the extra `{extra}`: pip install 'cmpc[{extra}]'"
     )
+
+
+def name_that_is_no_text(text: str) -> str:
+    """Say which name a library can't take; such a text is part of a path, or of what is in one."""
+    return f"a name must be text in UTF-8 here, got {printable(text)[:200]}; rename the file"
 
 
 def bug_report(error: BaseException) -> str:

@@ -6,6 +6,7 @@ No command prints an error or chooses an exit code for one: it raises.
 """
 
 import importlib
+import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping
@@ -17,8 +18,12 @@ import click
 
 from cmpc.cli.failures import as_click_error
 from cmpc.commands import COMMANDS, CommandEntry
+from cmpc_search.printable import printable
 
 __all__ = ["CmpcGroup"]
+
+TAKE_ANY_NAME = {"data", "doctor", "query", "run"}
+"""Commands that open files by themselves; the libraries for networks take names in UTF-8 only."""
 
 
 class CmpcGroup(click.Group):
@@ -44,6 +49,8 @@ class CmpcGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command that ``args`` start with, or name the nearest ones."""
         name = args[0]
+        if name in self.table and name not in TAKE_ANY_NAME:
+            refuse_names_that_are_no_text(name, args)
         if name in self.table or name.startswith("-") or ctx.resilient_parsing:
             return super().resolve_command(ctx, args)
         near = " or ".join(get_close_matches(name, self.table))
@@ -80,3 +87,13 @@ class CmpcGroup(click.Group):
             if ctx.params["debug"]:
                 click.echo(traceback.format_exc(), err=True, nl=False)
             raise as_click_error(error) from error
+
+
+def refuse_names_that_are_no_text(command: str, words: list[str]) -> None:
+    """Refuse a path that a library would look for under another name."""
+    for word in (*words, os.getcwd()):
+        if (shown := printable(word)) != word:
+            raise click.UsageError(
+                f"`cmpc {command}` takes names of files and folders in UTF-8 only, since the "
+                f"libraries it works with do, got {shown}; rename it, or go by another path"
+            )

@@ -5,6 +5,7 @@ embedding is its colour. It is compiled and run by the real thing.
 """
 
 import json
+import os
 import shutil
 
 import numpy as np
@@ -66,6 +67,19 @@ def test_run_embeds_pictures_as_worked_out_by_hand(folder):
     np.testing.assert_allclose(np.load(folder / "e.npy", allow_pickle=False), expected, atol=1e-6)
 
 
+def test_a_picture_whose_name_is_no_text_is_embedded_under_its_bytes(folder, tmp_path):
+    image = tmp_path / os.fsdecode(b"caf\xe9.png")
+    shutil.copy(folder / "red.png", image)
+    path = tmp_path / "e.safetensors"
+
+    result = invoke("run", folder / "bundle", image, "--out", path, "--json")
+
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["embeddings"][0]["image"].endswith(r"caf\xe9.png")
+    assert read_embeddings(path).item_names[0].endswith(r"caf\xe9.png")
+    np.testing.assert_allclose(read_embeddings(path).rows, [unit("red")], atol=1e-6)
+
+
 @pytest.fixture(scope="module")
 def index(folder):
     """An index of three pictures, made with the same commands that a user would type."""
@@ -119,6 +133,22 @@ def test_query_finds_the_nearest_colour_first(folder, index):
         str(folder / "leaf.png"),
     ]
     assert answer["neighbours"][0]["score"] == pytest.approx(unit("rust") @ unit("red"), abs=1e-6)
+
+
+def test_a_query_whose_name_is_no_text_is_answered_in_text_json_and_a_picture(
+    folder, index, tmp_path
+):
+    image = tmp_path / os.fsdecode(b"caf\xe9.png")
+    shutil.copy(folder / "rust.png", image)
+    asking = ("query", index, image, "--bundle", folder / "bundle", "-k", 2)
+
+    as_text = invoke(*asking, "--picture", tmp_path / os.fsdecode(b"\xfc.png"))
+    as_json = invoke(*asking, "--json")
+
+    assert (as_text.exit_code, as_json.exit_code) == (0, 0), as_text.stderr + as_json.stderr
+    assert r"caf\xe9.png" in as_text.stdout
+    assert r"\xfc.png" in as_text.stderr
+    assert json.loads(as_json.stdout)["answers"][0]["query"].endswith(r"caf\xe9.png")
 
 
 def test_a_query_can_be_restricted_to_named_items(folder, index):

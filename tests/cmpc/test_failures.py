@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 from safetensors import SafetensorError
 
+from cmpc.cli import command_line
 from cmpc.cli.failures import EXTRA_OF_LIBRARY, as_click_error
 from cmpc.cli.group import CmpcGroup
 from cmpc.errors import BadSettings
@@ -52,6 +53,33 @@ def test_our_errors_become_their_own_words_and_exit_code(error, exit_code):
     assert result.exit_code == exit_code
     assert result.stderr == "Error: what must hold\n"
     assert result.stdout == "data\n"
+
+
+def test_a_name_that_is_no_text_is_named_and_is_no_bug():
+    try:
+        os.fsdecode(b"caf\xe9.png").encode()
+    except UnicodeEncodeError as error:
+        result = CliRunner().invoke(group_that_raises(error), ["doctor"])
+
+    assert result.exit_code == 2
+    assert r"must be text in UTF-8 here, got caf\xe9.png" in result.stderr
+
+
+@pytest.mark.parametrize("word", [b"caf\xe9", b"--gallery=caf\xe9"])
+def test_a_folder_whose_name_is_no_text_is_refused_before_a_library_looks_elsewhere(word):
+    result = CliRunner().invoke(command_line, ["search", os.fsdecode(word)])
+
+    assert result.exit_code == 2
+    assert r"caf\xe9; rename it" in result.stderr
+
+
+def test_a_working_folder_whose_name_is_no_text_is_refused(tmp_path, monkeypatch):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+
+    assert CliRunner().invoke(command_line, ["train", "run"]).exit_code == 2
+    assert "folders in UTF-8 only" in CliRunner().invoke(command_line, ["train", "run"]).stderr
 
 
 def test_ctrl_c_exits_with_130():

@@ -113,7 +113,7 @@ def test_a_long_name_is_cut_to_its_place():
 def test_a_picture_that_cannot_be_written_leaves_nothing_behind(tmp_path):
     (tmp_path / "taken.png").mkdir()
 
-    with pytest.raises(OSError, match="directory"):
+    with pytest.raises(OSError, match="over a folder"):
         save_picture(Image.new("RGB", (2, 2)), tmp_path / "taken.png")
 
     assert [path.name for path in tmp_path.iterdir()] == ["taken.png"]
