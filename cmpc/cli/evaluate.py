@@ -1,4 +1,4 @@
-"""What is a finished run worth, on classes that nothing has seen?"""
+"""What is a finished run worth, on images that nothing has seen?"""
 
 from pathlib import Path
 
@@ -31,6 +31,11 @@ SCHEMA_VERSION = 2
     show_default=True,
     help="How often a gallery image is paid for by queries, for the amortised cost.",
 )
+@click.option(
+    "--new-galleries",
+    is_flag=True,
+    help="Judge the seeds that were trained with it, each beside a gallery network of its own.",
+)
 @device_option
 @threads_option
 @cache_dir_option
@@ -40,6 +45,7 @@ def evaluate(
     gallery_path: Path | None,
     data_set: str | None,
     queries_per_gallery_image: float,
+    new_galleries: bool,
     device: str | None,
     threads: int | None,
     cache_dir: Path,
@@ -74,12 +80,7 @@ def evaluate(
     from cmpc_search.evaluation.outcomes import write_outcomes
     from cmpc_search.runs import read_pick, reopen_run, write_json
     from cmpc_search.space import Architecture
-    from cmpc_search.stages.evaluation import (
-        TrainedSeed,
-        amortised_macs,
-        rank_seeds,
-        scored_names,
-    )
+    from cmpc_search.stages.evaluation import amortised_macs, rank_seeds, scored_names
     from cmpc_search.stages.evaluation import evaluate as evaluate_run
     from cmpc_search.stages.inputs import load_run_inputs, target_of
     from cmpc_search.stages.picks import control_of, trained_picks
@@ -89,7 +90,7 @@ def evaluate(
     run = reopen_run(run_folder)
     inputs = load_run_inputs(run, cache_dir=cache_dir, gallery_path=gallery_path, data=data_set)
     architecture = Architecture.from_key(read_pick(run).score.architecture)
-    picks = trained_picks(run, architecture)
+    picks = trained_picks(run, architecture, new_galleries=new_galleries)
     with ExitStack() as stack:
         meter = None
         if inputs.settings.needs_latency:
@@ -102,7 +103,7 @@ def evaluate(
             if note := note_on_costs(meter):
                 say(note)
             stack.enter_context(meter)
-        ranked = rank_seeds([TrainedSeed(pick=one, inputs=inputs) for one in picks])
+        ranked = rank_seeds(run, inputs, picks)
         found = evaluate_run(inputs, ranked, picks[0], control_of(run, architecture), meter)
     document = {
         "schema_version": SCHEMA_VERSION,

@@ -1,13 +1,18 @@
 """Which candidates of a run are worth having, and which one shall it be?"""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from cmpc.cli.options import json_option, run_folder_argument
 
+if TYPE_CHECKING:
+    from cmpc_search.study import Candidate
+
 __all__ = ["pareto"]
 
+FIRST_PICK = "best"
 POSITIVE = click.FloatRange(min=0, min_open=True)
 
 
@@ -16,9 +21,8 @@ POSITIVE = click.FloatRange(min=0, min_open=True)
 @click.option(
     "--pick",
     "how",
-    default="best",
-    show_default=True,
-    help="best (highest reward), fastest, knee, or a trial's number.",
+    help="Pick best (highest reward), fastest, knee or a trial's number.  "
+    "[default: leave the pick, or the best if there is none yet]",
 )
 @click.option("--budget-ms", type=POSITIVE, help="Latency limit; else that of the search.")
 @click.option("--budget-mmacs", type=POSITIVE, help="MMAC limit; else that of the search.")
@@ -30,7 +34,7 @@ POSITIVE = click.FloatRange(min=0, min_open=True)
 @json_option
 def pareto(
     run_folder: Path,
-    how: str,
+    how: str | None,
     budget_ms: float | None,
     budget_mmacs: float | None,
     picture: Path | None,
@@ -38,7 +42,8 @@ def pareto(
 ) -> None:
     """Show the front of a run and pick a candidate from it.
 
-    The pick is kept in the run; `cmpc train` trains it. A latency marked * was unstable.
+    The pick is kept in the run; `cmpc train` trains it. Without --pick the present one stays; the
+    first look picks the best. A latency marked * was unstable.
 
     \b
     Examples:
@@ -47,7 +52,7 @@ def pareto(
     """
     from cmpc.output import emit, say
     from cmpc.reports import front_document, front_image, front_table
-    from cmpc_search.runs import reopen_run, write_pick
+    from cmpc_search.runs import read_pick, reopen_run, write_pick
     from cmpc_search.stages.inputs import search_settings_of
     from cmpc_search.study import pareto_front, pick
     from cmpc_search.study.loop import load_candidates
@@ -59,8 +64,11 @@ def pareto(
     budget = settings.model_copy(update=given).budget
     candidates = load_candidates(run.study_path)
     front = pareto_front(candidates, cost=settings.cost, budget=budget)
-    picked = pick(candidates, how, cost=settings.cost, budget=budget)
-    write_pick(run, picked, how=how, cost=settings.cost, budget=budget)
+    proposed = pick(candidates, how or FIRST_PICK, cost=settings.cost, budget=budget)
+    picked = read_pick(run) if run.pick_path.exists() else None
+    if how is not None or picked is None:
+        how, picked = how or FIRST_PICK, proposed
+        write_pick(run, picked, how=how, cost=settings.cost, budget=budget)
     if picture is not None:
         from cmpc.pictures import save_picture
 
@@ -68,4 +76,14 @@ def pareto(
         say(f"drew {picture}")
     document = front_document(run, front) | {"pick": picked.number}
     emit(document, front_table(front), as_json=as_json)
-    say(f"picked trial {picked.number} ({how}): {picked.score.architecture}")
+    say(told(picked, proposed, how))
+
+
+def told(picked: "Candidate", proposed: "Candidate", how: str | None) -> str:
+    """Say which candidate is the pick, and whether a better one is there."""
+    name = f"trial {picked.number}: {picked.score.architecture}"
+    if how is not None:
+        return f"picked ({how}) {name}"
+    if proposed.number == picked.number:
+        return f"the pick is {name}"
+    return f"the pick is {name}; the best is now trial {proposed.number}, --pick best takes it"

@@ -26,7 +26,12 @@ __all__ = ["train"]
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="How many times to train, each with another seed.",
+    help="How many times to train, each from views and a supernet of its own.",
+)
+@click.option(
+    "--new-galleries",
+    is_flag=True,
+    help="Train a new gallery network for each seed after the first, as the run's was trained.",
 )
 @click.option("--num-steps", "pick_num_steps", type=int, help="Updates of each training.")
 @click.option("--control-steps", type=int, help="Updates of the control; 0 trains none.")
@@ -38,24 +43,35 @@ __all__ = ["train"]
 def train(ctx: click.Context, /, **_: object) -> None:
     """Train the picked architecture on its own, from its supernet weights.
 
-    Beside it a control of the same architecture is trained without the gallery: across networks
-    it must be near chance. What is trained already is left as it is.
+    Seed 0 starts from the supernet of the search. Each other seed repeats the training from views
+    and a supernet of its own, which takes about as long as the first; with --new-galleries also a
+    gallery network of its own, kept in the run. What is trained already is left as it is, and after
+    a kill the command goes on with the part that was at work.
+
+    Beside it a control of the same architecture is trained without the gallery. It is a check and
+    no baseline: across networks it must be near chance.
 
     \b
     Examples:
       cmpc train runs/emoji
       cmpc train runs/emoji --pick knee --seeds 3
+      cmpc train runs/emoji --seeds 3 --new-galleries
     """
-    from cmpc.output import emit, make_table
+    from cmpc.output import emit, make_table, say
     from cmpc.progress import progress
     from cmpc_search.runs import read_pick, reopen_run, write_pick
     from cmpc_search.space import Architecture
     from cmpc_search.stages.inputs import load_run_inputs
-    from cmpc_search.stages.picks import train_control, train_pick
+    from cmpc_search.stages.seeds import Seed, check_new_galleries
     from cmpc_search.stages.settings import TrainSettings
+    from cmpc_search.stages.training import train_control_of_run, train_seed
     from cmpc_search.study import pick
+    from cmpc_search.study.locks import exclusive
     from cmpc_search.study.loop import load_candidates
     from cmpc_search.training.numerics import set_up_torch
+
+    def tell(holder: str) -> None:
+        say(f"waiting for {holder}, which trains in {run.path}")
 
     options = ctx.params
     settings = resolve_settings(ctx, TrainSettings, "train")
@@ -67,23 +83,22 @@ def train(ctx: click.Context, /, **_: object) -> None:
         gallery_path=options["gallery_path"],
         data=options["data_set"],
     )
+    if options["new_galleries"]:
+        check_new_galleries(inputs.gallery)
     how = options["how"]
-    if how is not None:
-        study = inputs.settings.study
-        picked = pick(load_candidates(run.study_path), how, cost=study.cost, budget=study.budget)
-        write_pick(run, picked, how=how, cost=study.cost, budget=study.budget)
-    architecture = Architecture.from_key(read_pick(run).score.architecture)
-    with progress("Embedding views with the gallery network") as steps:
-        bank = inputs.view_bank(steps)
-    trained = []
-    for seed in range(options["seeds"]):
-        with progress(f"Training the pick, seed {seed}") as steps:
-            trained.append(
-                train_pick(run, inputs, bank, architecture, settings, seed=seed, progress=steps)
-            )
-    if settings.control_steps:
-        with progress("Training the control") as steps:
-            trained.append(train_control(run, inputs, bank, architecture, settings, progress=steps))
+    with exclusive(run.path / "train.lock", on_wait=tell):
+        if how is not None:
+            study = inputs.settings.study
+            candidates = load_candidates(run.study_path)
+            picked = pick(candidates, how, cost=study.cost, budget=study.budget)
+            write_pick(run, picked, how=how, cost=study.cost, budget=study.budget)
+        architecture = Architecture.from_key(read_pick(run).score.architecture)
+        trained = []
+        for number in range(options["seeds"]):
+            seed = Seed(number=number, has_new_gallery=options["new_galleries"] and number > 0)
+            trained.append(train_seed(run, inputs, architecture, settings, seed, progress))
+        if settings.control_steps:
+            trained.append(train_control_of_run(run, inputs, architecture, settings, progress))
     names = [one.folder.name for one in trained]
     emit(
         {"run": run.path, "architecture": architecture.key, "trained": names},

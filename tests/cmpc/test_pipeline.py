@@ -73,8 +73,11 @@ def test_the_pick_is_the_best_of_the_front_and_the_picture_is_drawn(answers, pro
 
 def test_training_gives_a_network_for_each_seed_and_a_control(answers, run):
     assert answers["train"]["trained"] == ["seed-0", "seed-1", "control"]
-    weights = {(run / "pick" / name / "network.onnx").read_bytes() for name in ("seed-0", "seed-1")}
-    assert len(weights) == 2
+    picks = run / "pick" / answers["train"]["architecture"]
+    seeds = [picks / name / "network.onnx" for name in ("seed-0", "seed-1")]
+    supernets = [folder / "supernet" / "supernet.safetensors" for folder in (run, run / "seeds/1")]
+    assert len({path.read_bytes() for path in seeds}) == 2
+    assert len({path.read_bytes() for path in supernets}) == 2
 
 
 def test_the_evaluation_is_of_the_test_classes_alone(answers, project):
@@ -192,6 +195,25 @@ def test_a_budget_below_the_smallest_network_ends_a_search_before_it_begins(proj
 
     assert result.exit_code == 3
     assert not new.exists()
+
+
+def test_to_look_at_a_front_changes_no_pick_and_another_pick_deletes_no_weights(
+    project, run, answers
+):
+    train = ["train", run, "--threads", 1, "--num-steps", 6, "--control-steps", 5]
+    before = work_done(run / "pick")
+    numbers = {one["number"] for one in answers["search"]["front"]} - {answers["pareto"]["pick"]}
+    other = min(numbers)
+    try:
+        project.answer(*train, "--pick", other)
+        looked = project.invoke("pareto", run)
+
+        assert json.loads((run / "pick.json").read_text())["pick"]["number"] == other
+        assert f"the pick is trial {other}" in looked.stderr
+        assert f"the best is now trial {answers['pareto']['pick']}" in looked.stderr
+        assert before.items() < work_done(run / "pick").items()
+    finally:
+        project.answer("pareto", run, "--pick", "best")
 
 
 def test_a_pick_within_a_budget_that_nobody_meets_is_refused(project, run, answers):

@@ -20,6 +20,8 @@ from cmpc_cost_models.profiling.roofline import Bandwidth, Roofline
 from cmpc_search.errors import BadRun
 from cmpc_search.runs import open_run, write_json, write_pick
 from cmpc_search.space import load_space
+from cmpc_search.stages.picks import pick_of
+from cmpc_search.stages.seeds import Seed
 from cmpc_search.study import Budget, Candidate, CandidateScore
 
 ROOFLINE = Roofline(
@@ -204,11 +206,14 @@ def run(tmp_path):
 
 
 def leave_trained(run, seed):
-    folder = run.path / "pick" / f"seed-{seed}"
-    folder.mkdir(parents=True)
-    key = load_space("small").smallest().key
-    write_json(folder / "facts.json", {"architecture": key, "seed": seed, "training": {}})
-    (folder / "network.onnx").touch()
+    architecture = load_space("small").smallest()
+    left = pick_of(run, architecture, Seed(number=seed))
+    left.folder.mkdir(parents=True)
+    facts = {"schema_version": 2, "architecture": architecture.key, "training": {}}
+    seed_facts = {"seed": seed, "has_new_gallery": False}
+    write_json(left.folder / "facts.json", facts | seed_facts)
+    left.onnx_path.touch()
+    return left.onnx_path
 
 
 def test_of_a_run_the_trained_pick_is_profiled_and_not_what_the_supernet_made_of_it(run):
@@ -216,12 +221,10 @@ def test_of_a_run_the_trained_pick_is_profiled_and_not_what_the_supernet_made_of
     assert untrained.path.parent == run.candidates_path
     assert "candidate 7 with the weights of the supernet; no pick is trained" in untrained.what
 
-    for seed in (2, 1):
-        leave_trained(run, seed)
+    left = {seed: leave_trained(run, seed) for seed in (2, 1)}
 
     first, second = (network_of(run.path, candidate=None, seed=seed) for seed in (None, 2))
-    assert first.path == run.path / "pick" / "seed-1" / "network.onnx"
-    assert second.path == run.path / "pick" / "seed-2" / "network.onnx"
+    assert (first.path, second.path) == (left[1], left[2])
     assert "trained pick, candidate 7 with seed 2" in second.what
     with pytest.raises(BadRun, match=r"it has \[1, 2\]"):
         network_of(run.path, candidate=None, seed=3)

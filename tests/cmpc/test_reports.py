@@ -86,7 +86,7 @@ def test_each_accuracy_stands_in_the_row_of_its_pair_with_its_interval(found):
 
 
 def test_a_title_counts_what_was_scored_and_names_what_was_not(found):
-    title = accuracy_table(found).title
+    title = str(accuracy_table(found).title)
 
     assert title.startswith("16 queries of 8 classes (unseen classes)")
     assert "14 other queries, of 7 classes without a gallery image" in title
@@ -102,7 +102,7 @@ def test_a_title_counts_what_was_scored_and_names_what_was_not(found):
     ],
 )
 def test_a_title_says_unseen_only_of_classes_that_are(found, seen, said):
-    title = accuracy_table(replace(found, seen_classes=seen)).title
+    title = str(accuracy_table(replace(found, seen_classes=seen)).title)
 
     assert said in title
     assert ("unseen" in title) is (seen is SeenClasses.UNSEEN)
@@ -162,7 +162,7 @@ def test_a_front_says_over_how_many_queries_its_accuracies_are():
         architecture="k3w1.0", heterogeneous=accuracy, reward_name="r", reward=0.5
     )
 
-    title = front_table([Candidate(number=0, score=score)]).title
+    title = str(front_table([Candidate(number=0, score=score)]).title)
 
     assert "100 validation queries: a share is known to within 0.10" in title
     assert "3 other queries have nothing to find" in title

@@ -8,6 +8,8 @@
       candidates/        exported networks
       compiled/          compiled networks, named by their hash
       trials.csv  front.json  pick.json  evaluation.json      results, for people and programs
+      pick/ARCHITECTURE/ trained picks, a folder each, and their control
+      seeds/             what other seeds are trained from: supernets, new gallery networks
       evaluation.npz     what each query of the test split found
 
 A run is resumed only with the settings it was begun with: half a study under one budget and half

@@ -23,19 +23,21 @@ from cmpc_cost_models.base import Cost
 from cmpc_cost_models.counted import count_network
 from cmpc_kernels import QueryRanks
 from cmpc_search.data import ImageSet
+from cmpc_search.errors import BadRun
 from cmpc_search.evaluation.judgement import Judgement, PairAccuracy, judge, judge_pair
 from cmpc_search.evaluation.outcomes import SeedRanks
+from cmpc_search.runs import RunFolder
 from cmpc_search.stages.accuracy import rank_both_ways, rank_queries
 from cmpc_search.stages.inputs import Inputs
 from cmpc_search.stages.picks import TrainedPick
 from cmpc_search.stages.scoring import Meter
+from cmpc_search.stages.seeds import parts_of
 from cmpc_search.stages.seen_classes import SeenClasses
 
 __all__ = [
     "Evaluation",
     "NetworkCost",
     "ScoredQueries",
-    "TrainedSeed",
     "amortised_macs",
     "evaluate",
     "rank_seeds",
@@ -63,14 +65,6 @@ class NetworkCost:
     unstable_reasons: tuple[str, ...] = ()
     unknown_reasons: tuple[str, ...] = ()
     error: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TrainedSeed:
-    """A trained pick, and the inputs whose gallery network it was trained to fit."""
-
-    pick: TrainedPick
-    inputs: Inputs
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,9 +140,15 @@ def amortised_macs(query_macs: int, gallery_macs: int, queries_per_gallery_image
     return (gallery_macs + ratio * query_macs) / (1 + ratio)
 
 
-def rank_seeds(seeds: Sequence[TrainedSeed]) -> tuple[SeedRanks, ...]:
-    """Return how each trained network ranks the test split, and its gallery network with it."""
-    return tuple(_ranks_of(seed) for seed in seeds)
+def rank_seeds(
+    run: RunFolder, inputs: Inputs, picks: Sequence[TrainedPick]
+) -> tuple[SeedRanks, ...]:
+    """Return how each trained network ranks the test split, and its gallery network with it.
+
+    Raises:
+        BadRun: a pick was trained to fit another gallery network than the one that is there.
+    """
+    return tuple(_ranks_of(pick, _inputs_of(run, inputs, pick)) for pick in picks)
 
 
 def evaluate(
@@ -182,13 +182,25 @@ def scored_names(image_set: ImageSet, ranks: QueryRanks) -> tuple[str, ...]:
     return tuple(image_set.item_names[position] for position in queries[ranks.query_ids])
 
 
-def _ranks_of(seed: TrainedSeed) -> SeedRanks:
-    image_set, rows = seed.inputs.image_set, seed.inputs.gallery_rows
+def _inputs_of(run: RunFolder, inputs: Inputs, pick: TrainedPick) -> Inputs:
+    """Return the inputs with the gallery network that a pick was trained to fit."""
+    own = parts_of(run, inputs, pick.seed_of_parts).inputs
+    if own.gallery.network_sha256 != pick.gallery_network_sha256:
+        raise BadRun(
+            f"{pick.folder} must be judged beside the gallery network that it was trained to fit "
+            f"({pick.gallery_network_sha256}), got {own.gallery.network_sha256} in "
+            f"{own.gallery.path}; run `cmpc train` again"
+        )
+    return own
+
+
+def _ranks_of(pick: TrainedPick, inputs: Inputs) -> SeedRanks:
+    image_set, rows = inputs.image_set, inputs.gallery_rows
     queries = image_set.select(split=SPLIT, role="query")
     gallery = image_set.select(split=SPLIT, role="gallery")
-    both = rank_both_ways(seed.pick.load(seed.inputs), image_set, SPLIT, rows)
+    both = rank_both_ways(pick.load(inputs), image_set, SPLIT, rows)
     return SeedRanks(
-        seed=seed.pick.seed,
+        seed=pick.seed,
         paragon=rank_queries(
             image_set, SPLIT, query_rows=rows[queries], gallery_rows=rows[gallery]
         ),

@@ -1,36 +1,56 @@
 """Train the picked architecture on its own, with one or more seeds, and a control beside it.
 
-    RUN/pick/seed-0/network.safetensors  network.onnx  facts.json
-    RUN/pick/control/...                 the same architecture, trained without the gallery
+    RUN/pick/ARCHITECTURE/seed-0/network.safetensors  network.onnx  facts.json
+    RUN/pick/ARCHITECTURE/seed-1/...               from another supernet and other views
+    RUN/pick/ARCHITECTURE/seed-1-new-gallery/...   and to fit another gallery network
+    RUN/pick/ARCHITECTURE/control/...              trained without any gallery
 
-The pick starts from its supernet weights. The control starts from random ones and never meets the
-gallery's embeddings: across networks it must be near chance, or the evaluation is wrong.
+A pick starts from its supernet weights. It is kept as its training left it, with the batch-norm
+statistics that ran along over augmented views, some of two images; a candidate of the search is
+judged with statistics rebuilt on clean images instead.
+
+The control starts from random weights and never meets the gallery's embeddings: across networks it
+must be near chance, or the evaluation is wrong. It is a check and no baseline: it is trained for
+fewer steps, from nothing.
 """
 
 import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from cmpc_search.compatibility import make_method
 from cmpc_search.errors import BadRun
 from cmpc_search.export import export_query_network
+from cmpc_search.files import replacing
 from cmpc_search.networks.query import QueryNetwork
 from cmpc_search.runs import RunFolder, read_json, write_json
 from cmpc_search.space import Architecture
 from cmpc_search.stages.inputs import Inputs
+from cmpc_search.stages.seeds import Seed, SeedParts
 from cmpc_search.stages.settings import TrainSettings
 from cmpc_search.stages.supernet import load_supernet
 from cmpc_search.training.optimisation import Progress
-from cmpc_search.training.query import train_query_network
+from cmpc_search.training.query import PickTraining, train_query_network
 from cmpc_search.training.views import ViewBank
 
-__all__ = ["TrainedPick", "control_of", "train_control", "train_pick", "trained_picks"]
+__all__ = [
+    "TrainedPick",
+    "control_of",
+    "find_control",
+    "find_pick",
+    "pick_of",
+    "train_control",
+    "train_pick",
+    "trained_picks",
+]
 
+SCHEMA_VERSION = 2
 WEIGHTS_FILE = "network.safetensors"
 ONNX_FILE = "network.onnx"
 FACTS_FILE = "facts.json"
@@ -44,21 +64,51 @@ class TrainedPick:
     folder: Path
 
     @property
+    def is_whole(self) -> bool:
+        """Whether its training ended; facts are written last."""
+        return (self.folder / FACTS_FILE).exists()
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What it is and what it was trained from, as JSON values.
+
+        Raises:
+            BadRun: another version of cmpc wrote them.
+        """
+        facts = read_json(self.folder / FACTS_FILE)
+        if facts.get("schema_version") != SCHEMA_VERSION:
+            raise BadRun(
+                f"{self.folder} must hold a pick with schema_version {SCHEMA_VERSION}, "
+                f"got {facts.get('schema_version')}; delete it and run `cmpc train`"
+            )
+        return facts
+
+    @property
     def onnx_path(self) -> Path:
         return self.folder / ONNX_FILE
 
     @property
     def architecture(self) -> Architecture:
-        return Architecture.from_key(str(read_json(self.folder / FACTS_FILE)["architecture"]))
+        return Architecture.from_key(str(self.facts["architecture"]))
 
     @property
     def training(self) -> dict[str, object]:
         """How it was trained, as JSON values."""
-        return dict(read_json(self.folder / FACTS_FILE)["training"])
+        return dict(self.facts["training"])
 
     @property
     def seed(self) -> int:
-        return int(read_json(self.folder / FACTS_FILE)["seed"])
+        return int(self.facts["seed"])
+
+    @property
+    def seed_of_parts(self) -> Seed:
+        """The seed with what of it is new: `parts_of` gives the parts that it was trained from."""
+        return Seed(number=self.seed, has_new_gallery=bool(self.facts["has_new_gallery"]))
+
+    @property
+    def gallery_network_sha256(self) -> str:
+        """The gallery network that it was trained to fit."""
+        return str(self.facts["gallery_network_sha256"])
 
     def load(self, inputs: Inputs) -> QueryNetwork:
         """Return the network.
@@ -76,36 +126,50 @@ class TrainedPick:
         return network.eval()
 
 
+def find_pick(
+    run: RunFolder, parts: SeedParts, architecture: Architecture, settings: TrainSettings
+) -> TrainedPick | None:
+    """Return the pick that `train_pick` would train, if it is there already."""
+    return _already(pick_of(run, architecture, parts.seed), _facts(parts, architecture, settings))
+
+
 def train_pick(
     run: RunFolder,
-    inputs: Inputs,
+    parts: SeedParts,
     bank: ViewBank,
     architecture: Architecture,
     settings: TrainSettings,
     *,
-    seed: int,
     progress: Progress | None = None,
 ) -> TrainedPick:
-    """Train ``architecture`` from its supernet weights; what is trained already is returned."""
-    name = f"seed-{seed}"
-    facts = _facts(architecture, inputs.settings.method, settings.pick.model_dump(), seed)
-    trained = _already(run, name, facts)
-    if trained is not None:
-        return trained
-    torch.manual_seed(seed)
-    network = load_supernet(run, inputs).extract(architecture)
+    """Train ``architecture`` from its weights in the seed's supernet, on the seed's views.
+
+    Raises:
+        BadRun: the supernet is not trained, or a checkpoint is damaged.
+    """
+    pick, facts = pick_of(run, architecture, parts.seed), _facts(parts, architecture, settings)
+    inputs = parts.inputs
+    torch.manual_seed(inputs.settings.seed)
+    network = load_supernet(parts.run, inputs).extract(architecture)
     method = make_method(inputs.settings.method, inputs.directions)
-    checkpoint = _checkpoint(run, name, facts)
+    checkpoint = _checkpoint(pick, facts)
     train_query_network(
         network,
         method,
         bank,
         settings.pick,
-        seed=seed + 1,  # not the order in which the supernet saw the views
+        seed=inputs.settings.seed + 1,  # not the order in which the supernet saw the views
         checkpoint=checkpoint,
         progress=progress,
     )
-    return _keep(run, name, network, facts, checkpoint)
+    return _keep(pick, network, facts, checkpoint)
+
+
+def find_control(
+    run: RunFolder, inputs: Inputs, architecture: Architecture, settings: TrainSettings
+) -> TrainedPick | None:
+    """Return the control that `train_control` would train, if it is there already."""
+    return _already(_control(run, architecture), _control_facts(inputs, architecture, settings))
 
 
 def train_control(
@@ -118,34 +182,48 @@ def train_control(
     progress: Progress | None = None,
 ) -> TrainedPick:
     """Train ``architecture`` from random weights with the classifier of its own alone."""
-    training = settings.pick.model_copy(update={"num_steps": settings.control_steps})
-    facts = _facts(architecture, "independent", training.model_dump(), seed=0)
-    trained = _already(run, "control", facts)
-    if trained is not None:
-        return trained
+    control = _control(run, architecture)
+    facts = _control_facts(inputs, architecture, settings)
     torch.manual_seed(inputs.settings.seed)
     network = QueryNetwork(inputs.space.layers(architecture))
     method = make_method("independent", torch.randn_like(inputs.directions))
-    checkpoint = _checkpoint(run, "control", facts)
+    checkpoint = _checkpoint(control, facts)
     train_query_network(
-        network, method, bank, training, seed=1, checkpoint=checkpoint, progress=progress
+        network,
+        method,
+        bank,
+        _control_training(settings),
+        seed=1,
+        checkpoint=checkpoint,
+        progress=progress,
     )
-    return _keep(run, "control", network, facts, checkpoint)
+    return _keep(control, network, facts, checkpoint)
 
 
-def trained_picks(run: RunFolder, architecture: Architecture) -> tuple[TrainedPick, ...]:
+def trained_picks(
+    run: RunFolder, architecture: Architecture, *, new_galleries: bool = False
+) -> tuple[TrainedPick, ...]:
     """Return the networks of ``architecture`` that were trained like the newest, by seed.
 
-    Seeds left from a shorter or longer training would be another method's numbers.
+    Those that fit the run's gallery network, or with ``new_galleries`` one of their own each, seed
+    0 aside. Seeds left from a shorter or longer training would be another method's numbers.
 
     Raises:
         BadRun: there is none.
     """
-    folders = sorted((run.path / "pick").glob("seed-*"))
-    picks = [TrainedPick(folder) for folder in folders if (folder / FACTS_FILE).exists()]
-    picks = [pick for pick in picks if pick.architecture == architecture]
-    if not picks:
-        raise BadRun(f"{run.path} must have a trained pick, it has none; run `cmpc train` first")
+    found = map(TrainedPick, sorted(_folder(run, architecture).glob("seed-*")))
+    picks = [pick for pick in found if pick.is_whole]
+    picks = [
+        pick
+        for pick in picks
+        if pick.seed == 0 or pick.seed_of_parts.has_new_gallery == new_galleries
+    ]
+    if not picks or (new_galleries and not any(pick.seed > 0 for pick in picks)):
+        what = "picks with new galleries" if new_galleries else "a trained pick"
+        how = " --seeds 2 --new-galleries" if new_galleries else ""
+        old = any((run.path / "pick").glob("seed-*"))
+        note = " (those of an older cmpc, in pick/seed-*, are not read)" if old else ""
+        raise BadRun(f"{run.path} must have {what}, it has none{note}; run `cmpc train{how}` first")
     newest = max(picks, key=lambda pick: (pick.folder / FACTS_FILE).stat().st_mtime_ns)
     alike = [pick for pick in picks if pick.training == newest.training]
     return tuple(sorted(alike, key=lambda pick: pick.seed))
@@ -153,48 +231,72 @@ def trained_picks(run: RunFolder, architecture: Architecture) -> tuple[TrainedPi
 
 def control_of(run: RunFolder, architecture: Architecture) -> TrainedPick | None:
     """Return the trained control of ``architecture``, or None."""
-    control = TrainedPick(run.path / "pick" / "control")
-    exists = (control.folder / FACTS_FILE).exists()
-    return control if exists and control.architecture == architecture else None
+    control = _control(run, architecture)
+    return control if control.is_whole else None
 
 
-def _facts(
-    architecture: Architecture, method: str, training: dict[str, object], seed: int
-) -> dict[str, object]:
+def _folder(run: RunFolder, architecture: Architecture) -> Path:
+    return run.path / "pick" / architecture.key
+
+
+def pick_of(run: RunFolder, architecture: Architecture, seed: Seed) -> TrainedPick:
+    """Return the pick of a seed, trained or not."""
+    return TrainedPick(_folder(run, architecture) / f"seed-{seed.name}")
+
+
+def _control(run: RunFolder, architecture: Architecture) -> TrainedPick:
+    return TrainedPick(_folder(run, architecture) / "control")
+
+
+def _facts(parts: SeedParts, architecture: Architecture, settings: TrainSettings) -> dict[str, Any]:
     return {
-        "schema_version": 1,
+        "schema_version": SCHEMA_VERSION,
         "architecture": architecture.key,
-        "method": method,
-        "training": training,
-        "seed": seed,
+        "method": parts.inputs.settings.method,
+        "training": settings.pick.model_dump(),
+        **parts.facts,
     }
 
 
-def _already(run: RunFolder, name: str, facts: dict[str, object]) -> TrainedPick | None:
-    folder = run.path / "pick" / name
-    if not (folder / FACTS_FILE).exists() or read_json(folder / FACTS_FILE) != facts:
-        return None
-    return TrainedPick(folder)
+def _control_facts(
+    inputs: Inputs, architecture: Architecture, settings: TrainSettings
+) -> dict[str, Any]:
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "architecture": architecture.key,
+        "method": "independent",
+        "training": _control_training(settings).model_dump(),
+        "seed": 0,
+        "bank_seed": inputs.settings.seed,
+    }
 
 
-def _checkpoint(run: RunFolder, name: str, facts: dict[str, object]) -> Path:
+def _control_training(settings: TrainSettings) -> PickTraining:
+    return settings.pick.model_copy(update={"num_steps": settings.control_steps})
+
+
+def _already(pick: TrainedPick, facts: dict[str, Any]) -> TrainedPick | None:
+    is_there = pick.is_whole and read_json(pick.folder / FACTS_FILE) == facts
+    return pick if is_there else None
+
+
+def _checkpoint(pick: TrainedPick, facts: dict[str, Any]) -> Path:
     """Name the checkpoint after what it is of, so that another training never resumes from it."""
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
-    return run.path / "pick" / name / f"{digest}.{CHECKPOINT_FILE}"
+    return pick.folder / f"{digest}.{CHECKPOINT_FILE}"
 
 
 def _keep(
-    run: RunFolder, name: str, network: QueryNetwork, facts: dict[str, object], checkpoint: Path
+    pick: TrainedPick, network: QueryNetwork, facts: dict[str, Any], checkpoint: Path
 ) -> TrainedPick:
     """Write the network; its facts come last and say that it is whole."""
-    folder = run.path / "pick" / name
+    folder = pick.folder
     folder.mkdir(parents=True, exist_ok=True)
     (folder / FACTS_FILE).unlink(missing_ok=True)
     weights = {key: value.contiguous() for key, value in network.state_dict().items()}
-    temporary = folder / f".{WEIGHTS_FILE}.tmp"
-    save_file(weights, temporary)
-    temporary.replace(folder / WEIGHTS_FILE)
+    with replacing(folder / WEIGHTS_FILE) as file:
+        file.write(save(weights))
     export_query_network(network, folder / ONNX_FILE)
     write_json(folder / FACTS_FILE, facts)
     checkpoint.unlink(missing_ok=True)
-    return TrainedPick(folder)
+    return pick

@@ -2,10 +2,11 @@
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from cmpc_search.compatibility import make_method
 from cmpc_search.errors import BadRun
+from cmpc_search.files import replacing
 from cmpc_search.networks.supernet import Supernet
 from cmpc_search.runs import RunFolder
 from cmpc_search.stages.inputs import Inputs
@@ -43,9 +44,8 @@ def make_supernet(
         progress=progress,
     )
     weights = {name: value.contiguous() for name, value in supernet.state_dict().items()}
-    temporary = run.supernet_path / f".{WEIGHTS_FILE}.tmp"
-    save_file(weights, temporary)
-    temporary.replace(run.supernet_path / WEIGHTS_FILE)
+    with replacing(run.supernet_path / WEIGHTS_FILE) as file:
+        file.write(save(weights))
     checkpoint.unlink(missing_ok=True)
     return supernet.eval()
 

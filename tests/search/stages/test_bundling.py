@@ -13,7 +13,8 @@ from cmpc_search.errors import BadArgument, BadRun
 from cmpc_search.runs import write_json, write_pick
 from cmpc_search.stages import shipping
 from cmpc_search.stages.bundling import BundleOrder, build_bundle
-from cmpc_search.stages.picks import trained_picks
+from cmpc_search.stages.picks import pick_of, trained_picks
+from cmpc_search.stages.seeds import Seed
 from cmpc_search.study import Budget, Candidate, CandidateScore
 
 
@@ -28,9 +29,15 @@ def picked(run, inputs):
 
 
 def leave_trained(run, architecture, seed, num_steps=100):
-    folder = run.path / "pick" / f"seed-{seed}"
+    folder = pick_of(run, architecture, Seed(number=seed)).folder
     folder.mkdir(parents=True)
-    facts = {"architecture": architecture.key, "seed": seed, "training": {"num_steps": num_steps}}
+    facts = {
+        "schema_version": 2,
+        "architecture": architecture.key,
+        "seed": seed,
+        "has_new_gallery": False,
+        "training": {"num_steps": num_steps},
+    }
     write_json(folder / "facts.json", facts)
 
 
@@ -43,7 +50,7 @@ def leave_network(run, architecture, seed):
     """Leave a trained pick whose network can be compiled in no time."""
     leave_trained(run, architecture, seed)
     writer = GraphWriter("mean", (1, 3, 8, 8))
-    path = run.path / "pick" / f"seed-{seed}" / "network.onnx"
+    path = pick_of(run, architecture, Seed(number=seed)).onnx_path
     scale = np.full(3, seed + 1, np.float32)
     pixels = writer.affine(writer.input, scale, scale)
     writer.save(path, writer.l2_normalise(writer.global_average_pool(pixels)))

@@ -20,11 +20,15 @@ from known_set import (
 )
 
 from cmpc_cost_models import Cost, Measurement
+from cmpc_search.errors import BadRun
 from cmpc_search.gallery import Gallery
+from cmpc_search.runs import RunFolder
 from cmpc_search.stages import evaluation
-from cmpc_search.stages.evaluation import TrainedSeed, amortised_macs, evaluate, rank_seeds
+from cmpc_search.stages.evaluation import amortised_macs, evaluate, rank_seeds
+from cmpc_search.stages.seeds import Seed
 from cmpc_search.stages.seen_classes import SeenClasses
 
+RUN = RunFolder(Path("run"))
 SIZES = {"query.onnx": (2_000, 10, 0.5), "network.onnx": (60_000, 90, 4.0)}
 
 
@@ -54,8 +58,15 @@ class DullNetwork(RedNetwork):
         return super().forward(images.where(is_red_known, 1.0 * (DIM - 1) / 255))
 
 
-def trained(network, seed=0):
-    return SimpleNamespace(load=lambda _: network(), seed=seed, onnx_path=Path("query.onnx"))
+def trained(network, inputs, seed=0):
+    return SimpleNamespace(
+        load=lambda _: network(),
+        seed=seed,
+        seed_of_parts=Seed(number=seed),
+        gallery_network_sha256=inputs.gallery.network_sha256,
+        folder=Path("seed-0"),
+        onnx_path=Path("query.onnx"),
+    )
 
 
 @pytest.fixture
@@ -74,9 +85,9 @@ def judged(known_inputs, monkeypatch):
     )
 
     def judge(meter=None, inputs=known_inputs):
-        pick = trained(RedNetwork)
-        ranked = rank_seeds([TrainedSeed(pick=pick, inputs=inputs)])
-        return evaluate(inputs, ranked, pick, trained(DullNetwork), meter)
+        pick = trained(RedNetwork, inputs)
+        ranked = rank_seeds(RUN, inputs, [pick])
+        return evaluate(inputs, ranked, pick, trained(DullNetwork, inputs), meter)
 
     return judge
 
@@ -166,10 +177,18 @@ def test_an_evaluation_says_what_was_known_of_its_test_classes(judged, known_inp
 
 
 def test_scored_queries_are_kept_by_the_names_of_their_items(known_inputs):
-    (ranked,) = rank_seeds([TrainedSeed(pick=trained(RedNetwork), inputs=known_inputs)])
+    (ranked,) = rank_seeds(RUN, known_inputs, [trained(RedNetwork, known_inputs)])
 
     names = evaluation.scored_names(known_inputs.image_set, ranked.paragon)
 
     image_set = known_inputs.image_set
     classes = [image_set.labels[image_set.item_names.index(name)] for name in names]
     assert [image_set.class_names[label] for label in classes] == [f"test {n}" for n in range(12)]
+
+
+def test_a_pick_is_not_judged_beside_a_gallery_network_that_it_was_not_trained_to_fit(known_inputs):
+    pick = trained(RedNetwork, known_inputs)
+    pick.gallery_network_sha256 = "another"
+
+    with pytest.raises(BadRun, match="trained to fit"):
+        rank_seeds(RUN, known_inputs, [pick])

@@ -1,0 +1,143 @@
+"""What another seed of a run is trained from, so that seeds differ in more than the order of views.
+
+    RUN/                              seed 0: the views and the supernet of the search itself
+    RUN/seeds/1/supernet/             another supernet, from other views of the same images
+    RUN/seeds/1-new-gallery/gallery/  on request also another gallery network, trained alike
+    RUN/seeds/1-new-gallery/supernet/ and what fits it
+
+A seed counts from the seed of the search: seed 1 of a search with seed 7 draws everything with 8.
+The architecture is the one that was picked: it is the training that is repeated, not the search.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from cmpc_search.data import ImageSet, load_image_set
+from cmpc_search.errors import BadGallery
+from cmpc_search.gallery import Gallery, embed_gallery
+from cmpc_search.runs import RunFolder
+from cmpc_search.stages.gallery_training import load_training_set, train_gallery
+from cmpc_search.stages.inputs import Inputs, load_inputs
+from cmpc_search.stages.settings import GallerySettings
+from cmpc_search.training.optimisation import Progress
+
+__all__ = ["Seed", "SeedParts", "check_new_galleries", "make_new_gallery", "parts_of"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Seed:
+    """A number, and whether the gallery network is another one too; seed 0 keeps the run's."""
+
+    number: int
+    has_new_gallery: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"{self.number}-new-gallery" if self.has_new_gallery else str(self.number)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SeedParts:
+    """The folder that holds a seed's supernet, and the inputs that give its views."""
+
+    seed: Seed
+    run: RunFolder
+    inputs: Inputs
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a pick of this seed is trained from, as JSON values."""
+        drawn_with = self.inputs.settings.seed
+        return {
+            "seed": self.seed.number,
+            "has_new_gallery": self.seed.has_new_gallery,
+            "supernet_seed": drawn_with,
+            "bank_seed": drawn_with,
+            "gallery_network_sha256": self.inputs.gallery.network_sha256,
+        }
+
+
+def parts_of(run: RunFolder, inputs: Inputs, seed: Seed) -> SeedParts:
+    """Return where a seed's supernet is, or will be, and its inputs.
+
+    Raises:
+        BadGallery: the seed's gallery network is not trained and embedded yet.
+    """
+    settings = inputs.settings.model_copy(update={"seed": inputs.settings.seed + seed.number})
+    if seed.number == 0:
+        return SeedParts(seed=seed, run=run, inputs=inputs)
+    own = (
+        load_inputs(settings, _gallery_folder(run, seed), cache_dir=inputs.cache_dir)
+        if seed.has_new_gallery
+        else replace(inputs, settings=settings)
+    )
+    return SeedParts(seed=seed, run=RunFolder(_folder(run, seed)), inputs=own)
+
+
+def check_new_galleries(gallery: Gallery) -> GallerySettings:
+    """Return how the gallery network was trained, so that another can be trained alike.
+
+    Raises:
+        BadGallery: cmpc did not train it, or another version of cmpc did.
+    """
+    training = gallery.record.get("training")
+    if not training:
+        raise BadGallery(
+            f"new gallery networks are trained as that of {gallery.path} was, so cmpc must have "
+            "trained it; it is your own: leave out --new-galleries"
+        )
+    try:
+        return GallerySettings.model_validate(training)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise BadGallery(
+            f"{gallery.path} must say how it was trained in the words of this version of cmpc; "
+            f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        ) from error
+
+
+def make_new_gallery(
+    run: RunFolder, inputs: Inputs, seed: Seed, progress: Progress | None = None
+) -> Gallery:
+    """Train a seed's own gallery network and embed the run's data with it; both are kept.
+
+    Raises:
+        BadGallery: the run's gallery network is not cmpc's, or its data have changed since.
+    """
+    alike = check_new_galleries(inputs.gallery)
+    settings = alike.model_copy(update={"seed": alike.seed + seed.number})
+    searched = load_image_set(
+        inputs.settings.data,
+        size_px=settings.shape.input_size_px,
+        cache_dir=inputs.cache_dir,
+        seed=settings.split_seed,
+    )
+    training_set = _training_set(inputs, settings, searched)
+    gallery = train_gallery(_gallery_folder(run, seed), settings, training_set, progress=progress)
+    embed_gallery(gallery, searched)
+    return gallery
+
+
+def _training_set(inputs: Inputs, settings: GallerySettings, searched: ImageSet) -> ImageSet:
+    """Return what the run's gallery network was trained on: most often what is searched."""
+    wanted = inputs.gallery.record["data_sha256"]
+    if searched.sha256 == wanted:
+        return searched
+    found = load_training_set(settings, cache_dir=inputs.cache_dir)
+    if found.sha256 != wanted:
+        raise BadGallery(
+            f"a new gallery network must be trained on what that of {inputs.gallery.path} was, "
+            f"but {settings.data} has changed since"
+        )
+    return found
+
+
+def _folder(run: RunFolder, seed: Seed) -> Path:
+    return run.path / "seeds" / seed.name
+
+
+def _gallery_folder(run: RunFolder, seed: Seed) -> Path:
+    return _folder(run, seed) / "gallery"

@@ -1,0 +1,76 @@
+"""Train the picked architecture with several seeds, one after the other, and a control beside them.
+
+Each part (gallery network, views, supernet, pick) is kept as soon as it is whole, so that a run
+that was killed goes on with the part that was at work.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from cmpc_search.runs import RunFolder
+from cmpc_search.space import Architecture
+from cmpc_search.stages.inputs import Inputs
+from cmpc_search.stages.picks import (
+    TrainedPick,
+    find_control,
+    find_pick,
+    train_control,
+    train_pick,
+)
+from cmpc_search.stages.seeds import Seed, make_new_gallery, parts_of
+from cmpc_search.stages.settings import TrainSettings
+from cmpc_search.stages.supernet import has_supernet, make_supernet
+from cmpc_search.training.optimisation import Progress
+
+__all__ = ["ShowProgress", "train_control_of_run", "train_seed"]
+
+ShowProgress = Callable[[str], AbstractContextManager[Progress]]
+"""Shows how far a part is, under the name that it is given."""
+
+
+def train_seed(
+    run: RunFolder,
+    inputs: Inputs,
+    architecture: Architecture,
+    settings: TrainSettings,
+    seed: Seed,
+    show: ShowProgress,
+) -> TrainedPick:
+    """Train ``architecture`` with one seed from all parts of that seed, or find it trained.
+
+    Raises:
+        BadGallery: a new gallery network is asked for, and the run's is not cmpc's own.
+        BadRun: the run has no supernet yet, or a checkpoint is damaged.
+    """
+    name = f"Seed {seed.number}"
+    if seed.has_new_gallery:
+        with show(f"{name}: training a gallery network") as steps:
+            make_new_gallery(run, inputs, seed, steps)
+    parts = parts_of(run, inputs, seed)
+    found = find_pick(run, parts, architecture, settings)
+    if found is not None:
+        return found
+    with show(f"{name}: embedding views with the gallery network") as steps:
+        bank = parts.inputs.view_bank(steps)
+    if seed.number > 0 and not has_supernet(parts.run):
+        with show(f"{name}: training the supernet") as steps:
+            make_supernet(parts.run, parts.inputs, bank, progress=steps)
+    with show(f"{name}: training the pick") as steps:
+        return train_pick(run, parts, bank, architecture, settings, progress=steps)
+
+
+def train_control_of_run(
+    run: RunFolder,
+    inputs: Inputs,
+    architecture: Architecture,
+    settings: TrainSettings,
+    show: ShowProgress,
+) -> TrainedPick:
+    """Train the control of ``architecture``, or find it trained."""
+    found = find_control(run, inputs, architecture, settings)
+    if found is not None:
+        return found
+    with show("Control: embedding views with the gallery network") as steps:
+        bank = inputs.view_bank(steps)
+    with show("Control: training without the gallery") as steps:
+        return train_control(run, inputs, bank, architecture, settings, progress=steps)

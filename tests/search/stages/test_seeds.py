@@ -1,0 +1,221 @@
+"""Another seed is another training from the first view on, and may be another gallery network."""
+
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+import torch
+
+from cmpc_search.errors import BadGallery, BadRun
+from cmpc_search.gallery import Gallery, embed_gallery, open_gallery
+from cmpc_search.runs import open_run
+from cmpc_search.stages.evaluation import rank_seeds
+from cmpc_search.stages.gallery_training import train_gallery
+from cmpc_search.stages.inputs import load_inputs
+from cmpc_search.stages.picks import trained_picks
+from cmpc_search.stages.seeds import Seed, check_new_galleries, make_new_gallery, parts_of
+from cmpc_search.stages.settings import GallerySettings, TrainSettings
+from cmpc_search.stages.supernet import load_supernet, make_supernet
+from cmpc_search.stages.training import train_control_of_run, train_seed
+from cmpc_search.training.gallery import GalleryTraining
+from cmpc_search.training.query import PickTraining, SupernetTraining
+
+TRAIN = TrainSettings(pick=PickTraining(num_steps=2, batch_size=4), control_steps=1)
+NEW = Seed(number=1, has_new_gallery=True)
+
+
+class Killed(BaseException):
+    """Ends a training where `kill -9` would: nothing of ours catches it."""
+
+
+class Show:
+    """Notes which parts work, and ends the work in the one that ``fatal`` names."""
+
+    def __init__(self, fatal=None):
+        self.fatal, self.parts = fatal, []
+
+    @contextmanager
+    def __call__(self, part):
+        def progress(done, total):
+            if part not in self.parts:
+                self.parts.append(part)
+            if part == self.fatal:
+                raise Killed
+
+        yield progress
+
+
+@pytest.fixture(scope="module")
+def own_gallery(tmp_path_factory, pictures, image_set):
+    """A gallery network that cmpc trained, for two steps."""
+    training = GalleryTraining(num_steps=2, classes_per_batch=2)
+    settings = GallerySettings(
+        data=str(pictures), depths="1,1", width=4, input_size_px=32, training=training
+    )
+    gallery = train_gallery(tmp_path_factory.mktemp("own") / "gallery", settings, image_set)
+    embed_gallery(gallery, image_set)
+    return gallery.path
+
+
+@pytest.fixture
+def own_inputs(settings, own_gallery, cache_dir):
+    short = settings.model_copy(update={"supernet": SupernetTraining(num_steps=2, batch_size=4)})
+    return load_inputs(short, own_gallery, cache_dir=cache_dir)
+
+
+@pytest.fixture
+def new_run(tmp_path, own_inputs):
+    """Return a function that makes a run whose supernet is trained."""
+
+    def make(name="run"):
+        made = open_run(
+            tmp_path / name,
+            settings=own_inputs.settings.model_dump(mode="json"),
+            inputs=own_inputs.hashes(),
+        )
+        make_supernet(made, own_inputs, own_inputs.view_bank())
+        return made
+
+    return make
+
+
+@pytest.fixture
+def train(own_inputs):
+    """Return a function that trains the smallest architecture with some seed."""
+
+    def trained(run, seed, show=None):
+        architecture = own_inputs.space.smallest()
+        return train_seed(run, own_inputs, architecture, TRAIN, seed, show or Show())
+
+    return trained
+
+
+def test_a_seed_has_views_a_supernet_and_weights_of_its_own(new_run, train, own_inputs):
+    run = new_run()
+
+    first, second = train(run, Seed(number=0)), train(run, Seed(number=1))
+
+    parts = parts_of(run, own_inputs, Seed(number=1))
+    assert not torch.equal(own_inputs.view_bank().views, parts.inputs.view_bank().views)
+    supernets = [load_supernet(one, own_inputs).embedding.weight for one in (run, parts.run)]
+    assert not torch.equal(*supernets)
+    assert first.onnx_path.read_bytes() != second.onnx_path.read_bytes()
+
+
+def test_facts_say_what_a_pick_was_trained_from(new_run, train, own_inputs):
+    run = new_run()
+
+    facts = [train(run, seed).facts for seed in (Seed(number=0), Seed(number=1), NEW)]
+
+    assert [one["seed"] for one in facts] == [0, 1, 1]
+    assert [one["supernet_seed"] for one in facts] == [0, 1, 1]
+    assert [one["bank_seed"] for one in facts] == [0, 1, 1]
+    galleries = [one["gallery_network_sha256"] for one in facts]
+    assert galleries[0] == galleries[1] == own_inputs.gallery.network_sha256
+    assert galleries[2] not in galleries[:2]
+
+
+def test_a_new_gallery_network_is_trained_as_the_first_was_but_with_another_seed(
+    new_run, train, own_gallery
+):
+    run = new_run()
+    train(run, NEW)
+
+    new, first = open_gallery(run.path / "seeds/1-new-gallery/gallery"), open_gallery(own_gallery)
+
+    assert new.record["training"] == first.record["training"] | {"seed": 1}
+    assert new.record["data_sha256"] == first.record["data_sha256"]
+    assert new.network_sha256 != first.network_sha256
+
+
+def test_a_seed_is_judged_beside_the_gallery_network_that_it_fits(new_run, train, own_inputs):
+    run = new_run()
+    for seed in (Seed(number=0), Seed(number=1), NEW):
+        train(run, seed)
+    architecture = own_inputs.space.smallest()
+
+    kept = rank_seeds(run, own_inputs, trained_picks(run, architecture))
+    new = rank_seeds(run, own_inputs, trained_picks(run, architecture, new_galleries=True))
+
+    assert [one.seed for one in kept] == [one.seed for one in new] == [0, 1]
+    precisions = [one.paragon.average_precisions.tolist() for one in (*kept, *new)]
+    assert precisions[0] == precisions[1] == precisions[2] != precisions[3]
+
+
+PARTS = (
+    "Seed 1: training a gallery network",
+    "Seed 1: embedding views with the gallery network",
+    "Seed 1: training the supernet",
+    "Seed 1: training the pick",
+)
+
+
+def test_a_seed_that_was_killed_in_any_part_goes_on_there_and_ends_as_if_it_had_not_been(
+    new_run, train, cache_dir
+):
+    run, whole = new_run(), new_run("whole")
+    for path in (cache_dir / "views").iterdir():
+        path.unlink()  # other tests may have made them
+    for number, part in enumerate(PARTS):
+        show = Show(fatal=part)
+        with pytest.raises(Killed):
+            train(run, NEW, show)
+        # What was killed before is done now, what was done before is not done again.
+        assert show.parts == list(PARTS[max(0, number - 1) : number + 1])
+
+    after = train(run, NEW)
+
+    assert after.onnx_path.read_bytes() == train(whole, NEW).onnx_path.read_bytes()
+    show = Show()
+    train(run, NEW, show)
+    assert show.parts == []
+
+
+def test_new_galleries_are_refused_where_cmpc_did_not_train_the_first(own_inputs, tmp_path):
+    record = own_inputs.gallery.record | {"network": "onnx"}
+    imported = Gallery(tmp_path, {key: record[key] for key in record if key != "training"})
+
+    with pytest.raises(BadGallery, match="it is your own"):
+        check_new_galleries(imported)
+
+
+def test_a_new_gallery_network_is_not_trained_on_other_data(new_run, own_inputs):
+    gallery = own_inputs.gallery
+    changed = Gallery(gallery.path, gallery.record | {"data_sha256": "of last year"})
+
+    with pytest.raises(BadGallery, match="has changed since"):
+        make_new_gallery(new_run(), replace(own_inputs, gallery=changed), NEW)
+
+
+def test_seeds_with_new_galleries_must_be_trained_before_they_are_judged(
+    new_run, train, own_inputs
+):
+    run = new_run()
+    train(run, Seed(number=0))
+
+    with pytest.raises(BadRun, match="--new-galleries"):
+        trained_picks(run, own_inputs.space.smallest(), new_galleries=True)
+
+
+def test_the_control_is_trained_once_and_says_that_it_met_no_gallery(new_run, own_inputs):
+    run, architecture = new_run(), own_inputs.space.smallest()
+    shows = [Show(), Show()]
+
+    controls = [train_control_of_run(run, own_inputs, architecture, TRAIN, show) for show in shows]
+
+    assert "gallery_network_sha256" not in controls[0].facts
+    assert controls[0].facts["method"] == "independent"
+    assert controls[0].training["num_steps"] == 1
+    assert shows[1].parts == []
+
+
+def test_weights_of_another_architecture_stay_when_one_is_trained(new_run, own_inputs):
+    run, space = new_run(), own_inputs.space
+    architectures = space.smallest(), space.uniform(3, max(space.width_choices))
+
+    picks = [
+        train_seed(run, own_inputs, one, TRAIN, Seed(number=0), Show()) for one in architectures
+    ]
+
+    assert [trained_picks(run, one)[0].architecture for one in architectures] == [*architectures]
+    assert all(pick.load(own_inputs) is not None for pick in picks)
