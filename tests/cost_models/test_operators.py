@@ -128,7 +128,7 @@ def assert_as_onnx_runtime(model, host, data, *, num_imported=0, num_parts=1, nu
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), providers=["CPUExecutionProvider"]
     )
-    [expected] = session.run(None, {"x": data})
+    [expected] = session.run(None, {session.get_inputs()[0].name: data})
     answer, imported = run_compiled(model, host, data, num_threads=num_threads)
     assert imported == num_imported
     assert answer.shape == expected.shape
@@ -429,6 +429,51 @@ def test_a_batch_is_computed_image_by_image(host, rng):
     assert_as_onnx_runtime(
         make_model(nodes, (shape, (3, 10)), constants), host, weights(rng, *shape)
     )
+
+
+def test_names_of_a_graph_may_be_those_that_the_planner_would_make_up(host, rng):
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["s:0"], pads=[1, 1, 1, 1]),
+        helper.make_node("MaxPool", ["s:0"], ["s:sum 0"], kernel_shape=[1, 1]),
+        helper.make_node("Sum", ["x", "s:sum 0", "x"], ["s"]),
+        helper.make_node("Relu", ["s:0"], ["s:image"]),
+        helper.make_node("Neg", ["s:0"], ["x:map"]),
+        helper.make_node("Softmax", ["s"], ["t"]),  # over all axes: reads and makes images
+        helper.make_node("Sum", ["t", "s:0", "s:image", "x:map", "s", "plane"], ["u"]),
+        helper.make_node("Abs", ["u"], ["plane:map"]),
+        helper.make_node("Sum", ["u", "s:image", "plane:map", "plane"], ["y"]),
+    ]
+    constants = {"w": weights(rng, 10, 10, 3, 3), "plane": weights(rng, 1, 1, 5, 7)}
+    for batch in (1, 2):
+        shape = (batch, *SHAPE[1:])
+        model = make_model(nodes, (shape, shape), constants, opset=11)
+
+        assert_as_onnx_runtime(model, host, weights(rng, *shape), num_imported=0)
+
+
+def test_names_of_the_images_of_a_batch_are_not_those_of_the_graph(host, rng):
+    nodes = [
+        helper.make_node("Relu", ["a:1"], ["a"]),
+        helper.make_node("Add", ["a", "a:1"], ["y"]),
+    ]
+    shape = (3, *SHAPE[1:])
+    model = make_model(nodes, (shape, shape), {})
+    model.graph.input[0].name = "a:1"
+
+    assert_as_onnx_runtime(model, host, weights(rng, *shape))
+
+
+def test_a_bias_of_one_number_an_image_is_none_of_one_a_channel(host, rng):
+    nodes = [
+        helper.make_node("GlobalMaxPool", ["x"], ["p"]),
+        helper.make_node("Flatten", ["p"], ["f"]),
+        helper.make_node("Gemm", ["f", "w", "c"], ["y"]),
+    ]
+    constants = {"w": weights(rng, 10, 3), "c": np.array([[1], [2], [3]], np.float32)}
+    shape = (3, *SHAPE[1:])
+
+    model = make_model(nodes, (shape, (3, 3)), constants)
+    assert_as_onnx_runtime(model, host, weights(rng, *shape), num_imported=3)
 
 
 pairs = st.tuples(st.integers(1, 3), st.integers(1, 3))

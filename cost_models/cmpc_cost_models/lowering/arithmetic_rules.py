@@ -61,7 +61,9 @@ def total(planner: Planner, node: onnx.NodeProto, attributes: Attributes) -> Non
         planner.values[node.output[0]] = planner.value(first)
     for index, other in enumerate(others):
         is_last = index == len(others) - 1
-        result = node.output[0] if is_last else f"{node.output[0]}:{index}"
+        result = node.output[0]
+        if not is_last:
+            result = planner.made_up(result, f"sum {index}")
         if is_last and index == 0:
             arithmetic(planner, node, attributes)
             return

@@ -69,10 +69,10 @@ def dense(planner: Planner, node: onnx.NodeProto, attributes: Attributes) -> Non
 def _bias(planner: Planner, node: onnx.NodeProto, length: int) -> npt.NDArray[Any]:
     """Return the layer's bias [length]; zeros if it has none."""
     name = (*node.input, "", "")[2]
-    bias = planner.constant(name).reshape(-1) if name else np.zeros(1)
-    if bias.size not in (1, length):
+    bias = planner.constant(name) if name else np.zeros(1)
+    if bias.size not in (1, length) or bias.size != bias.shape[-1:][0]:
         raise NotOurs("a bias must have one number for each channel")
-    return np.broadcast_to(bias, (length,))
+    return np.broadcast_to(bias.reshape(-1), (length,))
 
 
 def _pair(values: list[int]) -> tuple[int, int]:

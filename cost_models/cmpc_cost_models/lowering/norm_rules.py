@@ -101,7 +101,7 @@ def local_norm(planner: Planner, node: onnx.NodeProto, attributes: Attributes) -
 def _softmax_of_all(planner: Planner, data: str, result: str) -> None:
     image, target = planner.image(data), planner.map(result)
     whole = Map.vector(target.height * target.width * target.channels)
-    name = f"{result}:image"
+    name = planner.made_up(result, "image")
     planner.call(Softmax(source=View.whole(whole), target=whole), (image.buffer,), name)
     planner.hold_image(result, name)
 

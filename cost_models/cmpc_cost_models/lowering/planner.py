@@ -72,8 +72,18 @@ class Planner:
         self._shapes = shapes
         self._element_types = element_types
         self._borders = needed_borders(graph, shapes)
+        self._given_names = {
+            name for node in graph.node for name in (*all_inputs(node), *node.output)
+        }
         self._num_readers = Counter(name for node in graph.node for name in all_inputs(node))
         self._num_readers.update(value.name for value in graph.output)
+
+    def made_up(self, name: str, purpose: str) -> str:
+        """Return a name for a tensor that is not in the graph, always the same one."""
+        made = f"{name}:{purpose}"
+        while made in self._given_names:
+            made += "*"
+        return made
 
     def is_constant(self, name: str) -> bool:
         return name in self._constants
@@ -143,7 +153,7 @@ class Planner:
             self.deferred.pop(name)()
         if name not in self.images:
             value = self.value(name)
-            buffer = self._in_onnx_order(value, f"{name}:image")
+            buffer = self._in_onnx_order(value, self.made_up(name, "image"))
             self.images[name] = Image(buffer=buffer, shape=self.shape(name))
         return self.images[name]
 
@@ -162,7 +172,7 @@ class Planner:
         if rank not in (2, 4) or len(shape) != rank or shape[0] != 1 or array.dtype != np.float32:
             raise NotOurs(f"{name} can't be stored as a map")
         maps = array.reshape((*shape[1:], 1, 1)[:3])
-        buffer = f"{name}:map"
+        buffer = self.made_up(name, "map")
         self.stored[buffer] = np.ascontiguousarray(maps.transpose(1, 2, 0)).ravel()
         channels, height, width = maps.shape
         whole = Map(height=height, width=width, channels=channels)
@@ -195,7 +205,9 @@ class Planner:
             return value
         size = Map(height=view.map.height, width=view.map.width, channels=view.channels)
         spec = Pad(source=view, target=replace(size, border=border), offset=(0, 0))
-        return self.call(spec, (value.buffer,), f"{value.buffer}:{len(self.calls)}")
+        return self.call(
+            spec, (value.buffer,), self.made_up(value.buffer, f"bordered {len(self.calls)}")
+        )
 
     def leave_to_importer(self, node: onnx.NodeProto) -> None:
         """Let TVM import ``node``, together with the nodes before it if those are imported.
@@ -267,8 +279,8 @@ class Planner:
         if len(image.shape) != 4:
             raise NotOurs(f"{name} of shape {image.shape} is no map")
         spec = ImageToMap(target=target, batch=image.shape[0])
-        self.call(spec, (image.buffer,), f"{name}:map")
-        self.values[name] = value = Value(buffer=f"{name}:map", view=View.whole(target))
+        value = self.call(spec, (image.buffer,), self.made_up(name, "map"))
+        self.values[name] = value
         return value
 
     def _in_onnx_order(self, value: Value, name: str) -> str:

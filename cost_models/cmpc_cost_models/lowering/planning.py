@@ -49,7 +49,7 @@ def plan_network(model: onnx.ModelProto) -> Plan:
         return _plan(model, shapes, RULES)
     of_one = _shapes_of_one_image(model, shapes)
     plan = of_one and _plan(model, of_one, RULES)
-    if not plan or plan.num_imported:
+    if not plan or plan.num_imported or not plan.calls:
         return _plan(model, shapes, {})
     return repeat_for_batch(plan)
 

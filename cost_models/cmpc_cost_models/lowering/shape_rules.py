@@ -175,7 +175,7 @@ def _read_map_as_image(planner: Planner, data: str, result: str) -> None:
     )
     if value.view != View.whole(alone):
         copied = Pad(source=value.view, target=alone, offset=(0, 0))
-        value = planner.call(copied, (value.buffer,), f"{result}:map")
+        value = planner.call(copied, (value.buffer,), planner.made_up(result, "map"))
     planner.images[result] = Image(buffer=value.buffer, shape=planner.shape(result))
 
 
