@@ -19,7 +19,13 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from cmpc_cost_models.machine import governor, has_turbo, load_average, stolen_share
+from cmpc_cost_models.machine import (
+    allowed_cpus,
+    governor,
+    has_turbo,
+    load_average,
+    stolen_share,
+)
 
 __all__ = ["Finding", "Machine", "examine"]
 
@@ -67,7 +73,7 @@ class Machine:
             requirements=tuple(importlib.metadata.requires("cmpc") or ()),
             version_of=installed_version,
             find_program=shutil.which,
-            num_cores=len(os.sched_getaffinity(0)),
+            num_cores=len(allowed_cpus()),
             num_threads=os.environ.get("OMP_NUM_THREADS"),
             free_disk_bytes=shutil.disk_usage(nearest_folder(cache_dir)).free,
             memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),

@@ -30,6 +30,7 @@ __all__ = ["LIBRARY_NAME", "compile_network", "cxx_compiler_for", "find_compiled
 LIBRARY_NAME = "network.so"
 RECORD_NAME = "compiled.json"
 OBJECTS_NAME = "kernels"
+PUBLISH_TRIES = 3
 TARGET_KEY = "target"  # in a record: all of the target that the code depends on
 PIPELINE_VERSION = 9  # raise it with every change outside the kernels' code, which has its own
 PACKAGES_THAT_COUNT = ("apache-tvm", "apache-tvm-ffi", "numpy")
@@ -69,10 +70,9 @@ def compile_network(
     try:
         record = _compile(onnx_path, how, draft) | {"graph_sha256": graph_sha256}
         (draft / RECORD_NAME).write_text(json.dumps(record, indent=2, sort_keys=True))
-        _publish(draft, folder)
+        return _publish(draft, folder, record)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-    return _as_compiled(folder, record, from_cache=False)
 
 
 def find_compiled(cache_dir: Path, sha256: str, target: Target) -> CompiledNetwork | None:
@@ -159,14 +159,22 @@ def _compile(onnx_path: Path, how: _How, folder: Path) -> dict[str, Any]:
     }
 
 
-def _publish(draft: Path, folder: Path) -> None:
-    """Move a finished entry to its place; what another process put there meanwhile is as good."""
-    try:
-        os.rename(draft, folder)
-    except OSError:
-        if _read_entry(folder) is None:
-            shutil.rmtree(folder, ignore_errors=True)
+def _publish(draft: Path, folder: Path, record: dict[str, Any]) -> CompiledNetwork:
+    """Move a finished entry to its place, and return what is there in the end.
+
+    That is another process's, should it have been faster: who compiles twice need not get the same
+    bytes, and whoever measures must name those that stay.
+    """
+    for _ in range(PUBLISH_TRIES):
+        try:
             os.rename(draft, folder)
+        except OSError:
+            if found := _read_entry(folder):
+                return found
+            shutil.rmtree(folder, ignore_errors=True)  # altered, or half of an older time
+        else:
+            return _as_compiled(folder, record, from_cache=False)
+    raise CompileFailed(f"{folder} must take a compiled network, and others keep putting theirs in")
 
 
 def _read_entry(folder: Path) -> CompiledNetwork | None:

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 __all__ = [
+    "allowed_cpus",
+    "core_of",
     "cpu_flags",
     "cpu_model",
     "describe_machine",
@@ -18,7 +20,7 @@ __all__ = [
     "governor",
     "has_turbo",
     "load_average",
-    "pick_cpus",
+    "rank_cpus",
     "stolen_share",
 ]
 
@@ -76,22 +78,26 @@ def stolen_share() -> float | None:
     return steal / in_use if in_use else 0.0
 
 
-def pick_cpus(num_threads: int) -> tuple[int, ...]:
-    """Return processors to pin threads to, of those this process may use.
+def allowed_cpus() -> frozenset[int]:
+    """Return the processors that this process may use; all where the system keeps no such set."""
+    if hasattr(os, "sched_getaffinity"):
+        return frozenset(os.sched_getaffinity(0))
+    return frozenset(range(os.cpu_count() or 1))  # macOS: nothing is ever pinned there
+
+
+def rank_cpus() -> tuple[int, ...]:
+    """Return the processors that this process may use, the best to pin threads to first.
 
     The last ones, since systems like to put their own work on the first; hardware threads that
-    share a core only when there are no more cores.
+    share a core only after all cores.
     """
-    allowed = sorted(os.sched_getaffinity(0), reverse=True)
-    core_of = {cpu: _core_of(cpu) for cpu in allowed}
-    is_first = {
-        cpu: core_of[cpu] not in map(core_of.get, allowed[:index])
-        for index, cpu in enumerate(allowed)
-    }
-    return tuple(sorted(allowed, key=lambda cpu: not is_first[cpu])[:num_threads])
+    allowed = sorted(allowed_cpus(), reverse=True)
+    cores = [core_of(cpu) for cpu in allowed]
+    is_second = {cpu: cores[index] in cores[:index] for index, cpu in enumerate(allowed)}
+    return tuple(sorted(allowed, key=is_second.__getitem__))
 
 
-def _core_of(cpu: int) -> str:
+def core_of(cpu: int) -> str:
     """Name the core of a hardware thread; without a word from the system each is its own."""
     return _read(CPUS / f"cpu{cpu}" / "topology" / "thread_siblings_list") or str(cpu)
 

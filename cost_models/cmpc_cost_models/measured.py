@@ -8,8 +8,7 @@ back as a ``Measurement``. What is measured is the library that ships: a cost na
 """
 
 import json
-from dataclasses import asdict
-from functools import cached_property
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +17,15 @@ from cmpc_cost_models.closing import ClosedAtEnd
 from cmpc_cost_models.machine import cpu_model
 from cmpc_cost_models.measuring.blocks import Blocks
 from cmpc_cost_models.measuring.costs import as_measurements
-from cmpc_cost_models.measuring.history import remembered
+from cmpc_cost_models.measuring.history import doubted_by_history, keep_timings
 from cmpc_cost_models.measuring.reference import write_reference_network
 from cmpc_cost_models.measuring.settings import MeasureSettings
 from cmpc_cost_models.measuring.workbench import Workbench
 from cmpc_cost_models.targets import Target
 
 __all__ = ["LatencyMeter", "MeasureSettings"]
+
+MOST_REFERENCE_TRIES = 3  # to prepare it: each may take the whole time limit
 
 
 class LatencyMeter(ClosedAtEnd):
@@ -53,6 +54,8 @@ class LatencyMeter(ClosedAtEnd):
     ) -> None:
         self.settings = settings or MeasureSettings()
         self._cache_dir = cache_dir
+        self._reference: CompiledNetwork | None = None
+        self._reference_errors: list[str] = []
         self._bench = Workbench(
             target=target,
             cache_dir=cache_dir,
@@ -62,8 +65,8 @@ class LatencyMeter(ClosedAtEnd):
         )
 
     def close(self) -> None:
-        """End the worker."""
-        self._bench.worker.close()
+        """End the worker and give its processors back."""
+        self._bench.close()
 
     @property
     def worker_pid(self) -> int | None:
@@ -86,28 +89,43 @@ class LatencyMeter(ClosedAtEnd):
 
     def _time(self, networks: list[CompiledNetwork]) -> list[Measurement]:
         """Time networks together, again while the timing is unstable and attempts are left."""
-        timed = [*networks, self._reference] if self._reference else networks
+        reference = self._reference_network()
+        timed = [*networks, reference] if reference else networks
         best: list[Measurement] = []
         for _ in range(self.settings.max_attempts):
             answer = self._bench.ask("time", self._timing_request(timed))
             if "error" in answer:
                 return [Measurement(error=answer["error"], compiled=one) for one in networks]
             found = as_measurements(timed, Blocks.from_json(answer["result"]), self._bench)
-            attempt = remembered(found[: len(networks)], *found[len(networks) :], how=self._how)
+            attempt = doubted_by_history(
+                found[: len(networks)], *found[len(networks) :], how=self._how
+            )
+            keep_timings(found, how=self._how)
             best = min(best, attempt, key=_instability) if best else attempt
             if all(one.is_stable for one in best):
                 break
-        return best
+        return best if reference else [self._without_reference(one) for one in best]
 
-    @cached_property
-    def _reference(self) -> CompiledNetwork | None:
-        """Return the reference network; none where it doesn't compile, as then nothing will."""
-        path = self._cache_dir / "reference.onnx"
-        if not path.exists():
+    def _reference_network(self) -> CompiledNetwork | None:
+        """Return the reference network, once it is ready; a failure may be a busy machine's."""
+        if self._reference is None and len(self._reference_errors) < MOST_REFERENCE_TRIES:
+            path = self._cache_dir / "reference.onnx"
             self._cache_dir.mkdir(parents=True, exist_ok=True)
-            write_reference_network(path)
-        prepared = self._bench.prepare(path)
-        return prepared if isinstance(prepared, CompiledNetwork) else None
+            write_reference_network(path)  # again each time: an older cmpc may have left another
+            prepared = self._bench.prepare(path)
+            if isinstance(prepared, CompiledNetwork):
+                self._reference = prepared
+            else:
+                self._reference_errors.append(str(prepared.error))
+        return self._reference
+
+    def _without_reference(self, measurement: Measurement) -> Measurement:
+        """Note in the cost that no reference network tells how fast the machine was."""
+        if measurement.cost is None:
+            return measurement
+        why = f"how fast the reference network was meanwhile: {self._reference_errors[-1]}"
+        cost = replace(measurement.cost, not_observed=(*measurement.cost.not_observed, why))
+        return replace(measurement, cost=cost)
 
     @property
     def _how(self) -> str:

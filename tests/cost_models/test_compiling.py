@@ -1,6 +1,7 @@
 """What compiled networks answer, against ONNX Runtime."""
 
 import json
+import shutil
 
 import numpy as np
 import onnx
@@ -8,8 +9,10 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
+from cmpc_cost_models import compiling
 from cmpc_cost_models.compiling import LIBRARY_NAME, compile_network
 from cmpc_cost_models.counted import count_network, load_graph
+from cmpc_cost_models.digests import file_sha256
 from cmpc_cost_models.errors import BadNetworkFile, CompileFailed
 from cmpc_cost_models.graph_writer import GraphWriter
 from cmpc_cost_models.lowering.planning import plan_network
@@ -166,6 +169,33 @@ def test_a_second_compilation_is_the_first_one(tiny_network, host, tmp_path):
     assert second.sha256 == first.sha256
     expected = {"kernels", first.path.parent.name}  # no drafts
     assert {path.name for path in tmp_path.iterdir()} == expected
+
+
+def test_who_publishes_second_names_the_library_of_who_was_first(
+    tiny_network, host, tmp_path, monkeypatch
+):
+    folder = compile_network(tiny_network, host, cache_dir=tmp_path).path.parent
+    theirs = tmp_path / "theirs"
+    shutil.move(folder, theirs)
+    with (theirs / LIBRARY_NAME).open("ab") as library:
+        library.write(b"\0")  # another process need not get the same bytes
+    record = json.loads((theirs / "compiled.json").read_text())
+    record["sha256"] = file_sha256(theirs / LIBRARY_NAME)
+    (theirs / "compiled.json").write_text(json.dumps(record))
+    compile_here = compiling._compile
+
+    def compile_slowly(*arguments):
+        made = compile_here(*arguments)
+        shutil.move(theirs, folder)  # meanwhile the other process published
+        return made
+
+    monkeypatch.setattr(compiling, "_compile", compile_slowly)
+
+    compiled = compile_network(tiny_network, host, cache_dir=tmp_path)
+
+    assert compiled.sha256 == file_sha256(compiled.path) == record["sha256"]
+    assert compiled.from_cache
+    assert not list(tmp_path.glob("draft-*"))
 
 
 @pytest.mark.parametrize("name", [LIBRARY_NAME, "compiled.json"])

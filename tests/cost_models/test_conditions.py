@@ -1,9 +1,11 @@
 """What the machine did meanwhile: worked out by hand, and seen on this machine."""
 
+import os
 import time
 
 import pytest
 
+from cmpc_cost_models.measuring import conditions
 from cmpc_cost_models.measuring.blocks import TimingSettings, time_in_turn
 from cmpc_cost_models.measuring.conditions import (
     Conditions,
@@ -12,6 +14,7 @@ from cmpc_cost_models.measuring.conditions import (
     conditions_together,
     take_snapshot,
 )
+from cmpc_cost_models.measuring.pinning import pinned
 
 BEFORE = Snapshot(
     clock_s=100.0,
@@ -99,6 +102,18 @@ def test_rounds_go_on_until_half_of_them_are_undisturbed():
 
     assert blocks.blocks_per_round == 4
     assert blocks.blocks_ms == [[2.0] * 7 * 4 + [1.0] * 7 * 4]
+
+
+def test_a_system_that_pins_nothing_and_has_no_proc_still_times(monkeypatch, tmp_path):
+    for name in ("sched_getaffinity", "sched_setaffinity"):
+        monkeypatch.delattr(os, name, raising=False)
+    monkeypatch.setattr(conditions, "TASKS", tmp_path / "nothing")
+
+    with pinned([0]):
+        snapshot = take_snapshot([0])
+
+    assert snapshot.waited_s is None
+    assert (snapshot.voluntary, snapshot.involuntary) == (0, 0)
 
 
 def test_conditions_of_several_rounds_are_weighted_by_their_time():

@@ -3,7 +3,11 @@
 import pytest
 
 from cmpc_cost_models.base import CompiledNetwork, Cost, Measurement
-from cmpc_cost_models.measuring.history import doubts_of_history, remembered
+from cmpc_cost_models.measuring.history import (
+    doubted_by_history,
+    doubts_of_history,
+    keep_timings,
+)
 
 
 @pytest.fixture
@@ -11,6 +15,13 @@ def library(tmp_path):
     path = tmp_path / "network.so"
     path.write_bytes(b"code")
     return path
+
+
+def timed(measurement, reference=None, *, how="alone"):
+    """Compare with what was kept, then keep, as a meter does."""
+    [found] = doubted_by_history([measurement], reference, how=how)
+    keep_timings([measurement, *([reference] if reference else [])], how=how)
+    return found
 
 
 def measured(library, latency_ms, *, reasons=()):
@@ -38,9 +49,9 @@ def test_only_what_was_faster_before_is_doubted(latency_ms, earlier_ms, is_doubt
 
 
 def test_a_slow_spell_is_told_from_what_an_earlier_process_measured(library):
-    [first] = remembered([measured(library, 1.0)], how="alone")
-    [second] = remembered([measured(library, 1.07)], how="alone")
-    [other] = remembered([measured(library, 1.07)], how="on another core")
+    first = timed(measured(library, 1.0), how="alone")
+    second = timed(measured(library, 1.07), how="alone")
+    other = timed(measured(library, 1.07), how="on another core")
 
     assert first.is_stable
     assert other.is_stable
@@ -51,10 +62,10 @@ def test_a_slow_spell_is_told_from_what_an_earlier_process_measured(library):
 def test_a_slow_reference_network_makes_what_is_timed_with_it_doubtful(library, tmp_path):
     (tmp_path / "reference").mkdir()
     reference = tmp_path / "reference" / "network.so"
-    [first] = remembered([measured(library, 1.0)], measured(reference, 0.2), how="alone")
+    first = timed(measured(library, 1.0), measured(reference, 0.2))
     (tmp_path / "another").mkdir()
     another = tmp_path / "another" / "network.so"
-    [second] = remembered([measured(another, 5.0)], measured(reference, 0.25), how="alone")
+    second = timed(measured(another, 5.0), measured(reference, 0.25))
 
     assert first.is_stable
     assert not second.is_stable
@@ -62,14 +73,22 @@ def test_a_slow_reference_network_makes_what_is_timed_with_it_doubtful(library, 
 
 
 def test_what_a_disturbed_machine_could_do_an_undisturbed_one_can(library):
-    remembered([measured(library, 1.0, reasons=("disturbed",))], how="alone")
-    [later] = remembered([measured(library, 1.07)], how="alone")
+    timed(measured(library, 1.0, reasons=("disturbed",)))
+    later = timed(measured(library, 1.07), how="alone")
 
     assert not later.is_stable
 
 
 def test_an_altered_history_is_none(library):
     (library.parent / "timings.json").write_text('[{"how": 3}]')
-    [one] = remembered([measured(library, 1.0)], how="alone")
+    one = timed(measured(library, 1.0), how="alone")
 
     assert one.is_stable
+
+
+def test_to_compare_writes_nothing(library):
+    before = sorted(library.parent.iterdir())
+
+    doubted_by_history([measured(library, 1.0)], measured(library, 1.0), how="alone")
+
+    assert sorted(library.parent.iterdir()) == before

@@ -13,13 +13,15 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from cmpc_cost_models.base import Measurement
 from cmpc_cost_models.compiling import compile_network
 from cmpc_cost_models.digests import file_sha256
 from cmpc_cost_models.errors import BadArgument
-from cmpc_cost_models.machine import pick_cpus
+from cmpc_cost_models.machine import core_of, rank_cpus
 from cmpc_cost_models.measured import LatencyMeter, MeasureSettings
-from cmpc_cost_models.measuring import worker_process
+from cmpc_cost_models.measuring import lease, worker_process
 from cmpc_cost_models.targets import Target
+from cmpc_cost_models.tuning.runner import KernelRunner
 
 QUICK = {"num_blocks": 3, "span_seconds": 0.0, "block_ms": 1.0, "warmup_ms": 1.0, "max_attempts": 1}
 
@@ -61,7 +63,7 @@ def test_a_candidate_that_fails_is_a_result_and_the_next_one_is_measured(
 
 
 def test_beside_a_busy_loop_on_the_same_core_the_verdict_turns(host, cache_dir, tiny_network):
-    [cpu] = pick_cpus(1)
+    cpu = rank_cpus()[0]
     script = f"import os; os.sched_setaffinity(0, {{{cpu}}})\nwhile True: pass"
     settings = MeasureSettings(
         num_blocks=20, span_seconds=0, max_seconds=1.0, block_ms=5.0, cpus=(cpu,)
@@ -91,9 +93,57 @@ def test_two_threads_give_the_answer_of_one_and_have_a_core_each(host, cache_dir
     assert len(set(measurement.cost.machine["cpus"])) == 2
 
 
-def test_threads_may_not_share_a_core():
+def test_threads_may_not_share_a_core(host, cache_dir):
+    settings = MeasureSettings(cpus=(0,))
     with pytest.raises(BadArgument, match="processor of its own"):
-        MeasureSettings(cpus=(0,)).cpus_for(2)
+        LatencyMeter(host, cache_dir=cache_dir, num_threads=2, settings=settings)
+
+
+def test_a_reference_network_that_fails_is_tried_again_and_missed_aloud(
+    host, cache_dir, tiny_network, monkeypatch
+):
+    tries = []
+    with LatencyMeter(host, cache_dir=cache_dir, settings=MeasureSettings(**QUICK)) as meter:
+        prepare = meter._bench.prepare
+
+        def fail_once(path):
+            if path.name == "reference.onnx":
+                tries.append(path)
+                if len(tries) == 1:
+                    return Measurement(error="compile took longer than 120 s")
+            return prepare(path)
+
+        monkeypatch.setattr(meter._bench, "prepare", fail_once)
+        first, second, third = (meter.measure(tiny_network) for _ in range(3))
+
+    missed = "how fast the reference network was meanwhile: compile took longer than 120 s"
+    assert missed in first.cost.not_observed
+    assert missed not in (*second.cost.not_observed, *third.cost.not_observed)
+    assert len(tries) == 2
+
+
+def test_two_meters_at_once_time_on_two_processors_or_say_that_they_share_one(
+    host, cache_dir, tiny_network, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(lease, "_own_folder", lambda: tmp_path)
+    settings = MeasureSettings(**QUICK)
+    with (
+        LatencyMeter(host, cache_dir=cache_dir, settings=settings) as one,
+        LatencyMeter(host, cache_dir=cache_dir, settings=settings) as other,
+    ):
+        first, second = (meter.measure(tiny_network) for meter in (one, other))
+
+    cpus = [found.cost.machine["cpus"] for found in (first, second)]
+    is_shared = any("another process of cmpc" in reason for reason in second.unstable_reasons)
+    assert (cpus[0] == cpus[1]) == is_shared
+    assert is_shared == (len({core_of(cpu) for cpu in rank_cpus()}) == 1)
+
+
+def test_a_kernel_is_timed_on_a_processor_that_nobody_else_times_on(host, tmp_path, monkeypatch):
+    monkeypatch.setattr(lease, "_own_folder", lambda: tmp_path)
+    with lease.CpuLease(1) as mine, KernelRunner(host) as runner:
+        is_alone = len({core_of(cpu) for cpu in rank_cpus()}) == 1
+        assert is_alone or core_of(runner._cpus[0]) != core_of(mine.cpus[0])
 
 
 def test_a_wrong_answer_is_never_timed(meter, host, write_tiny, tiny_network, cache_dir):

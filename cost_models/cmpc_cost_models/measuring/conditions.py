@@ -105,7 +105,7 @@ class Conditions:
 
 def take_snapshot(cpus: Sequence[int]) -> Snapshot:
     """Return the state of the machine now, with ``cpus`` watched."""
-    switches = [_switches(task) for task in TASKS.iterdir()]
+    switches = [_switches(task) for task in _tasks()]
     lines = _processor_lines(cpus)
     return Snapshot(
         clock_s=time.perf_counter(),
@@ -188,10 +188,15 @@ def _waited() -> dict[int, float] | None:
     try:
         return {
             int(task.name): int((task / "schedstat").read_text().split()[1]) / 1e9
-            for task in TASKS.iterdir()
-        }
+            for task in _tasks()
+        } or None
     except (OSError, IndexError, ValueError):
         return None
+
+
+def _tasks() -> list[Path]:
+    """Return the folders of this process's threads; none on a system without /proc."""
+    return list(TASKS.iterdir()) if TASKS.is_dir() else []
 
 
 def _switches(task: Path) -> tuple[int, int]:

@@ -35,6 +35,7 @@ def as_measurements(
         "cpus": list(bench.cpus),
         "conditions": blocks.conditions.to_json(),
     }
+    doubts = tuple(bench.lease.doubts())
     return [
         measurement_of(
             network,
@@ -43,6 +44,7 @@ def as_measurements(
             target=bench.target,
             machine=machine,
             not_observed=_not_observed(blocks.conditions),
+            doubts=doubts,
         )
         for index, network in enumerate(networks)
     ]
@@ -56,12 +58,14 @@ def measurement_of(
     target: Target,
     machine: Mapping[str, Any],
     not_observed: tuple[str, ...],
+    doubts: tuple[str, ...] = (),
 ) -> Measurement:
     """Return what the blocks of the thing with this ``index`` say of ``network``.
 
     Args:
         machine: Who measured.
         not_observed: What could have disturbed the timing unseen.
+        doubts: Why it may not be trusted, beside what the blocks say.
     """
     found = summarise_blocks(
         blocks.blocks_ms[index], blocks.conditions, blocks_per_round=blocks.blocks_per_round
@@ -91,12 +95,8 @@ def measurement_of(
         artefact_sha256=network.sha256,
         kernel_origins=network.num_kernels_by_origin(),
     )
-    return Measurement(
-        cost=cost,
-        compiled=network,
-        is_stable=not found.unstable_reasons,
-        unstable_reasons=found.unstable_reasons,
-    )
+    reasons = (*found.unstable_reasons, *doubts)
+    return Measurement(cost=cost, compiled=network, is_stable=not reasons, unstable_reasons=reasons)
 
 
 def _not_observed(conditions: Conditions) -> tuple[str, ...]:

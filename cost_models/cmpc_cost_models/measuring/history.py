@@ -19,7 +19,7 @@ from typing import Any
 
 from cmpc_cost_models.base import Measurement
 
-__all__ = ["doubts_of_history", "remembered"]
+__all__ = ["doubted_by_history", "doubts_of_history", "keep_timings"]
 
 FILE_NAME = "timings.json"
 NUM_KEPT = 32  # so that a machine that has become slower for good is believed again
@@ -38,10 +38,10 @@ def doubts_of_history(latency_ms: float, earlier_ms: Sequence[float]) -> Iterato
         )
 
 
-def remembered(
+def doubted_by_history(
     measurements: Sequence[Measurement], reference: Measurement | None = None, *, how: str
 ) -> list[Measurement]:
-    """Return ``measurements`` of networks, doubted where earlier timings were faster.
+    """Return ``measurements`` of networks, doubted where timings that were kept are faster.
 
     Args:
         reference: Of the reference network, timed in turn with them.
@@ -51,14 +51,21 @@ def remembered(
     return [_with_doubts(one, (*_doubts(one, how), *common)) for one in measurements]
 
 
+def keep_timings(measurements: Sequence[Measurement], *, how: str) -> None:
+    """Write what was measured beside the libraries, for later timings to be compared with."""
+    for one in measurements:
+        if one.compiled is not None and one.cost is not None:
+            _keep(one.compiled.path, how, one.cost.value)
+
+
 def _doubts(measurement: Measurement | None, how: str) -> tuple[str, ...]:
-    """Compare a measurement with the kept ones, and keep it."""
+    """Compare a measurement with the kept ones."""
     if measurement is None or measurement.compiled is None or measurement.cost is None:
         return ()
-    library, latency_ms = measurement.compiled.path, measurement.cost.value
-    earlier_ms = [one["latency_ms"] for one in _read(library) if one["how"] == how]
-    _keep(library, how, latency_ms)
-    return tuple(doubts_of_history(latency_ms, earlier_ms))
+    earlier_ms = [
+        one["latency_ms"] for one in _read(measurement.compiled.path) if one["how"] == how
+    ]
+    return tuple(doubts_of_history(measurement.cost.value, earlier_ms))
 
 
 def _with_doubts(measurement: Measurement, more: tuple[str, ...]) -> Measurement:

@@ -18,8 +18,12 @@ ONE_CORE_PER_THREAD = -2  # ThreadGroup::AffinityMode::kSpecifyOneCorePerThread 
 def confined(cpus: Sequence[int]) -> Iterator[None]:
     """Let the calling thread, and threads that it starts meanwhile, run on ``cpus`` only.
 
-    Afterwards the calling thread is as free as before; threads it started stay confined.
+    Afterwards the calling thread is as free as before; threads it started stay confined. Where the
+    system pins nothing (macOS) they stay free, and conditions tell less.
     """
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
     allowed = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cpus)
     try:

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Self
 
 from cmpc_cost_models.errors import BadArgument
-from cmpc_cost_models.machine import pick_cpus
 from cmpc_cost_models.measuring.blocks import TimingSettings
 
 __all__ = ["MeasureSettings"]
@@ -27,7 +26,7 @@ class MeasureSettings:
             networks, so that they take a second at most.
         max_attempts: How often an unstable timing is repeated before it is given as it is.
         cpus: The processors to pin the worker's threads to while it times, one each; empty for
-            the last ones allowed, on cores of their own as far as there are.
+            the best free ones (``lease``), on cores of their own as far as there are.
     """
 
     num_blocks: int = 40
@@ -74,17 +73,3 @@ class MeasureSettings:
             span_seconds=self.span_seconds,
             num_single_runs=self.num_single_runs,
         )
-
-    def cpus_for(self, num_threads: int) -> tuple[int, ...]:
-        """Return the processors to pin ``num_threads`` threads to.
-
-        Raises:
-            BadArgument: there are fewer processors than threads: they would share one.
-        """
-        cpus = self.cpus or pick_cpus(num_threads)
-        if len(cpus) != num_threads:
-            raise BadArgument(
-                f"each of {num_threads} threads must have a processor of its own, "
-                f"got {len(cpus)}: {list(cpus)}; time with fewer threads or name more processors"
-            )
-        return cpus

@@ -12,6 +12,7 @@ from typing import Any
 from cmpc_cost_models.agreement import Agreement
 from cmpc_cost_models.base import CompiledNetwork, Measurement
 from cmpc_cost_models.errors import BadArgument
+from cmpc_cost_models.measuring.lease import CpuLease
 from cmpc_cost_models.measuring.settings import MeasureSettings
 from cmpc_cost_models.measuring.worker_process import WORKER, WorkerProcess
 from cmpc_cost_models.targets import Target
@@ -38,7 +39,7 @@ class Workbench:
     settings: MeasureSettings
     schedules_dir: Path | None = None
     module: str = WORKER
-    cpus: tuple[int, ...] = field(init=False)
+    lease: CpuLease = field(init=False)
     worker: WorkerProcess = field(init=False)
 
     def __post_init__(self) -> None:
@@ -47,8 +48,18 @@ class Workbench:
                 f"target {self.target.name} can't be measured here, because {reason}; "
                 "measure on a machine of that kind"
             )
-        self.cpus = self.settings.cpus_for(self.num_threads)
+        self.lease = CpuLease(self.num_threads, wanted=self.settings.cpus)
         self.worker = WorkerProcess(num_threads=self.num_threads, module=self.module)
+
+    def close(self) -> None:
+        """End the worker and give its processors back."""
+        self.worker.close()
+        self.lease.close()
+
+    @property
+    def cpus(self) -> tuple[int, ...]:
+        """The processors that networks are timed on."""
+        return self.lease.cpus
 
     def prepare(self, onnx_path: Path) -> CompiledNetwork | Measurement:
         """Return the network compiled and checked, or the measurement that says why not."""

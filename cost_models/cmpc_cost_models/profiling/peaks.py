@@ -9,12 +9,12 @@ import ctypes
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from os import sched_setaffinity
 from threading import Barrier
 
 import numpy as np
 import numpy.typing as npt
 
+from cmpc_cost_models.measuring.pinning import confined
 from cmpc_cost_models.profiling.native import NativeLibrary
 from cmpc_cost_models.profiling.roofline import Bandwidth, Roofline
 from cmpc_cost_models.targets import Target
@@ -95,10 +95,10 @@ def _aligned(size: int) -> npt.NDArray[np.uint8]:
 
 def _turns_per_second(new_work: Callable[[], Work], cpu: int, together: Barrier) -> float:
     """Return the most turns a second of several tries on ``cpu``, begun by all at once."""
-    sched_setaffinity(0, {cpu})  # of this thread; the pool's threads end with the measurement
-    work, turns = new_work(), 1
-    while (seconds := min(work(turns) for _ in range(3))) < TRY_SECONDS:
-        turns = max(2 * turns, int(turns * TRY_SECONDS / max(seconds, 1e-7)))
-    num_tries = max(3, min(NUM_TRIES, int(MAX_SECONDS / seconds)))
-    together.wait()
-    return max(turns / work(turns) for _ in range(num_tries))
+    with confined([cpu]):
+        work, turns = new_work(), 1
+        while (seconds := min(work(turns) for _ in range(3))) < TRY_SECONDS:
+            turns = max(2 * turns, int(turns * TRY_SECONDS / max(seconds, 1e-7)))
+        num_tries = max(3, min(NUM_TRIES, int(MAX_SECONDS / seconds)))
+        together.wait()
+        return max(turns / work(turns) for _ in range(num_tries))

@@ -58,8 +58,8 @@ class Profiler(ClosedAtEnd):
         )
 
     def close(self) -> None:
-        """End the worker."""
-        self._bench.worker.close()
+        """End the worker and give its processors back."""
+        self._bench.close()
 
     def profile(self, onnx_path: Path, *, rival: str | None = None) -> NetworkProfile:
         """Return where the time of a network goes, and how a rival does on it.

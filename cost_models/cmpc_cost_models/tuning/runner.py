@@ -4,7 +4,6 @@ The worker process may crash or hang over a schedule at any time; it is replaced
 has an error. Checking goes one by one, so that it is clear which one is to blame.
 """
 
-import os
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
@@ -15,6 +14,7 @@ from cmpc_cost_models.devices import LOCAL, Device
 from cmpc_cost_models.errors import BadArgument, DeviceUnreachable, MachineBusy
 from cmpc_cost_models.lowering.schedules import Schedule, Workload
 from cmpc_cost_models.machine import describe_machine
+from cmpc_cost_models.measuring.lease import CpuLease
 from cmpc_cost_models.measuring.worker_process import WorkerProcess
 from cmpc_cost_models.targets import Target
 from cmpc_cost_models.tuning.comparing import Times
@@ -57,7 +57,8 @@ class KernelRunner:
         self._target = target
         self._device = device
         self._limit_seconds = limit_seconds
-        self._cpus = sorted(os.sched_getaffinity(0))[-num_threads:] if device == LOCAL else []
+        self._lease = CpuLease(num_threads) if device == LOCAL else None
+        self._cpus = list(self._lease.cpus) if self._lease else []
         self._worker = WorkerProcess(num_threads=num_threads, module=WORKER_MODULE)
         self._facts: dict[str, Any] = {}
         self.waiting_shares: list[float] = []
@@ -67,12 +68,17 @@ class KernelRunner:
         try:
             self.connect()
         except BaseException:
-            self._worker.close()
+            self._close()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def _close(self) -> None:
         self._worker.close()
+        if self._lease:
+            self._lease.close()
 
     @property
     def worker_pid(self) -> int | None:

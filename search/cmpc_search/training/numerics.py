@@ -6,11 +6,12 @@ Small query networks gain nothing from it and stay in float32.
 """
 
 import ctypes
-import os
 from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor, nn
+
+from cmpc_cost_models.machine import allowed_cpus
 
 __all__ = ["has_fast_bfloat16", "mixed_precision", "set_up_torch", "to_layout", "use_channels_last"]
 
@@ -27,7 +28,7 @@ def set_up_torch(threads: int | None) -> None:
     processors: torch's threads wait for each other, and a busy neighbour makes two of them several
     times slower than one.
     """
-    torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
+    torch.set_num_threads(threads or len(allowed_cpus()))
     _keep_freed_memory()
 
 
