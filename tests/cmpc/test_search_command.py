@@ -13,7 +13,9 @@ def summary(
     nothing = {"finished": 0, "feasible": 0, "failed": 0, "reused": 0, "over_budget": 0}
     found = Counts(**{**nothing, "running": 0, **counts})
     candidates = tuple(
-        Candidate(number, CandidateScore(architecture="", reward_name="", reward=reward))
+        Candidate(
+            number=number, score=CandidateScore(architecture="", reward_name="", reward=reward)
+        )
         for number, reward in enumerate(rewards)
     )
     return StudySummary(counts=found, candidates=candidates, stopped_early=stopped_early)
