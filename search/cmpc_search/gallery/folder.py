@@ -143,8 +143,7 @@ class Gallery:
                 f"{self.path} must hold embeddings that its network gave, {got}; "
                 "run `cmpc gallery embed`"
             )
-        wanted = set(item_names)
-        return next((one for one in kept if wanted <= set(one.item_names or ())), kept[0])
+        return next((one for one in kept if not one.lacking(item_names)), kept[0])
 
     @cached_property
     def _network(self) -> LargeNetwork:

@@ -25,10 +25,10 @@ def check_covers(embeddings: Embeddings, image_set: ImageSet) -> None:
     Raises:
         BadEmbeddings: some lack.
     """
-    known = set(embeddings.item_names or ())
-    lacking = [row for row, name in enumerate(image_set.item_names) if name not in known]
-    if not lacking:
+    names = set(embeddings.lacking(image_set.item_names))
+    if not names:
         return
+    lacking = [row for row, name in enumerate(image_set.item_names) if name in names]
     counted = Counter(
         (SPLITS[image_set.split[row]], ROLES[int(image_set.is_query[row])]) for row in lacking
     )

@@ -8,7 +8,7 @@ Shapes: N images, S pixels a side, D embedding length.
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ __all__ = ["OwnNetwork", "embedding_dim_of", "noise_images", "read_own_network"]
 
 MOST_BYTES = 2**31 - 1  # of one ONNX file: protobuf counts in int32
 NUM_NOISE = 4
+NUM_ALONE = 3
 SCALARS = (str, bytes, int, float)
 
 
@@ -52,12 +53,11 @@ def read_own_network(path: Path) -> OwnNetwork:
     content = _self_contained(path)
     runs = OnnxNetwork(content, str(path))
     counted = count_network(path)
-    return OwnNetwork(
-        content=content,
-        runs=runs,
-        macs=counted.macs // (runs.batch_size or 1),
-        parameters=counted.parameters,
-    )
+    if runs.batch_size not in (None, 1):
+        content = _for_one_image(content, path)
+        counted = replace(counted, macs=counted.macs // runs.batch_size)
+        runs = OnnxNetwork(content, str(path))
+    return OwnNetwork(content=content, runs=runs, macs=counted.macs, parameters=counted.parameters)
 
 
 def embedding_dim_of(
@@ -72,8 +72,9 @@ def embedding_dim_of(
     images = resized(images, network.input_size_px)
     together = network.embed(images)
     unit_rows(together, item_names, f"what {network.name} gives")
-    alone = np.concatenate([network.embed(images[row : row + 1]) for row in range(len(images))])
-    least = float(cosines(together, alone).min())
+    few = range(min(NUM_ALONE, len(images)))
+    alone = np.concatenate([network.embed(images[row : row + 1]) for row in few])
+    least = float(cosines(together[: len(few)], alone).min())
     if least < LEAST_COSINE:
         raise BadGallery(
             f"{network.name} must give an image the same embedding whatever is in its batch, "
@@ -109,6 +110,32 @@ def _self_contained(path: Path) -> bytes:
         ) from error
     content: bytes = model.SerializeToString()
     return content
+
+
+def _for_one_image(content: bytes, path: Path) -> bytes:
+    """Return a network of a fixed batch as one that takes an image at a time, as it is compiled.
+
+    Raises:
+        BadGallery: the size of its batch is built into it.
+    """
+    many = OnnxNetwork(content, str(path))
+    model = onnx.load_model_from_string(content)
+    for value in (*model.graph.input, *model.graph.output):
+        if value.type.tensor_type.shape.dim:
+            value.type.tensor_type.shape.dim[0].dim_value = 1
+    del model.graph.value_info[:]
+    one = model.SerializeToString()
+    images = noise_images(many.input_size_px)
+    try:
+        alike = cosines(OnnxNetwork(one, str(path)).embed(images), many.embed(images))
+        if alike.min() < LEAST_COSINE:
+            raise BadGallery(f"it answers otherwise, with a cosine of {alike.min():.3f}")
+    except BadGallery as error:
+        raise BadGallery(
+            f"{path} must take one image at a time, or any number; it takes {many.batch_size}, and "
+            f"could not be changed ({error}); export it again"
+        ) from error
+    return bytes(one)
 
 
 def _check_bytes(path: Path, num_bytes: int) -> None:

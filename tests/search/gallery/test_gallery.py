@@ -34,6 +34,7 @@ def test_an_opened_gallery_is_the_saved_network(gallery, image_set, make_network
     assert opened.onnx_path.is_file()
     assert opened.macs > 0
     assert len(opened.network_sha256) == 64
+    assert opened.record["precision"] in ("bfloat16", "float32")  # as this processor trains
 
 
 def test_images_of_another_size_are_resized_before_they_are_embedded(gallery, image_set):

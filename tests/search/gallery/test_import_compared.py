@@ -70,6 +70,21 @@ def test_rows_in_another_order_are_found_by_name(together):
     assert gallery.record["lowest_cosine"] == pytest.approx(1, abs=1e-3)
 
 
+def test_a_name_with_its_accent_written_otherwise_is_the_same_name(
+    tmp_path, onnx_path, image_set, make_network
+):
+    names = (*image_set.item_names[:9], "caf\u00e9.png")
+    rows = embed_images(make_network(0), image_set.images)
+    given = Embeddings(rows=rows, item_names=(*names[:9], "cafe\u0301.png"))
+    write_embeddings(tmp_path / "given.safetensors", given)
+    sources = GallerySources(onnx_path=onnx_path, embeddings_path=tmp_path / "given.safetensors")
+    composed = replace(image_set, item_names=names)
+
+    gallery = import_gallery(tmp_path / "shop", sources, load_images=lambda _: composed)
+
+    np.testing.assert_allclose(gallery.rows_of(composed), rows, atol=1e-5)
+
+
 @pytest.mark.parametrize("with_network", [True, False])
 def test_items_of_the_data_without_a_row_are_told_by_split_and_role(together, with_network):
     def shorten(given):

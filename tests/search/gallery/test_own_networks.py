@@ -5,6 +5,7 @@ import onnx
 import pytest
 from onnx import TensorProto, external_data_helper, helper, numpy_helper
 
+from cmpc_cost_models.counted import count_network
 from cmpc_search.errors import BadEmbeddings, BadGallery, SearchError
 from cmpc_search.gallery import GallerySources, import_gallery
 
@@ -142,6 +143,16 @@ def test_a_network_of_any_batch_embeds_as_that_of_one_image(tmp_path, image_set,
         found.embed(image_set.images), expected.embed(image_set.images), atol=1e-6
     )
     assert (found.macs, found.embedding_dim) == (expected.macs, 6) == (8 * 8 * 3 * 6, 6)
+    assert count_network(found.onnx_path).macs == found.macs  # what it costs to compile and time
+
+
+def test_a_network_with_a_batch_built_into_it_is_refused(tmp_path):
+    nodes = [POOL[0], node("Reshape", "p shape")]
+    shape = numpy_helper.from_array(np.array([4, -1]), "shape")
+    path = save(tmp_path / "own.onnx", nodes, shape=(4, 3, 8, 8), initializer=[shape])
+
+    with pytest.raises(BadGallery, match="one image at a time, or any number; it takes 4, and co"):
+        import_gallery(tmp_path / "shop", GallerySources(onnx_path=path))
 
 
 def in_an_initializer():
