@@ -115,8 +115,9 @@ def prepare(
     from cmpc_search.data.loading import find_source
 
     started_at = time.monotonic()
-    image_set = _load(name_or_path, size_px=size_px, split_seed=split_seed, cache_dir=cache_dir)
     passed_over = find_source(name_or_path, cache_dir).passed_over()
+    _tell_passed_over(passed_over)  # first: too few pictures may be left to go on
+    image_set = _load(name_or_path, size_px=size_px, split_seed=split_seed, cache_dir=cache_dir)
     counts = image_set.counts()
     columns = ["split", "classes", "queries", "gallery"]
     rows = [
@@ -139,7 +140,6 @@ def prepare(
     }
     emit(payload, make_table(columns, rows, title=title), as_json=as_json)
     _tell_drops(image_set.drops)
-    _tell_passed_over(passed_over)
 
 
 @data.command()
@@ -220,7 +220,7 @@ def _tell_passed_over(groups: "Sequence[PassedOver]") -> None:
     from cmpc.output import say
 
     if groups:
-        say("passed over, and not counted above:")
+        say("passed over, and not counted below:")
         by_count = sorted(groups, key=lambda group: -group.count)
         _say_first([group.describe() for group in by_count])
 

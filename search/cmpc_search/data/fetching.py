@@ -9,8 +9,10 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -45,7 +47,7 @@ def fetch_npm_package(package: NpmPackage, cache_dir: Path) -> Path:
     wanted = f"{package.name}@{package.version}"
     command = ["npm", "pack", wanted, "--ignore-scripts", "--loglevel=error"]
     with _workplace(path.parent) as folder:
-        _run(command, folder, needs="npm (it comes with Node.js)")
+        _fetch(command, folder, needs="npm (it comes with Node.js)")
         fetched = folder / package.file_name
         if not fetched.exists():
             raise DownloadFailed(f"npm pack must leave {package.file_name}, got {_listing(folder)}")
@@ -63,7 +65,7 @@ def fetch_debian_files(package: str, members: Mapping[str, str], *, into: Path) 
     release of Debian they come from.
     """
     with _workplace(into) as folder:
-        _run(["apt-get", "download", package], folder, needs="apt-get (Debian or Ubuntu)")
+        _fetch(["apt-get", "download", package], folder, needs="apt-get (Debian or Ubuntu)")
         archives = list(folder.glob("*.deb"))
         if len(archives) != 1:
             raise DownloadFailed(f"apt-get must leave one .deb, got {_listing(folder)}")
@@ -86,7 +88,7 @@ def read_tar_member(archive: Path, member: str) -> bytes:
                     f"got {info.size} bytes of type {info.type!r}"
                 )
             return file.read()
-    except (OSError, EOFError, KeyError, tarfile.TarError) as error:
+    except (OSError, EOFError, KeyError, tarfile.TarError, zlib.error) as error:
         raise DownloadFailed(f"{member} can't be read from {archive}: {error}") from error
 
 
@@ -104,6 +106,17 @@ def _workplace(beside: Path) -> Iterator[Path]:
         yield Path(folder)
 
 
+def _fetch(command: Sequence[str], folder: Path, *, needs: str) -> None:
+    """Run a client that fetches, and say so: it may take minutes."""
+    print(f"fetching: {' '.join(command)}", file=sys.stderr, flush=True)
+    try:
+        _run(command, folder, needs=needs)
+    except DownloadFailed as error:
+        raise DownloadFailed(
+            f"{error}; see that the registry can be reached from here, and repeat the command"
+        ) from error
+
+
 def _run(command: Sequence[str], folder: Path, *, needs: str) -> None:
     program = shutil.which(command[0])
     if program is None:
@@ -113,14 +126,14 @@ def _run(command: Sequence[str], folder: Path, *, needs: str) -> None:
             [program, *command[1:]],
             cwd=folder,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="backslashreplace",
             timeout=FETCH_TIMEOUT_S,
             check=False,
         )
     except subprocess.TimeoutExpired as error:
         raise DownloadFailed(
-            f"`{' '.join(command)}` must end within {FETCH_TIMEOUT_S} s and did not; "
-            "is the registry reachable?"
+            f"`{' '.join(command)}` must end within {FETCH_TIMEOUT_S} s and did not"
         ) from error
     if done.returncode != 0:
         talk = (done.stderr.strip() or done.stdout.strip()).splitlines()[-5:]

@@ -68,6 +68,17 @@ def test_prepare_names_what_it_drops_and_what_it_passes_over(photos, tmp_path):
     }
 
 
+def test_prepare_says_what_it_passes_over_where_too_little_is_left(photos, tmp_path):
+    for path in sorted(photos.glob("*/*.png"))[9:]:
+        path.rename(path.with_suffix(".heic"))
+
+    result = run("prepare", photos, cache_dir=tmp_path)
+
+    assert result.exit_code == 1
+    assert "27 .heic files at depth 2" in result.stderr
+    assert "too small" in result.stderr
+
+
 def test_show_writes_a_sheet(photos, tmp_path):
     out = tmp_path / "sheet.png"
 

@@ -84,11 +84,18 @@ def test_a_package_damaged_in_the_cache_is_fetched_again(tmp_path, programs):
     assert path.read_bytes() == archive.read_bytes()
 
 
-def test_a_client_that_fails_is_quoted(tmp_path, programs):
-    programs("npm", "echo 'npm error 404 not found' >&2; exit 1")
+@pytest.mark.parametrize(
+    ("words", "quoted"),
+    [("npm error 404 not found", "npm error 404 not found"), ("\\351chec", r"\\xe9chec")],
+    ids=["English", "French in Latin-1"],
+)
+def test_a_client_that_fails_is_quoted(tmp_path, programs, capsys, words, quoted):
+    programs("npm", f"printf '{words}' >&2; exit 1")
 
-    with pytest.raises(DownloadFailed, match="exit code 1: npm error 404 not found"):
+    with pytest.raises(DownloadFailed, match=f"exit code 1: {quoted}; see that the registry"):
         fetch_npm_package(NpmPackage(name="x", version="1", sha512=""), tmp_path)
+
+    assert capsys.readouterr().err.startswith("fetching: npm pack x@1 ")
 
 
 @pytest.mark.parametrize(
