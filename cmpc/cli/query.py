@@ -95,12 +95,13 @@ def query(
     from cmpc_cost_models.bundles import open_bundle
     from cmpc_kernels import open_index
     from cmpc_search.data import load_image_set
+    from cmpc_search.data.preprocessing import image_size_of
     from cmpc_search.embeddings import gallery_network_of, split_seed_of
 
     index = open_index(index_path)
     allowed = None if allow_path is None else allowed_ids(index, allow_path)
     opened = open_bundle(bundle)
-    size_px = opened.preprocessing.size_px
+    size_px = image_size_of(opened)
     image_set = None
     if data_set is not None:
         with progress(f"Preparing {data_set}") as steps:

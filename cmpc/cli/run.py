@@ -58,11 +58,12 @@ def run(
     from cmpc_cost_models.cross.toolchain import find_toolchain
     from cmpc_cost_models.cross.verification import embed_emulated
     from cmpc_search.data import load_image
+    from cmpc_search.data.preprocessing import image_size_of
     from cmpc_search.embeddings import Embeddings, gallery_network_of, write_embeddings
     from cmpc_search.printable import printable
 
     opened = open_bundle(bundle, must_run_here=not emulate)
-    size_px = opened.preprocessing.size_px
+    size_px = image_size_of(opened)
     pixels = np.stack([load_image(image, size_px) for image in images])
     if emulate:
         rows = embed_emulated(opened, pixels, find_toolchain(opened.target, cache_dir=cache_dir))

@@ -92,6 +92,23 @@ def index(folder):
 
 
 @pytest.mark.parametrize(
+    ("field", "value"), [("version", 1), ("resize_filter", "bicubic"), ("background", [0, 0, 0])]
+)
+def test_a_bundle_whose_pictures_are_prepared_in_another_way_is_refused(
+    folder, tmp_path, field, value
+):
+    bundle = shutil.copytree(folder / "bundle", tmp_path / "bundle")
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    manifest["preprocessing"][field] = value
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+
+    result = invoke("run", bundle, folder / "red.png")
+
+    assert result.exit_code == 1
+    assert f"prepared with {field}" in result.stderr
+
+
+@pytest.mark.parametrize(
     ("is_measured", "said"),
     [(False, "UNMEASURED, measuring it failed"), (True, "unstable"), (True, "the machine is busy")],
 )

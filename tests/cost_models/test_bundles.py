@@ -71,6 +71,30 @@ def test_a_bundle_tells_what_it_was_written_with(bundle, contents):
     assert read.manifest["files"]["network.so"]["sha256"] == contents.compiled.sha256
 
 
+def test_a_network_that_reads_blue_first_gets_blue_first(contents, bundle, tmp_path, rng):
+    preprocessing = replace(PREPROCESSING, colour_order="BGR", version=7)
+    reversed_contents = replace(contents, preprocessing=preprocessing)
+    other = write_bundle(tmp_path / "bgr", reversed_contents, with_runner=False)
+    images = rng.integers(0, 256, (2, 16, 16, 3), dtype=np.uint8)
+
+    np.testing.assert_array_equal(other.embed(images), bundle.embed(images[..., ::-1]))
+    assert not np.array_equal(other.embed(images), bundle.embed(images))
+    assert open_bundle(other.folder).preprocessing.version == 7
+
+
+@pytest.mark.parametrize(("field", "value"), [("colour_order", "YUV"), ("layout", "NHWC")])
+def test_a_preprocessing_that_nobody_does_is_refused(bundle, contents, field, value):
+    path = bundle.folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["preprocessing"][field] = value
+    path.write_text(json.dumps(manifest))
+
+    with pytest.raises(BadBundle, match=value):
+        open_bundle(bundle.folder)
+    with pytest.raises(BadArgument, match=value):
+        replace(contents, preprocessing=replace(PREPROCESSING, **{field: value}))
+
+
 @pytest.mark.parametrize("name", ["network.so", "lib/libtvm_ffi.so"])
 def test_an_altered_file_is_refused(bundle, name):
     path = bundle.folder / name

@@ -11,14 +11,13 @@ from cmpc_cost_models.base import CompiledNetwork
 from cmpc_cost_models.bundles import (
     Bundle,
     BundleContents,
-    Preprocessing,
     open_bundle,
     write_bundle,
 )
 from cmpc_cost_models.compiling import cxx_compiler_for
 from cmpc_cost_models.cross.toolchain import Toolchain, find_toolchain, is_native
 from cmpc_cost_models.cross.verification import verifier
-from cmpc_search.data.images import RESIZE_FILTER
+from cmpc_search.data.preprocessing import our_preprocessing
 from cmpc_search.embeddings import GALLERY_NETWORK_KEY, SPLIT_SEED_KEY
 from cmpc_search.errors import BadArgument
 from cmpc_search.runs import RunFolder, read_pick
@@ -78,9 +77,7 @@ def build_bundle(run: RunFolder, order: BundleOrder) -> Bundle:
     contents = BundleContents(
         compiled=compiled,
         target=target,
-        preprocessing=Preprocessing(
-            size_px=compiled.input_shape[2], resize_filter=RESIZE_FILTER.name.lower()
-        ),
+        preprocessing=our_preprocessing(compiled.input_shape[2]),
         cost=shipped.cost,
         cost_doubts=shipped.doubts,
         why_unmeasured=shipped.why_unmeasured,

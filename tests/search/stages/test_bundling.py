@@ -9,6 +9,8 @@ from cmpc_cost_models import Cost, Measurement, Target
 from cmpc_cost_models.compiling import compile_network
 from cmpc_cost_models.digests import file_sha256
 from cmpc_cost_models.graph_writer import GraphWriter
+from cmpc_search.data.images import PREPROCESSING_VERSION
+from cmpc_search.data.preprocessing import our_preprocessing
 from cmpc_search.errors import BadArgument, BadRun
 from cmpc_search.runs import write_json, write_pick
 from cmpc_search.stages import shipping
@@ -139,6 +141,8 @@ def test_the_library_that_was_measured_ships_though_another_would_be_compiled_to
 
     assert bundle.network_sha256 == again.network_sha256 == sha256
     assert bundle.cost.value == 0.125
+    assert bundle.preprocessing == our_preprocessing(8)
+    assert bundle.preprocessing.version == PREPROCESSING_VERSION
     assert bundle.why_unmeasured is None
 
 
