@@ -100,9 +100,12 @@ def build(ctx: click.Context, /, **_: object) -> None:
     """
     from cmpc.output import emit, make_table
     from cmpc_kernels import IndexSettings
+    from cmpc_search.directions import check_directions
 
     options = ctx.params
     found = embeddings_in(options["embeddings"], options["data_set"], options["cache_dir"])
+    if options["metric"] == "cosine":
+        check_directions(found.rows, found.item_names, str(options["embeddings"]))
     settings = IndexSettings(
         metric=options["metric"],
         mode=options["mode"],

@@ -36,6 +36,7 @@ def add(index_path: Path, embeddings: Path, as_json: bool) -> None:
       cmpc index add large-index new-items.npy
     """
     from cmpc_kernels import open_index
+    from cmpc_search.directions import check_directions
     from cmpc_search.embeddings import read_embeddings
 
     opened, found = open_index(index_path), read_embeddings(embeddings)
@@ -45,6 +46,8 @@ def add(index_path: Path, embeddings: Path, as_json: bool) -> None:
             f"{opened.network_sha256 or '(unknown)'}, got those of {found.network_sha256}; "
             f"embed the items with the gallery that the index was built from"
         )
+    if opened.metric == "cosine":
+        check_directions(found.rows, found.item_names, str(embeddings))
     ids = opened.add(found.rows, item_names=found.item_names, labels=found.labels)
     save_file(opened, index_path)
     tell({"index": index_path, "num_added": len(ids), "num_items": len(opened)}, as_json=as_json)

@@ -221,3 +221,23 @@ def test_embeddings_that_are_not_numbers_are_the_users_error_not_a_bug(tmp_path)
     assert result.exit_code == 1
     assert "must be finite, got others for row 0, row 1" in result.stderr
     assert not (tmp_path / "g.index").exists()
+
+
+@pytest.mark.parametrize(("metric", "is_refused"), [("cosine", True), ("l2", False)])
+def test_a_row_of_zeros_is_no_neighbour_by_angle(tmp_path, metric, is_refused):
+    for name, value in [("good", 1.0), ("zero", 0.0)]:
+        rows = np.full((2, 2), value, np.float32)
+        named = (f"{name}/a", f"{name}/b")
+        write_embeddings(tmp_path / f"{name}.safetensors", Embeddings(rows=rows, item_names=named))
+    index, good, zero = (
+        str(tmp_path / name) for name in ("g.index", "good.safetensors", "zero.safetensors")
+    )
+    built = ["index", "build", good, "--out", index, "--metric", metric]
+    assert CliRunner().invoke(command_line, built).exit_code == 0
+
+    for command in (["build", zero, "--out", index, "--metric", metric], ["add", index, zero]):
+        result = CliRunner().invoke(command_line, ["index", *command])
+
+        assert result.exit_code == (1 if is_refused else 0), result.output
+        assert ("not all zeros, got others for 'zero/a', 'zero/b'" in result.output) == is_refused
+        CliRunner().invoke(command_line, built)

@@ -1,0 +1,48 @@
+"""A gallery is trained once, whoever begins, and large networks not without a word."""
+
+from contextlib import contextmanager
+
+import pytest
+import torch
+
+from cmpc.cli.gallery import training_advice
+from cmpc_search.gallery import save_gallery_network
+from cmpc_search.networks.gallery import GalleryNetwork
+from cmpc_search.stages import gallery_training
+from cmpc_search.stages.settings import GallerySettings
+from cmpc_search.training.gallery import GalleryTraining
+
+
+def test_who_waited_for_another_training_finds_it_done(tmp_path, image_set, monkeypatch):
+    settings = GallerySettings(data="pictures", depths="1", width=2)
+    network = GalleryNetwork(settings.shape)
+    directions = torch.ones(1, settings.shape.embedding_dim)
+
+    @contextmanager
+    def making(folder, *, on_wait):
+        facts = settings.model_dump(mode="json")
+        save_gallery_network(folder, network, directions, image_set, facts=facts)
+        yield
+
+    monkeypatch.setattr(gallery_training, "making", making)
+    monkeypatch.setattr(gallery_training, "train_gallery_network", pytest.fail)
+
+    found = gallery_training.train_gallery(tmp_path / "gallery", settings, image_set)
+
+    assert found.path == tmp_path / "gallery"
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_advised"),
+    [
+        (GallerySettings(network="resnet101"), True),
+        (GallerySettings(network="resnet101", training=GalleryTraining(num_steps=500_000)), False),
+        (GallerySettings(), False),
+    ],
+)
+def test_a_large_network_is_not_trained_like_a_small_one_without_a_word(settings, is_advised):
+    advice = training_advice(settings)
+
+    assert (advice is not None) == is_advised
+    assert advice is None or "resnet101 is about to be trained as residual-small" in advice
+    assert advice is None or "115,200 images in all" in advice
