@@ -25,6 +25,7 @@ from cmpc_search.data.base import ROLES
 from cmpc_search.data.images import load_image
 from cmpc_search.data.passed_over import (
     JUNK_FOLDERS,
+    MAX_COUNTED,
     PassedOver,
     PassReason,
     count_passed_over,
@@ -84,8 +85,11 @@ class FolderSource(Source):
         ]
 
     def passed_over(self) -> Sequence[PassedOver]:
-        listing = self._listing
-        return count_passed_over([*listing.files, *files_below(listing.folders)], self.folder)
+        deeper = list(files_below(self._listing.folders))
+        return [
+            *count_passed_over(self._listing.files, self.folder),
+            *count_passed_over(deeper, self.folder, is_all=len(deeper) < MAX_COUNTED),
+        ]
 
     @cached_property
     def _listing(self) -> Listing:
@@ -164,23 +168,36 @@ class _Shelf:
 
     def _seen(self, parent: Path) -> Iterator[tuple[Path, bool]]:
         """Yield what is neither hidden nor junk nor special, and whether it is a folder."""
-        for path in sorted(parent.iterdir()):
-            is_folder = path.is_dir()
-            reason = _reason_to_skip(path, is_folder)
+        with os.scandir(parent) as entries:
+            ordered = sorted(entries, key=lambda entry: entry.name)
+        for entry in ordered:
+            is_folder, is_file = _kind(entry)
+            reason = _reason_to_skip(entry, is_folder=is_folder, is_file=is_file)
             if reason is None:
-                yield path, is_folder
+                yield Path(entry.path), is_folder
             else:
-                self.files.append((path, reason))  # a folder too: nobody asks what is in it
+                # Of a folder too: nobody asks what is in it.
+                self.files.append((Path(entry.path), reason))
 
 
-def _reason_to_skip(path: Path, is_folder: bool) -> PassReason | None:
-    if path.name.startswith("."):
+def _kind(entry: "os.DirEntry[str]") -> tuple[bool, bool]:
+    """Return whether it is, or leads to, a folder, and whether a regular file."""
+    try:
+        return entry.is_dir(), entry.is_file()
+    except OSError:  # a link to itself, or through a folder that is closed to us
+        return False, False
+
+
+def _reason_to_skip(
+    entry: "os.DirEntry[str]", *, is_folder: bool, is_file: bool
+) -> PassReason | None:
+    if entry.name.startswith("."):
         return PassReason.HIDDEN
-    if is_folder:
-        return PassReason.JUNK if path.name.lower() in JUNK_FOLDERS else None
-    if path.is_file():
+    if is_folder and entry.name.lower() in JUNK_FOLDERS:
+        return PassReason.JUNK
+    if is_folder or is_file:
         return None
-    return PassReason.MISSING if path.is_symlink() else PassReason.SPECIAL
+    return PassReason.MISSING if entry.is_symlink() else PassReason.SPECIAL
 
 
 def _has_folder(parent: Path) -> bool:

@@ -29,7 +29,7 @@ from cmpc_search.printable import printable
 __all__ = ["PREPROCESSING_VERSION", "RESIZE_FILTER", "load_image", "square_image"]
 
 PREPROCESSING_VERSION = 2
-"""Raised with any change of a pixel: prepared data and bundles carry it."""
+"""Raised with any change of a pixel: prepared data of another version are not used."""
 
 RESIZE_FILTER = Image.Resampling.BILINEAR
 

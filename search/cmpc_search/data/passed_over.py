@@ -13,10 +13,17 @@ from pathlib import Path
 
 from cmpc_search.printable import printable
 
-__all__ = ["JUNK_FOLDERS", "PassReason", "PassedOver", "count_passed_over", "files_below"]
+__all__ = [
+    "JUNK_FOLDERS",
+    "MAX_COUNTED",
+    "PassReason",
+    "PassedOver",
+    "count_passed_over",
+    "files_below",
+]
 
 MAX_COUNTED = 100_000
-"""Of the files below folders that are not looked into: somebody may name the whole disk."""
+"""Of the files in folders that are not looked into: somebody may name the whole disk."""
 
 JUNK_FOLDERS = frozenset(
     {
@@ -45,7 +52,7 @@ EXPLANATIONS = {
     PassReason.BESIDE: "outside the class folders",
     PassReason.HIDDEN: "the name begins with a dot",
     PassReason.JUNK: "left there by another program",
-    PassReason.MISSING: "a link to a file that is missing",
+    PassReason.MISSING: "a link that leads to no file",
     PassReason.SPECIAL: "no regular file",
 }
 
@@ -62,18 +69,23 @@ class PassedOver:
     count: int
     example: str
     """The first of them, below the data set's folder."""
+    is_all: bool = True
+    """Whether that is how many there are; False where counting stopped at MAX_COUNTED."""
 
     def describe(self) -> str:
         """Return it in one line for people."""
         kind = f"{self.suffix} " if self.suffix else ""
         files = "file" if self.count == 1 else "files"
+        at_least = "" if self.is_all else "at least "
         return (
-            f"{self.count} {kind}{files} at depth {self.depth}: "
+            f"{at_least}{self.count} {kind}{files} at depth {self.depth}: "
             f"{EXPLANATIONS[self.reason]}, such as {self.example}"
         )
 
 
-def count_passed_over(found: Iterable[tuple[Path, PassReason]], root: Path) -> list[PassedOver]:
+def count_passed_over(
+    found: Iterable[tuple[Path, PassReason]], root: Path, *, is_all: bool = True
+) -> list[PassedOver]:
     """Count files by reason, suffix and depth; in the order in which each kind was met."""
     groups: dict[tuple[PassReason, str, int], list[Path]] = {}
     for path, reason in found:
@@ -87,6 +99,7 @@ def count_passed_over(found: Iterable[tuple[Path, PassReason]], root: Path) -> l
             depth=depth,
             count=len(paths),
             example=printable(paths[0].as_posix()),
+            is_all=is_all,
         )
         for (reason, suffix, depth), paths in groups.items()
     ]

@@ -65,6 +65,7 @@ def test_prepare_names_what_it_drops_and_what_it_passes_over(photos, tmp_path):
         "depth": 2,
         "count": 7,
         "example": "class01/0.heic",
+        "is_all": True,
     }
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from cmpc_search.data import folder as folder_module
 from cmpc_search.data import load_image_set
+from cmpc_search.data import passed_over as passed_over_module
 from cmpc_search.data.folder import FolderSource
 from cmpc_search.data.picture_file import readable_suffixes
 from cmpc_search.errors import BadData
@@ -109,6 +111,17 @@ def test_a_link_to_itself_is_passed_over(photos):
     (photos / "class00" / "x.png").symlink_to("x.png")
 
     assert told(photos) == {("missing", ".png", 2, 1, "class00/x.png")}
+
+
+def test_counting_stops_somewhere_and_says_so(photos, save_picture, monkeypatch):
+    monkeypatch.setattr(folder_module, "MAX_COUNTED", 2)
+    monkeypatch.setattr(passed_over_module, "MAX_COUNTED", 2)
+    for number in range(3):
+        save_picture(photos / "class00" / "new" / f"{number}.png", seed=number)
+
+    (group,) = FolderSource(photos).passed_over()
+
+    assert group.describe().startswith("at least 2 .png files at depth 3")
 
 
 def test_where_no_picture_is_found_it_is_said_what_is_there(photos):

@@ -1,6 +1,7 @@
 """The one preprocessing, on pictures small enough to know every pixel."""
 
 import io
+import struct
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from cmpc_search.errors import BadArgument, BadData
 RED, BLACK, WHITE = (255, 0, 0), (0, 0, 0), (255, 255, 255)
 SVG = b"""<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 4">
 <rect width="8" height="4" fill="#ff0000"/></svg>"""
+RED_PIXEL = Image.new("RGB", (1, 1), RED)
 LOSSLESS = {"WEBP": {"lossless": True}}
 
 
@@ -115,8 +117,14 @@ def test_a_path_and_its_bytes_give_the_same_pixels(tmp_path):
         SVG[:-20],
         b"<svg>\xff</svg>",
         encoded(Image.effect_noise((64, 64), 50))[:900],
+        encoded(Image.effect_noise((64, 64), 50), "JPEG")[:900],
+        encoded(RED_PIXEL).replace(struct.pack(">II", 1, 1), struct.pack(">II", 0, 1)),
+        encoded(RED_PIXEL, "BMP").replace(struct.pack("<II", 1, 1), struct.pack("<II", 0, 1)),
     ],
-    ids=["empty", "text", "half an svg", "svg in latin-1", "a third of a png"],
+    ids=[
+        *("empty", "text", "half an svg", "svg in latin-1", "a third of a png", "half a jpeg"),
+        *("a png without width", "a bmp without width"),
+    ],
 )
 def test_a_broken_file_is_named(tmp_path, content):
     path = tmp_path / "broken.png"
@@ -140,6 +148,28 @@ def test_every_orientation_is_undone_as_pillow_does(value):
     left, top = (6 - upright.width) // 2, (6 - upright.height) // 2
     square[top : top + upright.height, left : left + upright.width] = np.asarray(upright)
     np.testing.assert_array_equal(load_image(content, 6), square)
+
+
+def test_a_cmyk_photograph_has_the_colours_of_its_inks():
+    inks = {(0, 255, 255, 0): RED, (0, 0, 0, 255): BLACK, (0, 0, 0, 0): WHITE}
+
+    for ink, colour in inks.items():
+        content = encoded(Image.new("CMYK", (8, 8), ink), "JPEG", quality=100)
+        np.testing.assert_allclose(
+            load_image(content, 8), np.broadcast_to(colour, (8, 8, 3)), atol=3
+        )
+
+
+def test_what_is_no_picture_is_refused_in_the_same_words_each_time():
+    told = set()
+    for _ in range(3):
+        with pytest.raises(BadData) as refused:
+            load_image(b"no picture at all", 8)
+        told.add(str(refused.value))
+
+    assert told == {
+        "17 bytes is not a usable picture: its content is of no format that can be read here"
+    }
 
 
 def test_damaged_exif_does_not_spoil_a_picture():
