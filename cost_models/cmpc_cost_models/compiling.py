@@ -3,8 +3,9 @@
     ONNX --lowering--> kernels --LLVM--> <cache>/kernels/*/*.o --linker--> <cache>/<key>/network.so
                                                                            <cache>/<key>/compiled.json
 
-The key is the hash of all that the library depends on: graph, target, threads, schedules, versions,
-pipeline. An entry appears whole or not at all, and one whose library was altered is made again.
+The key is the hash of all that the library depends on: graph, target, threads, schedules, versions
+and our own code (``identity``). An entry appears whole or not at all, and one whose library was
+altered is made again.
 """
 
 import hashlib
@@ -21,8 +22,8 @@ from cmpc_cost_models.base import CompiledNetwork
 from cmpc_cost_models.counted import input_and_output_shape, load_graph
 from cmpc_cost_models.digests import file_sha256
 from cmpc_cost_models.errors import CompileFailed, CostModelsError
-from cmpc_cost_models.lowering.schedules import KERNEL_CODE_VERSION, ScheduleSource
-from cmpc_cost_models.machine import describe_versions
+from cmpc_cost_models.identity import CODE_MAKERS, code_identity, versions_of
+from cmpc_cost_models.lowering.schedules import ScheduleSource
 from cmpc_cost_models.targets import Target
 
 __all__ = ["LIBRARY_NAME", "compile_network", "cxx_compiler_for", "find_compiled", "linker_for"]
@@ -32,8 +33,8 @@ RECORD_NAME = "compiled.json"
 OBJECTS_NAME = "kernels"
 PUBLISH_TRIES = 3
 TARGET_KEY = "target"  # in a record: all of the target that the code depends on
-PIPELINE_VERSION = 9  # raise it with every change outside the kernels' code, which has its own
-PACKAGES_THAT_COUNT = ("apache-tvm", "apache-tvm-ffi", "numpy")
+# The last two read the graph and fold its constants: they decide which weights are in the library.
+PACKAGES_THAT_COUNT = (*CODE_MAKERS, "onnx", "numpy")
 
 
 def compile_network(
@@ -200,12 +201,11 @@ def _target_of_code(target: Target) -> dict[str, Any]:
 
 
 def _cache_key(graph_sha256: str, how: _How) -> str:
-    versions = describe_versions()
     ingredients = {
         "graph": graph_sha256,
         "target": _target_of_code(how.target),
-        "versions": {name: versions.get(name) for name in PACKAGES_THAT_COUNT},
-        "pipeline": [PIPELINE_VERSION, KERNEL_CODE_VERSION],
+        "versions": versions_of(*PACKAGES_THAT_COUNT),
+        "code": code_identity("compiling"),
         "num_threads": how.num_threads,
         "schedules": how.schedules.state_sha256() if how.schedules else "",
     }

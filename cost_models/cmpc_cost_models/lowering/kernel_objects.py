@@ -17,15 +17,13 @@ from typing import Any
 import tvm
 
 from cmpc_cost_models.digests import file_sha256
+from cmpc_cost_models.identity import CODE_MAKERS, code_identity, versions_of
 from cmpc_cost_models.lowering.kernel_code import write_kernel
-from cmpc_cost_models.lowering.schedules import KERNEL_CODE_VERSION, Schedule, Workload
-from cmpc_cost_models.machine import describe_versions
+from cmpc_cost_models.lowering.schedules import Schedule, Workload
 from cmpc_cost_models.targets import Target
 
 __all__ = ["KernelObject", "KernelObjects", "compile_kernel", "compile_module"]
 
-OBJECT_VERSION = 1  # raise it with every change to how a kernel's loops become machine code
-PACKAGES_THAT_COUNT = ("apache-tvm", "apache-tvm-ffi")
 SYMBOL_DIGITS = 12  # of the key: enough to tell the kernels of one network apart
 
 
@@ -59,11 +57,10 @@ class KernelObjects:
 
     def __init__(self, folder: Path, target: Target) -> None:
         self._folder, self._target = folder, target
-        versions = describe_versions()
         self._how = {
             "target": target.to_tvm(),
-            "code": [KERNEL_CODE_VERSION, OBJECT_VERSION],
-            "versions": {name: versions.get(name) for name in PACKAGES_THAT_COUNT},
+            "code": code_identity("lowering.kernel_objects"),
+            "versions": versions_of(*CODE_MAKERS),
         }
 
     def find_or_compile(self, workload: Workload, schedule: Schedule) -> KernelObject:

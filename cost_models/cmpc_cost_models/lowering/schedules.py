@@ -35,7 +35,6 @@ from cmpc_cost_models.lowering.tiling import REGISTERS, Tile, all_tiles, choose_
 from cmpc_cost_models.lowering.workloads import Workload
 
 __all__ = [
-    "KERNEL_CODE_VERSION",
     "RULES_ONLY",
     "Origin",
     "Schedule",
@@ -45,8 +44,6 @@ __all__ = [
     "rule_schedule",
     "schedule_space",
 ]
-
-KERNEL_CODE_VERSION = 7  # raise it with every change to the code of a kernel: records grow stale
 
 Order = Literal["channels", "rows"]
 ORDERS: tuple[Order, ...] = ("channels", "rows")

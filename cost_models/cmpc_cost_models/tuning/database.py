@@ -25,8 +25,8 @@ from typing import Self
 
 from cmpc_cost_models.closing import ClosedAtEnd
 from cmpc_cost_models.errors import BadScheduleDatabase
-from cmpc_cost_models.lowering.schedules import KERNEL_CODE_VERSION, Schedule
-from cmpc_cost_models.machine import describe_versions
+from cmpc_cost_models.identity import CODE_MAKERS, code_identity, versions_of
+from cmpc_cost_models.lowering.schedules import Schedule
 from cmpc_cost_models.targets import Target
 from cmpc_cost_models.tuning.records import (
     COLUMNS,
@@ -40,7 +40,6 @@ __all__ = ["ScheduleDatabase", "database_path", "state_of"]
 
 SCHEMA_VERSION = 1
 LOCK_TIMEOUT_S = 60.0
-PACKAGES_THAT_COUNT = ("apache-tvm", "apache-tvm-ffi")  # they make the code that was timed
 
 TABLES = """
 CREATE TABLE workload (
@@ -224,12 +223,12 @@ def _create(path: Path, identity: str) -> None:
 def _identity(target: Target) -> str:
     """Return all that decides which code a schedule becomes, as one text.
 
-    Not the target's name: `host` and the level of its processor are one target.
+    Not the target's name: `host` and the level of its processor are one target. Of our own code
+    only what writes a kernel's loops, so that records outlive changes of planning or compiling.
     """
-    versions = describe_versions()
     document = {
         "target": target.to_tvm() | {"vector_bits": target.vector_bits},
-        "kernel_code": KERNEL_CODE_VERSION,
-        "versions": {name: versions.get(name) for name in PACKAGES_THAT_COUNT},
+        "kernel_code": code_identity("lowering.kernel_code", below="lowering"),
+        "versions": versions_of(*CODE_MAKERS),
     }
     return json.dumps(document, sort_keys=True)

@@ -1,0 +1,86 @@
+"""Which code made this? A hash over the sources that decide what a network becomes.
+
+Caches of machine code and of its timings are keyed by it, so that a change of a kernel or a rule
+never meets what older code made. It follows the imports from one module on, those inside functions
+too, so no list of files and no number has to be kept up to date by hand. Comments and docstrings
+don't count: they change no code.
+
+    compiling               compiled networks: planning, kernels, assembling, linking
+    lowering.kernel_objects machine code of single kernels
+    lowering.kernel_code    tuned schedules, see ``tuning.database``
+"""
+
+import ast
+import hashlib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from cmpc_cost_models.machine import describe_versions
+
+__all__ = ["CODE_MAKERS", "code_identity", "versions_of"]
+
+PACKAGE = Path(__file__).parent
+CODE_MAKERS = ("apache-tvm", "apache-tvm-ffi")  # the packages that make machine code of a kernel
+
+
+@cache
+def code_identity(module: str, *, below: str = "", package: Path = PACKAGE) -> str:
+    """Return a hash over the code of ``module`` and of all modules that it needs.
+
+    Args:
+        module: Its name within the package, e.g. ``lowering.kernel_code``.
+        below: Only modules of this subpackage count, e.g. ``lowering``; by default all.
+        package: The folder of the package.
+    """
+    digest = hashlib.sha256()
+    for name, tree in sorted(_needed(module, below, package).items()):
+        digest.update(f"{name}\0{ast.dump(_without_docstrings(tree))}\0".encode())
+    return digest.hexdigest()
+
+
+def versions_of(*packages: str) -> dict[str, str | None]:
+    """Return the installed versions of ``packages``; None of what is not there."""
+    versions = describe_versions()
+    return {name: versions.get(name) for name in packages}
+
+
+def _needed(module: str, below: str, package: Path) -> dict[str, ast.Module]:
+    """Return ``module`` and what it imports from the package, and what that imports, parsed."""
+    found: dict[str, ast.Module] = {}
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        path = _file_of(name, package)
+        if name in found or path is None or not f"{name}.".startswith(below):
+            continue
+        found[name] = ast.parse(path.read_text(encoding="utf-8"))
+        waiting += _imported(found[name], package.name)
+    return found
+
+
+def _imported(tree: ast.Module, package: str) -> Iterator[str]:
+    """Yield the names within the package that may be modules that ``tree`` imports."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        prefix = f"{package}."
+        yield from (name.removeprefix(prefix) for name in names if name.startswith(prefix))
+
+
+def _file_of(name: str, package: Path) -> Path | None:
+    path = package.joinpath(*name.split("."))
+    candidates = (path.with_suffix(".py"), path / "__init__.py")
+    return next((one for one in candidates if one.is_file()), None)
+
+
+def _without_docstrings(tree: ast.Module) -> ast.Module:
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    for node in ast.walk(tree):
+        if isinstance(node, documented) and ast.get_docstring(node):
+            del node.body[0]
+    return tree

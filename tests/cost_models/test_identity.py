@@ -1,0 +1,102 @@
+"""What a change of our own code does to the names under which its products are kept."""
+
+from pathlib import Path
+
+import pytest
+
+from cmpc_cost_models import compiling, identity
+from cmpc_cost_models.compiling import compile_network
+from cmpc_cost_models.identity import PACKAGE, code_identity
+from cmpc_cost_models.lowering import kernel_objects
+from cmpc_cost_models.lowering.kernel_objects import KernelObjects
+from cmpc_cost_models.lowering.kernel_specs import Map, MaxPool, View, Window
+from cmpc_cost_models.lowering.schedules import rule_schedule
+from cmpc_cost_models.lowering.workloads import Workload
+
+SOURCES = {
+    "made.py": "from package.parts import kernel\n\ndef make():\n    from package import late\n",
+    "parts/__init__.py": "",
+    "parts/kernel.py": "LOOPS = 3\n",
+    "late.py": "LINKER = 'ld'\n",
+    "errors.py": "class Error(Exception): ...\n",
+}
+
+
+@pytest.fixture
+def identity_after(tmp_path):
+    """Writes the sources with some of them changed, and hashes what `made` needs."""
+
+    def after(below="", **changes: str) -> str:
+        folder = Path(tmp_path / str(len(list(tmp_path.iterdir()))) / "package")
+        for name, text in (SOURCES | changes).items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        module = "parts.kernel" if below else "made"
+        return code_identity(module, below=below, package=folder)
+
+    return after
+
+
+@pytest.mark.parametrize("name", ["made.py", "parts/kernel.py", "late.py"])
+def test_any_code_that_is_needed_counts_also_where_a_function_imports_it(identity_after, name):
+    changed = SOURCES[name] + "NEW = 1\n"
+
+    assert identity_after() != identity_after(**{name: changed})
+
+
+def test_other_code_comments_and_docstrings_do_not_count(identity_after):
+    before = identity_after()
+
+    assert identity_after(**{"errors.py": "NEW = 1\n"}) == before
+    assert identity_after(**{"late.py": '"""Why."""\n# how\nLINKER = "ld"\n'}) == before
+
+
+def test_a_subpackage_alone_is_told_apart_by_its_own_code(identity_after):
+    before = identity_after(below="parts")
+
+    assert identity_after(below="parts", **{"late.py": "NEW = 1\n"}) == before
+    assert identity_after(below="parts", **{"parts/kernel.py": "LOOPS = 4\n"}) != before
+
+
+def test_every_file_that_decides_machine_code_is_in_the_identity_of_networks():
+    needed = identity._needed("compiling", "", PACKAGE)
+
+    lowering = {f"lowering.{path.stem}" for path in (PACKAGE / "lowering").glob("[!_]*.py")}
+    assert lowering <= needed.keys()
+    assert {"compiling", "counted", "targets"} <= needed.keys()
+    assert not {name for name in needed if name.startswith(("measuring", "tuning", "cross"))}
+
+
+@pytest.mark.parametrize("change", ["code", "onnx", "numpy", "apache-tvm"])
+def test_a_network_is_compiled_again_after_a_change_of_what_makes_it(
+    host, tiny_network, tmp_path, monkeypatch, change
+):
+    first = compile_network(tiny_network, host, cache_dir=tmp_path)
+    assert compile_network(tiny_network, host, cache_dir=tmp_path).from_cache
+    if change == "code":
+        monkeypatch.setattr(compiling, "code_identity", lambda *_, **__: "another compiler")
+    else:
+        versions = compiling.versions_of(*compiling.PACKAGES_THAT_COUNT) | {change: "0.0.1"}
+        monkeypatch.setattr(compiling, "versions_of", lambda *_: versions)
+
+    second = compile_network(tiny_network, host, cache_dir=tmp_path)
+
+    assert not second.from_cache
+    assert second.path != first.path
+
+
+def test_a_kernel_is_compiled_again_after_a_change_of_its_code(host, tmp_path, monkeypatch):
+    source = View.whole(Map(height=4, width=4, channels=8))
+    window = Window(kernel=(2, 2), strides=(2, 2), pads=(0, 0), dilations=(1, 1))
+    pool = MaxPool(source=source, target=Map(height=2, width=2, channels=8), window=window)
+    workload = Workload.of(pool, host, num_threads=1)
+    schedule = rule_schedule(workload)
+    first = KernelObjects(tmp_path, host).find_or_compile(workload, schedule)
+    again = KernelObjects(tmp_path, host).find_or_compile(workload, schedule)
+    monkeypatch.setattr(kernel_objects, "code_identity", lambda *_, **__: "another kernel")
+
+    changed = KernelObjects(tmp_path, host).find_or_compile(workload, schedule)
+
+    assert first == again
+    assert first.path.parent != changed.path.parent
