@@ -1,6 +1,7 @@
 """Everything the command line itself raises on purpose; each lower package has its own tree.
 
 CmpcError
++-- BadOutput (ValueError)        what shall be written would take something from its user
 +-- BadSettings (ValueError)      a settings file, a variable or a flag says what can't be
 +-- MissingLibrary (ImportError)  the command needs an extra that is not installed
 +-- OutputFailed                  the answer can't be written to standard output
@@ -9,6 +10,7 @@ CmpcError
 """
 
 __all__ = [
+    "BadOutput",
     "BadSettings",
     "CmpcError",
     "MissingLibrary",
@@ -22,6 +24,12 @@ class CmpcError(Exception):
     """Base of every error of the command line that a user can act on."""
 
     exit_code = 1
+
+
+class BadOutput(CmpcError, ValueError):
+    """What shall be written is what is read, a folder, or a file of another kind."""
+
+    exit_code = 2
 
 
 class BadSettings(CmpcError, ValueError):

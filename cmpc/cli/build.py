@@ -57,11 +57,14 @@ def build(
       cmpc build runs/emoji --out bundles/emoji-arm --target arm
     """
     from cmpc.output import emit, make_table, say
+    from cmpc.outputs import check_new_folder
     from cmpc.targets import named_target
     from cmpc.trust import known_or_raise, trust_or_raise
     from cmpc_search.runs import reopen_run
     from cmpc_search.stages.bundling import BundleOrder, build_bundle
 
+    if not (bundle_folder / "manifest.json").exists():  # the same bundle may be there
+        check_new_folder("--out", bundle_folder)
     run = reopen_run(run_folder)
     order = BundleOrder(
         folder=bundle_folder,

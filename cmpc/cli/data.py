@@ -189,8 +189,10 @@ def show(
       cmpc data show emoji --out sheet.png --count 40
     """
     from cmpc.output import emit, say
+    from cmpc.outputs import PNG, check_output, pictures_of
     from cmpc.pictures.contact_sheet import write_contact_sheet
 
+    check_output("--out", sheet_path, PNG, inputs=pictures_of(name_or_path))
     image_set = _load(name_or_path, size_px=size_px, split_seed=split_seed, cache_dir=cache_dir)
     names = write_contact_sheet(image_set, sheet_path, split=split, num_classes=num_classes)
     payload = {"name": image_set.name, "split": split, "sheet": sheet_path, "class_names": names}

@@ -1,13 +1,20 @@
 """The commands that make a gallery searchable, and say what an index is."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cmpc.cli.index_changes import add, remove
 from cmpc.cli.index_faiss import from_faiss, to_faiss
-from cmpc.cli.options import cache_dir_option, data_option, json_option
+from cmpc.cli.index_writing import changing, network_of, save_new
+from cmpc.cli.options import (
+    cache_dir_option,
+    data_option,
+    ids_option,
+    json_option,
+    network_of_option,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -81,6 +88,8 @@ def index() -> None:
     help="Write a folder of index files of at most this many items, for galleries larger than "
     "memory.",
 )
+@ids_option
+@network_of_option
 @data_option
 @cache_dir_option
 @json_option
@@ -89,31 +98,36 @@ def build(ctx: click.Context, /, **_: object) -> None:
     """Write an index of embeddings.
 
     EMBEDDINGS is a folder made by `cmpc gallery`, a safetensors file with a tensor `embeddings`, or
-    a .npy file, which is read a piece at a time. With --data only the items that stand on the
+    a .npy file, which is read a piece at a time and says neither how its items are called (--ids)
+    nor which network made it (--gallery). With --data only the items that stand on the
     gallery side of that data set are indexed: a query must not find itself.
 
     \b
     Examples:
       cmpc index build galleries/emoji --data emoji --out gallery.index
-      cmpc index build shop.npy --mode fast --storage binary --out shop.index
+      cmpc index build shop.npy --ids shop.txt --gallery galleries/shop --out shop.index
+      cmpc index build shop.npy --mode fast --storage binary --out small.index
       cmpc index build large.npy --rows-per-shard 1000000 --out large-index
     """
-    from cmpc.output import emit, make_table
+    from cmpc.output import emit, make_table, say
     from cmpc_kernels import IndexSettings
     from cmpc_search.directions import check_directions
 
     options = ctx.params
-    found = embeddings_in(options["embeddings"], options["data_set"], options["cache_dir"])
+    path, rows_per_shard = options["index_path"], options["rows_per_shard"]
+    check_target(path, rows_per_shard, inputs=[options["embeddings"], options["ids_path"]])
+    found = embeddings_in(options)
     if options["metric"] == "cosine":
         check_directions(found.rows, found.item_names, str(options["embeddings"]))
     settings = IndexSettings(
         metric=options["metric"],
         mode=options["mode"],
         storage=options["storage"],
-        network_sha256=found.network_sha256,
+        network_sha256=network_of(found, options["gallery_path"]),
     )
-    path = options["index_path"]
-    built = write_index(path, found, settings, options["rows_per_shard"])
+    built = write_index(path, found, settings, rows_per_shard)
+    if settings.network_sha256 is None:
+        say("nothing says which gallery network made these rows: `cmpc query` will need --gallery")
     facts = facts_of(path, built)
     if options["mode"] == "fast":
         facts |= recall_of(built, found.rows)
@@ -143,12 +157,25 @@ def info(index_path: Path, verify: bool, as_json: bool) -> None:
     emit(document, make_table(["index", ""], facts.items()), as_json=as_json)
 
 
-def embeddings_in(path: Path, data_set: str | None, cache_dir: Path) -> "Embeddings":
+def check_target(path: Path, rows_per_shard: int | None, *, inputs: list[Path | None]) -> None:
+    """Refuse a target that would take something from the user, before anything is read."""
+    from cmpc.outputs import INDEX, check_new_folder, check_output
+
+    if rows_per_shard is not None:
+        check_new_folder("--out", path)
+    elif path.is_dir():
+        raise click.UsageError(f"--out must be a file, {path} is a folder; or set --rows-per-shard")
+    else:
+        check_output("--out", path, INDEX, inputs=inputs)
+
+
+def embeddings_in(options: dict[str, Any]) -> "Embeddings":
     """Return embeddings with what is known of them, those of a data set's gallery side if asked."""
     from cmpc_search.embeddings import read_embeddings
 
+    path, ids_path, data_set = options["embeddings"], options["ids_path"], options["data_set"]
     if data_set is None:
-        return read_embeddings(path)
+        return read_embeddings(path, ids_path=ids_path)
     from cmpc.progress import progress
     from cmpc_search.data import gallery_item_names
     from cmpc_search.gallery import open_gallery
@@ -157,8 +184,12 @@ def embeddings_in(path: Path, data_set: str | None, cache_dir: Path) -> "Embeddi
     opened = open_gallery(path) if path.is_dir() else None
     split_seed = 0 if opened is None else opened.split_seed
     with progress(f"Looking at {data_set}") as steps:
-        names = gallery_item_names(data_set, cache_dir=cache_dir, seed=split_seed, progress=steps)
-    return read_embeddings(path).named(names) if opened is None else opened.embeddings_of(names)
+        names = gallery_item_names(
+            data_set, cache_dir=options["cache_dir"], seed=split_seed, progress=steps
+        )
+    if opened is None or ids_path is not None:
+        return read_embeddings(path, ids_path=ids_path).named(names)
+    return opened.embeddings_of(names)
 
 
 def write_index(
@@ -168,21 +199,20 @@ def write_index(
     from cmpc_kernels import GalleryIndex, ShardedIndex
 
     if rows_per_shard is not None:
-        return ShardedIndex.build(
-            path,
-            found.rows,
-            settings,
-            rows_per_shard=rows_per_shard,
-            item_names=found.item_names,
-            labels=found.labels,
-        )
-    if path.is_dir():
-        raise click.UsageError(f"--out must be a file, {path} is a folder; or set --rows-per-shard")
+        path.mkdir(parents=True, exist_ok=True)
+        with changing(path):
+            return ShardedIndex.build(
+                path,
+                found.rows,
+                settings,
+                rows_per_shard=rows_per_shard,
+                item_names=found.item_names,
+                labels=found.labels,
+            )
     built = GalleryIndex.build_with(
         settings, found.rows, item_names=found.item_names, labels=found.labels
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    built.save(path)
+    save_new(built, path)
     return built
 
 

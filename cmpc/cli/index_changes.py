@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cmpc.cli.options import json_option
+from cmpc.cli.index_writing import changing
+from cmpc.cli.options import ids_option, json_option
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
     from cmpc_kernels import GalleryIndex, ShardedIndex
+    from cmpc_search.embeddings import Embeddings
 
 __all__ = ["add", "known_ids", "remove"]
 
@@ -23,12 +25,13 @@ EXISTING = click.Path(exists=True, path_type=Path)
 @click.command()
 @click.argument("index_path", metavar="INDEX", type=EXISTING)
 @click.argument("embeddings", type=EXISTING)
+@ids_option
 @json_option
-def add(index_path: Path, embeddings: Path, as_json: bool) -> None:
+def add(index_path: Path, embeddings: Path, ids_path: Path | None, as_json: bool) -> None:
     """Add embeddings to an index.
 
     A folder of shards gets further shards. Embeddings of another gallery network than that of the
-    index are refused.
+    index are refused, and names that it has already. To replace items, remove them first.
 
     \b
     Examples:
@@ -39,17 +42,14 @@ def add(index_path: Path, embeddings: Path, as_json: bool) -> None:
     from cmpc_search.directions import check_directions
     from cmpc_search.embeddings import read_embeddings
 
-    opened, found = open_index(index_path), read_embeddings(embeddings)
-    if found.network_sha256 not in (None, opened.network_sha256):
-        raise click.UsageError(
-            f"embeddings must be those of the index's network "
-            f"{opened.network_sha256 or '(unknown)'}, got those of {found.network_sha256}; "
-            f"embed the items with the gallery that the index was built from"
-        )
-    if opened.metric == "cosine":
-        check_directions(found.rows, found.item_names, str(embeddings))
-    ids = opened.add(found.rows, item_names=found.item_names, labels=found.labels)
-    save_file(opened, index_path)
+    found = read_embeddings(embeddings, ids_path=ids_path)
+    with changing(index_path):
+        opened = open_index(index_path)
+        check_fits(opened, found)
+        if opened.metric == "cosine":
+            check_directions(found.rows, found.item_names, str(embeddings))
+        ids = opened.add(found.rows, item_names=found.item_names, labels=found.labels)
+        save_file(opened, index_path)
     tell({"index": index_path, "num_added": len(ids), "num_items": len(opened)}, as_json=as_json)
 
 
@@ -69,16 +69,41 @@ def remove(index_path: Path, names_path: Path, as_json: bool) -> None:
     from cmpc_kernels import open_index
     from cmpc_search.name_lists import read_names
 
-    opened = open_index(index_path)
-    ids, unknown = known_ids(opened, read_names(names_path))
-    if unknown:
-        raise click.UsageError(
-            f"every name must be that of an item, got {len(unknown)} in {names_path} that are not, "
-            f"such as {unknown[0]!r}; take them out of the file"
-        )
-    opened.remove(ids)
-    save_file(opened, index_path)
+    names = read_names(names_path)
+    with changing(index_path):
+        opened = open_index(index_path)
+        ids, unknown = known_ids(opened, names)
+        if unknown:
+            raise click.UsageError(
+                f"every name must be that of an item, got {len(unknown)} in {names_path} that are "
+                f"not, such as {unknown[0]!r}; take them out of the file"
+            )
+        opened.remove(ids)
+        save_file(opened, index_path)
     tell({"index": index_path, "num_removed": len(ids), "num_items": len(opened)}, as_json=as_json)
+
+
+def check_fits(opened: "GalleryIndex | ShardedIndex", found: "Embeddings") -> None:
+    """Refuse embeddings of another network, and items that are in the index already or can't be.
+
+    Raises:
+        click.UsageError: they are.
+    """
+    if found.network_sha256 not in (None, opened.network_sha256):
+        raise click.UsageError(
+            f"embeddings must be those of the index's network "
+            f"{opened.network_sha256 or '(unknown)'}, got those of {found.network_sha256}; "
+            f"embed the items with the gallery that the index was built from"
+        )
+    if opened.item_names is None or not len(opened):
+        return
+    if found.item_names is None:
+        raise click.UsageError("the items of this index have names; name the new ones with --ids")
+    if there := set(found.item_names).intersection(opened.item_names):
+        raise click.UsageError(
+            f"items to add must not be in the index yet, {len(there)} of {len(found.rows)} are, "
+            f"such as {min(there)!r}; remove them first with `cmpc index remove`"
+        )
 
 
 def known_ids(

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from cmpc.cli.options import json_option
+from cmpc.cli.index_writing import check_dimension, open_gallery_of, save_new
+from cmpc.cli.options import json_option, network_of_option
 
 __all__ = ["from_faiss", "to_faiss"]
 
@@ -27,9 +28,11 @@ def to_faiss(index_path: Path, faiss_path: Path, as_json: bool) -> None:
       cmpc index to-faiss gallery.index gallery.faiss
     """
     from cmpc.output import emit, make_table
+    from cmpc.outputs import FAISS, check_output
     from cmpc_kernels import GalleryIndex
     from cmpc_kernels import to_faiss as convert
 
+    check_output("FAISS", faiss_path, FAISS, inputs=[index_path])
     index = GalleryIndex.load(index_path)
     convert(index, faiss_path)
     facts: dict[str, object] = {
@@ -49,8 +52,15 @@ def to_faiss(index_path: Path, faiss_path: Path, as_json: bool) -> None:
     type=click.Choice(["cosine", "ip", "l2"]),
     help="Say cosine where the rows have length 1.  [default: what the file says]",
 )
+@network_of_option
 @json_option
-def from_faiss(faiss_path: Path, index_path: Path, metric: str | None, as_json: bool) -> None:
+def from_faiss(
+    faiss_path: Path,
+    index_path: Path,
+    metric: str | None,
+    gallery_path: Path | None,
+    as_json: bool,
+) -> None:
     """Read the rows of a FAISS file into an index.
 
     The file may be flat, IVF flat, HNSW flat or scalar quantised, with ids of its own. Open only
@@ -61,11 +71,16 @@ def from_faiss(faiss_path: Path, index_path: Path, metric: str | None, as_json: 
       cmpc index from-faiss shop.faiss shop.index --metric cosine
     """
     from cmpc.output import emit, make_table
+    from cmpc.outputs import INDEX, check_output
     from cmpc_kernels import from_faiss as convert
 
-    index = convert(faiss_path, metric=metric)
-    index_path.parent.mkdir(parents=True, exist_ok=True)
-    index.save(index_path)
+    check_output("INDEX", index_path, INDEX, inputs=[faiss_path])
+    gallery = None if gallery_path is None else open_gallery_of(gallery_path)
+    network_sha256 = None if gallery is None else gallery.network_sha256
+    index = convert(faiss_path, metric=metric, network_sha256=network_sha256)
+    if gallery is not None:
+        check_dimension(gallery, index.dimension)
+    save_new(index, index_path)
     facts: dict[str, object] = {
         "index": index_path,
         "num_items": len(index),

@@ -20,9 +20,11 @@ __all__ = [
     "data_option",
     "device_option",
     "flags_given",
+    "ids_option",
     "json_option",
     "moved_data_option",
     "moved_gallery_option",
+    "network_of_option",
     "resolve_settings",
     "run_folder_argument",
     "seed_option",
@@ -87,6 +89,19 @@ device_option = click.option(
 )
 bundle_option = click.option(
     "--bundle", type=FOLDER, required=True, help="A folder made by `cmpc build`."
+)
+ids_option = click.option(
+    "--ids",
+    "ids_path",
+    type=FILE,
+    help="Names of the items in a .npy file, one a line.",
+)
+network_of_option = click.option(
+    "--gallery",
+    "gallery_path",
+    type=FOLDER,
+    help="The gallery whose network made the embeddings, where their file does not say; "
+    "`cmpc query` must know it.",
 )
 moved_gallery_option = click.option(
     "--gallery",

@@ -51,12 +51,15 @@ def pareto(
       cmpc pareto runs/emoji --pick knee --picture front.png
     """
     from cmpc.output import emit, say
+    from cmpc.outputs import PNG, check_output
     from cmpc.reports import front_document, front_image, front_table
     from cmpc_search.runs import read_pick, reopen_run, write_pick
     from cmpc_search.stages.inputs import search_settings_of
     from cmpc_search.study import pareto_front, pick
     from cmpc_search.study.loop import load_candidates
 
+    if picture is not None:
+        check_output("--picture", picture, PNG)
     run = reopen_run(run_folder)
     settings = search_settings_of(run)
     limits = {"budget_ms": budget_ms, "budget_mmacs": budget_mmacs}

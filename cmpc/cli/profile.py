@@ -78,12 +78,15 @@ def profile(
       cmpc profile runs/emoji --threads 2 --html profile.html
     """
     from cmpc.output import emit, say
+    from cmpc.outputs import HTML, check_output
     from cmpc.profiles import doubts, kernel_table, network_of, summary
     from cmpc.targets import named_target
     from cmpc.trust import trust_or_raise
     from cmpc_cost_models.measuring.settings import MeasureSettings
     from cmpc_cost_models.profiling.profiler import Profiler
 
+    if html_path is not None:
+        check_output("--html", html_path, HTML, inputs=[model])
     chosen = network_of(model, candidate=candidate, seed=seed)
     if chosen.what:
         say(f"profiling {chosen.what}")

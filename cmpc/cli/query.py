@@ -82,6 +82,7 @@ def query(
     import numpy as np
 
     from cmpc.output import emit, make_table, say
+    from cmpc.outputs import PNG, check_output, pictures_of
     from cmpc.pictures import neighbours_picture, save_picture
     from cmpc.progress import progress
     from cmpc.queries import (
@@ -98,9 +99,18 @@ def query(
     from cmpc_search.data.preprocessing import image_size_of
     from cmpc_search.embeddings import gallery_network_of, split_seed_of
 
+    if picture is not None:
+        inputs = [index_path, allow_path, *map(Path, images), *pictures_of(data_set)]
+        check_output("--picture", picture, PNG, inputs=inputs)
     index = open_index(index_path)
     allowed = None if allow_path is None else allowed_ids(index, allow_path)
     opened = open_bundle(bundle)
+    space = gallery_network_of(opened)
+    if space is not None and index.network_sha256 is None:
+        raise click.UsageError(
+            f"an index must say which gallery network made it to be asked, and {index_path} does "
+            f"not; build it again with --gallery"
+        )
     size_px = image_size_of(opened)
     image_set = None
     if data_set is not None:
@@ -115,9 +125,7 @@ def query(
     known = KnownItems(image_set, size_px=size_px)
     asked = [*known.queries(images), *(known.draw(sample, seed=seed) if sample else ())]
     embeddings = opened.embed(np.stack([item.image for item in asked if item.image is not None]))
-    neighbours = index.search(
-        embeddings, k, allow=allowed, network_sha256=gallery_network_of(opened)
-    )
+    neighbours = index.search(embeddings, k, allow=allowed, network_sha256=space)
     found = answers(asked, neighbours, names_of(index, neighbours), known)
     judgement = how_many_right(found)
     if picture is not None:

@@ -54,6 +54,7 @@ def run(
     import numpy as np
 
     from cmpc.output import emit, make_table
+    from cmpc.outputs import check_embeddings_output
     from cmpc_cost_models.bundles import open_bundle
     from cmpc_cost_models.cross.toolchain import find_toolchain
     from cmpc_cost_models.cross.verification import embed_emulated
@@ -62,6 +63,8 @@ def run(
     from cmpc_search.embeddings import Embeddings, gallery_network_of, write_embeddings
     from cmpc_search.printable import printable
 
+    if embeddings_path is not None:
+        check_embeddings_output("--out", embeddings_path, inputs=images)
     opened = open_bundle(bundle, must_run_here=not emulate)
     size_px = image_size_of(opened)
     pixels = np.stack([load_image(image, size_px) for image in images])

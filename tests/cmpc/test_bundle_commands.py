@@ -19,6 +19,7 @@ from cmpc_cost_models.bundles import BundleContents, Preprocessing, write_bundle
 from cmpc_cost_models.compiling import compile_network
 from cmpc_cost_models.graph_writer import GraphWriter
 from cmpc_search.embeddings import GALLERY_NETWORK_KEY, read_embeddings
+from cmpc_search.gallery.importing import GallerySources, import_gallery
 
 SIZE_PX = 8
 COLOURS = {"red": (255, 0, 0), "leaf": (51, 204, 0), "sea": (0, 51, 204), "rust": (204, 51, 0)}
@@ -230,6 +231,26 @@ def test_the_list_of_what_a_query_may_find_is_read_like_any_list_of_names(
     assert [found["item"] for found in answer["neighbours"]] == [str(folder / "sea.png")]
     assert refused.exit_code == 2
     assert "latin.txt must be a text file of names in UTF-8" in refused.stderr
+
+
+def test_an_index_of_bare_rows_can_be_asked_once_it_is_told_whose_they_are(folder, tmp_path):
+    np.save(tmp_path / "rows.npy", np.array([unit("red"), unit("sea")], np.float32))
+    (tmp_path / "names.txt").write_text("red\nsea\n")
+    sources = GallerySources(embeddings_path=tmp_path / "rows.npy", ids_path=tmp_path / "names.txt")
+    gallery = import_gallery(tmp_path / "gallery", sources)
+    record = gallery.record | {"network_sha256": "ab" * 32}  # that of the bundle
+    (gallery.path / "gallery.json").write_text(json.dumps(record))
+    asking = ("query", tmp_path / "x.index", folder / "rust.png", "--bundle", folder / "bundle")
+    building = ("index", "build", tmp_path / "rows.npy", "--out", tmp_path / "x.index")
+
+    assert invoke(*building).exit_code == 0
+    refused = invoke(*asking)
+    assert invoke(*building, "--gallery", gallery.path).exit_code == 0
+    found = invoke(*asking, "--json")
+
+    assert (refused.exit_code, "build it again with --gallery" in refused.stderr) == (2, True)
+    (answer,) = json.loads(found.stdout)["answers"]
+    assert [neighbour["item"] for neighbour in answer["neighbours"]] == ["0", "1"]
 
 
 def test_a_query_without_pictures_says_how_to_ask(folder, index):

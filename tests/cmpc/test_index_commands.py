@@ -1,14 +1,19 @@
 """What `cmpc index` writes and says of it; `cmpc query` is tested with bundles."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+import safetensors.torch
+import torch
 from click.testing import CliRunner
 
 from cmpc.cli import command_line
 from cmpc_kernels import open_index
 from cmpc_search.embeddings import Embeddings, write_embeddings
+from cmpc_search.gallery.importing import GallerySources, import_gallery
 
 
 @pytest.fixture
@@ -18,6 +23,21 @@ def embeddings(tmp_path):
     path = tmp_path / "shop.safetensors"
     write_embeddings(path, Embeddings(rows=rows, item_names=names, network_sha256="ab" * 32))
     return path
+
+
+def write_items(path, names):
+    rows = np.random.default_rng(len(names)).standard_normal((len(names), 16)).astype(np.float32)
+    write_embeddings(path, Embeddings(rows=rows, item_names=tuple(names)))
+    return path
+
+
+def made_gallery(folder, rows):
+    """A gallery of ready embeddings."""
+    np.save(folder.with_suffix(".npy"), rows)
+    names = folder.with_suffix(".names")
+    names.write_text("".join(f"item {n}\n" for n in range(len(rows))))
+    sources = GallerySources(embeddings_path=folder.with_suffix(".npy"), ids_path=names)
+    return import_gallery(folder, sources)
 
 
 def invoke(*arguments):
@@ -92,13 +112,113 @@ def test_items_come_and_go_and_the_others_keep_their_ids(shards, embeddings, tmp
     (tmp_path / "gone.txt").write_text("item/0\nitem/41\n")
 
     assert document("remove", path, tmp_path / "gone.txt")["num_items"] == 58
-    assert document("add", path, embeddings)["num_items"] == 118
+    again = write_items(tmp_path / "again.safetensors", ["item/0", "item/60"])
+    assert document("add", path, again)["num_items"] == 60
 
     opened = open_index(path)
-    assert opened.names_of([1, 40, 42, 59, 60, 119]) == [
-        *("item/1", "item/40", "item/42", "item/59", "item/0", "item/59")
+    assert opened.names_of([1, 40, 42, 59, 60, 61]) == [
+        *("item/1", "item/40", "item/42", "item/59", "item/0", "item/60")
     ]
     assert 41 not in opened.ids
+
+
+@pytest.mark.parametrize("shards", [[], ["--rows-per-shard", 25]])
+def test_items_that_are_there_are_not_added_again(shards, embeddings, tmp_path):
+    path = tmp_path / "shop"
+    document("build", embeddings, "--out", path, *shards)
+    more = write_items(tmp_path / "more.safetensors", ["item/new", "item/7"])
+
+    result = invoke("add", path, more)
+
+    assert result.exit_code == 2
+    assert "1 of 2 are, such as 'item/7'; remove them first" in result.stderr
+    assert len(open_index(path)) == 60
+
+
+@pytest.mark.parametrize("shards", [[], ["--rows-per-shard", 300]])
+def test_what_programs_add_at_once_is_all_there(shards, embeddings, tmp_path):
+    path, count = tmp_path / "shop", 50
+    document("build", embeddings, "--out", path, *shards)
+    sources = [
+        write_items(tmp_path / f"{n}.safetensors", [f"new/{n}/{item}" for item in range(count)])
+        for n in range(3)
+    ]
+    adding = "import sys; from cmpc.cli import command_line; command_line(sys.argv[1:])"
+
+    programs = [
+        subprocess.Popen(
+            [sys.executable, "-c", adding, "index", "add", str(path), str(source), "--json"],
+            stdout=subprocess.PIPE,
+        )
+        for source in sources
+    ]
+    said = [json.loads(program.communicate(timeout=60)[0])["num_items"] for program in programs]
+
+    assert sorted(said) == [110, 160, 210]
+    opened = open_index(path)
+    assert len(set(opened.item_names)) == len(opened) == 210
+    assert not list(tmp_path.rglob("*lock"))
+
+
+def test_bare_rows_get_names_and_a_network_where_they_are_indexed(tmp_path):
+    rows = np.eye(4, dtype=np.float32)
+    np.save(tmp_path / "SHOP.NPY.npy", rows)
+    (tmp_path / "SHOP.NPY.npy").rename(tmp_path / "SHOP.NPY")
+    (tmp_path / "shop.txt").write_text("a\nb\nc\nd\n")
+    gallery = made_gallery(tmp_path / "gallery", rows)
+    given = (
+        tmp_path / "SHOP.NPY",
+        "--out",
+        tmp_path / "shop.index",
+        "--ids",
+        tmp_path / "shop.txt",
+    )
+
+    anonymous = invoke(*given)
+    built = document(*given, "--gallery", gallery.path)
+
+    assert "will need --gallery" in anonymous.stderr
+    assert built["network_sha256"] == gallery.network_sha256
+    opened = open_index(tmp_path / "shop.index")
+    assert list(opened.item_names) == ["a", "b", "c", "d"]
+    (tmp_path / "more.txt").write_text("e\nf\ng\nh\n")
+    unnamed = invoke("add", tmp_path / "shop.index", tmp_path / "SHOP.NPY")
+    assert (unnamed.exit_code, "name the new ones with --ids" in unnamed.stderr) == (2, True)
+    added = document(
+        *("add", tmp_path / "shop.index", tmp_path / "SHOP.NPY", "--ids", tmp_path / "more.txt")
+    )
+    assert added["num_items"] == 8
+
+
+def test_a_gallery_that_can_not_have_made_the_rows_is_refused(embeddings, tmp_path):
+    np.save(tmp_path / "wide.npy", np.eye(5, dtype=np.float32))
+    np.save(tmp_path / "sixteen.npy", np.eye(16, dtype=np.float32))
+    gallery = made_gallery(tmp_path / "gallery", np.eye(16, dtype=np.float32))
+
+    for source, message in [
+        (tmp_path / "wide.npy", "they have 5 dimensions, those of"),
+        (embeddings, "must be that of the embeddings' network abab"),
+    ]:
+        result = invoke(source, "--out", tmp_path / "x.index", "--gallery", gallery.path)
+        assert result.exit_code == 2
+        assert message in result.stderr
+    assert not (tmp_path / "x.index").exists()
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float16", ">f4", "bfloat16", "float8_e4m3fn"])
+def test_embeddings_of_every_floating_point_type_are_indexed(dtype, tmp_path):
+    rows = np.eye(4, dtype=np.float32)
+    if dtype in ("bfloat16", "float8_e4m3fn"):
+        path = tmp_path / "rows.safetensors"
+        narrow = torch.from_numpy(rows).to(getattr(torch, dtype))
+        safetensors.torch.save_file({"embeddings": narrow}, path)
+    else:
+        path = tmp_path / "rows.npy"
+        np.save(path, rows.astype(dtype))
+
+    document(path, "--out", tmp_path / "rows.index")
+
+    np.testing.assert_array_equal(open_index(tmp_path / "rows.index").rows, rows)
 
 
 def test_what_is_not_there_cannot_be_removed_and_what_is_foreign_not_added(embeddings, tmp_path):

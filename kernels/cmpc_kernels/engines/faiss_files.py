@@ -54,12 +54,14 @@ def to_faiss(index: GalleryIndex, path: str | os.PathLike[str]) -> None:
         faiss.write_index(native, file.name)
 
 
-def from_faiss(path: str | os.PathLike[str], *, metric: str | None = None) -> GalleryIndex:
+def from_faiss(
+    path: str | os.PathLike[str], *, metric: str | None = None, network_sha256: str | None = None
+) -> GalleryIndex:
     """Read the rows of a FAISS file into an index; open only files that you trust.
 
     ``metric="cosine"`` says that a file of inner products holds unit rows. Lossy rows, such as
     those of an 8-bit scalar quantiser, come back as FAISS decodes them. Items keep their ids, and
-    are put in the order of these.
+    are put in the order of these. ``network_sha256`` says which gallery network made the rows.
 
     Raises:
         BadIndexFile: FAISS cannot read the file, or its rows cannot be had back.
@@ -75,7 +77,9 @@ def from_faiss(path: str | os.PathLike[str], *, metric: str | None = None) -> Ga
         raise BadIndexFile(f"{path} must be a FAISS index, and cannot be read: {error}") from None
     row_GD, id_G = _rows_and_ids(faiss, native, path)
     order_G = np.argsort(id_G, kind="stable")
-    settings = IndexSettings(metric=_metric_of(faiss, native, row_GD, metric, path))
+    settings = IndexSettings(
+        metric=_metric_of(faiss, native, row_GD, metric, path), network_sha256=network_sha256
+    )
     return GalleryIndex.build_with(settings, row_GD[order_G], ids=id_G[order_G])
 
 
