@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from cmpc_search.errors import BadData, FileUnavailable
 from cmpc_search.printable import printable
@@ -40,6 +40,10 @@ REDUCED_ABOVE_PIXELS = 89_478_485
 
 MAX_FILE_BYTES = 4 * 2**30
 """What MAX_PIXELS take uncompressed, at 16 bits a channel, and some room."""
+
+# A good picture may have much text beside it (a retouching program's history): Pillow's bound for
+# all of a file's text holds for a single one too.
+PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY
 
 KINDS_OF_FILE = (
     (stat.S_ISDIR, "a folder"),

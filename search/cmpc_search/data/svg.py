@@ -58,6 +58,9 @@ class _DrawingProgram:
                 answer = _read(process.stdout, length)
             except (EOFError, BrokenPipeError):
                 raise self._ended(process) from None
+            except BaseException:
+                self.close()  # or the next SVG would be given the answer of this one
+                raise
         if not is_drawn:
             raise BadData(f"the SVG can't be drawn: {answer.decode('utf-8')}")
         return answer

@@ -23,7 +23,7 @@ READY = b"R"
 MAX_CPU_S = 30
 """An SVG that people draw takes milliseconds."""
 
-MAX_MEMORY_BYTES = 4 * 2**30
+MAX_MEMORY_BYTES = 2 * 2**30
 
 NUM_STREAMS = 3
 """Input, output and errors, which are open already."""

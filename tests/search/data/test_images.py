@@ -5,7 +5,7 @@ import struct
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, PngImagePlugin
 
 from cmpc_search.data import load_image
 from cmpc_search.errors import BadArgument, BadData
@@ -134,12 +134,14 @@ def test_a_broken_file_is_named(tmp_path, content):
         load_image(path, 8)
 
 
+@pytest.mark.parametrize("format_name", ["PNG", "TIFF", "WEBP"])
 @pytest.mark.parametrize("value", range(1, 9))
-def test_every_orientation_is_undone_as_pillow_does(value):
+def test_every_orientation_is_undone_as_pillow_does(value, format_name):
     exif = Image.Exif()
     exif[0x0112] = value
     pixels = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
-    content = encoded(Image.fromarray(pixels), exif=exif)
+    options = LOSSLESS.get(format_name, {})
+    content = encoded(Image.fromarray(pixels), format_name, exif=exif, **options)
 
     with Image.open(io.BytesIO(content)) as opened:
         upright = ImageOps.exif_transpose(opened)
@@ -170,6 +172,13 @@ def test_what_is_no_picture_is_refused_in_the_same_words_each_time():
     assert told == {
         "17 bytes is not a usable picture: its content is of no format that can be read here"
     }
+
+
+def test_a_picture_with_megabytes_of_text_beside_it_is_read():
+    info = PngImagePlugin.PngInfo()
+    info.add_itxt("XML:com.adobe.xmp", "x" * 3_000_000, zip=True)
+
+    assert pixels_of(encoded(RED_PIXEL, pnginfo=info), 1) == [[RED]]
 
 
 def test_damaged_exif_does_not_spoil_a_picture():

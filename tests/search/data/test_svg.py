@@ -87,6 +87,18 @@ def test_a_process_that_somebody_ends_says_nothing_about_the_svg(monkeypatch):
     assert np.all(load_image(drawing(""), 8) == 255)
 
 
+def test_after_an_interruption_no_svg_is_given_the_answer_of_another(monkeypatch):
+    def interrupted(*_: object) -> bytes:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(svg_module, "_read", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            load_image(drawing(RECT.format("#f00")), 8)
+
+    assert np.all(load_image(drawing(RECT.format("#00f")), 8) == [0, 0, 255])
+
+
 def test_threads_get_the_picture_they_asked_for():
     colours = [(level, 255 - level, 7) for level in range(40)]
 
