@@ -28,6 +28,7 @@ from cmpc_search.data.csv_file import CsvSource
 from cmpc_search.data.folder import FolderSource
 from cmpc_search.data.images import PREPROCESSING_VERSION
 from cmpc_search.data.items import (
+    CANONICAL_SIZE_PX,
     FORMAT_VERSION,
     OPEN,
     Items,
@@ -57,7 +58,21 @@ def load_image_set(
     fractions: SplitFractions | None = None,
     progress: Progress | None = None,
 ) -> ImageSet:
-    """Return a data set of the catalogue, a folder of class folders, or a CSV file, at one size."""
+    """Return a data set of the catalogue, a folder of class folders, or a CSV file, at one size.
+
+    All but the pixels is the same at every size: items and their order, classes, roles, splits.
+
+    Args:
+        seed: Decides roles, and which classes validate, where the source leaves them open.
+        fractions: Shares of the classes, where the source leaves the splits open.
+        progress: Told of every picture that is read; of none if the cache has them all.
+
+    Raises:
+        BadArgument: the size is none, or fractions are given for data with splits of their own.
+        UnknownName: there is no such data set.
+        BadData: the images can't be used, or are of too few classes for three splits.
+        MissingLibrary: an extra of this package is not installed.
+    """
     if size_px < 1:
         raise BadArgument(f"`1 <= size_px` must hold, got {size_px=}")
     cached = _CachedSource(find_source(name_or_path, cache_dir), cache_dir)
@@ -82,7 +97,11 @@ def load_image_set(
 def gallery_item_names(
     name_or_path: str | Path, *, cache_dir: Path, seed: int = 0, progress: Progress | None = None
 ) -> list[str]:
-    """Return the names of the items on a data set's gallery side; no size is prepared for it."""
+    """Return the names of the items on a data set's gallery side; no size is prepared for it.
+
+    Raises:
+        UnknownName, BadData, MissingLibrary: as `load_image_set`.
+    """
     cached = _CachedSource(find_source(name_or_path, cache_dir), cache_dir)
     items = cached.items(progress)
     _, is_query = _decide(cached.source.name, items, seed=seed, fractions=None)
@@ -161,6 +180,7 @@ class _CachedSource:
             FORMAT_VERSION,
             PREPROCESSING_VERSION,
             PIL.__version__,
+            CANONICAL_SIZE_PX,
             what,
             self.source.revision,
             self._version,

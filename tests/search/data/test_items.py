@@ -1,13 +1,19 @@
 """What takes part is decided once, by content, and is the same at every size."""
 
 import shutil
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
+from cmpc_search.data import DropReason, gallery_item_names, load_image, load_image_set
 from cmpc_search.data import folder as folder_module
-from cmpc_search.data import gallery_item_names, load_image, load_image_set
+from cmpc_search.data.items import decide_items, read_items
+from cmpc_search.data.source import Picture, Source
 from cmpc_search.errors import BadData
 
 
@@ -21,6 +27,70 @@ def facts(image_set):
         image_set.is_query.tolist(),
         image_set.drops,
     )
+
+
+class MadeUpSource(Source):
+    """Pictures of one colour each, told by number of colour, class and role."""
+
+    name = "made up"
+    licences = ()
+
+    def __init__(self, facts):
+        self.facts = facts
+
+    def version(self):
+        return repr(self.facts)
+
+    def pictures(self):
+        return [
+            Picture(
+                item_name=str(place),
+                class_name=f"class {label}",
+                read=lambda size_px, colour=colour: np.full(
+                    (size_px, size_px, 3), colour, np.uint8
+                ),
+                role=role,
+            )
+            for place, (colour, label, role) in enumerate(self.facts)
+        ]
+
+
+def facts_with(roles):
+    return st.lists(
+        st.tuples(st.integers(0, 12), st.integers(0, 3), roles), min_size=4, max_size=24
+    )
+
+
+@settings(max_examples=50)
+@given(facts_with(st.none()) | facts_with(st.sampled_from(["query", "gallery"])))
+def test_what_stays_differs_in_pixels_and_has_a_partner_and_nothing_goes_without_reason(facts):
+    source = MadeUpSource(facts)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            decide_items(source, source.pictures(), Path(folder) / "items")
+        except BadData:
+            return  # nothing stays
+        items = read_items(Path(folder) / "items")
+
+    colours, labels, roles = zip(*facts, strict=True)
+    kept = [int(name) for name in items.item_names]
+    dropped = {int(one.item_name): one for one in items.drops.items}
+    assert sorted([*kept, *dropped]) == list(range(len(facts)))
+    assert len({colours[place] for place in kept}) == len(kept)
+    for label in {labels[place] for place in kept}:
+        sides = [roles[place] for place in kept if labels[place] == label]
+        assert len(sides) > 1
+        assert set(sides) in ({None}, {"query", "gallery"})
+    for place, one in dropped.items():
+        if one.reason == DropReason.LONE:
+            assert labels[place] not in {labels[other] for other in kept}
+            continue
+        other = int(one.detail)
+        assert colours[place] == colours[other]
+        assert (labels[place] != labels[other]) == (one.reason == DropReason.IDENTICAL)
+        if one.reason == DropReason.REPEATED:
+            assert (roles[place], roles[other]) != ("gallery", "query")
+            assert other in kept or dropped[other].reason == DropReason.LONE
 
 
 @pytest.fixture
