@@ -41,7 +41,7 @@ def verdict(found: "Evaluation") -> list[str]:
     over = f"over {judgement.num_queries} queries" + (f", mean of {seeds} seeds" * (seeds > 1))
     sentences = [
         f"The query network keeps {kept} of the paragon's top-1 ({over}).",
-        f"The rule M(q,g) > M(q,q) in top-1 {judgement.rule}: "
+        f"The rule M(q,g) > M(q,q) in top-1 {_rule(judgement)}: "
         f"the difference is {_points(judgement.advantage)} points ({over}).",
     ]
     if found.chance_check is not None:
@@ -51,6 +51,14 @@ def verdict(found: "Evaluation") -> list[str]:
             f"chance is {found.queries.chance_top1:.1%}."
         )
     return sentences
+
+
+def _rule(judgement: "Judgement") -> str:
+    from cmpc_search.evaluation.judgement import MIN_QUERIES_TO_JUDGE
+
+    if judgement.num_queries < MIN_QUERIES_TO_JUDGE:
+        return f"{judgement.rule} from fewer than {MIN_QUERIES_TO_JUDGE} queries"
+    return judgement.rule
 
 
 def _title(found: "Evaluation") -> str:

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -214,6 +216,30 @@ def test_to_look_at_a_front_changes_no_pick_and_another_pick_deletes_no_weights(
         assert before.items() < work_done(run / "pick").items()
     finally:
         project.answer("pareto", run, "--pick", "best")
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from cmpc_search.study.locks import exclusive
+folder = Path(sys.argv[1])
+with exclusive(folder / "train.lock"):
+    print("held", flush=True)
+    time.sleep(1)
+    (folder / "released").touch()
+"""
+
+
+def test_a_training_waits_for_the_one_that_is_at_work_in_the_run(project, run, answers):
+    words = commands(project, run)["train"]
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(run)], stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout.readline() == "held\n"
+
+        project.answer(*words)
+
+        assert (run / "released").exists()
 
 
 def test_a_pick_within_a_budget_that_nobody_meets_is_refused(project, run, answers):

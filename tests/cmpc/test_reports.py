@@ -154,6 +154,14 @@ def test_a_rule_that_can_not_be_told_is_not_said_to_hold(found):
     assert "can't be told: the difference is +1.0 [-2.0, +4.0] points" in rule
 
 
+def test_a_verdict_says_when_the_queries_are_too_few_to_tell(found):
+    few = replace(found.judgement, num_queries=19)
+
+    _, rule, _ = verdict(replace(found, judgement=few))
+
+    assert "can't be told from fewer than 20 queries" in rule
+
+
 def test_a_front_says_over_how_many_queries_its_accuracies_are():
     accuracy = Accuracy(
         top1=0.5, top10=1, mean_average_precision=0.5, num_queries=100, num_excluded=3

@@ -16,7 +16,15 @@ from cmpc_kernels import QueryRanks
 from cmpc_search.evaluation.outcomes import PAIRS, TOP1, SeedRanks, outcomes_of
 from cmpc_search.evaluation.statistics import Estimate, Sampled, resample
 
-__all__ = ["Judgement", "PairAccuracy", "Rule", "SeedAccuracy", "judge", "judge_pair"]
+__all__ = [
+    "MIN_QUERIES_TO_JUDGE",
+    "Judgement",
+    "PairAccuracy",
+    "Rule",
+    "SeedAccuracy",
+    "judge",
+    "judge_pair",
+]
 
 MIN_QUERIES_TO_JUDGE = 20
 """With fewer, a resample holds too few different queries for its interval to mean what it says."""
@@ -110,5 +118,5 @@ def _seed_accuracy(seed: int | None, found: Sampled) -> SeedAccuracy:
 
 def _pair_accuracy(found: Sampled) -> PairAccuracy:
     """Read means [3] of what `outcomes_of` gives."""
-    top1, top10, mean_average_precision = (found[position].estimate for position in range(3))
+    top1, top10, mean_average_precision = (found[position].share for position in range(3))
     return PairAccuracy(top1=top1, top10=top10, mean_average_precision=mean_average_precision)

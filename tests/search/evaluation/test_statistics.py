@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cmpc_search.errors import BadArgument
-from cmpc_search.evaluation.statistics import Sampled, resample
+from cmpc_search.evaluation.statistics import resample
 
 
 def test_the_interval_of_a_share_is_the_normal_one():
@@ -86,5 +86,12 @@ def test_a_mean_over_nothing_is_refused():
         resample(np.empty((0, 3)))
 
 
-def test_the_interval_is_of_resamples_not_of_values():
-    assert Sampled(np.array(0.0), np.linspace(0, 1, 1001)).estimate.low == pytest.approx(0.025)
+@pytest.mark.parametrize("num_queries", [1, 12, 200])
+def test_a_share_of_all_or_none_is_not_certain(num_queries):
+    all_right = resample(np.ones(num_queries)).share
+    none_right = resample(np.zeros(num_queries)).share
+
+    # At the end of the exact interval, all queries fare so in one of forty samples.
+    assert all_right.low**num_queries == pytest.approx(0.025)
+    assert none_right.high == pytest.approx(1 - all_right.low)
+    assert (all_right.value, all_right.high, none_right.value, none_right.low) == (1, 1, 0, 0)
