@@ -33,7 +33,8 @@ def data() -> None:
     """List, prepare and look at data sets.
 
     A data set is a name from the list, a folder with a folder of images per class, or a CSV file
-    with the columns path and label, and if you like split and role.
+    with the columns path and label, and if you like split and role. All picture formats that the
+    installed Pillow reads are read, and SVG, up to 400 megapixels.
 
     \b
     Examples:
@@ -99,7 +100,8 @@ def prepare(
 ) -> None:
     """Bring the images of a data set to one size.
 
-    It is fetched if need be and kept in the cache.
+    It is fetched if need be and kept in the cache. What is left out and what is passed over in a
+    folder is named with the reason: the first few as text, all with --json.
 
     Which pictures take part is decided once, at 64 px: of equal pictures of a class one stays, and
     equal pictures of two classes go. So every size has the same images and classes.

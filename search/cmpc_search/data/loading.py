@@ -14,12 +14,12 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import PIL
 
 from cmpc_search.data.base import SPLITS, ImageSet
 from cmpc_search.data.cache import remove_folder
@@ -179,7 +179,7 @@ class _CachedSource:
         parts = (
             FORMAT_VERSION,
             PREPROCESSING_VERSION,
-            PIL.__version__,
+            *_library_versions(),
             CANONICAL_SIZE_PX,
             what,
             self.source.revision,
@@ -188,6 +188,18 @@ class _CachedSource:
         key = hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
         safe_name = re.sub(r"[^\w.-]", "_", self.source.name, flags=re.ASCII)[:MAX_NAME_LENGTH]
         return self.cache_dir / "data" / f"{safe_name}-{what}-{key}"
+
+
+def _library_versions() -> tuple[str | None, ...]:
+    """Return the versions of what decodes and draws; None of what is not installed."""
+    return tuple(_version_of(package) for package in ("pillow", "resvg-py"))
+
+
+def _version_of(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def _read_or_make(folder: Path, *, read: Callable[[], Found], make: Callable[[], None]) -> Found:

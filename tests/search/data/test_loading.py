@@ -3,6 +3,7 @@
 import json
 import shutil
 import threading
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -261,9 +262,12 @@ def test_pictures_beside_class_folders_are_no_data_set(tmp_path):
         load(tmp_path, tmp_path / "cache")
 
 
-def test_a_newer_pillow_means_a_new_preparation(photos, tmp_path, monkeypatch):
+@pytest.mark.parametrize("package", ["pillow", "resvg-py"])
+def test_a_newer_library_that_draws_means_a_new_preparation(photos, tmp_path, monkeypatch, package):
     load(photos, tmp_path)
-    monkeypatch.setattr(loading_module.PIL, "__version__", "99.0")
+    monkeypatch.setattr(
+        loading_module, "version", lambda name: "99.0" if name == package else version(name)
+    )
     shown = []
 
     load(photos, tmp_path, progress=lambda done, total: shown.append(done))
