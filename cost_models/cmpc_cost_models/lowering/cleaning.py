@@ -27,7 +27,9 @@ from cmpc_cost_models.lowering.graph_parts import (
     opset_of,
     reading_from,
     static_shapes,
+    with_attributes,
 )
+from cmpc_cost_models.lowering.windows import same_pads, without_windows_outside
 
 __all__ = ["FOLDED_KEY", "clean_model", "folded_nodes"]
 
@@ -38,7 +40,9 @@ FOLDED_KEY = "cmpc.folded"  # metadata of a cleaned model: its folded nodes
 OLDEST_OPSET = 7  # before it, broadcasting was an attribute and dropout had a test mode
 LARGE_NUMBERS = 4096  # no shape is computed from constants larger than that
 MOST_ROUNDS = 8  # of inferring shapes and folding what became known
-WINDOWED = ("AveragePool", "Conv", "MaxPool")
+POOLS = ("AveragePool", "MaxPool")
+WINDOWED = ("Conv", *POOLS)
+CEIL_EXCLUDES_PADDING = 22  # the operator set from which shape inference says what runtimes do
 RANDOM = {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike"} | {
     "RandomUniform",
     "RandomUniformLike",
@@ -93,11 +97,27 @@ class _Cleaner:
         self._outputs = {one.name for one in model.graph.output}
 
     def infer_shapes(self) -> None:
+        """Infer all shapes; pools whose last windows ONNX counts wrongly are rewritten for it.
+
+        Raises:
+            ValueError: an output is declared to have another shape.
+        """
+        self._infer()
+        while self._trim_windows():
+            self._infer()
+        for given in self._model.graph.output:
+            shape, declared = self._shapes.get(given.name), dict(static_shapes([given]))
+            if shape is not None and declared.get(given.name, shape) != shape:
+                raise ValueError(
+                    f"output {given.name!r} is declared as {declared[given.name]} and has {shape}"
+                )
+
+    def _infer(self) -> None:
         """Infer shapes from a copy that has the types of large constants, not their values."""
         graph, given = onnx.GraphProto(), self._model.graph
         graph.name = given.name
         graph.node.extend(self._nodes)
-        graph.output.extend(given.output)
+        graph.output.extend(map(_without_shape, given.output))
         known = {one.name for one in given.input} - self._tensors.keys()
         graph.input.extend(one for one in given.input if one.name in known)
         for name, tensor in self._constants():
@@ -110,10 +130,26 @@ class _Cleaner:
         light.ir_version = max(4, self._model.ir_version)  # constants need not be inputs
         inferred = onnx.shape_inference.infer_shapes(light, strict_mode=True, data_prop=True).graph
         self._value_info = list(inferred.value_info)
-        self._results = list(inferred.output)
-        values = (*graph.input, *self._value_info, *inferred.output)
+        self._results = [
+            one if one.type.tensor_type.HasField("shape") else declared
+            for one, declared in zip(inferred.output, given.output, strict=True)
+        ]
+        values = (*graph.input, *self._value_info, *self._results)
         self._shapes = dict(static_shapes(values))
         self._types = {one.name: one.type.tensor_type.elem_type for one in values}
+
+    def _trim_windows(self) -> bool:
+        """Let the first pool whose last window would begin after the map end before it."""
+        if opset_of(self._model) >= CEIL_EXCLUDES_PADDING:
+            return False
+        for index, node in enumerate(self._nodes):
+            size = self._shapes.get(node.input[0] if node.input else "", ())[2:]
+            given = attributes_of(node)
+            is_ceiled = node.op_type in POOLS and given.get("ceil_mode") and size
+            if is_ceiled and (changes := without_windows_outside(size, given)):
+                self._nodes[index] = with_attributes(node, **changes)
+                return True
+        return False
 
     def fold_constants(self, *, largest: float) -> int:
         """Compute nodes of constants whose results have up to ``largest`` numbers; count them."""
@@ -151,14 +187,10 @@ class _Cleaner:
             kernel = given.get("kernel_shape") or self._shape_of_constant(node.input[1])[2:]
             if not size or not kernel:
                 continue
-            pads = _same_pads(size, kernel, given) if rule.startswith("SAME") else ([0], [0])
+            pads = same_pads(size, kernel, given) if rule.startswith("SAME") else ([0], [0])
             first, last = pads if rule != "SAME_LOWER" else pads[::-1]
             whole = [0] * (2 * len(size)) if rule == "VALID" else [*first, *last]
-            self._nodes[index] = changed = onnx.NodeProto()
-            changed.CopyFrom(node)
-            kept = [one for one in node.attribute if one.name not in ("auto_pad", "pads")]
-            del changed.attribute[:]
-            changed.attribute.extend([*kept, helper.make_attribute("pads", whole)])
+            self._nodes[index] = with_attributes(node, pads=whole, auto_pad=None)
 
     def result(self) -> onnx.ModelProto:
         """Return the graph of what the outputs depend on."""
@@ -253,14 +285,9 @@ class _Cleaner:
         return node.op_type in ("Concat", "Max", "Mean", "Min", "Sum") and len(node.input) == 1
 
 
-def _same_pads(
-    size: Shape, kernel: Iterable[int], given: dict[str, Any]
-) -> tuple[list[int], list[int]]:
-    """Return the pads before and after each axis that keep ``ceil(size / stride)`` results."""
-    strides = given.get("strides") or [1] * len(size)
-    dilations = given.get("dilations") or [1] * len(size)
-    totals = [
-        max((-(-length // stride) - 1) * stride + (taps - 1) * dilation + 1 - length, 0)
-        for length, taps, stride, dilation in zip(size, kernel, strides, dilations, strict=True)
-    ]
-    return [total // 2 for total in totals], [total - total // 2 for total in totals]
+def _without_shape(value: onnx.ValueInfoProto) -> onnx.ValueInfoProto:
+    result = onnx.ValueInfoProto()
+    result.CopyFrom(value)
+    if result.type.HasField("tensor_type"):
+        result.type.tensor_type.ClearField("shape")
+    return result

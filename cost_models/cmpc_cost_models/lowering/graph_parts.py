@@ -14,6 +14,7 @@ __all__ = [
     "opset_of",
     "reading_from",
     "static_shapes",
+    "with_attributes",
 ]
 
 Shape = tuple[int, ...]
@@ -33,6 +34,17 @@ def opset_of(model: onnx.ModelProto) -> int:
     return max(
         (one.version for one in model.opset_import if one.domain in ("", "ai.onnx")), default=1
     )
+
+
+def with_attributes(node: onnx.NodeProto, **changes: Any) -> onnx.NodeProto:
+    """Return ``node`` with other attributes; ``None`` takes one away."""
+    changed = onnx.NodeProto()
+    changed.CopyFrom(node)
+    kept = [one for one in node.attribute if one.name not in changes]
+    made = [helper.make_attribute(name, one) for name, one in changes.items() if one is not None]
+    del changed.attribute[:]
+    changed.attribute.extend([*kept, *made])
+    return changed
 
 
 def reading_from(node: onnx.NodeProto, sources: dict[str, str]) -> onnx.NodeProto:
