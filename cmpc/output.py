@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cmpc.errors import OutputFailed
-from cmpc_search.printable import printable
+from cmpc_search.printable import printable, screen_text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -78,13 +78,13 @@ def make_table(
     from rich.text import Text
 
     listed = [list(row) for row in rows]
-    heading = None if title is None else Text(printable(title), style="bold")
+    heading = None if title is None else Text(screen_text(title), style="bold")
     table = Table(title=heading, title_justify="left")
     table.box, table.show_edge = box.SIMPLE_HEAD, False
     for position, column in enumerate(columns):
         numeric = bool(listed) and all(is_number(row[position]) for row in listed)
         table.add_column(
-            Text(printable(column)), justify="right" if numeric else "left", overflow="fold"
+            Text(screen_text(column)), justify="right" if numeric else "left", overflow="fold"
         )
     for row in listed:
         table.add_row(*(cell if isinstance(cell, Text) else Text(as_text(cell)) for cell in row))
@@ -103,7 +103,7 @@ def as_text(cell: object) -> str:
     if isinstance(cell, bool):
         return "yes" if cell else "no"
     if not isinstance(cell, float):
-        return printable(cell)
+        return screen_text(cell)
     return f"{cell:.0f}" if 1000 <= abs(cell) < 1e15 else f"{cell:.4g}"
 
 
@@ -136,4 +136,4 @@ def plain_mapping(mapping: Mapping[str, object]) -> dict[str, object]:
 def say(message: str) -> None:
     """Tell the user something that is not data; work goes on when nobody can hear it."""
     with suppress(OSError):  # the terminal was closed, or a log's disk is full
-        click.echo(printable(message), err=True)
+        click.echo(screen_text(message), err=True)

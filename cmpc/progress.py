@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from cmpc.output import say
-from cmpc_search.printable import printable
+from cmpc_search.printable import screen_text
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -42,7 +42,7 @@ class Steps(ABC):
         """Say how many steps are done by now, and how many there are if that became known."""
         self.num_done = num_done
         self.total = total if total is not None else self.total
-        self.show(printable(note))
+        self.show(screen_text(note))
 
     def __call__(self, num_done: int, total: int) -> None:
         """Serve as the callback that long work in the lower packages takes."""
@@ -76,7 +76,7 @@ class BarSteps(Steps):
 
     def say(self, message: str) -> None:
         """Write above the bar."""
-        self.bar.console.print(printable(message), markup=False, highlight=False)
+        self.bar.console.print(screen_text(message), markup=False, highlight=False)
 
     def close(self) -> None:
         """Leave the bar as it is and give the terminal back."""
@@ -151,7 +151,7 @@ def progress(description: str, *, total: int | None = None) -> Iterator[Steps]:
     Nothing is shown before the first step, so work that turns out to be done already is silent.
     """
     kind = BarSteps if sys.stderr.isatty() else LineSteps
-    steps = kind(printable(description), total)
+    steps = kind(screen_text(description), total)
     try:
         yield steps
     finally:

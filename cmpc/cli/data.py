@@ -217,7 +217,7 @@ def _tell_drops(drops: "Drops") -> None:
 
     if drops.total:
         say(drops.describe())
-        _say_first([f"{drop.item_name}: {drop.reason}, {drop.detail}" for drop in drops.items])
+        _say_first([drop.describe() for drop in drops.items])
 
 
 def _tell_passed_over(groups: "Sequence[PassedOver]") -> None:

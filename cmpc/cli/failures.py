@@ -15,7 +15,7 @@ import click
 
 from cmpc.errors import CmpcError, MissingLibrary
 from cmpc_cost_models.machine_faults import machine_fault
-from cmpc_search.printable import printable
+from cmpc_search.printable import screen_text
 
 __all__ = ["EXTRA_OF_LIBRARY", "as_click_error"]
 
@@ -45,7 +45,7 @@ EXTRA_OF_LIBRARY = {
 
 def failure(message: str, exit_code: int) -> click.ClickException:
     """Return a message for stderr with the exit code that goes with it."""
-    told = click.ClickException(printable(message))
+    told = click.ClickException(screen_text(message))
     told.exit_code = exit_code  # type: ignore[misc]  # Click reads it from the instance
     return told
 
@@ -93,7 +93,7 @@ def missing_library(library: str) -> str:
 
 def name_that_is_no_text(text: str) -> str:
     """Say which name a library can't take; such a text is part of a path, or of what is in one."""
-    return f"a name must be text in UTF-8 here, got {printable(text)[:200]}; rename the file"
+    return f"a name must be text in UTF-8 here, got {screen_text(text)[:200]}; rename the file"
 
 
 def bug_report(error: BaseException) -> str:

@@ -3,9 +3,14 @@
 A file name is bytes, and Python keeps those that are no UTF-8 as lone surrogates. Those open the
 file, but no terminal, JSON document or safetensors header takes them. The one rule of cmpc: paths
 keep them, and text made of a path writes such a byte as ``\\xe9``.
+
+A name may also hold what moves a terminal's cursor or changes its colours. JSON can carry that, a
+terminal is spared it.
 """
 
-__all__ = ["printable"]
+__all__ = ["printable", "screen_text"]
+
+CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
 
 
 def printable(text: object) -> str:
@@ -16,6 +21,12 @@ def printable(text: object) -> str:
     except UnicodeEncodeError:
         return _escaped(shown)
     return shown
+
+
+def screen_text(text: object) -> str:
+    """Return ``str(text)`` as a terminal may have it: line ends stay, other controls do not."""
+    lines = printable(text).split("\n")
+    return "\n".join(line.translate(CONTROLS) for line in lines)
 
 
 def _escaped(text: str) -> str:

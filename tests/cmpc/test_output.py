@@ -83,6 +83,19 @@ def test_a_name_that_is_no_text_is_written_with_its_bytes_everywhere(capsys):
     assert captured.err == "caf\\xe9.png\n"
 
 
+def test_a_name_that_controls_a_terminal_is_shown_and_not_obeyed(capsys):
+    name = "a\x1b[31m.png"
+
+    emit({}, make_table([name], [[name]], title=name), as_json=False)
+    say(name)
+    emit({"name": name}, None, as_json=True)
+
+    captured = capsys.readouterr()
+    assert "\x1b" not in captured.out + captured.err
+    assert captured.out.count(r"a\x1b[31m.png") == 3
+    assert json.loads(captured.out[captured.out.index("{") :])["name"] == name
+
+
 def test_text_in_brackets_is_no_markup(capsys):
     emit({}, make_table(["[old]"], [["[red]a[/red]"]], title="photos [old]"), as_json=False)
 

@@ -1,11 +1,12 @@
 """One rule for text made of file names that are no text."""
 
 import os
+import unicodedata
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cmpc_search.printable import printable
+from cmpc_search.printable import printable, screen_text
 
 
 @given(st.binary(min_size=1, max_size=30))
@@ -29,3 +30,15 @@ def test_any_text_at_all_can_be_written(text):
 def test_the_bytes_that_are_no_text_are_shown():
     assert printable(os.fsdecode(b"caf\xe9.png")) == r"caf\xe9.png"
     assert printable("\ud800") == r"\ud800"
+
+
+@given(st.text(st.characters(codec=None), max_size=20))
+def test_no_name_moves_a_terminals_cursor_or_colours_it(text):
+    shown = screen_text(text)
+
+    assert {c for c in shown if unicodedata.category(c) == "Cc"} <= {"\n"}
+    assert shown.count("\n") == text.count("\n")
+
+
+def test_what_controls_a_terminal_is_shown_as_its_number():
+    assert screen_text("a\x1b[31mb\r\x9b") == r"a\x1b[31mb\x0d\x9b"

@@ -42,6 +42,14 @@ class DropReason(StrEnum):
     """No partner is left in its class to find, or to be found by."""
 
 
+PHRASES = {
+    DropReason.BROKEN: "broken, {}",
+    DropReason.IDENTICAL: "has the pixels of {}, which is of another class",
+    DropReason.REPEATED: "has the pixels of {}, which stays",
+    DropReason.LONE: "has no partner in its class, {}",
+}
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Dropped:
     """One picture that was left out."""
@@ -50,6 +58,10 @@ class Dropped:
     reason: DropReason
     detail: str = ""
     """What is wrong with a broken one, the item name of the other one, or of which class it was."""
+
+    def describe(self) -> str:
+        """Return it in one line for people."""
+        return f"{self.item_name}: {PHRASES[self.reason].format(self.detail)}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

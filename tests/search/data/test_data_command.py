@@ -1,6 +1,7 @@
 """cmpc data: data on stdout, talk on stderr, errors with their exit code."""
 
 import json
+import shutil
 
 import pytest
 from click.testing import CliRunner, Result
@@ -67,6 +68,18 @@ def test_prepare_names_what_it_drops_and_what_it_passes_over(photos, tmp_path):
         "example": "class01/0.heic",
         "is_all": True,
     }
+
+
+def test_prepare_says_why_each_picture_is_left_out(photos, save_picture, tmp_path):
+    shutil.copy(photos / "class00" / "0.png", photos / "class01" / "other.png")
+    shutil.copy(photos / "class02" / "0.png", photos / "class02" / "copy.png")
+    save_picture(photos / "alone" / "1.png", seed=500)
+
+    told = run("prepare", photos, cache_dir=tmp_path).stderr
+
+    assert "class00/0.png: has the pixels of class01/other.png, which is of another class" in told
+    assert "class02/copy.png: has the pixels of class02/0.png, which stays" in told
+    assert "alone/1.png: has no partner in its class, alone" in told
 
 
 def test_prepare_says_what_it_passes_over_where_too_little_is_left(photos, tmp_path):
