@@ -5,6 +5,7 @@ network.py      networks trained by cmpc or brought as ONNX, run on images
 classifier.py   directions of classes, by name
 classes.py      which classes the network was trained on, and which were kept from it
 embedding.py    embeddings of whole data sets, kept in the folder
+trained.py      keeping a network that cmpc trained
 importing.py    making a gallery from what a user already has
 onnx_file.py    taking over a network of the user's own, proved by running it
 matching.py     whether embeddings cover a data set, and are those of a network
@@ -13,15 +14,13 @@ unfinished.py   a folder while a gallery is made in it
 
 from cmpc_search.gallery.classifier import read_classifier
 from cmpc_search.gallery.embedding import embed_gallery
-from cmpc_search.gallery.folder import (
-    Gallery,
+from cmpc_search.gallery.folder import Gallery, open_gallery, remember_data
+from cmpc_search.gallery.importing import GallerySources, import_gallery
+from cmpc_search.gallery.trained import (
     checkpoint_of,
     existing_gallery,
-    open_gallery,
-    remember_data,
     save_gallery_network,
 )
-from cmpc_search.gallery.importing import GallerySources, import_gallery
 from cmpc_search.gallery.unfinished import RECORD_FILE, check_free, making
 
 __all__ = [

@@ -3,7 +3,13 @@
 from pathlib import Path
 
 from cmpc_search.data import ImageSet
-from cmpc_search.embeddings import EMBEDDINGS_FILE, Embeddings, write_embeddings
+from cmpc_search.embeddings import (
+    EMBEDDINGS_FILE,
+    Embeddings,
+    embeddings_files,
+    read_embeddings,
+    write_embeddings,
+)
 from cmpc_search.gallery.folder import Gallery
 from cmpc_search.training.optimisation import Progress
 
@@ -21,8 +27,12 @@ def embed_gallery(
     Raises:
         BadEmbeddings: the network gives NaN, infinities or zeros for an item.
     """
-    for kept in gallery.kept_embeddings():
-        if kept.data_sha256 == image_set.sha256:
+    files = embeddings_files(gallery.path)
+    for path in files:
+        kept = read_embeddings(path)
+        if (kept.data_sha256, kept.network_sha256) == (image_set.sha256, gallery.network_sha256):
+            if path != files[0]:
+                path.touch()  # of several states of a data set the latest counts
             return kept
     embeddings = Embeddings(
         rows=gallery.embed(image_set.images, image_set.item_names, progress=progress),

@@ -14,11 +14,9 @@ more views. Where no classifier is given, class means of the training embeddings
 (Shen et al., CVPR 2020).
 """
 
-import hashlib
-import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,37 +24,28 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors.torch import save
 from torch import Tensor
 
 from cmpc_search.data import ImageSet
 from cmpc_search.directions import unit_rows
 from cmpc_search.embeddings import Embeddings, embeddings_files, read_embeddings
 from cmpc_search.errors import BadGallery
-from cmpc_search.files import replacing
-from cmpc_search.gallery.classes import write_classes
 from cmpc_search.gallery.classifier import (
     check_knows,
     read_classifier,
     training_classes,
-    write_classifier,
 )
 from cmpc_search.gallery.matching import check_covers
 from cmpc_search.gallery.network import LargeNetwork, OnnxNetwork, TorchNetwork, unit_embeddings
 from cmpc_search.gallery.unfinished import RECORD_FILE, is_unfinished
-from cmpc_search.networks.gallery import GalleryNetwork
 from cmpc_search.networks.heads import class_means
 from cmpc_search.runs.files import read_json, write_json
-from cmpc_search.training.numerics import has_fast_bfloat16
 from cmpc_search.training.optimisation import Progress
 
 __all__ = [
     "Gallery",
-    "checkpoint_of",
-    "existing_gallery",
     "open_gallery",
     "remember_data",
-    "save_gallery_network",
 ]
 
 WEIGHTS_FILE = "network.safetensors"
@@ -185,6 +174,21 @@ class Gallery:
         rows = found.named(image_set.item_names).rows
         return unit_rows(rows, image_set.item_names, f"the embeddings in {self.path}")
 
+    def check_current(self, image_set: ImageSet) -> None:
+        """Refuse embeddings that were made before the data changed; nothing else would notice.
+
+        ``image_set`` is of the size that the network reads, as it was when it was embedded.
+
+        Raises:
+            BadGallery: they were made of other images, classes, roles or splits.
+        """
+        made_of = self._kept_of(image_set.item_names).data_sha256
+        if made_of not in (None, image_set.sha256):
+            raise BadGallery(
+                f"the embeddings in {self.path} must be of {image_set.name} as it is now, it has "
+                "changed since; run `cmpc gallery embed`"
+            )
+
     def directions(self, image_set: ImageSet) -> Tensor:
         """Return the gallery classifier's directions float32 [C, D] for the training classes.
 
@@ -214,35 +218,6 @@ class Gallery:
         labels = np.unique(image_set.labels[positions], return_inverse=True)[1]
         rows = torch.from_numpy(self.rows_of(image_set)[positions])
         return class_means(rows, torch.from_numpy(labels), len(names))
-
-
-def existing_gallery(path: Path, image_set: ImageSet, *, facts: Any) -> Gallery | None:
-    """Return the gallery in ``path`` if it was trained so, None if there is none.
-
-    Raises:
-        BadGallery: there is one that was trained otherwise, or on other data.
-    """
-    if not (path / RECORD_FILE).exists():
-        return None
-    found = open_gallery(path)
-    is_of_these_data = found.record.get("data_sha256") == image_set.sha256
-    if is_of_these_data and _but_place(found.record.get("training")) == _but_place(facts):
-        return found
-    raise BadGallery(
-        f"{path} must be trained with these settings on this data, it was made otherwise; "
-        "choose another folder or remove it"
-    )
-
-
-def _but_place(facts: Any) -> dict[str, Any]:
-    """Return the facts of a training without where its data were; what they are, a hash tells."""
-    return {name: value for name, value in dict(facts or {}).items() if name != "data"}
-
-
-def checkpoint_of(path: Path, image_set: ImageSet, *, facts: Any) -> Path:
-    """Name the checkpoint of a training, so that no other training goes on from it."""
-    told = json.dumps([image_set.sha256, _but_place(facts)], sort_keys=True)
-    return path / f"{hashlib.sha256(told.encode()).hexdigest()[:12]}.checkpoint.safetensors"
 
 
 def open_gallery(path: Path) -> Gallery:
@@ -276,38 +251,3 @@ def remember_data(gallery: Gallery, data: str) -> Gallery:
         return gallery
     write_json(gallery.path / RECORD_FILE, gallery.record | {"data": data})
     return open_gallery(gallery.path)
-
-
-def save_gallery_network(
-    path: Path, network: GalleryNetwork, directions: Tensor, image_set: ImageSet, *, facts: Any
-) -> Gallery:
-    """Write a trained network, its ONNX form and its classifier; the record comes last.
-
-    ``facts`` are further JSON values to keep, such as how the network was trained.
-    """
-    from cmpc_cost_models.counted import count_network
-    from cmpc_search.export import export_gallery_network
-
-    path.mkdir(parents=True, exist_ok=True)
-    (path / RECORD_FILE).unlink(missing_ok=True)
-    weights = save({name: value.contiguous() for name, value in network.state_dict().items()})
-    with replacing(path / WEIGHTS_FILE) as file:
-        file.write(weights)
-    write_classifier(path / CLASSIFIER_FILE, directions, training_classes(image_set))
-    write_classes(path, image_set)
-    export_gallery_network(network, path / ONNX_FILE)
-    counted = count_network(path / ONNX_FILE)
-    record = {
-        "schema_version": SCHEMA_VERSION,
-        "network": asdict(network.shape),
-        "network_sha256": hashlib.sha256(weights).hexdigest(),
-        "input_size_px": network.shape.input_size_px,
-        "embedding_dim": network.shape.embedding_dim,
-        "macs": counted.macs,
-        "parameters": counted.parameters,
-        "data_sha256": image_set.sha256,
-        "training": facts,
-        "precision": "bfloat16" if has_fast_bfloat16() else "float32",
-    }
-    write_json(path / RECORD_FILE, record)
-    return open_gallery(path)

@@ -115,6 +115,8 @@ class Inputs:
         size_px = self.gallery.input_size_px if has_network else self.space.input_size_px
         image_set = _load(self.settings.data, self.gallery, size_px, self.cache_dir)
         _check_same_items(image_set, self.image_set)
+        if has_network:
+            self.gallery.check_current(image_set)
         positions = image_set.select(split="train")
         kept = self.gallery_rows[positions]
 

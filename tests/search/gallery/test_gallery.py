@@ -110,6 +110,14 @@ def test_of_two_states_of_a_data_set_the_latest_counts(gallery, image_set):
     latest = embed_gallery(gallery, changed)
 
     np.testing.assert_array_equal(gallery.rows_of(image_set), latest.rows)
+    gallery.check_current(changed)
+    with pytest.raises(BadGallery, match="must be of dots as it is now, it has changed since"):
+        gallery.check_current(image_set)
+
+    first = embed_gallery(gallery, image_set)  # the pictures are the old ones again
+
+    gallery.check_current(image_set)
+    np.testing.assert_array_equal(gallery.rows_of(image_set), first.rows)
 
 
 def test_rows_come_in_the_order_of_the_images_and_with_unit_length(gallery, image_set):

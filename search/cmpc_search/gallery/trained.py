@@ -1,0 +1,94 @@
+"""Keep a network that cmpc trained as a gallery, and know it again."""
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save
+from torch import Tensor
+
+from cmpc_search.data import ImageSet
+from cmpc_search.errors import BadGallery
+from cmpc_search.files import replacing
+from cmpc_search.gallery.classes import write_classes
+from cmpc_search.gallery.classifier import training_classes, write_classifier
+from cmpc_search.gallery.folder import (
+    CLASSIFIER_FILE,
+    ONNX_FILE,
+    SCHEMA_VERSION,
+    WEIGHTS_FILE,
+    Gallery,
+    open_gallery,
+)
+from cmpc_search.gallery.unfinished import RECORD_FILE
+from cmpc_search.networks.gallery import GalleryNetwork
+from cmpc_search.runs.files import write_json
+from cmpc_search.training.numerics import has_fast_bfloat16
+
+__all__ = ["checkpoint_of", "existing_gallery", "save_gallery_network"]
+
+
+def existing_gallery(path: Path, image_set: ImageSet, *, facts: Any) -> Gallery | None:
+    """Return the gallery in ``path`` if it was trained so, None if there is none.
+
+    Raises:
+        BadGallery: there is one that was trained otherwise, or on other data.
+    """
+    if not (path / RECORD_FILE).exists():
+        return None
+    found = open_gallery(path)
+    is_of_these_data = found.record.get("data_sha256") == image_set.sha256
+    if is_of_these_data and _but_place(found.record.get("training")) == _but_place(facts):
+        return found
+    raise BadGallery(
+        f"{path} must be trained with these settings on this data, it was made otherwise; "
+        "choose another folder or remove it"
+    )
+
+
+def _but_place(facts: Any) -> dict[str, Any]:
+    """Return the facts of a training without where its data were; what they are, a hash tells."""
+    return {name: value for name, value in dict(facts or {}).items() if name != "data"}
+
+
+def checkpoint_of(path: Path, image_set: ImageSet, *, facts: Any) -> Path:
+    """Name the checkpoint of a training, so that no other training goes on from it."""
+    told = json.dumps([image_set.sha256, _but_place(facts)], sort_keys=True)
+    return path / f"{hashlib.sha256(told.encode()).hexdigest()[:12]}.checkpoint.safetensors"
+
+
+def save_gallery_network(
+    path: Path, network: GalleryNetwork, directions: Tensor, image_set: ImageSet, *, facts: Any
+) -> Gallery:
+    """Write a trained network, its ONNX form and its classifier; the record comes last.
+
+    ``facts`` are further JSON values to keep, such as how the network was trained.
+    """
+    from cmpc_cost_models.counted import count_network
+    from cmpc_search.export import export_gallery_network
+
+    path.mkdir(parents=True, exist_ok=True)
+    (path / RECORD_FILE).unlink(missing_ok=True)
+    weights = save({name: value.contiguous() for name, value in network.state_dict().items()})
+    with replacing(path / WEIGHTS_FILE) as file:
+        file.write(weights)
+    write_classifier(path / CLASSIFIER_FILE, directions, training_classes(image_set))
+    write_classes(path, image_set)
+    export_gallery_network(network, path / ONNX_FILE)
+    counted = count_network(path / ONNX_FILE)
+    record = {
+        "schema_version": SCHEMA_VERSION,
+        "network": asdict(network.shape),
+        "network_sha256": hashlib.sha256(weights).hexdigest(),
+        "input_size_px": network.shape.input_size_px,
+        "embedding_dim": network.shape.embedding_dim,
+        "macs": counted.macs,
+        "parameters": counted.parameters,
+        "data_sha256": image_set.sha256,
+        "training": facts,
+        "precision": "bfloat16" if has_fast_bfloat16() else "float32",
+    }
+    write_json(path / RECORD_FILE, record)
+    return open_gallery(path)
