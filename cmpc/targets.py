@@ -64,7 +64,8 @@ def read_toml(toml_path: Path | None) -> tuple[Path, dict[str, Any]]:
     if toml_path is None and not path.exists():
         return path, {}
     try:
-        return path, tomllib.loads(path.read_text(encoding="utf-8"))
+        # Some editors write a byte order mark, which is not a part of the text.
+        return path, tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadSettings(f"{path} must be a TOML file, and is not: {error}") from None
 

@@ -123,3 +123,7 @@ def test_all_complaints_come_at_once(resolve_search):
         resolve_search("[search]\ntrials = 0\nsampler = 'x'")
 
     assert len(str(raised.value).splitlines()) == 2
+
+
+def test_a_byte_order_mark_is_no_part_of_a_settings_file(resolve_search):
+    assert resolve_search("\ufeff[search]\ntrials = 7\n").trials == 7

@@ -33,8 +33,8 @@ def read_json(path: Path) -> dict[str, Any]:
         BadRun: the file is missing or not a JSON object.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        document = json.loads(path.read_text(encoding="utf-8-sig"))  # an editor may add a mark
+    except (OSError, ValueError, RecursionError) as error:
         raise BadRun(f"{path} must be a readable JSON file: {error}") from error
     if not isinstance(document, dict):
         raise BadRun(f"{path} must hold a JSON object, got {type(document).__name__}")

@@ -148,11 +148,16 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, value):
     assert read_json(tmp_path / "front.json") == {"a": 1}
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "\x00"])
+@pytest.mark.parametrize("text", ["", "{", "[]", "\x00", "[" * 100_000])
 def test_a_damaged_file_is_named(tmp_path, text):
     (tmp_path / "front.json").write_text(text)
     with pytest.raises(BadRun, match=r"front\.json must"):
         read_json(tmp_path / "front.json")
+
+
+def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path):
+    (tmp_path / "front.json").write_text('\ufeff{"a": 1}', encoding="utf-8")
+    assert read_json(tmp_path / "front.json") == {"a": 1}
 
 
 def test_results_come_back_from_disk(path):
