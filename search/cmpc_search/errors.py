@@ -16,6 +16,11 @@ SearchError
 +-- MissingLibrary (ImportError)    an extra of this package is not installed
 """
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
 __all__ = [
     "BadArgument",
     "BadData",
@@ -31,7 +36,15 @@ __all__ = [
     "SearchError",
     "StudyUnavailable",
     "UnknownName",
+    "first_complaint",
 ]
+
+
+def first_complaint(error: "ValidationError") -> str:
+    """Return what pydantic found first, and where: "settings.trials: Input should be ..."."""
+    first = error.errors(include_url=False)[0]
+    place = ".".join(map(str, first["loc"]))
+    return f"{place}: {first['msg']}" if place else str(first["msg"])
 
 
 class SearchError(Exception):

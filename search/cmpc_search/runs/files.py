@@ -2,12 +2,16 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from cmpc_search.errors import BadRun
+from pydantic import TypeAdapter, ValidationError
+
+from cmpc_search.errors import BadRun, first_complaint
 from cmpc_search.files import replacing
 
-__all__ = ["read_json", "write_json", "write_text"]
+__all__ = ["parsed_record", "read_json", "read_record", "write_json", "write_text"]
+
+Record = TypeVar("Record")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -39,3 +43,20 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise BadRun(f"{path} must hold a JSON object, got {type(document).__name__}")
     return document
+
+
+def read_record(path: Path, kind: type[Record]) -> Record:
+    """Read a JSON object as a pydantic model or a dataclass of plain fields.
+
+    Raises:
+        BadRun: the file is missing, not a JSON object, or lacks what ``kind`` has.
+    """
+    return parsed_record(read_json(path), kind, path)
+
+
+def parsed_record(document: dict[str, Any], kind: type[Record], path: Path) -> Record:
+    """Do the same with what was read of ``path`` already."""
+    try:
+        return TypeAdapter(kind).validate_python(document)
+    except ValidationError as error:
+        raise BadRun(f"{path} must hold what cmpc wrote there; {first_complaint(error)}") from error

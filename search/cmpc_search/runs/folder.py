@@ -24,13 +24,22 @@ from pathlib import Path
 from typing import Any
 
 from cmpc_search.errors import BadRun
-from cmpc_search.runs.files import read_json, write_json
+from cmpc_search.runs.files import parsed_record, read_json, read_record, write_json
 from cmpc_search.study.locks import live_workers
 
 __all__ = ["RunFolder", "open_run", "reopen_run"]
 
 SCHEMA_VERSION = 1
 SHOWN_DIFFERENCES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Identity:
+    """What settings.json holds."""
+
+    schema_version: int
+    settings: dict[str, Any]
+    inputs: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +95,16 @@ class RunFolder:
     @property
     def settings(self) -> dict[str, Any]:
         """The resolved settings of the run, as `open_run` stored them."""
-        return dict(read_json(self.settings_path)["settings"])
+        return self._identity.settings
 
     @property
     def inputs(self) -> dict[str, Any]:
         """The hashes of what the run reads, as `open_run` stored them."""
-        return dict(read_json(self.settings_path)["inputs"])
+        return self._identity.inputs
+
+    @property
+    def _identity(self) -> "_Identity":
+        return read_record(self.settings_path, _Identity)
 
 
 def open_run(
@@ -123,7 +136,7 @@ def open_run(
         "inputs": json.loads(json.dumps(inputs)),
     }
     if run.settings_path.exists():
-        _check_same(path, read_json(run.settings_path), document, free)
+        _check_same(run, document, free)
     elif path.exists() and any(not _is_temporary(found) for found in path.iterdir()):
         raise BadRun(f"{path} must be a run of cmpc or not exist, got a folder with other files")
     path.mkdir(parents=True, exist_ok=True)
@@ -142,7 +155,7 @@ def reopen_run(path: Path) -> RunFolder:
     run = RunFolder(path)
     if not run.settings_path.is_file():
         raise BadRun(f"{path} must be a run, got a folder without settings.json; see `cmpc search`")
-    _check_version(path, read_json(run.settings_path))
+    _check_version(run)
     return run
 
 
@@ -151,11 +164,9 @@ def _is_temporary(path: Path) -> bool:
     return path.name.startswith(".settings.json.")
 
 
-def _check_same(
-    path: Path, stored: dict[str, Any], given: dict[str, Any], free: Collection[str]
-) -> None:
-    _check_version(path, stored)
-    before = _flat(stored["settings"]) | _flat(stored["inputs"])
+def _check_same(run: RunFolder, given: dict[str, Any], free: Collection[str]) -> None:
+    _check_version(run)
+    before = _flat(run.settings) | _flat(run.inputs)
     now = _flat(given["settings"]) | _flat(given["inputs"])
     differences = [
         f"{name} was {_said(before, name)}, now {_said(now, name)}"
@@ -167,17 +178,19 @@ def _check_same(
     more = len(differences) - SHOWN_DIFFERENCES
     listed = "; ".join(differences[:SHOWN_DIFFERENCES]) + (f"; and {more} more" if more > 0 else "")
     raise BadRun(
-        f"{path} must be resumed with the settings it was begun with, got others: {listed}. "
+        f"{run.path} must be resumed with the settings it was begun with, got others: {listed}. "
         "Give the same, name another folder, or use --fresh, which keeps the old run aside"
     )
 
 
-def _check_version(path: Path, stored: dict[str, Any]) -> None:
+def _check_version(run: RunFolder) -> None:
+    stored = read_json(run.settings_path)
     if stored.get("schema_version") != SCHEMA_VERSION:
         raise BadRun(
-            f"{path} must be a run with schema_version {SCHEMA_VERSION}, "
+            f"{run.path} must be a run with schema_version {SCHEMA_VERSION}, "
             f"got {stored.get('schema_version')}; read it with the cmpc that wrote it"
         )
+    parsed_record(stored, _Identity, run.settings_path)
 
 
 def _flat(tree: Mapping[str, Any], above: str = "") -> dict[str, Any]:

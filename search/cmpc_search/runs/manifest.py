@@ -5,11 +5,13 @@ which matters since latencies of two machines must not be compared.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 from cmpc_cost_models.machine import describe_machine, describe_versions
-from cmpc_search.runs.files import read_json, write_json
+from cmpc_search.runs.files import read_record, write_json
 from cmpc_search.runs.folder import RunFolder
 from cmpc_search.study.locks import exclusive
 
@@ -17,6 +19,13 @@ __all__ = ["note_session"]
 
 SCHEMA_VERSION = 1
 PACKAGES = ("cmpc", "numba", "optuna", "torch")  # beside those that cost models name
+
+
+@dataclass(frozen=True, slots=True)
+class _Manifest:
+    """What manifest.json holds, beside the inputs of the run."""
+
+    sessions: list[dict[str, Any]]
 
 
 def note_session(run: RunFolder, command: Sequence[str]) -> None:
@@ -33,7 +42,7 @@ def note_session(run: RunFolder, command: Sequence[str]) -> None:
     }
     with exclusive(run.path / "manifest.lock"):
         path = run.manifest_path
-        earlier = read_json(path)["sessions"] if path.exists() else []
+        earlier = read_record(path, _Manifest).sessions if path.exists() else []
         document = {
             "schema_version": SCHEMA_VERSION,
             "inputs": run.inputs,

@@ -3,10 +3,11 @@
 import csv
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from cmpc_search.errors import BadRun
-from cmpc_search.runs.files import read_json, write_json, write_text
+from cmpc_search.runs.files import read_record, write_json, write_text
 from cmpc_search.runs.folder import RunFolder
 from cmpc_search.study.records import Accuracy, Candidate, CandidateScore
 from cmpc_search.study.settings import NO_BUDGET, Budget, CostName
@@ -51,11 +52,14 @@ def read_pick(run: RunFolder) -> Candidate:
     """
     if not run.pick_path.exists():
         raise BadRun(f"a candidate must be picked first, got none in {run.path}; run `cmpc pareto`")
-    try:
-        stored = read_json(run.pick_path)["pick"]
-        return Candidate(number=stored["number"], score=CandidateScore.from_json(stored["score"]))
-    except (KeyError, TypeError) as error:
-        raise BadRun(f"{run.pick_path} must hold a pick, it lacks {error}") from error
+    return read_record(run.pick_path, _Pick).pick
+
+
+@dataclass(frozen=True, slots=True)
+class _Pick:
+    """What pick.json holds, beside how it was asked for."""
+
+    pick: Candidate
 
 
 def _asked(cost: CostName, budget: Budget) -> dict[str, Any]:

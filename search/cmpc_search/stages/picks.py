@@ -18,9 +18,10 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
@@ -29,7 +30,7 @@ from cmpc_search.errors import BadRun
 from cmpc_search.export import export_query_network
 from cmpc_search.files import replacing
 from cmpc_search.networks.query import QueryNetwork
-from cmpc_search.runs import RunFolder, read_json, write_json
+from cmpc_search.runs import RunFolder, parsed_record, read_json, write_json
 from cmpc_search.space import Architecture
 from cmpc_search.stages.inputs import Inputs
 from cmpc_search.stages.seeds import Seed, SeedParts
@@ -55,6 +56,18 @@ WEIGHTS_FILE = "network.safetensors"
 ONNX_FILE = "network.onnx"
 FACTS_FILE = "facts.json"
 CHECKPOINT_FILE = "checkpoint.safetensors"
+GREATEST_SEED = 2**32 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What facts.json tells of a trained network, beside its method."""
+
+    architecture: str
+    training: dict[str, object]
+    seed: Annotated[int, Field(ge=0, le=GREATEST_SEED)]
+    has_new_gallery: bool = False
+    gallery_network_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,26 +102,30 @@ class TrainedPick:
 
     @property
     def architecture(self) -> Architecture:
-        return Architecture.from_key(str(self.facts["architecture"]))
+        return Architecture.from_key(self._facts.architecture)
 
     @property
     def training(self) -> dict[str, object]:
         """How it was trained, as JSON values."""
-        return dict(self.facts["training"])
+        return self._facts.training
 
     @property
     def seed(self) -> int:
-        return int(self.facts["seed"])
+        return self._facts.seed
 
     @property
     def seed_of_parts(self) -> Seed:
         """The seed with what of it is new: `parts_of` gives the parts that it was trained from."""
-        return Seed(number=self.seed, has_new_gallery=bool(self.facts["has_new_gallery"]))
+        return Seed(number=self.seed, has_new_gallery=self._facts.has_new_gallery)
 
     @property
     def gallery_network_sha256(self) -> str:
         """The gallery network that it was trained to fit."""
-        return str(self.facts["gallery_network_sha256"])
+        return self._facts.gallery_network_sha256
+
+    @property
+    def _facts(self) -> "_Facts":
+        return parsed_record(self.facts, _Facts, self.folder / FACTS_FILE)
 
     def load(self, inputs: Inputs) -> QueryNetwork:
         """Return the network.

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from cmpc_search.errors import BadRun
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from cmpc_search.errors import BadRun, first_complaint
 
 __all__ = ["Accuracy", "Candidate", "CandidateScore"]
-
 
 _REASONS = ("unstable_reasons", "unknown_reasons")
 
@@ -25,6 +26,8 @@ class Accuracy:
         num_queries: How many queries the means run over; None in runs of older versions.
         num_excluded: How many others had nothing to find, since no gallery item is of their class.
     """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
     top1: float
     top10: float
@@ -50,6 +53,8 @@ class CandidateScore:
         seconds: Wall time that scoring took.
     """
 
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
     architecture: str
     homogeneous: Accuracy | None = None
     heterogeneous: Accuracy | None = None
@@ -73,16 +78,17 @@ class CandidateScore:
         """The latency's value, or None without a latency.
 
         Raises:
-            BadRun: the latency is in another unit.
+            BadRun: the latency is in another unit, or no number.
         """
         if self.latency is None:
             return None
-        if self.latency.get("unit") != "ms":
+        value, unit = self.latency.get("value"), self.latency.get("unit")
+        if unit != "ms" or not isinstance(value, int | float):
             raise BadRun(
-                "the latency of a candidate must be in 'ms', "
-                f"got {self.latency.get('unit')!r} for {self.architecture}"
+                "the latency of a candidate must be a number in 'ms', "
+                f"got {value!r} in {unit!r} for {self.architecture}"
             )
-        return float(self.latency["value"])
+        return float(value)
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as JSON values; `from_json` reads it back."""
@@ -93,18 +99,18 @@ class CandidateScore:
         """Read what `to_json` wrote.
 
         Raises:
-            BadRun: a field is missing or unknown.
+            BadRun: a field is missing, unknown or of another type.
         """
-        fields = dict(document)
         try:
-            for side in ("homogeneous", "heterogeneous"):
-                if fields.get(side) is not None:
-                    fields[side] = Accuracy(**fields[side])
-            return cls(**fields | {name: tuple(fields.get(name, ())) for name in _REASONS})
-        except TypeError as error:
+            return _SCORE.validate_python(document)
+        except ValidationError as error:
             raise BadRun(
-                f"a candidate must be stored with the fields of this version: {error}"
+                "a candidate must be stored with the fields of this version: "
+                f"{first_complaint(error)}"
             ) from error
+
+
+_SCORE = TypeAdapter(CandidateScore)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
