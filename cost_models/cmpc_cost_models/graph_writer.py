@@ -8,8 +8,6 @@ one kernel for each constant that it folds.
 Shapes: N images, C channels, H and W pixels, O and I output and input channels, D embedding length.
 """
 
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from cmpc_cost_models.errors import BadArgument
+from cmpc_cost_models.files import replacing
 
 __all__ = ["INPUT_NAME", "OUTPUT_NAME", "GraphWriter", "fold_batch_norm"]
 
@@ -233,7 +232,8 @@ class GraphWriter:
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)])
         model.ir_version = IR_VERSION
         onnx.checker.check_model(model, full_check=True)
-        _write_atomically(path, model.SerializeToString())
+        with replacing(path) as file:
+            file.write(model.SerializeToString())
 
     def _maps(self, x: str) -> tuple[int, int, int, int]:
         shape = self.shape(x)
@@ -259,14 +259,3 @@ class GraphWriter:
         self._nodes.append(helper.make_node(operator, inputs, [name], name=name, **attributes))
         self._shapes[name] = shape
         return name
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise

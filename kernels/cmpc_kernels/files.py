@@ -44,11 +44,11 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
     try:
         with open(temporary, "xb", opener=opener) as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode) if kept_mode is None else kept_mode
             yield file
-            file.flush()
-            if kept_mode is not None:
-                os.fchmod(file.fileno(), kept_mode)
-            os.fsync(file.fileno())
+        with open(temporary, "rb") as written:  # another file, if a library replaced it
+            os.fchmod(written.fileno(), mode)
+            os.fsync(written.fileno())
         temporary.replace(target)
         _sync_folder(target.parent)
     except OSError as error:

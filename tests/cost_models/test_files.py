@@ -2,14 +2,17 @@
 
 import errno
 import os
+import re
 import stat
 import threading
 from pathlib import Path
 
 import pytest
 
+import cmpc
 import cmpc_cost_models.files
 import cmpc_kernels.files
+import cmpc_search
 
 
 @pytest.fixture(params=[cmpc_cost_models.files, cmpc_kernels.files], ids=["cost_models", "kernels"])
@@ -59,6 +62,35 @@ def test_a_new_file_has_the_permissions_that_the_umask_leaves(replacing, tmp_pat
         os.umask(before)
 
     assert mode_of(tmp_path / "made" / "file") == 0o640
+
+
+@pytest.mark.parametrize(("exists", "mode"), [(False, 0o640), (True, 0o600)])
+def test_a_library_may_write_by_name_and_even_replace_the_file(replacing, exists, mode, tmp_path):
+    path = tmp_path / "file"
+    if exists:
+        path.touch(0o600)
+    before = os.umask(0o027)
+    try:
+        with replacing(path) as file:
+            (tmp_path / "another").write_bytes(b"new")
+            (tmp_path / "another").replace(file.name)
+    finally:
+        os.umask(before)
+
+    assert (path.read_bytes(), mode_of(path)) == (b"new", mode)
+
+
+def test_there_is_one_way_to_replace_a_file():
+    modules = (cmpc, cmpc_search, cmpc_cost_models, cmpc_kernels)
+    packages = [Path(module.__file__).parent for module in modules]
+    others = [
+        str(path)
+        for package in packages
+        for path in package.rglob("*.py")
+        if path.name != "files.py" and re.search(r"mkstemp|\.tmp\b|os\.fsync", path.read_text())
+    ]
+
+    assert others == []
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, OSError])

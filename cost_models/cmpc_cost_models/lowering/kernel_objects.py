@@ -8,7 +8,6 @@ around them. A file is named after its content: one that was altered is found ou
 
 import hashlib
 import json
-import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import tvm
 
 from cmpc_cost_models.digests import file_sha256
+from cmpc_cost_models.files import replacing
 from cmpc_cost_models.identity import CODE_MAKERS, code_identity, versions_of
 from cmpc_cost_models.lowering.kernel_code import write_kernel
 from cmpc_cost_models.lowering.schedules import Schedule, Workload
@@ -95,15 +95,11 @@ def _is_whole(path: Path) -> bool:
 
 
 def _store(code: Any, folder: Path) -> Path:
-    """Write a kernel's object file under another name, then give it the one of its content."""
-    folder.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=folder, prefix="draft-", suffix=".tmp.o")
-    os.close(handle)
-    draft = Path(name)
-    try:
-        code.mod.write_to_file(name)
+    """Write a kernel's object file under the name of its content."""
+    with tempfile.TemporaryDirectory() as draft_folder:
+        draft = Path(draft_folder) / "kernel.o"
+        code.mod.write_to_file(str(draft))
         path = folder / f"{file_sha256(draft)}.o"
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
+        with replacing(path) as file:
+            file.write(draft.read_bytes())
     return path

@@ -11,13 +11,12 @@ Unstable ones count as well: what disturbs a machine makes it slower, so what it
 
 import dataclasses
 import json
-import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from cmpc_cost_models.base import Measurement
+from cmpc_cost_models.files import replacing
 
 __all__ = ["doubted_by_history", "doubts_of_history", "keep_timings"]
 
@@ -76,13 +75,8 @@ def _with_doubts(measurement: Measurement, more: tuple[str, ...]) -> Measurement
 def _keep(library: Path, how: str, latency_ms: float) -> None:
     """Add a timing. Of two processes that add at once one may lose its own: it is a hint only."""
     kept = [*_read(library), {"how": how, "latency_ms": latency_ms}][-NUM_KEPT:]
-    handle, name = tempfile.mkstemp(dir=library.parent, prefix="draft-")
-    try:
-        with os.fdopen(handle, "w") as file:
-            json.dump(kept, file)
-        os.replace(name, library.parent / FILE_NAME)
-    finally:
-        Path(name).unlink(missing_ok=True)
+    with replacing(library.parent / FILE_NAME) as file:
+        file.write(json.dumps(kept).encode())
 
 
 def _read(library: Path) -> list[dict[str, Any]]:

@@ -8,7 +8,6 @@ would never show otherwise.
 
 import hashlib
 import json
-import os
 import re
 import shutil
 import tempfile
@@ -19,6 +18,7 @@ from typing import Any
 from uuid import uuid4
 
 from cmpc_search.errors import BadData
+from cmpc_search.files import replacing
 
 __all__ = [
     "RECORD_NAME",
@@ -73,9 +73,8 @@ def write_record(folder: Path, record: dict[str, Any]) -> None:
     seals = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
     sealed = {**record, "sha256": seals}
     sealed["record_sha256"] = _sha256_of_record(sealed)
-    temporary = folder / f"{RECORD_NAME}.tmp"
-    temporary.write_text(json.dumps(sealed, ensure_ascii=False), encoding="utf-8")
-    os.replace(temporary, folder / RECORD_NAME)
+    with replacing(folder / RECORD_NAME) as file:
+        file.write(json.dumps(sealed, ensure_ascii=False).encode())
 
 
 def read_record(folder: Path) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from cmpc_search.data import CATALOGUE, ImageSet, load_image_set
 from cmpc_search.data.splits import ENOUGH_VALIDATION_CLASSES
 from cmpc_search.embeddings import SPLIT_SEED_KEY
 from cmpc_search.errors import BadData, BadGallery, BadRun
+from cmpc_search.files import replacing
 from cmpc_search.gallery import Gallery, open_gallery
 from cmpc_search.runs import RunFolder
 from cmpc_search.space import SearchSpace, load_space
@@ -95,11 +96,9 @@ class Inputs:
             except (SafetensorError, OSError, TypeError):
                 path.unlink()  # damaged: made again below
         bank = self._make_views(progress)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Of this process alone: another search may be making the same bank.
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        save_file({"views": bank.views, "labels": bank.labels, "targets": bank.targets}, temporary)
-        temporary.replace(path)
+        tensors = {"views": bank.views, "labels": bank.labels, "targets": bank.targets}
+        with replacing(path) as file:
+            save_file(tensors, file.name)  # by name: as bytes they would be in memory twice
         return bank
 
     def _view_key(self) -> str:

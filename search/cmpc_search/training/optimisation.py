@@ -12,10 +12,11 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from cmpc_search.errors import BadRun
+from cmpc_search.files import replacing
 
 __all__ = ["Progress", "Schedule", "optimise"]
 
@@ -103,10 +104,8 @@ def _store(path: Path, learner: nn.Module, optimiser: torch.optim.AdamW, step: i
     for index, state in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{index}.{name}": value for name, value in state.items()}
     contiguous = {name: value.contiguous() for name, value in tensors.items()}
-    temporary = path.with_name(f".{path.name}.tmp")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(contiguous, temporary, metadata={"step": str(step)})
-    temporary.replace(path)
+    with replacing(path) as file:
+        file.write(save(contiguous, metadata={"step": str(step)}))
 
 
 def _restore(path: Path | None, learner: nn.Module, optimiser: torch.optim.AdamW) -> int:
