@@ -84,7 +84,7 @@ def build(
         "latency_ms": None if cost is None else cost.value,
         "latency_source": None if cost is None else cost.source,
         "latency_estimator": None if cost is None else cost.estimator,
-        "latency_doubts": list(bundle.cost_doubts),
+        "latency_is_stable": None if cost is None else not bundle.cost_doubts,
         "why_unmeasured": bundle.why_unmeasured,
         "has_runner": bundle.runner is not None,
         "verified_by": verification and verification["run_by"],
@@ -93,7 +93,8 @@ def build(
             file.stat().st_size for file in bundle.folder.rglob("*") if file.is_file()
         ),
     }
-    emit(shown, make_table(["bundle", ""], shown.items()), as_json=as_json)
+    document = shown | {"latency_doubts": list(bundle.cost_doubts)}
+    emit(document, make_table(["bundle", ""], shown.items()), as_json=as_json)
     if cost is not None and cost.source != "measured":
         say(f"the latency of this bundle is {cost.source.upper()}, nobody measured its network")
     if cost is None and bundle.why_unmeasured is not None:

@@ -33,6 +33,7 @@ NOT_OBSERVED = (
     "its clock and temperature",
     "how fast it was before, and the reference network",
 )
+UNKNOWN_PROCESSOR = "whether its processor is the target's: its TVM does not tell"
 
 
 class RemoteMeter(ClosedAtEnd):
@@ -160,8 +161,13 @@ class RemoteMeter(ClosedAtEnd):
             index,
             target=self.target,
             machine={"device": self.device.name, "num_threads": NUM_THREADS, **self._facts},
-            not_observed=NOT_OBSERVED,
+            not_observed=self._not_observed,
         )
+
+    @property
+    def _not_observed(self) -> tuple[str, ...]:
+        is_known = self._facts.get("triple") is not None
+        return NOT_OBSERVED if is_known else (*NOT_OBSERVED, UNKNOWN_PROCESSOR)
 
 
 def _as_request(network: CompiledNetwork) -> dict[str, Any]:
