@@ -51,15 +51,17 @@ def classes_in(image_set: ImageSet) -> list[KnownClass]:
     ]
 
 
-def write_classes(gallery_path: Path, image_set: ImageSet) -> None:
+def write_classes(gallery_path: Path, image_set: ImageSet, *, network_sha256: str) -> None:
     """Keep what a network was trained on in its gallery's folder."""
-    write_json(
-        gallery_path / CLASSES_FILE, {"classes": [asdict(one) for one in classes_in(image_set)]}
-    )
+    document = {
+        "network_sha256": network_sha256,
+        "classes": [asdict(one) for one in classes_in(image_set)],
+    }
+    write_json(gallery_path / CLASSES_FILE, document)
 
 
-def read_classes(gallery_path: Path) -> list[KnownClass] | None:
-    """Return the classes that a gallery's network was trained beside; None if nobody kept them.
+def read_classes(gallery_path: Path, *, network_sha256: str) -> list[KnownClass] | None:
+    """Return the classes that this network was trained beside; None if nobody kept them.
 
     Raises:
         BadGallery: the file is there and can't be read.
@@ -67,11 +69,13 @@ def read_classes(gallery_path: Path) -> list[KnownClass] | None:
     path = gallery_path / CLASSES_FILE
     if not path.exists():
         return None
+    document = read_json(path)
     try:
-        return [
+        classes = [
             KnownClass(name=one["name"], key=one["key"], splits=tuple(one["splits"]))
-            for one in read_json(path)["classes"]
+            for one in document["classes"]
         ]
+        return classes if document["network_sha256"] == network_sha256 else None
     except (KeyError, TypeError) as error:
         raise BadGallery(
             f"{path} must name the classes that the network was trained beside: {error}; "

@@ -75,13 +75,14 @@ def save_gallery_network(
     with replacing(path / WEIGHTS_FILE) as file:
         file.write(weights)
     write_classifier(path / CLASSIFIER_FILE, directions, training_classes(image_set))
-    write_classes(path, image_set)
+    network_sha256 = hashlib.sha256(weights).hexdigest()
+    write_classes(path, image_set, network_sha256=network_sha256)
     export_gallery_network(network, path / ONNX_FILE)
     counted = count_network(path / ONNX_FILE)
     record = {
         "schema_version": SCHEMA_VERSION,
         "network": asdict(network.shape),
-        "network_sha256": hashlib.sha256(weights).hexdigest(),
+        "network_sha256": network_sha256,
         "input_size_px": network.shape.input_size_px,
         "embedding_dim": network.shape.embedding_dim,
         "macs": counted.macs,

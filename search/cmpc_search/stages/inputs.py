@@ -23,6 +23,7 @@ from cmpc_search.embeddings import SPLIT_SEED_KEY
 from cmpc_search.errors import BadData, BadGallery, BadRun
 from cmpc_search.files import replacing
 from cmpc_search.gallery import Gallery, open_gallery
+from cmpc_search.gallery.classifier import training_classes
 from cmpc_search.runs import RunFolder
 from cmpc_search.space import SearchSpace, load_space
 from cmpc_search.stages.seen_classes import SeenClasses, check_seen_classes
@@ -141,8 +142,7 @@ class Inputs:
 
     def _classifier_rows(self, image_set: ImageSet) -> npt.NDArray[np.int64]:
         """Return each image's row of `directions`, by its class's name; NO_LABEL where none is."""
-        training = np.unique(self.image_set.labels[self.image_set.select(split="train")])
-        rows = {self.image_set.class_names[label]: row for row, label in enumerate(training)}
+        rows = {name: row for row, name in enumerate(training_classes(self.image_set))}
         by_label = np.array([rows.get(name, NO_LABEL) for name in image_set.class_names], np.int64)
         return by_label[image_set.labels]
 

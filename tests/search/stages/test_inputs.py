@@ -125,7 +125,8 @@ def test_a_gallery_without_embeddings_says_how_to_make_them(
 ):
     bare = tmp_path / "bare"
     bare.mkdir()
-    (bare / "gallery.json").write_bytes((gallery_path / "gallery.json").read_bytes())
+    for name in ("gallery.json", "classes.json"):
+        (bare / name).write_bytes((gallery_path / name).read_bytes())
 
     with pytest.raises(BadGallery, match="cmpc gallery embed"):
         load_inputs(settings, bare, cache_dir=cache_dir)

@@ -102,6 +102,20 @@ def test_a_closed_set_is_allowed_and_known(image_set, trained_on):
     assert check_seen_classes(trained_on(closed), closed) is SeenClasses.CLOSED_SET
 
 
+def test_a_gallery_that_cmpc_trained_must_say_on_what(image_set, trained_on):
+    gallery = trained_on(image_set)
+    path = gallery.path / "classes.json"
+    document = json.loads(path.read_text())
+    path.write_text(json.dumps(document | {"network_sha256": "0" * 64}))
+
+    with pytest.raises(BadGallery, match="must say which classes its network was trained on"):
+        check_seen_classes(gallery, image_set)
+
+    path.write_text("{}")
+    with pytest.raises(BadGallery, match="must name the classes"):
+        check_seen_classes(gallery, image_set)
+
+
 def test_of_a_network_of_the_users_own_nothing_is_known(settings, ready_gallery_path, cache_dir):
     inputs = load_inputs(settings, ready_gallery_path, cache_dir=cache_dir)
 
@@ -111,6 +125,7 @@ def test_of_a_network_of_the_users_own_nothing_is_known(settings, ready_gallery_
 def test_a_users_classifier_that_names_test_classes_tells_that_they_were_seen(
     image_set, ready_gallery_path, tmp_path
 ):
+    (tmp_path / "classes.json").write_text('{"network_sha256": "of another", "classes": []}')
     (tmp_path / "gallery.json").write_bytes((ready_gallery_path / "gallery.json").read_bytes())
     name = image_set.class_names[label_in(image_set, "test")]
     metadata = {"class_names": json.dumps([f" {name}"])}
