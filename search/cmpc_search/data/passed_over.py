@@ -56,6 +56,14 @@ EXPLANATIONS = {
     PassReason.SPECIAL: "no regular file",
 }
 
+OTHER_PICTURES = frozenset(
+    {
+        *(".heic", ".heif", ".jxl", ".svgz", ".eps", ".pdf", ".ai"),
+        *(".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".raw", ".rw2"),
+    }
+)
+"""Pictures that people have and that are not read here."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PassedOver:
@@ -79,8 +87,13 @@ class PassedOver:
         at_least = "" if self.is_all else "at least "
         return (
             f"{at_least}{self.count} {kind}{files} at depth {self.depth}: "
-            f"{EXPLANATIONS[self.reason]}, such as {self.example}"
+            f"{EXPLANATIONS[self.reason]}, such as {self.example}{self._advice()}"
         )
+
+    def _advice(self) -> str:
+        if self.reason == PassReason.SUFFIX and self.suffix in OTHER_PICTURES:
+            return "; convert them to JPEG or PNG to have them read"
+        return ""
 
 
 def count_passed_over(

@@ -121,7 +121,7 @@ def _open(content: bytes) -> Image.Image:
         try:
             return Image.open(io.BytesIO(content))
         except UnidentifiedImageError:  # its words are the address of an object
-            raise BadData("its content is of no format that can be read here") from None
+            raise BadData("its content has no format, or no kind of pixels, known here") from None
         finally:
             Image.MAX_IMAGE_PIXELS = before
 

@@ -170,7 +170,7 @@ def test_what_is_no_picture_is_refused_in_the_same_words_each_time():
         told.add(str(refused.value))
 
     assert told == {
-        "17 bytes is not a usable picture: its content is of no format that can be read here"
+        "17 bytes is not a usable picture: its content has no format, or no kind of pixels, known here"
     }
 
 
