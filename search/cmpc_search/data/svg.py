@@ -20,11 +20,13 @@ from cmpc_search.errors import BadData, FileUnavailable, MissingLibrary
 
 __all__ = ["is_svg", "svg_to_png"]
 
+LONGEST_PREAMBLE_BYTES = 65536
+
 
 def is_svg(content: bytes) -> bool:
-    """Whether a file's first bytes say SVG: an svg tag near the start of text."""
+    """Whether a file says SVG: an svg tag after no more than entities and a long licence."""
     start = content[:1024].lstrip(b"\xef\xbb\xbf \t\r\n")
-    return start.startswith(b"<") and b"<svg" in content[:4096]
+    return start.startswith(b"<") and b"<svg" in content[:LONGEST_PREAMBLE_BYTES]
 
 
 def svg_to_png(content: bytes, size_px: int) -> bytes:

@@ -169,9 +169,8 @@ def test_what_is_no_picture_is_refused_in_the_same_words_each_time():
             load_image(b"no picture at all", 8)
         told.add(str(refused.value))
 
-    assert told == {
-        "17 bytes is not a usable picture: its content has no format, or no kind of pixels, known here"
-    }
+    (words,) = told
+    assert words.endswith("picture: its content has no format, or no kind of pixels, known here")
 
 
 def test_a_picture_with_megabytes_of_text_beside_it_is_read():

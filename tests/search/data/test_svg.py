@@ -3,10 +3,13 @@
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from cmpc_search.data import load_image, svg_program
@@ -97,6 +100,22 @@ def test_after_an_interruption_no_svg_is_given_the_answer_of_another(monkeypatch
             load_image(drawing(RECT.format("#f00")), 8)
 
     assert np.all(load_image(drawing(RECT.format("#00f")), 8) == [0, 0, 255])
+
+
+def test_a_long_licence_before_the_drawing_hides_it_not():
+    content = f"<!-- {'all rights reserved ' * 500} -->{drawing(RECT.format('#f00')).decode()}"
+
+    assert np.all(load_image(content.encode(), 4) == [255, 0, 0])
+
+
+@settings(max_examples=50)
+@given(st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=6))
+def test_a_damaged_svg_is_drawn_or_refused_and_nothing_else(damage):
+    damaged = bytearray(chain_of_clips(3))
+    for place, value in damage:
+        damaged[place % len(damaged)] = value
+    with suppress(BadData):
+        assert load_image(bytes(damaged), 8).shape == (8, 8, 3)
 
 
 def test_threads_get_the_picture_they_asked_for():
