@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from cmpc_search.compatibility.base import NO_LABEL
 from cmpc_search.data import load_image_set
 from cmpc_search.embeddings import EMBEDDINGS_FILE, read_embeddings
-from cmpc_search.errors import BadData, BadGallery, BadRun
+from cmpc_search.errors import BadData, BadEmbeddings, BadGallery, BadRun
 from cmpc_search.gallery import (
     GallerySources,
     embed_gallery,
@@ -45,6 +46,35 @@ def test_a_run_of_another_version_says_which_setting_is_foreign(run, gallery_pat
 
     with pytest.raises(BadRun, match="temperature"):
         load_run_inputs(run, gallery_path, cache_dir=cache_dir)
+
+
+def test_a_network_that_gives_no_directions_for_views_is_told_with_the_items(
+    settings, gallery_path, tmp_path, cache_dir
+):
+    """Its embeddings of the pictures are good: views show other things than they do."""
+    shutil.copytree(gallery_path, tmp_path / "gallery")
+    weights = load_file(tmp_path / "gallery" / "network.safetensors")
+    broken = {name: value * torch.nan for name, value in weights.items() if "weight" in name}
+    save_file(weights | broken, tmp_path / "gallery" / "network.safetensors")
+    other_seed = settings.model_copy(update={"seed": 77})  # a bank that nobody has made
+    inputs = load_inputs(other_seed, tmp_path / "gallery", cache_dir=cache_dir)
+
+    with pytest.raises(BadEmbeddings, match=r"network\.safetensors gives must be finite .*class"):
+        inputs.view_bank()
+
+
+def test_pictures_that_changed_after_they_were_embedded_are_refused(
+    pictures, gallery_path, tmp_path, cache_dir
+):
+    shutil.copytree(pictures, tmp_path / "pictures")
+    for path in (tmp_path / "pictures").glob("*/*.png"):
+        picture = np.asarray(Image.open(path))
+        Image.fromarray(255 - picture).save(path)
+    settings = SearchSettings(data=str(tmp_path / "pictures"), cost="macs", views_per_image=1)
+    inputs = load_inputs(settings, gallery_path, cache_dir=cache_dir)
+
+    with pytest.raises(BadGallery, match="as it is now, it has changed since; run `cmpc gallery e"):
+        inputs.view_bank()
 
 
 def test_views_and_classifier_agree_where_the_gallery_sees_what_queries_can_not(
