@@ -54,7 +54,11 @@ def gallery() -> None:
 @click.option("--input-size-px", type=int, help="Size of the images.  [default: the preset's]")
 @click.option("--num-steps", "training_num_steps", type=int, help="Updates in all.")
 @click.option("--seed", type=int, help="Seed of everything drawn at random.  [default: 0]")
-@click.option("--split-seed", type=int, help="Decides which classes validate.  [default: 0]")
+@click.option(
+    "--split-seed",
+    type=int,
+    help="Decides which classes validate, and which images ask.  [default: 0]",
+)
 @threads_option
 @config_option
 @cache_dir_option

@@ -49,7 +49,9 @@ class GallerySettings(BaseModel):
     width: int | None = Field(None, ge=1, description="Channels of the first stage.")
     input_size_px: int | None = Field(None, ge=8, description="Size of the images.")
     seed: int = Field(0, ge=0)
-    split_seed: int = Field(0, ge=0, description="Decides which classes validate.")
+    split_seed: int = Field(
+        0, ge=0, description="Decides which classes validate, and which images ask."
+    )
     training: GalleryTraining = GalleryTraining()
 
     @field_validator("depths")
