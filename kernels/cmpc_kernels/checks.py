@@ -10,7 +10,14 @@ import numpy.typing as npt
 
 from cmpc_kernels.errors import BadArgument
 
-__all__ = ["check_count", "check_labels", "check_metric", "check_pair", "check_rows"]
+__all__ = [
+    "check_count",
+    "check_labels",
+    "check_metric",
+    "check_pair",
+    "check_rows",
+    "check_unmasked",
+]
 
 METRICS = ("cosine", "ip", "l2")
 
@@ -32,7 +39,7 @@ def check_rows(name: str, rows: object) -> npt.NDArray[Any]:
             f"{name} must have the shape [rows, dimensions] with at least one dimension, "
             f"got {list(rows.shape)}; give a single embedding as {name}[np.newaxis]"
         )
-    return np.asarray(rows)
+    return check_unmasked(name, rows)
 
 
 def check_pair(queries: object, gallery: object) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
@@ -48,7 +55,7 @@ def check_pair(queries: object, gallery: object) -> tuple[npt.NDArray[Any], npt.
 
 def check_labels(name: str, labels: object, num_rows: int) -> npt.NDArray[np.int64]:
     """Return ``labels`` as int64 [num_rows]."""
-    label_N = np.asarray(labels)
+    label_N = check_unmasked(name, labels)
     if label_N.shape != (num_rows,):
         raise BadArgument(
             f"{name} must hold one label for each of the {num_rows} rows, "
@@ -59,7 +66,22 @@ def check_labels(name: str, labels: object, num_rows: int) -> npt.NDArray[np.int
             f"{name} must be integers, got {label_N.dtype}; "
             f"number the classes with np.unique(..., return_inverse=True)"
         )
+    if label_N.dtype == np.uint64 and (label_N > np.iinfo(np.int64).max).any():
+        raise BadArgument(
+            f"{name} must be below 2**63, got {label_N.max()}; "
+            f"number the classes with np.unique(..., return_inverse=True)"
+        )
     return label_N.astype(np.int64)
+
+
+def check_unmasked(name: str, values: object) -> npt.NDArray[Any]:
+    """Return values as a plain array if none of them is masked: what a mask hides would count."""
+    if np.ma.is_masked(values):
+        raise BadArgument(
+            f"{name} must be plain values, got an array that masks some; take them out, or fill "
+            f"them with {name}.filled(...)"
+        )
+    return np.asarray(values)
 
 
 def check_metric(metric: object) -> None:

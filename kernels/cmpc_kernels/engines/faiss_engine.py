@@ -24,7 +24,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from cmpc_kernels.checks import check_count, check_metric, check_rows
+from cmpc_kernels.checks import check_count, check_metric, check_rows, check_unmasked
 from cmpc_kernels.errors import BadArgument, MissingPackage
 from cmpc_kernels.nearest.similarity import compiled_rows, unit_rows
 from cmpc_kernels.records import Neighbours
@@ -167,7 +167,7 @@ class FaissIndex:
 
 def _mask_of(allow: npt.ArrayLike, num_items: int) -> npt.NDArray[np.bool_]:
     """Return bool [G]; an id that is not in the index allows nothing."""
-    allowed = np.asarray(allow)
+    allowed = check_unmasked("allow", allow)
     if allowed.dtype == np.bool_ and allowed.shape == (num_items,):
         return allowed
     if allowed.dtype.kind not in "iu" or allowed.ndim != 1:

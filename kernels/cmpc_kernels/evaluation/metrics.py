@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cmpc_kernels.checks import check_labels, check_pair
+from cmpc_kernels.checks import check_labels, check_pair, check_unmasked
 from cmpc_kernels.errors import BadArgument
 from cmpc_kernels.evaluation.ranking import rank_right_items
 from cmpc_kernels.evaluation.score_tiles import IgnoredPairs
@@ -62,7 +62,8 @@ def tar_at_far(scores: npt.ArrayLike, is_genuine: npt.ArrayLike, false_accept_ra
     ``scores`` holds one similarity for each pair; ``is_genuine`` says whether it is one identity.
     """
     check_share("false_accept_rate", false_accept_rate)
-    score_P, is_genuine_P = np.asarray(scores, np.float64), np.asarray(is_genuine)
+    score_P = np.asarray(check_unmasked("scores", scores), np.float64)
+    is_genuine_P = check_unmasked("is_genuine", is_genuine)
     if is_genuine_P.dtype != np.bool_ or not score_P.shape == is_genuine_P.shape == (score_P.size,):
         raise BadArgument(
             f"scores and is_genuine (bool) must be of one length, got the shapes "

@@ -12,6 +12,7 @@ as they have no gap they are ``first_id`` + position, and nothing is stored.
 import numpy as np
 import numpy.typing as npt
 
+from cmpc_kernels.checks import check_unmasked
 from cmpc_kernels.errors import BadArgument
 from cmpc_kernels.gallery.columns import Array, Columns
 
@@ -139,7 +140,7 @@ class Ids:
         """
         if allow is None:
             return self._is_kept_G
-        given = np.asarray(allow)
+        given = check_unmasked("allow", allow)
         if given.dtype == np.bool_:
             return self._mask_of_items(check_mask(given, len(self)))
         mask_G = np.zeros(self.num_rows, np.bool_)
@@ -171,7 +172,7 @@ class Ids:
 
 def check_ids(ids: npt.ArrayLike) -> npt.NDArray[np.int64]:
     """Return ids of any shape as int64."""
-    given = np.asarray(ids)
+    given = check_unmasked("ids", ids)
     if given.size == 0:
         return np.empty(given.shape, np.int64)
     if given.dtype.kind not in "iu":

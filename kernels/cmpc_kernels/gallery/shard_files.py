@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cmpc_kernels.checks import check_unmasked
 from cmpc_kernels.errors import BadArgument, BadIndexFile
 from cmpc_kernels.gallery.chunks import Chunks, EmbeddingSource
 from cmpc_kernels.gallery.encoding import check_dimension
@@ -40,7 +41,7 @@ def write_shards(
     On failure nothing is left behind.
     """
     num_new, files, dimension = 0, list(manifest.shards), manifest.dimension or None
-    label_N = None if labels is None else np.asarray(labels)
+    label_N = None if labels is None else check_unmasked("labels", labels)
     try:
         for pieces in cut(Chunks.of(embeddings), manifest.rows_per_shard):
             part = slice(num_new, num_new + manifest.rows_per_shard)
@@ -114,7 +115,7 @@ def split_filter(
     """Return what each shard allows: its part of a mask, or all the ids."""
     if allow is None:
         return [None] * len(shards)
-    given = np.asarray(allow)
+    given = check_unmasked("allow", allow)
     if given.dtype != np.bool_:
         return [check_ids(given)] * len(shards)
     sizes = [len(shard) for shard in shards]
