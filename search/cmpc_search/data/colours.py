@@ -28,6 +28,8 @@ MODES_16 = ("I;16", "I;16L", "I;16B", "I;16N")
 BITS_PER_SAMPLE, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339  # tags of TIFF
 WHITE_IS_ZERO, SIGNED = 0, 2
 
+PIXELS_AT_ONCE = 2**22
+
 GREY_BITS = {"L;2": 2, "L;4": 4}
 
 
@@ -62,12 +64,21 @@ def on_white(picture: Image.Image) -> Image.Image:
 
 
 def _opaque(picture: Image.Image) -> Image.Image:
-    return _layered(picture) if picture.has_transparency_data else picture.convert("RGB")
+    if picture.has_transparency_data:
+        return _layered(picture)
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
 
 
 def _layered(picture: Image.Image) -> Image.Image:
-    layer = picture.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", layer.size, (*WHITE, 255)), layer).convert("RGB")
+    """Lay a picture on white, band by band: at once, a large one would take four times its size."""
+    flat = Image.new("RGB", picture.size, WHITE)
+    num_rows = max(1, PIXELS_AT_ONCE // picture.width)
+    for top in range(0, picture.height, num_rows):
+        box = (0, top, picture.width, min(top + num_rows, picture.height))
+        layer = picture.crop(box).convert("RGBA")
+        white = Image.new("RGBA", layer.size, (*WHITE, 255))
+        flat.paste(Image.alpha_composite(white, layer).convert("RGB"), box)
+    return flat
 
 
 def _premultiplied_grey(picture: Image.Image) -> Image.Image:

@@ -32,7 +32,7 @@ measurements without a white (FITS)."""
 MAX_PIXELS = 400_000_000
 """The largest a camera gives (medium format, several shots).
 
-Decoded it takes 1.6 GB, and four times that while a transparent one is laid on white.
+Decoded it takes 1.6 GB, and twice that while a transparent one is laid on white.
 """
 
 REDUCED_ABOVE_PIXELS = 89_478_485

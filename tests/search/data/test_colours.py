@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from cmpc_search.data import colours as colours_module
 from cmpc_search.data import load_image
 from cmpc_search.data.colours import CONVERTERS, on_white
 from cmpc_search.errors import BadData
@@ -71,6 +72,18 @@ def test_a_pixel_of_each_mode_becomes_the_colour_it_stands_for(name):
     found = np.asarray(on_white(picture))
 
     np.testing.assert_allclose(found[0, 0].astype(int), expected, atol=1)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_a_picture_laid_on_white_in_bands_is_the_one_laid_at_once(monkeypatch, mode):
+    noise = np.random.default_rng(0).integers(0, 256, (7, 5, 4), dtype=np.uint8)
+    picture = Image.fromarray(noise).convert(mode)
+    if mode == "P":
+        picture.info["transparency"] = bytes(range(256))
+    at_once = np.asarray(on_white(picture))
+    monkeypatch.setattr(colours_module, "PIXELS_AT_ONCE", 10)
+
+    np.testing.assert_array_equal(np.asarray(on_white(picture)), at_once)
 
 
 def test_no_mode_of_pillow_is_without_a_rule():

@@ -61,7 +61,7 @@ def test_too_little_memory_is_no_verdict_about_a_picture(tmp_path, monkeypatch):
 
     path = tmp_path / "a.png"
     Image.new("RGB", (2, 2)).save(path)
-    monkeypatch.setattr(Image.Image, "convert", exhausted)
+    monkeypatch.setattr(Image.Image, "paste", exhausted)
 
     with pytest.raises(FileUnavailable, match=r"a\.png can't be read now: .*too little memory"):
         load_image(path, 8)
