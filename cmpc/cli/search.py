@@ -264,7 +264,8 @@ def told(summary: "StudySummary", num_on_front: int) -> Iterator[str]:
         f"{counts.finished} candidates: {counts.feasible} within the budget, {counts.failed} "
         f"failed, {counts.unknown} of unknown cost; {num_on_front} on the front"
     )
-    rewards = [one.score.reward for one in summary.candidates if one.is_scored]
+    scores = [one.score for one in summary.candidates if one.is_scored]
+    rewards = [score.reward for score in scores if score.reward is not None]
     if len(rewards) > 1 and len(set(rewards)) == 1:
         yield (
             f"all {len(rewards)} candidates have a reward of {rewards[0]:.4g}: it can't tell them "
