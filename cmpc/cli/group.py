@@ -49,7 +49,7 @@ class CmpcGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command that ``args`` start with, or name the nearest ones."""
         name = args[0]
-        if name in self.table and name not in TAKE_ANY_NAME:
+        if name in self.table and name not in TAKE_ANY_NAME and not {"-h", "--help"} & {*args}:
             refuse_names_that_are_no_text(name, args)
         if name in self.table or name.startswith("-") or ctx.resilient_parsing:
             return super().resolve_command(ctx, args)

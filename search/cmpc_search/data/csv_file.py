@@ -10,6 +10,7 @@ the path is normalised: a blank at the end of a label makes no other class.
 """
 
 import csv
+import errno
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -72,9 +73,15 @@ class CsvSource(Source):
         try:
             with self.path.open(encoding="utf-8-sig", newline="") as file:
                 rows = self._parse(csv.DictReader(file, strict=True))
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise BadData(f"{self.path} can't be read as CSV in UTF-8: {error}") from error
-        if missing := [row for row in rows if not self._file(row).is_file()]:
+        except UnicodeDecodeError as error:
+            raise BadData(
+                f"{self.path} must be text in UTF-8, and is not: {error}; save it in that encoding"
+            ) from error
+        except csv.Error as error:
+            raise BadData(
+                f"{self.path} must be CSV with commas and double quotes, and is not: {error}"
+            ) from error
+        if missing := [row for row in rows if not _is_file(self._file(row))]:
             raise BadData(
                 f"every path in {self.path} must be a file, but {len(missing)} of {len(rows)} are "
                 f"not; the first is {str(self._file(missing[0]))!r} in line {missing[0].line}"
@@ -118,3 +125,12 @@ class CsvSource(Source):
             split=cells.get("split"),
             role=cells.get("role"),
         )
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:  # a description in the wrong column
+            return False
+        raise

@@ -119,7 +119,9 @@ def _check_names(pictures: Sequence[Picture]) -> None:
     seen: set[str] = set()
     for picture in pictures:
         if picture.item_name in seen:
-            raise BadData(f"item names must be unique, got {picture.item_name!r} twice")
+            raise BadData(
+                f"item names must be unique, got {picture.item_name!r} twice; take one of them out"
+            )
         seen.add(picture.item_name)
 
 

@@ -107,9 +107,14 @@ def test_a_mistake_is_named_with_its_place(write_csv, header, row, message):
         load(write_csv(header, ROWS[0], row))
 
 
+def test_a_path_too_long_for_any_file_is_named_with_its_line(write_csv):
+    with pytest.raises(BadData, match=r"1 of 2 are not; the first is '.*x' in line 3"):
+        load(write_csv("path,label,split,role", ROWS[0], f"{'x' * 300},u,train,query"))
+
+
 def test_a_file_that_is_no_text_is_refused(write_csv):
     path = write_csv("path,label")
     path.write_bytes(b"\xff\xfe\x00path")
 
-    with pytest.raises(BadData, match="can't be read as CSV"):
+    with pytest.raises(BadData, match=r"must be text in UTF-8, and is not: .* save it"):
         load(path)
