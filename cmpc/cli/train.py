@@ -44,9 +44,10 @@ def train(ctx: click.Context, /, **_: object) -> None:
     """Train the picked architecture on its own, from its supernet weights.
 
     Seed 0 starts from the supernet of the search. Each other seed repeats the training from views
-    and a supernet of its own, which takes about as long as the first; with --new-galleries also a
-    gallery network of its own, kept in the run. What is trained already is left as it is, and after
-    a kill the command goes on with the part that was at work.
+    and a supernet of its own; with --new-galleries also from a gallery network of its own, which is
+    kept in the run. They tell how much a result owes to one training; `cmpc build` ships those that
+    fit the run's own gallery. What is trained already is left as it is, and after a kill the
+    command goes on with the part that was at work.
 
     Beside it a control of the same architecture is trained without the gallery. It is a check and
     no baseline: across networks it must be near chance.

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from PIL import Image
     from rich.table import Table
 
+    from cmpc.pictures import CostAxis
+
 __all__ = ["front_document", "front_image", "front_table", "unstable_trials"]
 
 MMAC = 1e6
@@ -47,7 +49,7 @@ def front_image(
     candidates: Sequence[Candidate], picked: Candidate, *, cost: CostName, budget: Budget
 ) -> "Image.Image":
     """Draw every scored candidate, the front and the pick."""
-    from cmpc.pictures import CostAxis, FrontPoint, front_picture
+    from cmpc.pictures import FrontPoint, front_picture
 
     on_front = {one.number for one in pareto_front(candidates, cost=cost, budget=budget)}
     scored = [one for one in candidates if one.is_scored]
@@ -61,20 +63,10 @@ def front_image(
         )
         for one in scored
     ]
-    sources = sorted({str((one.score.latency or {}).get("source")) for one in scored})
-    axis = (
-        CostAxis(name="latency", unit="ms", source=" or ".join(sources), budget=budget.latency_ms)
-        if cost == "latency"
-        else CostAxis(
-            name="arithmetic",
-            unit="MMAC",
-            source="counted",
-            budget=None if budget.macs is None else budget.macs / MMAC,
-        )
-    )
     title = f"{len(scored)} candidates, {len(on_front)} on the front"
-    reward_name = f"reward on validation classes ({picked.score.reward_name})"
-    return front_picture(points, axis, reward_name=reward_name, title=title)
+    return front_picture(
+        points, _axis(scored, cost, budget), reward_name=_reward_axis(picked), title=title
+    )
 
 
 def unstable_trials(front: Sequence[Candidate]) -> list[str]:
@@ -84,6 +76,25 @@ def unstable_trials(front: Sequence[Candidate]) -> list[str]:
         for one in front
         if one.score.unstable_reasons
     ]
+
+
+def _axis(scored: Sequence[Candidate], cost: CostName, budget: Budget) -> "CostAxis":
+    from cmpc.pictures import CostAxis
+
+    if cost == "macs":
+        limit = None if budget.macs is None else budget.macs / MMAC
+        return CostAxis(name="arithmetic", unit="MMAC", source="counted", budget=limit)
+    sources = sorted({str((one.score.latency or {}).get("source")) for one in scored})
+    return CostAxis(
+        name="latency", unit="ms", source=" or ".join(sources), budget=budget.latency_ms
+    )
+
+
+def _reward_axis(picked: Candidate) -> str:
+    accuracy = picked.score.heterogeneous
+    count = None if accuracy is None else accuracy.num_queries
+    over = "" if count is None else f" over {count} queries"
+    return f"reward on validation classes{over} ({picked.score.reward_name})"
 
 
 def _title(front: Sequence[Candidate]) -> str | None:
