@@ -82,8 +82,8 @@ def check_output(
 
     Args:
         option: How the user names the output, for the message.
-        inputs: What the command reads, files or folders of files; None and names of no file are
-            passed over.
+        inputs: The files that the command reads; None and what is no file are passed over. A
+            folder of cmpc's own may take a picture or an index beside what is in it.
 
     Raises:
         BadOutput: the path is that of an input, a folder, a device, a file of another kind, in no
@@ -99,8 +99,8 @@ def check_output(
     if not stat.S_ISREG(found.st_mode):
         what = "a folder" if stat.S_ISDIR(found.st_mode) else "a device or a pipe"
         raise BadOutput(f"{option} must be a file, {path} is {what}; name another one")
-    for file in files_of(inputs):
-        if is_same(file, found):
+    for file in inputs:
+        if file is not None and is_same(file, found):
             raise BadOutput(
                 f"{option} must not be what the command reads, {path} is the same file as {file}; "
                 f"name another one"
@@ -148,6 +148,8 @@ def pictures_of(data_set: str | None) -> Iterator[Path]:
         return
     path = Path(data_set)
     yield path
+    for folder, _, names in os.walk(path):
+        yield from (Path(folder, name) for name in names)
     if path.suffix.lower() == ".csv" and path.is_file():
         with (
             path.open(encoding="utf-8-sig", errors="replace", newline="") as file,
@@ -173,16 +175,6 @@ def check_folder_of(option: str, target: Path) -> None:
         raise BadOutput(f"{option} must be in a folder, {nearest} is a file")
     if not os.access(nearest, os.W_OK | os.X_OK):
         raise BadOutput(f"{option} must be in a folder that you may write, {nearest} is not")
-
-
-def files_of(inputs: Iterable[Path | None]) -> Iterator[Path]:
-    """Yield files, and all files of folders."""
-    for path in inputs:
-        if path is not None and os.path.isdir(path):
-            for folder, _, names in os.walk(path):
-                yield from (Path(folder, name) for name in names)
-        elif path is not None:
-            yield path
 
 
 def is_same(path: Path, found: os.stat_result) -> bool:

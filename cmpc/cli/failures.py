@@ -61,7 +61,8 @@ def as_click_error(error: BaseException) -> click.ClickException:
         if library in EXTRA_OF_LIBRARY:
             return failure(missing_library(library), MissingLibrary.exit_code)
     if isinstance(error, OSError) and error.strerror:
-        return failure(f"{error.filename or 'the system says'}: {error.strerror}", 1)
+        named = error.filename2 or error.filename  # of a renaming the second is what was wanted
+        return failure(f"{named or 'the system says'}: {error.strerror}", 1)
     if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
         return failure(name_that_is_no_text(error.object), 2)
     if fault := machine_fault(error):

@@ -1,5 +1,6 @@
 """The command that asks an index with pictures."""
 
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -100,7 +101,7 @@ def query(
     from cmpc_search.embeddings import gallery_network_of, split_seed_of
 
     if picture is not None:
-        inputs = [index_path, allow_path, *map(Path, images), *pictures_of(data_set)]
+        inputs = chain([index_path, allow_path], map(Path, images), pictures_of(data_set))
         check_output("--picture", picture, PNG, inputs=inputs)
     index = open_index(index_path)
     allowed = None if allow_path is None else allowed_ids(index, allow_path)

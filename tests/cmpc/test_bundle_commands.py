@@ -81,6 +81,18 @@ def test_a_picture_whose_name_is_no_text_is_embedded_under_its_bytes(folder, tmp
     np.testing.assert_allclose(read_embeddings(path).rows, [unit("red")], atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("name", "is_taken"), [("emb.csv", False), ("emb", False), ("E.NPY", True)]
+)
+def test_the_name_of_embeddings_says_what_they_are_or_is_refused(name, is_taken, folder, tmp_path):
+    result = invoke("run", folder / "bundle", folder / "red.png", "--out", tmp_path / name)
+
+    assert result.exit_code == (0 if is_taken else 2)
+    assert [path.name for path in tmp_path.iterdir()] == ([name] if is_taken else [])
+    if is_taken:
+        assert np.load(tmp_path / name, allow_pickle=False).shape == (1, 3)
+
+
 @pytest.fixture(scope="module")
 def index(folder):
     """An index of three pictures, made with the same commands that a user would type."""

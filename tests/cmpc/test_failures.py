@@ -82,6 +82,12 @@ def test_a_working_folder_whose_name_is_no_text_is_refused(tmp_path, monkeypatch
     assert "folders in UTF-8 only" in CliRunner().invoke(command_line, ["train", "run"]).stderr
 
 
+def test_a_renaming_that_fails_is_told_by_the_name_that_was_wanted():
+    error = OSError(13, "Permission denied", "bundles/.emoji-x3k", None, "bundles/emoji")
+
+    assert as_click_error(error).message == "bundles/emoji: Permission denied"
+
+
 def test_ctrl_c_exits_with_130():
     result = CliRunner().invoke(group_that_raises(KeyboardInterrupt()), ["doctor"])
 

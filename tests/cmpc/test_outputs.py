@@ -116,6 +116,15 @@ def test_an_earlier_output_is_replaced_and_a_file_of_another_kind_is_not(kind, f
                 check_output("--out", disguised, kind)
 
 
+def test_an_earlier_output_in_a_folder_that_is_read_is_replaced(folder):
+    write_embeddings(Path("gallery/embeddings.safetensors"), Embeddings(rows=ROWS))
+    building = ["index", "build", "gallery", "--out", "gallery/in.index"]
+
+    for _ in range(2):
+        result = CliRunner().invoke(command_line, building)
+        assert result.exit_code == 0, result.stderr
+
+
 def test_an_empty_file_is_free_to_be_written(folder):
     Path("new.png").touch()
 
