@@ -13,7 +13,7 @@ import onnx
 
 from cmpc_cost_models.errors import BadNetworkFile
 from cmpc_cost_models.lowering.cleaning import clean_model
-from cmpc_cost_models.lowering.graph_parts import attributes_of, static_shapes
+from cmpc_cost_models.lowering.graph_parts import attributes_of, is_fixed, static_shapes
 
 __all__ = [
     "LAYERS",
@@ -88,9 +88,9 @@ def _fix_batch(model: onnx.ModelProto) -> None:
         for values in (model.graph.input, model.graph.output)
     )
     batches = [shape.dim[0] for shape in inputs if shape.dim]
-    names = {one.dim_param for one in batches if not one.HasField("dim_value")} - {""}
+    names = {one.dim_param for one in batches if not is_fixed(one)} - {""}
     same = (size for shape in (*inputs, *outputs) for size in shape.dim if size.dim_param in names)
-    for size in (*(one for one in batches if not one.HasField("dim_value")), *same):
+    for size in (*(one for one in batches if not is_fixed(one)), *same):
         size.dim_value = 1
 
 
@@ -98,18 +98,40 @@ def input_and_output_shape(model: onnx.ModelProto) -> tuple[Shape, Shape]:
     """Return the shapes of a network's one input and one output.
 
     Raises:
-        BadNetworkFile: there are more, or their sizes are not fixed.
+        BadNetworkFile: there are more, or they are not float32 of fixed sizes.
     """
     weights = {tensor.name for tensor in model.graph.initializer}
-    inputs = [value.name for value in model.graph.input if value.name not in weights]
-    outputs = [value.name for value in model.graph.output]
-    shapes = known_shapes(model)
-    if len(inputs) != 1 or len(outputs) != 1 or not shapes.keys() >= {inputs[0], outputs[0]}:
+    inputs = [value for value in model.graph.input if value.name not in weights]
+    outputs = list(model.graph.output)
+    if len(inputs) != 1 or len(outputs) != 1 or not all(map(_is_usable, (*inputs, *outputs))):
+        given, wanted = (", ".join(map(_described, values)) for values in (inputs, outputs))
         raise BadNetworkFile(
-            "a network must have one input and one output of fixed size, "
-            f"got inputs {inputs} and outputs {outputs}; export it with fixed sizes"
+            "a network must have one input and one output, both float32 and of fixed sizes of at "
+            f"least one, got inputs {given or 'none'} and outputs {wanted or 'none'}; "
+            "export it so, without other outputs and computed sizes"
         )
-    return shapes[inputs[0]], shapes[outputs[0]]
+    shapes = known_shapes(model)
+    return shapes[inputs[0].name], shapes[outputs[0].name]
+
+
+def _is_usable(value: onnx.ValueInfoProto) -> bool:
+    """Return whether an input or output is a tensor that a compiled network takes or gives."""
+    shape = dict(static_shapes([value])).get(value.name, ())
+    is_float = value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+    return is_float and len(shape) > 0 and min(shape) > 0
+
+
+def _described(value: onnx.ValueInfoProto) -> str:
+    """Return name, type and sizes of a tensor, as in ``x: float32 [batch, 3, 224, 224]``."""
+    tensor = value.type.tensor_type
+    if not value.type.HasField("tensor_type"):
+        return f"{value.name}: no tensor"
+    sizes = [
+        size.dim_param or (str(size.dim_value) if size.HasField("dim_value") else "?")
+        for size in tensor.shape.dim
+    ]
+    kind = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type) if tensor.elem_type else "?"
+    return f"{value.name}: {kind} [{', '.join(sizes)}]"
 
 
 def known_shapes(model: onnx.ModelProto) -> dict[str, Shape]:

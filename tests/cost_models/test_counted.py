@@ -6,7 +6,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from cmpc_cost_models.counted import count_network
+from cmpc_cost_models.counted import count_network, input_and_output_shape, load_graph
 from cmpc_cost_models.errors import BadNetworkFile
 from cmpc_cost_models.graph_writer import GraphWriter
 
@@ -87,3 +87,41 @@ def test_a_file_that_is_no_network_is_refused(tmp_path):
         count_network(tmp_path / "text.onnx")
     with pytest.raises(BadNetworkFile, match="can't be read"):
         count_network(tmp_path / "nowhere.onnx")
+
+
+def save_identity(path, *, element_type=TensorProto.FLOAT, shapes=((1, 3), (1, 3)), more=()):
+    """Save a network of one node; ``more`` are further outputs."""
+    given, wanted = (
+        helper.make_tensor_value_info(name, element_type, shape)
+        for name, shape in zip("xy", shapes, strict=True)
+    )
+    nodes = [helper.make_node("Neg", ["x"], [name]) for name in ("y", *more)]
+    others = [helper.make_tensor_value_info(name, element_type, shapes[1]) for name in more]
+    graph = helper.make_graph(nodes, "given", [given], [wanted, *others])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    model.ir_version = 8
+    onnx.save(model, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"shapes": ([1, 3, "height", "width"],) * 2}, r"x: float32 \[1, 3, height, width\]"),
+        ({"shapes": ([1, -1],) * 2}, r"x: float32 \[1, -1\]"),
+        ({"shapes": ([1, 0],) * 2}, r"x: float32 \[1, 0\]"),
+        ({"shapes": ([],) * 2}, r"x: float32 \[\]"),
+        ({"element_type": TensorProto.FLOAT16}, r"x: float16 \[1, 3\]"),
+        ({"element_type": TensorProto.INT64}, r"x: int64 \[1, 3\]"),
+        ({"element_type": TensorProto.INT8}, r"x: int8 \[1, 3\]"),
+        ({"more": ["z"]}, r"outputs y: float32 \[1, 3\], z: float32 \[1, 3\]"),
+    ],
+    ids=["open", "minus one", "zero", "scalar", "float16", "int64", "int8", "outputs"],
+)
+def test_inputs_and_outputs_that_are_no_fixed_float32_are_refused_with_what_they_are(
+    given, words, tmp_path
+):
+    model = load_graph(save_identity(tmp_path / "given.onnx", **given))
+
+    with pytest.raises(BadNetworkFile, match=words):
+        input_and_output_shape(model)

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import helper, inliner, numpy_helper, version_converter
+from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from cmpc_cost_models.lowering.dialect import in_known_dialect
 from cmpc_cost_models.lowering.graph_parts import (
     all_inputs,
     attributes_of,
@@ -29,6 +30,7 @@ from cmpc_cost_models.lowering.graph_parts import (
     static_shapes,
     with_attributes,
 )
+from cmpc_cost_models.lowering.rewriting import Rewriting, rewritten
 from cmpc_cost_models.lowering.windows import same_pads, without_windows_outside
 
 __all__ = ["FOLDED_KEY", "clean_model", "folded_nodes"]
@@ -37,7 +39,6 @@ Array = npt.NDArray[Any]
 Shape = tuple[int, ...]
 
 FOLDED_KEY = "cmpc.folded"  # metadata of a cleaned model: its folded nodes
-OLDEST_OPSET = 7  # before it, broadcasting was an attribute and dropout had a test mode
 LARGE_NUMBERS = 4096  # no shape is computed from constants larger than that
 MOST_ROUNDS = 8  # of inferring shapes and folding what became known
 POOLS = ("AveragePool", "MaxPool")
@@ -55,7 +56,7 @@ def clean_model(model: onnx.ModelProto) -> onnx.ModelProto:
     The shapes of its tensors are inferred as far as they follow from the graph. Names of tensors
     and nodes that stay are the given ones.
     """
-    cleaner = _Cleaner(_in_known_dialect(model))
+    cleaner = _Cleaner(in_known_dialect(model))
     cleaner.infer_shapes()
     for _ in range(MOST_ROUNDS):
         # Large constants wait: inferring shapes serialises all that the graph holds.
@@ -63,6 +64,7 @@ def clean_model(model: onnx.ModelProto) -> onnx.ModelProto:
             break
         cleaner.infer_shapes()
     cleaner.fold_constants(largest=math.inf)
+    cleaner.rewrite_nodes()
     cleaner.drop_no_ops()
     cleaner.write_pads_out()
     return cleaner.result()
@@ -74,14 +76,6 @@ def folded_nodes(model: onnx.ModelProto) -> list[tuple[str, str]]:
     return [(name, operator) for value in found for name, operator in json.loads(value)]
 
 
-def _in_known_dialect(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return ``model`` without local functions and in an operator set that the rules know."""
-    if model.functions:
-        model = inliner.inline_local_functions(model)
-    is_old = opset_of(model) < OLDEST_OPSET
-    return version_converter.convert_version(model, 13) if is_old else model
-
-
 class _Cleaner:
     """A graph, its constants and its shapes while it is cleaned."""
 
@@ -90,6 +84,9 @@ class _Cleaner:
         self._nodes = list(model.graph.node)
         self._tensors = {one.name: one for one in model.graph.initializer}
         self._computed: dict[str, Array] = {}  # constants that were nodes
+        self._given_names = {name for node in self._nodes for name in node.output}
+        self._given_names |= {*self._tensors, *(one.name for one in model.graph.input)}
+        self._num_made = 0
         self._shapes: dict[str, Shape] = {}
         self._types: dict[str, int] = {}
         self._value_info: list[onnx.ValueInfoProto] = []
@@ -131,7 +128,7 @@ class _Cleaner:
         inferred = onnx.shape_inference.infer_shapes(light, strict_mode=True, data_prop=True).graph
         self._value_info = list(inferred.value_info)
         self._results = [
-            one if one.type.tensor_type.HasField("shape") else declared
+            one if dict(static_shapes([one])) else declared
             for one, declared in zip(inferred.output, given.output, strict=True)
         ]
         values = (*graph.input, *self._value_info, *self._results)
@@ -163,6 +160,33 @@ class _Cleaner:
         num_folded = len(self._nodes) - len(left)
         self._nodes = left
         return num_folded
+
+    def rewrite_nodes(self) -> None:
+        """Replace operators that nobody knows by what they consist of."""
+        nodes = []
+        for node in self._nodes:
+            rewriting = Rewriting(
+                shape_of=self._shapes.get,
+                constant_of=lambda name: self._constant(name) if self._is_constant(name) else None,
+                new_name=self._new_name,
+                opset=opset_of(self._model),
+            )
+            if rewritten(node, rewriting):
+                nodes += rewriting.nodes
+                self._computed |= rewriting.constants
+            else:
+                nodes.append(node)
+        if nodes != self._nodes:
+            self._nodes = nodes
+            self.infer_shapes()
+
+    def _new_name(self, near: str) -> str:
+        """Return another name for a tensor at each call, and none that the graph has."""
+        while True:
+            self._num_made += 1
+            name = f"{near}:{self._num_made}"
+            if name not in self._given_names:
+                return name
 
     def drop_no_ops(self) -> None:
         """Let readers of what only passes a tensor on read that tensor itself."""

@@ -9,6 +9,7 @@ from onnx import helper
 __all__ = [
     "all_inputs",
     "attributes_of",
+    "is_fixed",
     "is_padded_by_rule",
     "needed_nodes",
     "opset_of",
@@ -83,9 +84,14 @@ def needed_nodes(nodes: list[onnx.NodeProto], outputs: set[str]) -> list[onnx.No
     return kept[::-1]
 
 
+def is_fixed(size: onnx.TensorShapeProto.Dimension) -> bool:
+    """Return whether a size is known: some exporters write -1 for one that isn't."""
+    return size.HasField("dim_value") and size.dim_value >= 0
+
+
 def static_shapes(values: Iterable[onnx.ValueInfoProto]) -> Iterator[tuple[str, Shape]]:
     for value in values:
         tensor = value.type.tensor_type
         dims = tensor.shape.dim
-        if tensor.HasField("shape") and all(dim.HasField("dim_value") for dim in dims):
+        if tensor.HasField("shape") and all(is_fixed(dim) for dim in dims):
             yield value.name, tuple(dim.dim_value for dim in dims)

@@ -19,34 +19,28 @@ Attributes = dict[str, Any]
 
 def why_not_imported(planner: Planner, node: onnx.NodeProto, attributes: Attributes) -> str | None:
     """Return what ``node`` must not have to be imported rightly, or ``None`` if it has none."""
+    if any(0 in planner.shape(name) for name in _computed(planner, node)):
+        return "a tensor without any numbers"
     limit = _LIMITS.get(node.op_type)
     return limit(planner, node, attributes) if limit else None
 
 
-def has_whole_scales(planner: Planner, node: onnx.NodeProto, attributes: Attributes) -> bool:
+def _computed(planner: Planner, node: onnx.NodeProto) -> list[str]:
+    """Return the tensors at a node that are no constants and of known shape."""
+    names = [name for name in (*node.input, *node.output) if name and not planner.is_constant(name)]
+    return [name for name in names if planner.has_shape(name)]
+
+
+def has_whole_scales(planner: Planner, node: onnx.NodeProto) -> bool:
     """Return whether a Resize's scales are the quotients of its sizes, to the last bit.
 
     2.1 times 3 pixels are 6 pixels that lie as 2.1 says, not as 2 does.
     """
+    name = [*node.input, "", ""][2]
+    scales = planner.constant(name) if name else np.zeros(0)
     shape, result = planner.shape(node.input[0]), planner.shape(node.output[0])
-    scales = _scales_of(planner, node, attributes)
     quotients = np.array(result, np.float32) / np.array(shape, np.float32)
-    return scales is None or np.array_equal(scales, quotients)
-
-
-def _scales_of(
-    planner: Planner, node: onnx.NodeProto, attributes: Attributes
-) -> np.ndarray[Any, Any] | None:
-    """Return the scales of all axes; ``None`` where the sizes are given instead.
-
-    Upsample has them as an attribute up to operator set 8, then as its second input, as Resize up
-    to operator set 10; later Resize has regions of interest there.
-    """
-    if "scales" in attributes:
-        return np.array(attributes["scales"], np.float32)
-    names = [*node.input, "", ""]
-    name = names[2] if node.op_type == "Resize" and planner.opset > 10 else names[1]
-    return planner.constant(name) if name and planner.constant(name).size else None
+    return scales.size == 0 or np.array_equal(scales, quotients)  # sizes are given where not scales
 
 
 def _resize(planner: Planner, node: onnx.NodeProto, attributes: Attributes) -> str | None:
@@ -64,7 +58,7 @@ def _resize(planner: Planner, node: onnx.NodeProto, attributes: Attributes) -> s
     if attributes.get("coordinate_transformation_mode") == b"tf_crop_and_resize":
         return "the coordinate_transformation_mode tf_crop_and_resize"
     try:
-        is_whole = has_whole_scales(planner, node, attributes)
+        is_whole = has_whole_scales(planner, node)
     except NotOurs as error:
         return f"sizes that are not fixed ({error})"
     return None if is_whole else "scales that are not the quotients of the sizes"
@@ -99,5 +93,4 @@ _LIMITS: dict[str, Callable[[Planner, onnx.NodeProto, Attributes], str | None]] 
     "Resize": _resize,
     "RoiAlign": _roi_align,
     "SpaceToDepth": _space_to_depth,
-    "Upsample": _resize,
 }

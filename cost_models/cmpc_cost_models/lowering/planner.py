@@ -104,6 +104,9 @@ class Planner:
             raise NotOurs(f"the shape of {name} is not known")
         return self._shapes[name]
 
+    def has_shape(self, name: str) -> bool:
+        return name in self._shapes
+
     def num_readers(self, name: str) -> int:
         return self._num_readers[name]
 

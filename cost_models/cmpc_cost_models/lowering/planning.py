@@ -219,5 +219,4 @@ RULES: dict[str, Rule] = {
     "Tanh": activation_rules.activation,
     "Transpose": shape_rules.transpose,
     "Unsqueeze": shape_rules.reshape,
-    "Upsample": shape_rules.resize,
 }

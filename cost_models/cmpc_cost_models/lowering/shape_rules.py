@@ -64,23 +64,17 @@ def _concat_in_convolution(
     planner.value(node.output[0])  # it takes in nothing more: what follows concerns both parts
 
 
-def slice_channels(planner: Planner, node: onnx.NodeProto, attributes: Attributes) -> None:
-    start, stop, step = _only_slice(planner, node, attributes)
+def slice_channels(planner: Planner, node: onnx.NodeProto, _: Attributes) -> None:
+    start, stop, step = _only_slice(planner, node)
     source = planner.value(node.input[0])
     taken = range(source.view.channels)[start:stop:step]
     planner.values[node.output[0]] = _part(source, taken)
 
 
-def _only_slice(
-    planner: Planner, node: onnx.NodeProto, attributes: Attributes
-) -> tuple[int, int, int]:
+def _only_slice(planner: Planner, node: onnx.NodeProto) -> tuple[int, int, int]:
     """Return start, stop and step of a slice of channels."""
-    if len(node.input) > 1:
-        names = [*node.input[1:], "", ""][:4]
-        given = [planner.constant(name).tolist() if name else [] for name in names]
-    else:  # attributes up to operator set 9
-        given = [attributes.get(name, []) for name in ("starts", "ends", "axes", "steps")]
-    starts, stops, axes, steps = given
+    names = [*node.input[1:], "", ""][:4]
+    starts, stops, axes, steps = (planner.constant(name).tolist() if name else [] for name in names)
     rank = len(planner.shape(node.input[0]))
     step = steps[0] if steps else 1
     if [axis % rank for axis in axes] != [1] or step < 1:
@@ -217,14 +211,13 @@ def _pads_of_all_axes(pads: list[int], axes: list[int]) -> list[int]:
 
 
 def resize(planner: Planner, node: onnx.NodeProto, attributes: Attributes) -> None:
-    """Plan Resize and Upsample where they repeat each pixel equally often."""
+    """Plan Resize where it repeats each pixel equally often."""
     how = (
         attributes.get("coordinate_transformation_mode", b"half_pixel"),
         attributes.get("nearest_mode", b"round_prefer_floor"),
     )
-    is_even = node.op_type == "Upsample" or planner.opset <= 10 or how in EVEN_RESIZES
     is_nearest = attributes.get("mode", b"nearest") == b"nearest"
-    if not is_nearest or not is_even or not has_whole_scales(planner, node, attributes):
+    if not is_nearest or how not in EVEN_RESIZES or not has_whole_scales(planner, node):
         raise NotOurs("only pixels that are repeated are ours")
     source, target = planner.value(node.input[0]), planner.map(node.output[0])
     size = np.array([source.view.map.height, source.view.map.width])
