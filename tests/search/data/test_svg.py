@@ -128,6 +128,7 @@ def test_threads_get_the_picture_they_asked_for():
         assert list(pool.map(drawn, colours)) == [list(colour) for colour in colours]
 
 
+@pytest.mark.filterwarnings("ignore:This process")  # that has threads: newer Pythons warn
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="a fork needs POSIX")
 def test_a_forked_process_draws_on_its_own():
     load_image(drawing(""), 4)
