@@ -1,5 +1,6 @@
 """The command that runs a bundle on pictures."""
 
+from collections import Counter
 from pathlib import Path
 
 import click
@@ -65,6 +66,10 @@ def run(
 
     if embeddings_path is not None:
         check_embeddings_output("--out", embeddings_path, inputs=images)
+        if twice := [name for name, count in Counter(images).items() if count > 1]:
+            raise click.UsageError(
+                f"a picture must be named once to be embedded into a file, got {twice[0]} again"
+            )
     opened = open_bundle(bundle, must_run_here=not emulate)
     size_px = image_size_of(opened)
     pixels = np.stack([load_image(image, size_px) for image in images])

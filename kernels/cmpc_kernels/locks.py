@@ -35,12 +35,15 @@ def index_lock(
         on_wait: Called once if another program holds the lock, before waiting for it.
 
     Raises:
-        OSError: the folder can't be written.
+        OSError: the folder is not there or can't be written; the error names ``path``.
     """
     target = Path(os.path.realpath(path))
     beside = target.with_name(f".{target.name[:NUM_NAME_CHARACTERS]}.lock")
     lock_path = target / ".lock" if target.is_dir() else beside
-    file = _locked(lock_path, on_wait)
+    try:
+        file = _locked(lock_path, on_wait)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
     try:
         yield
     finally:

@@ -93,6 +93,15 @@ def test_the_name_of_embeddings_says_what_they_are_or_is_refused(name, is_taken,
         assert np.load(tmp_path / name, allow_pickle=False).shape == (1, 3)
 
 
+def test_a_picture_is_embedded_into_a_file_once(folder, tmp_path):
+    images = [folder / "red.png", folder / "sea.png", folder / "red.png"]
+
+    result = invoke("run", folder / "bundle", *images, "--out", tmp_path / "e.safetensors")
+
+    assert (result.exit_code, "red.png again" in result.stderr) == (2, True)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.fixture(scope="module")
 def index(folder):
     """An index of three pictures, made with the same commands that a user would type."""

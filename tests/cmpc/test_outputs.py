@@ -1,6 +1,7 @@
 """No command takes from its user what it was not asked to replace."""
 
 import os
+import stat
 from pathlib import Path
 
 import click
@@ -123,6 +124,39 @@ def test_an_earlier_output_in_a_folder_that_is_read_is_replaced(folder):
     for _ in range(2):
         result = CliRunner().invoke(command_line, building)
         assert result.exit_code == 0, result.stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [
+        ("index build in.npy --out OUT", "out.index"),
+        ("index to-faiss in.index OUT", "out.faiss"),
+        ("index from-faiss in.faiss OUT", "out.index"),
+    ],
+)
+def test_what_a_link_points_to_is_written_and_keeps_its_permissions(typed, name, folder):
+    target = Path("photos") / name
+    target.touch(0o600)
+    Path(name).symlink_to(target)
+
+    result = CliRunner().invoke(command_line, typed.replace("OUT", name).split())
+
+    assert result.exit_code == 0, result.stderr
+    assert Path(name).is_symlink()
+    assert target.stat().st_size > 0
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+
+
+def test_an_index_that_is_changed_through_a_link_stays_where_it_is(folder):
+    Path("link").symlink_to("in.index")
+    Path("in.index").chmod(0o600)
+
+    result = CliRunner().invoke(command_line, ["index", "add", "link", "in.npy"])
+
+    assert result.exit_code == 0, result.stderr
+    assert Path("link").is_symlink()
+    assert len(GalleryIndex.load("in.index")) == 8
+    assert stat.S_IMODE(Path("in.index").stat().st_mode) == 0o600
 
 
 def test_an_empty_file_is_free_to_be_written(folder):

@@ -1,5 +1,6 @@
 """FAISS behind our interface, and galleries that travel into its files and back."""
 
+import subprocess
 import sys
 
 import faiss
@@ -192,3 +193,26 @@ ROWS = np.ones((4, 3), np.float32)
 def test_a_bad_argument_is_told_what_must_hold(call, message):
     with pytest.raises(BadArgument, match=message):
         call()
+
+
+def test_a_full_disk_is_told_by_the_name_of_the_file(tmp_path):
+    """A limit on the size of files stands in for the disk."""
+    path = tmp_path / "shop.faiss"
+    script = """
+import resource, signal, sys
+import numpy
+from cmpc_kernels import GalleryIndex, to_faiss
+index = GalleryIndex.build(numpy.ones((1000, 64), numpy.float32))
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, resource.RLIM_INFINITY))
+try:
+    to_faiss(index, sys.argv[1])
+except OSError as error:
+    print(error.strerror, error.filename, sep="|", end="")
+"""
+    command = [sys.executable, "-c", script, str(path)]
+
+    told = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=60)
+
+    assert told.stdout == f"File too large|{path}"
+    assert not list(tmp_path.iterdir())

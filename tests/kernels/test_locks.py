@@ -76,6 +76,15 @@ def test_a_kill_leaves_no_lock_behind(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_an_index_that_can_not_be_locked_is_named_and_not_its_lock(tmp_path):
+    path = tmp_path / "nowhere" / "shop.index"
+
+    with pytest.raises(FileNotFoundError) as told, index_lock(path):
+        pytest.fail("the block must not run")
+
+    assert told.value.filename == str(path)
+
+
 def test_a_link_to_an_index_has_the_lock_of_the_index(tmp_path):
     path, link, told = tmp_path / ("n" * 255), tmp_path / "link", threading.Event()
     link.symlink_to(path.name)

@@ -51,7 +51,8 @@ def to_faiss(index: GalleryIndex, path: str | os.PathLike[str]) -> None:
         native = faiss.IndexIDMap(native)
         native.add_with_ids(row_GD, index.ids)
     with replacing(Path(path)) as file:
-        faiss.write_index(native, file.name)
+        # Not by name: a full disk is then told as by the system, not in FAISS's C++.
+        faiss.write_index(native, faiss.PyCallbackIOWriter(file.write))
 
 
 def from_faiss(

@@ -108,7 +108,11 @@ class GalleryIndex(Searchable):
         return cls(*read_index(Path(path), verify=verify))
 
     def save(self, path: str | os.PathLike[str]) -> str:
-        """Write the index to one file, whole or not at all; return the SHA-256 of its header."""
+        """Write the index to one file, whole or not at all; return the SHA-256 of its header.
+
+        A link is followed, and a file that is there keeps its permissions. Who loads an index,
+        changes it and saves it holds ``index_lock`` meanwhile.
+        """
         return write_index(Path(path), self._rows, self._items)
 
     def __len__(self) -> int:
