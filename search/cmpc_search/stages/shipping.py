@@ -1,6 +1,7 @@
 """Which compiled network ships, and what is known of its cost? The very file that was measured.
 
-    evaluation.json names a library by its hash --> still in the run's cache? --> that file ships
+    evaluation.json names a library by its hash --> still in the run's cache, or compiled again
+                                                    to the same bytes? --> that file ships
         no, or it is of another seed or target, or was never measured:
                     compiled today --> measured now, where the target can be --> that file ships
                         else it ships unmeasured, and says why
@@ -57,10 +58,13 @@ class Shipper:
     cache_dir: Path
 
     def evaluated(self) -> ShippedNetwork | None:
-        """Return the library that `cmpc evaluate` named, if it is of this network and still there.
+        """Return the library that `cmpc evaluate` named, if it is of this network.
+
+        It is None where that file is gone and today's schedules don't give the same one.
 
         Raises:
             BadRun: the evaluation can't be read.
+            CompileFailed: the network does not compile.
         """
         path = self.run.evaluation_path
         if not path.exists():
@@ -73,8 +77,11 @@ class Shipper:
             raise BadRun(f"{path} must hold an evaluation of this version: {error}") from error
         if cost is None or cost.artefact_sha256 is None:
             return None
-        compiled = find_compiled(self.run.compiled_path, cost.artefact_sha256, self.target)
-        if compiled is None or compiled.graph_sha256 != file_sha256(self.trained.onnx_path):
+        kept = find_compiled(self.run.compiled_path, cost.artefact_sha256, self.target)
+        compiled = kept or self.compiled()
+        if compiled.sha256 != cost.artefact_sha256:
+            return None
+        if compiled.graph_sha256 != file_sha256(self.trained.onnx_path):
             return None
         why = None if cost.source == "measured" else f"its latency was {cost.source}"
         return ShippedNetwork(compiled=compiled, cost=cost, doubts=doubts, why_unmeasured=why)

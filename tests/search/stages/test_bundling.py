@@ -1,6 +1,8 @@
 """Which network a bundle is made of."""
 
 import json
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -152,8 +154,10 @@ def test_what_nobody_measured_is_measured_before_it_ships(
 ):
     path, _ = (leave_network(run, picked, seed) for seed in (0, 1))
     measure_with()
-    cache_dir = tmp_path if reason == "file is gone" else run.compiled_path
-    compiled = compile_network(path, host, cache_dir=cache_dir)
+    compiled = compile_network(path, host, cache_dir=run.compiled_path)
+    if reason == "file is gone":
+        compiled = replace(compiled, sha256=altered(compiled))
+        shutil.rmtree(run.compiled_path)
     if reason != "no evaluation":
         source = "predicted" if reason == "predicted" else "measured"
         leave_evaluation(run, latency_of(compiled, source))
@@ -164,6 +168,19 @@ def test_what_nobody_measured_is_measured_before_it_ships(
     assert bundle.cost.artefact_sha256 == bundle.network_sha256
     assert bundle.cost_doubts == ("a neighbour woke",)
     assert bundle.why_unmeasured is None
+
+
+def test_where_the_same_bytes_are_compiled_again_their_latency_is_known(
+    run, picked, host, tmp_path, measure_with
+):
+    compiled = compile_network(leave_network(run, picked, 0), host, cache_dir=run.compiled_path)
+    leave_evaluation(run, latency_of(compiled))
+    shutil.rmtree(run.compiled_path)
+
+    bundle = build_bundle(run, order(tmp_path))
+
+    assert bundle.network_sha256 == compiled.sha256
+    assert bundle.cost.value == 0.125
 
 
 def test_what_can_not_be_measured_ships_and_says_so(run, picked, tmp_path, measure_with):
