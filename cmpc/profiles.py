@@ -153,7 +153,11 @@ def summary(profile: "NetworkProfile") -> Iterator[str]:
     times = profile.time_by_origin().items()
     origins = ", ".join(f"{origin} {time_us / profile.sum_us:.0%}" for origin, time_us in times)
     yield f"time in kernels by source of their schedule: {origins}"
-    imported = [f"{one.operator} {one.node!r}" for one in profile.nodes if one.path == "import"]
+    imported = [
+        f"{one.operator} {one.node!r}" + (f" ({one.reason})" if one.reason else "")
+        for one in profile.nodes
+        if one.path == "import"
+    ]
     if imported:
         yield f"compiled by TVM's importer, in plain loops: {', '.join(imported)}"
     yield _limits(profile)

@@ -143,12 +143,14 @@ class NodePath:
         path: ``kernel``, one of ours; ``folded`` into a constant or another node's kernel;
             ``import``, TVM's importer.
         kernel: The function that computes it; ``None`` where it was folded into a constant.
+        reason: Of an import, why it is none of our kernels; ``None`` where another node is why.
     """
 
     node: str
     operator: str
     path: str
     kernel: str | None = None
+    reason: str | None = None
 
     def __post_init__(self) -> None:
         if self.path not in PATHS:

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
 from cmpc_cost_models.errors import BadArgument
+from cmpc_cost_models.lowering.tiling import REGISTERS
 from cmpc_cost_models.machine import cpu_flags
 
 __all__ = ["CacheBytes", "Target", "why_not_here"]
@@ -62,9 +63,10 @@ class Target:
     source: str
 
     def __post_init__(self) -> None:
-        if self.vector_bits < 32 or self.vector_bits % 32 or self.num_cores < 1:
+        if self.vector_bits not in REGISTERS or self.num_cores < 1:
+            widths = ", ".join(map(str, REGISTERS))
             raise BadArgument(
-                "`vector_bits` must be a multiple of 32 and `num_cores` at least 1 for target "
+                f"`vector_bits` must be one of {widths} and `num_cores` at least 1 for target "
                 f"{self.name}, got {self.vector_bits} and {self.num_cores}"
             )
         rates = (self.clock_ghz, self.peak_flops_per_cycle, self.memory_gb_per_s)

@@ -415,6 +415,22 @@ def test_an_operator_that_nobody_takes_is_named(host, rng):
         run_compiled(model, host, weights(rng, 1, 4, 3, 3))
 
 
+def test_a_node_that_is_left_to_the_importer_says_why_also_for_a_whole_batch(host, tmp_path):
+    nodes = [
+        helper.make_node("Relu", ["x"], ["r"], name="rectifier"),
+        helper.make_node("Sin", ["r"], ["y"], name="wave"),
+    ]
+    for batch, words in ((1, "no rule for Sin"), (2, "no rule for Sin, and a batch is imported")):
+        shape = (batch, *SHAPE[1:])
+        onnx.save(make_model(nodes, (shape, shape), {}), tmp_path / "given.onnx")
+
+        built = compile_network(tmp_path / "given.onnx", host, cache_dir=tmp_path)
+
+        reasons = {one.node: one.reason for one in built.nodes}
+        assert reasons["rectifier"] is None
+        assert words in reasons["wave"]
+
+
 def test_a_batch_is_computed_image_by_image(host, rng):
     nodes = [
         helper.make_node("Conv", ["x", "w"], ["c"], pads=[1, 1, 1, 1]),

@@ -64,7 +64,7 @@ def test_a_user_adds_a_target_that_differs_from_one_of_ours():
         ({"like": "arm", "clock": 1.8}, "did you mean 'clock_ghz'"),
         ({"like": "arm", "clock_ghz": "fast"}, "must be a number, got 'fast'"),
         ({"like": "arm", "clock_ghz": 0}, "must be positive"),
-        ({"like": "arm", "vector_bits": 100}, "multiple of 32"),
+        *(({"like": "arm", "vector_bits": bits}, "128, 256, 512") for bits in (64, 100, 1024)),
         ({"like": "arm", "cache_bytes": {"L1": 1}}, "did you mean 'l1'"),
         ({"like": "arm", "features": "+neon"}, "must be a list of texts"),
         ({"like": "arn"}, "did you mean 'arm'"),

@@ -111,7 +111,9 @@ class _Assembler:
             for name, operator in folded_nodes(self._plan.model)
         ]
         planned = [
-            NodePath(node=one.name, operator=one.operator, **self._path(one.call))
+            NodePath(
+                node=one.name, operator=one.operator, reason=one.reason, **self._path(one.call)
+            )
             for one in self._plan.nodes
         ]
         return (*folded, *planned)

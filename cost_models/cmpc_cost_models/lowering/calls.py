@@ -125,11 +125,13 @@ class PlannedNode:
 
     Attributes:
         call: Which call of the plan computes it; ``None`` if it needs none of its own.
+        reason: Why it was left to the importer, if it was.
     """
 
     name: str
     operator: str
     call: int | None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -68,6 +68,7 @@ class Planner:
         self.deferred: dict[str, Callable[[], None]] = {}  # computed only if somebody asks
         self.stored: dict[str, Array] = {}  # constants that are operands, as flat maps
         self.unshaped: set[str] = set()  # imported tensors of no fixed shape
+        self.reasons: dict[str, str] = {}  # result of a node -> why no rule took it
         self._constants = {one.name: one for one in graph.initializer}
         self._shapes = shapes
         self._element_types = element_types

@@ -8,6 +8,7 @@ be strict, then, but never approximate.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import onnx
@@ -49,9 +50,19 @@ def plan_network(model: onnx.ModelProto) -> Plan:
         return _plan(model, shapes, RULES)
     of_one = _shapes_of_one_image(model, shapes)
     plan = of_one and _plan(model, of_one, RULES)
-    if not plan or plan.num_imported or not plan.calls:
-        return _plan(model, shapes, {})
-    return repeat_for_batch(plan)
+    if plan and plan.calls and not plan.num_imported:
+        return repeat_for_batch(plan)
+    whole = _plan(model, shapes, {})
+    return _with_reasons_of(plan, whole) if plan else whole
+
+
+def _with_reasons_of(plan: Plan, whole: Plan) -> Plan:
+    """Return ``whole`` with the reasons for which not each image of it is computed by ``plan``."""
+    nodes = [
+        replace(node, reason=one.reason and f"{one.reason}, and a batch is imported as a whole")
+        for node, one in zip(whole.nodes, plan.nodes, strict=True)
+    ]
+    return replace(whole, nodes=tuple(nodes))
 
 
 def _plan(model: onnx.ModelProto, shapes: dict[str, Shape], rules: dict[str, Rule]) -> Plan:
@@ -86,8 +97,9 @@ def _plan_node(planner: Planner, node: onnx.NodeProto, rules: dict[str, Rule]) -
         rules[node.op_type](planner, node, attributes_of(node))
         for name in filter(None, node.output):
             _check_shape(planner, name)
-    except NotOurs:
+    except NotOurs as error:
         planner.restore(state)
+        planner.reasons[node.output[0]] = str(error)
         _leave_to_importer(planner, node)
 
 
@@ -161,7 +173,12 @@ def _planned_nodes(planner: Planner, graph: onnx.GraphProto) -> tuple[PlannedNod
         found = planner.values.get(result)
         root = found.root if found and not isinstance(found, Value) else result
         nodes.append(
-            PlannedNode(name=node.name or result, operator=node.op_type, call=made.get(root))
+            PlannedNode(
+                name=node.name or result,
+                operator=node.op_type,
+                call=made.get(root),
+                reason=planner.reasons.get(result),
+            )
         )
     return tuple(nodes)
 
