@@ -80,8 +80,8 @@ def evaluate(
     from cmpc_search.evaluation.outcomes import write_outcomes
     from cmpc_search.runs import read_pick, reopen_run, write_json
     from cmpc_search.space import Architecture
-    from cmpc_search.stages.evaluation import amortised_macs, rank_seeds, scored_names
     from cmpc_search.stages.evaluation import evaluate as evaluate_run
+    from cmpc_search.stages.evaluation import rank_seeds, scored_names
     from cmpc_search.stages.inputs import load_run_inputs, target_of
     from cmpc_search.stages.picks import control_of, trained_picks
     from cmpc_search.training.numerics import set_up_torch
@@ -110,12 +110,10 @@ def evaluate(
         "run": str(run.path),
         "architecture": architecture.key,
     } | found.to_json()
-    if found.gallery_cost is not None:
+    if (amortised := found.amortised_macs(queries_per_gallery_image)) is not None:
         document["amortised"] = {
             "queries_per_gallery_image": queries_per_gallery_image,
-            "macs": amortised_macs(
-                found.query_cost.macs, found.gallery_cost.macs, queries_per_gallery_image
-            ),
+            "macs": amortised,
         }
     names = scored_names(inputs.image_set, ranked[0].paragon)
     write_outcomes(run.outcomes_path, names, ranked)

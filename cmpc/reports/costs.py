@@ -21,29 +21,12 @@ MMAC = 1e6
 
 def cost_table(found: "Evaluation", queries_per_gallery_image: float) -> "Table":
     """Show what an image costs on either side."""
-    from cmpc_search.stages.evaluation import amortised_macs
-
-    query, gallery = found.query_cost, found.gallery_cost
-    rows: list[tuple[object, ...]] = [_cost_row("query network", query)]
-    if gallery is not None:
-        amortised = amortised_macs(query.macs, gallery.macs, queries_per_gallery_image)
-        rows += [
-            _cost_row("gallery network", gallery),
-            (
-                "ratio",
-                found.macs_ratio,
-                gallery.parameters / query.parameters,
-                found.latency_ratio,
-                None,
-            ),
-            (
-                f"amortised at {queries_per_gallery_image:g} queries a gallery image",
-                amortised / MMAC,
-                None,
-                None,
-                None,
-            ),
-        ]
+    rows: list[tuple[object, ...]] = [_cost_row("query network", found.query_cost)]
+    if found.gallery_cost is not None:
+        rows += [_cost_row("gallery network", found.gallery_cost), _ratio_row(found)]
+    if (amortised := found.amortised_macs(queries_per_gallery_image)) is not None:
+        name = f"amortised at {queries_per_gallery_image:g} queries a gallery image"
+        rows.append((name, amortised / MMAC, None, None, None))
     return make_table(("one image", "MMAC counted", "parameters", "latency ms", "source"), rows)
 
 
@@ -82,6 +65,10 @@ def unknown_latencies(found: "Evaluation") -> list[str]:
         for name, cost in costs.items()
         if cost is not None and cost.unknown_reasons
     ]
+
+
+def _ratio_row(found: "Evaluation") -> tuple[object, ...]:
+    return ("ratio", found.macs_ratio, found.parameters_ratio, found.latency_ratio, None)
 
 
 def _cost_row(name: str, cost: "NetworkCost") -> tuple[object, ...]:

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from cmpc.reports import accuracy_table, front_table, verdict
+from cmpc.reports import accuracy_table, cost_table, front_table, verdict
 from cmpc.reports.accuracies import TEST_CLASSES
+from cmpc_cost_models import Cost
 from cmpc_search.evaluation.judgement import Judgement, PairAccuracy, SeedAccuracy
 from cmpc_search.evaluation.statistics import Estimate
 from cmpc_search.stages.evaluation import Evaluation, NetworkCost, ScoredQueries
@@ -160,6 +161,53 @@ def test_a_verdict_says_when_the_queries_are_too_few_to_tell(found):
     _, rule, _ = verdict(replace(found, judgement=few))
 
     assert "can't be told from fewer than 20 queries" in rule
+
+
+def test_each_cost_stands_in_the_row_of_its_network_and_in_its_column(found):
+    latency = Cost(
+        name="latency", value=0.5, unit="ms", source="measured", target="host", artefact_sha256="0"
+    )
+    query = NetworkCost(macs=2_000_000, parameters=10, latency=latency)
+    gallery = NetworkCost(macs=60_000_000, parameters=90, latency=replace(latency, value=4.0))
+    costly = replace(found, query_cost=query, gallery_cost=gallery)
+
+    rows = rows_of(cost_table(costly, 9.0))
+
+    assert rows == {
+        "query network": ["2", "10", "0.5", "measured"],
+        "gallery network": ["60", "90", "4", "measured"],
+        "ratio": ["30", "9", "8", "-"],
+        "amortised at 9 queries a gallery image": ["7.8", "-", "-", "-"],
+    }
+
+
+def test_each_number_of_a_front_stands_in_its_column():
+    own, across = (
+        Accuracy(top1=top1, top10=1, mean_average_precision=0.9) for top1 in (0.25, 0.125)
+    )
+    score = CandidateScore(
+        architecture="k3w1.0",
+        homogeneous=own,
+        heterogeneous=across,
+        reward_name="r",
+        reward=0.5,
+        macs=1_500_000,
+        latency={"value": 0.75, "unit": "ms", "source": "predicted"},
+    )
+
+    table = front_table([Candidate(number=7, score=score)])
+
+    cells = {str(column.header): str(next(iter(column.cells))) for column in table.columns}
+    assert cells == {
+        "trial": "7",
+        "reward": "0.5",
+        "M(q,q) top-1": "0.25",
+        "M(q,g) top-1": "0.125",
+        "MMAC counted": "1.5",
+        "latency ms": "0.75",
+        "source": "predicted",
+        "architecture": "k3w1.0",
+    }
 
 
 def test_a_front_says_over_how_many_queries_its_accuracies_are():

@@ -109,10 +109,24 @@ class Evaluation:
         return self.gallery_cost.macs / self.query_cost.macs
 
     @property
+    def parameters_ratio(self) -> float | None:
+        if self.gallery_cost is None:
+            return None
+        return self.gallery_cost.parameters / self.query_cost.parameters
+
+    @property
     def latency_ratio(self) -> float | None:
         if self.gallery_cost is None or not (self.gallery_cost.latency and self.query_cost.latency):
             return None
         return self.gallery_cost.latency.value / self.query_cost.latency.value
+
+    def amortised_macs(self, queries_per_gallery_image: float) -> float | None:
+        """Return the mean MACs of an image of either side; None without a gallery network."""
+        if self.gallery_cost is None:
+            return None
+        return amortised_macs(
+            self.query_cost.macs, self.gallery_cost.macs, queries_per_gallery_image
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as JSON values, what follows from it included."""

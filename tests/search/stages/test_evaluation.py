@@ -143,8 +143,9 @@ def test_ratios_say_how_much_less_the_query_network_takes(judged):
     measured, counted = judged(KnownMeter()), judged()
 
     assert (measured.query_cost.macs, measured.gallery_cost.macs) == (2_000, 60_000)
-    assert (measured.macs_ratio, measured.latency_ratio) == (30, 8)
+    assert (measured.macs_ratio, measured.parameters_ratio, measured.latency_ratio) == (30, 9, 8)
     assert (counted.macs_ratio, counted.latency_ratio) == (30, None)
+    assert measured.amortised_macs(9) == pytest.approx((60_000 + 9 * 2_000) / 10)
 
 
 def test_ratios_are_unknown_without_a_gallery_network(judged, known_inputs):
@@ -153,7 +154,8 @@ def test_ratios_are_unknown_without_a_gallery_network(judged, known_inputs):
 
     found = judged(inputs=ready)
 
-    assert (found.macs_ratio, found.latency_ratio) == (None, None)
+    assert (found.macs_ratio, found.parameters_ratio, found.latency_ratio) == (None,) * 3
+    assert found.amortised_macs(10) is None
 
 
 def test_the_document_holds_what_follows_and_a_cost_that_reads_back(judged):
