@@ -127,7 +127,7 @@ def build(ctx: click.Context, /, **_: object) -> None:
     )
     built = write_index(path, found, settings, rows_per_shard)
     if settings.network_sha256 is None:
-        say("nothing says which gallery network made these rows: `cmpc query` will need --gallery")
+        say("`cmpc query` must know which gallery network made the rows: build with --gallery")
     facts = facts_of(path, built)
     if options["mode"] == "fast":
         facts |= recall_of(built, found.rows)

@@ -60,7 +60,8 @@ def add(index_path: Path, embeddings: Path, ids_path: Path | None, as_json: bool
 def remove(index_path: Path, names_path: Path, as_json: bool) -> None:
     """Remove the items that a text file names, one name a line.
 
-    Either all of them are removed or, if one is no item's name, none.
+    Items without names go by their ids. Either all of them are removed or, if one is no item's
+    name, none.
 
     \b
     Example:
@@ -109,9 +110,25 @@ def check_fits(opened: "GalleryIndex | ShardedIndex", found: "Embeddings") -> No
 def known_ids(
     opened: "GalleryIndex | ShardedIndex", names: Sequence[str]
 ) -> tuple["npt.NDArray[np.int64]", list[str]]:
-    """Return the ids of the items with these names, and the names that no item has."""
+    """Return the ids of the items with these names, and the names that no item has.
+
+    Items without names go by their ids, as `cmpc query` shows them.
+    """
+    if opened.item_names is None:
+        return ids_in(opened, names)
     ids = opened.ids_of(names)
     return ids, sorted(set(names) - set(opened.names_of(ids)))
+
+
+def ids_in(
+    opened: "GalleryIndex | ShardedIndex", texts: Sequence[str]
+) -> tuple["npt.NDArray[np.int64]", list[str]]:
+    """Return those texts that are ids of items, as numbers, and the others."""
+    import numpy as np
+
+    shown = {text for text in texts if text.isascii() and text.isdecimal() and len(text) < 19}
+    ids = np.intersect1d(np.array([int(text) for text in shown], np.int64), opened.ids)
+    return ids, sorted(set(texts) - set(map(str, ids.tolist())))
 
 
 def tell(facts: dict[str, object], *, as_json: bool) -> None:

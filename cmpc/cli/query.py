@@ -38,7 +38,7 @@ COLUMNS = ["query", "class", "rank", "item", "class", "score", "right"]
     "--allow",
     "allow_path",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Find only items that this text file names, one name a line.",
+    help="Find only items that this text file names, one name a line; ids, if they have no names.",
 )
 @data_option
 @click.option(

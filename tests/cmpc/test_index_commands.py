@@ -177,7 +177,7 @@ def test_bare_rows_get_names_and_a_network_where_they_are_indexed(tmp_path):
     anonymous = invoke(*given)
     built = document(*given, "--gallery", gallery.path)
 
-    assert "will need --gallery" in anonymous.stderr
+    assert "build with --gallery" in anonymous.stderr
     assert built["network_sha256"] == gallery.network_sha256
     opened = open_index(tmp_path / "shop.index")
     assert list(opened.item_names) == ["a", "b", "c", "d"]
@@ -236,6 +236,21 @@ def test_what_is_not_there_cannot_be_removed_and_what_is_foreign_not_added(embed
         assert result.exit_code == 2
         assert message in result.stderr
     assert len(open_index(path)) == 60
+
+
+@pytest.mark.parametrize("shards", [[], ["--rows-per-shard", 2]])
+def test_items_without_names_go_by_their_ids(shards, tmp_path):
+    path = tmp_path / "shop"
+    np.save(tmp_path / "rows.npy", np.eye(5, dtype=np.float32))
+    document(tmp_path / "rows.npy", "--out", path, *shards)
+    (tmp_path / "wrong.txt").write_text("1\n01\n5\n-1\n" + "9" * 30 + "\n")
+    (tmp_path / "gone.txt").write_text("3\n1\n")
+
+    refused = invoke("remove", path, tmp_path / "wrong.txt")
+
+    assert (refused.exit_code, "got 4 in" in refused.stderr) == (2, True)
+    assert document("remove", path, tmp_path / "gone.txt")["num_removed"] == 2
+    assert open_index(path).ids.tolist() == [0, 2, 4]
 
 
 def test_the_list_of_what_goes_is_read_like_any_list_of_names(embeddings, tmp_path):
