@@ -28,6 +28,7 @@ from cmpc_cost_models.compiling import LIBRARY_NAME
 from cmpc_cost_models.digests import file_sha256
 from cmpc_cost_models.errors import BadArgument, BadBundle
 from cmpc_cost_models.machine import describe_versions
+from cmpc_cost_models.preprocessing import Preprocessing
 from cmpc_cost_models.runner import RUNNER_NAME, build_runner, copy_runtime
 from cmpc_cost_models.running import LoadedNetwork
 from cmpc_cost_models.targets import Target, why_not_here
@@ -44,30 +45,7 @@ __all__ = [
 MANIFEST_NAME = "manifest.json"
 SCHEMA_VERSION = 1
 
-CHANNELS = {"RGB": (0, 1, 2), "BGR": (2, 1, 0)}  # where a network's channels are in an RGB image
-LAYOUT = "NCHW"
-
 Verify = Callable[[Path], Mapping[str, Any]]  # folder of the draft -> what stands in the manifest
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Preprocessing:
-    """What happens to an image before the network sees it; whoever embeds must do the same.
-
-    The image is composed on ``background``, resized so that its longer side is ``size_px``, centred
-    on a square of ``background`` (an odd pixel goes right, or below) and multiplied by ``scale``.
-    ``resize_filter`` is Pillow's name of the filter. The network reads the channels in
-    ``colour_order``, an RGB image's own or the reverse. ``version`` is that of the rules by which
-    whoever wrote the bundle prepares images; None where it did not say.
-    """
-
-    size_px: int
-    resize_filter: str
-    background: tuple[int, int, int] = (255, 255, 255)
-    colour_order: str = "RGB"
-    layout: str = "NCHW"
-    scale: float = 1 / 255
-    version: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,7 +73,7 @@ class BundleContents:
                 "the cost of a bundle must be that of its network, got that of "
                 f"{self.cost.artefact_sha256} for {self.compiled.sha256}"
             )
-        if problem := _problem_of(self.preprocessing):
+        if problem := self.preprocessing.problem:
             raise BadArgument(f"a bundle can't be written: {problem}")
         size_px = self.preprocessing.size_px
         if self.compiled.input_shape != (1, 3, size_px, size_px):
@@ -156,15 +134,7 @@ class Bundle:
 
     def network_input(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Return one RGB image uint8 [H, W, 3] as what the network reads, float32 [1, 3, H, W]."""
-        size_px = self.preprocessing.size_px
-        if image.shape != (size_px, size_px, 3) or image.dtype != np.uint8:
-            raise BadArgument(
-                f"an image must be uint8 of shape {(size_px, size_px, 3)}, "
-                f"got {image.dtype} of shape {image.shape}"
-            )
-        image = image[:, :, CHANNELS[self.preprocessing.colour_order]]
-        scaled = image.transpose(2, 0, 1)[None].astype(np.float32)
-        return np.ascontiguousarray(scaled * np.float32(self.preprocessing.scale))
+        return self.preprocessing.as_input(image)
 
     def embed(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Return the embeddings float32 [N, D] of preprocessed images uint8 [N, H, W, 3]."""
@@ -261,7 +231,7 @@ def _problems(bundle: Bundle, *, must_run_here: bool) -> Iterator[str]:
             yield f"{name} is missing or of another size"
         elif file_sha256(path) != expected["sha256"]:
             yield f"{name} was altered"
-    if problem := _problem_of(bundle.preprocessing):
+    if problem := bundle.preprocessing.problem:
         yield problem
     if must_run_here:
         target = bundle.manifest["target"]
@@ -271,15 +241,6 @@ def _problems(bundle: Bundle, *, must_run_here: bool) -> Iterator[str]:
         here, there = describe_versions().get("apache-tvm"), bundle.manifest["versions"]
         if here != there.get("apache-tvm"):
             yield f"it needs apache-tvm {there.get('apache-tvm')} and {here} is installed"
-
-
-def _problem_of(preprocessing: Preprocessing) -> str | None:
-    """Say what of a preprocessing can't be done here."""
-    if preprocessing.colour_order not in CHANNELS:
-        return f"its colour order must be RGB or BGR, got {preprocessing.colour_order!r}"
-    if preprocessing.layout != LAYOUT:
-        return f"its layout must be {LAYOUT}, got {preprocessing.layout!r}"
-    return None
 
 
 def _manifest(
