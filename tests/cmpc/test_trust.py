@@ -1,10 +1,20 @@
 """A latency that may not be trusted ends a command with exit code 3, after all work is kept."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pytest
 
 from cmpc.errors import UnknownCost, UntrustedTiming
-from cmpc.reports import front_table, unstable_trials
+from cmpc.reports import (
+    front_table,
+    unknown_latencies,
+    unstable_latencies,
+    unstable_trials,
+    warnings_of,
+)
 from cmpc.trust import known_or_raise, trust_or_raise
+from cmpc_search.stages.evaluation import NetworkCost
 from cmpc_search.study import Candidate, CandidateScore
 
 LATENCY = {"name": "latency", "value": 1.5, "unit": "ms", "source": "measured"}
@@ -46,6 +56,17 @@ def test_a_cost_that_nobody_knows_ends_with_3_and_does_not_ask_for_a_quiet_machi
 
     assert caught.value.exit_code == 3
     assert "quiet" not in str(caught.value)
+
+
+def test_an_evaluation_names_the_network_whose_latency_nobody_knows():
+    known = NetworkCost(macs=10, parameters=5, latency=None)
+    unknown = replace(known, unknown_reasons=("Softsign 'squash' has no model",))
+    found = SimpleNamespace(query_cost=known, gallery_cost=unknown)
+
+    assert unknown_latencies(found) == ["the gallery network: Softsign 'squash' has no model"]
+    [note] = warnings_of(found)
+    assert note == "the latency of the gallery network is not known: Softsign 'squash' has no model"
+    assert unstable_latencies(found) == []
 
 
 def test_many_reasons_are_told_in_a_line_that_can_be_read():

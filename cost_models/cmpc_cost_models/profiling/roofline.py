@@ -28,7 +28,7 @@ class Roofline:
     Attributes:
         gflops: 10^9 float32 operations per second; a multiply-add is two.
         bandwidths: By level of memory, the nearest and smallest first.
-        source: ``measured``, or ``predicted`` from a table.
+        source: ``measured``, beside the network.
     """
 
     gflops: float
