@@ -18,7 +18,6 @@ have no neighbours worth the name, which is hardest for codes and bounds.
 
 import argparse
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -132,6 +131,7 @@ def main() -> None:
     import torch
 
     from cmpc_search.data import load_image_set
+    from cmpc_search.files import replacing
     from cmpc_search.gallery import open_gallery
     from cmpc_search.training.augmentation import Augmentation, to_float
 
@@ -161,10 +161,8 @@ def main() -> None:
     queries = embed_views(np.repeat(asked, VIEWS_A_QUERY)).reshape(NUM_QUERIES, VIEWS_A_QUERY, -1)
     about = {"data": arguments.data, "network": gallery.record["network"]["name"]}
     about |= {"network_sha256": gallery.network_sha256}
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = arguments.out.with_suffix(".tmp.npz")
-    np.savez(temporary, views=np.stack(views), queries=queries, about=json.dumps(about))
-    os.replace(temporary, arguments.out)
+    with replacing(arguments.out) as file:
+        np.savez(file, views=np.stack(views), queries=queries, about=json.dumps(about))
     print(f"wrote {arguments.out}")
 
 

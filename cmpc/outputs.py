@@ -89,12 +89,12 @@ def check_output(
         BadOutput: the path is that of an input, a folder, a device, a file of another kind, in no
             folder that can be written, or has a name that ends as those of another kind do.
     """
-    check_suffix(option, path, kind)
     target = Path(os.path.realpath(path))
     check_folder_of(option, target)
     try:
         found = target.stat()
     except FileNotFoundError:
+        check_suffix(option, path, kind)
         return
     if not stat.S_ISREG(found.st_mode):
         what = "a folder" if stat.S_ISDIR(found.st_mode) else "a device or a pipe"
@@ -105,6 +105,7 @@ def check_output(
                 f"{option} must not be what the command reads, {path} is the same file as {file}; "
                 f"name another one"
             )
+    check_suffix(option, path, kind)
     with target.open("rb") as opened:
         start = opened.read(NUM_START_BYTES)
     if start and not kind.start.match(start):
@@ -164,7 +165,8 @@ def check_suffix(option: str, path: Path, kind: FileKind) -> None:
     if suffix in kind.suffixes or not (kind.needs_suffix or suffix in KNOWN_SUFFIXES):
         return
     raise BadOutput(
-        f"{option} is {kind.what} and must end in {' or '.join(kind.suffixes)}, got {path}"
+        f"{option} is {kind.what}, and must end in {' or '.join(kind.suffixes)} to be known, "
+        f"got {path}"
     )
 
 

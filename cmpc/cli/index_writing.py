@@ -21,8 +21,23 @@ def changing(path: Path) -> Iterator[None]:
     from cmpc.output import say
     from cmpc_kernels import index_lock
 
+    refuse_shard(path)
     with index_lock(path, on_wait=lambda: say(f"waiting for another program that changes {path}")):
         yield
+
+
+def refuse_shard(path: Path) -> None:
+    """Refuse one file of a folder of shards: changed alone, it would not fit the others any more.
+
+    Raises:
+        click.UsageError: it is one.
+    """
+    folder = path.resolve().parent
+    if path.is_file() and path.name.startswith("shard-") and (folder / "manifest.json").is_file():
+        raise click.UsageError(
+            f"an index must be changed as a whole, {path} is one file of the folder {folder}; "
+            f"name the folder"
+        )
 
 
 def save_new(built: "GalleryIndex", path: Path) -> None:

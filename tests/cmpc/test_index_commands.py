@@ -221,6 +221,23 @@ def test_embeddings_of_every_floating_point_type_are_indexed(dtype, tmp_path):
     np.testing.assert_array_equal(open_index(tmp_path / "rows.index").rows, rows)
 
 
+def test_one_file_of_a_folder_of_shards_is_not_changed_alone(embeddings, tmp_path):
+    path = tmp_path / "shop"
+    document("build", embeddings, "--out", path, "--rows-per-shard", 25)
+    shard = min(path.glob("shard-*.index"))
+    more = write_items(tmp_path / "more.safetensors", ["new"])
+    (tmp_path / "gone.txt").write_text("item/0\n")
+
+    for arguments in [
+        ("add", shard, more),
+        ("remove", shard, tmp_path / "gone.txt"),
+        ("build", embeddings, "--out", shard),
+    ]:
+        result = invoke(*arguments)
+        assert (result.exit_code, "name the folder" in result.stderr) == (2, True)
+    assert document("info", path, "--verify")["num_items"] == 60
+
+
 def test_what_is_not_there_cannot_be_removed_and_what_is_foreign_not_added(embeddings, tmp_path):
     path = tmp_path / "shop.index"
     document("build", embeddings, "--out", path)
