@@ -93,8 +93,8 @@ def _axis(scored: Sequence[Candidate], cost: CostName, budget: Budget) -> "CostA
 def _reward_axis(picked: Candidate) -> str:
     accuracy = picked.score.heterogeneous
     count = None if accuracy is None else accuracy.num_queries
-    over = "" if count is None else f" over {count} queries"
-    return f"reward on validation classes{over} ({picked.score.reward_name})"
+    over = "on validation classes" if count is None else f"over {count} validation queries"
+    return f"reward {over} ({picked.score.reward_name})"
 
 
 def _title(front: Sequence[Candidate]) -> str | None:
