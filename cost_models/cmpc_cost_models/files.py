@@ -46,9 +46,9 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         with open(temporary, "xb", opener=opener) as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode) if kept_mode is None else kept_mode
             yield file
-        with open(temporary, "rb") as written:  # another file, if a library replaced it
-            os.fchmod(written.fileno(), mode)
+        with open(temporary, "r+b") as written:  # another file, if a library replaced it
             os.fsync(written.fileno())
+        temporary.chmod(mode)
         temporary.replace(target)
         _sync_folder(target.parent)
     except OSError as error:

@@ -9,7 +9,6 @@ The operating system drops a file's lock the moment its holder dies, however it 
 ever stale. Readers take none: what they open is whole.
 """
 
-import fcntl
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -67,6 +66,8 @@ def _locked(lock_path: Path, on_wait: Callable[[], None] | None) -> BinaryIO:
 
 
 def _wait_for(file: BinaryIO, on_wait: Callable[[], None] | None) -> None:
+    import fcntl  # of POSIX: who only searches does without
+
     if on_wait is not None:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
