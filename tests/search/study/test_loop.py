@@ -5,8 +5,8 @@ import math
 from dataclasses import replace
 
 import pytest
-from conftest import ToySpace, toy_score
 from safetensors import SafetensorError
+from toy_study import ToySpace, toy_score
 
 from cmpc_cost_models.errors import MachineFault
 from cmpc_search.errors import BadRun, BudgetNotMet, CostUnknown, SearchError, UnknownName
