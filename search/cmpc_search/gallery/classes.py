@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from cmpc_search.data import SPLITS, ImageSet
-from cmpc_search.errors import BadGallery
-from cmpc_search.runs.files import read_json, write_json
+from cmpc_search.errors import BadGallery, BadRun
+from cmpc_search.runs.files import read_record, write_json
 
 __all__ = ["KnownClass", "classes_in", "read_classes", "write_classes"]
 
@@ -33,6 +33,14 @@ class KnownClass:
     def has_own_key(self) -> bool:
         """Whether more than its name says which class it is."""
         return self.key != self.name
+
+
+@dataclass(frozen=True, slots=True)
+class _Classes:
+    """What classes.json holds."""
+
+    network_sha256: str
+    classes: list[KnownClass]
 
 
 def classes_in(image_set: ImageSet) -> list[KnownClass]:
@@ -69,15 +77,8 @@ def read_classes(gallery_path: Path, *, network_sha256: str) -> list[KnownClass]
     path = gallery_path / CLASSES_FILE
     if not path.exists():
         return None
-    document = read_json(path)
     try:
-        classes = [
-            KnownClass(name=one["name"], key=one["key"], splits=tuple(one["splits"]))
-            for one in document["classes"]
-        ]
-        return classes if document["network_sha256"] == network_sha256 else None
-    except (KeyError, TypeError) as error:
-        raise BadGallery(
-            f"{path} must name the classes that the network was trained beside: {error}; "
-            "train the gallery again"
-        ) from error
+        found = read_record(path, _Classes)
+    except BadRun as error:
+        raise BadGallery(f"{error}; train the gallery again") from error
+    return found.classes if found.network_sha256 == network_sha256 else None

@@ -29,7 +29,7 @@ from torch import Tensor
 from cmpc_search.data import ImageSet
 from cmpc_search.directions import unit_rows
 from cmpc_search.embeddings import Embeddings, embeddings_files, read_embeddings
-from cmpc_search.errors import BadGallery
+from cmpc_search.errors import BadGallery, BadRun
 from cmpc_search.gallery.classifier import (
     check_knows,
     read_classifier,
@@ -37,6 +37,7 @@ from cmpc_search.gallery.classifier import (
 )
 from cmpc_search.gallery.matching import check_covers
 from cmpc_search.gallery.network import LargeNetwork, OnnxNetwork, TorchNetwork, unit_embeddings
+from cmpc_search.gallery.record import check_record
 from cmpc_search.gallery.unfinished import RECORD_FILE, is_unfinished
 from cmpc_search.networks.heads import class_means
 from cmpc_search.runs.files import read_json, write_json
@@ -236,12 +237,16 @@ def open_gallery(path: Path) -> Gallery:
             f"{path} must be a gallery folder, got one without {RECORD_FILE}; "
             "make one with `cmpc gallery train` or `cmpc gallery import`"
         )
-    record = read_json(path / RECORD_FILE)
+    try:
+        record = read_json(path / RECORD_FILE)
+    except BadRun as error:
+        raise BadGallery(f"{error}; train or import the gallery again") from error
     if record.get("schema_version") != SCHEMA_VERSION:
         raise BadGallery(
             f"{path} must be a gallery with schema_version {SCHEMA_VERSION}, "
             f"got {record.get('schema_version')}; train or import it again"
         )
+    check_record(path / RECORD_FILE, record)
     return Gallery(path, record)
 
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from cmpc_search.directions import unit_rows
 from cmpc_search.embedding import embed_images, resize_images
 from cmpc_search.errors import BadGallery
+from cmpc_search.gallery.unfinished import RECORD_FILE
 from cmpc_search.networks.gallery import GalleryNetwork, ResidualShape
 from cmpc_search.training.augmentation import to_float
 from cmpc_search.training.numerics import has_fast_bfloat16, mixed_precision, use_channels_last
@@ -49,7 +50,13 @@ class TorchNetwork:
     def __init__(self, path: Path, shape: dict[str, Any]) -> None:
         self.name, self.input_size_px = str(path), int(shape["input_size_px"])
         self._network = GalleryNetwork(ResidualShape(**shape | {"depths": tuple(shape["depths"])}))
-        self._network.load_state_dict(_load_tensors(path))
+        try:
+            self._network.load_state_dict(_load_tensors(path))
+        except RuntimeError as error:
+            raise BadGallery(
+                f"{path} must hold the weights of {shape['name']} as {RECORD_FILE} describes it; "
+                "train the gallery again"
+            ) from error
         use_channels_last(self._network)
         self._network.eval()
 
