@@ -150,7 +150,8 @@ def pictures_of(data_set: str | None) -> Iterator[Path]:
     path = Path(data_set)
     yield path
     for folder, _, names in os.walk(path):
-        yield from (Path(folder, name) for name in names)
+        if Path(folder) != path:  # pictures are read in class folders only
+            yield from (Path(folder, name) for name in names)
     if path.suffix.lower() == ".csv" and path.is_file():
         with (
             path.open(encoding="utf-8-sig", errors="replace", newline="") as file,

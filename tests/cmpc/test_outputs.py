@@ -13,7 +13,17 @@ from PIL import Image
 
 from cmpc.cli import command_line
 from cmpc.errors import BadOutput
-from cmpc.outputs import FAISS, HTML, INDEX, NPY, PNG, SAFETENSORS, check_new_folder, check_output
+from cmpc.outputs import (
+    FAISS,
+    HTML,
+    INDEX,
+    NPY,
+    PNG,
+    SAFETENSORS,
+    check_new_folder,
+    check_output,
+    pictures_of,
+)
 from cmpc_kernels import GalleryIndex, to_faiss
 from cmpc_search.embeddings import Embeddings, write_embeddings
 
@@ -157,6 +167,14 @@ def test_an_index_that_is_changed_through_a_link_stays_where_it_is(folder):
     assert Path("link").is_symlink()
     assert len(GalleryIndex.load("in.index")) == 8
     assert stat.S_IMODE(Path("in.index").stat().st_mode) == 0o600
+
+
+def test_a_sheet_beside_the_class_folders_is_drawn_again(folder):
+    Path("in.png").rename("photos/sheet.png")
+
+    check_output("--out", Path("photos/sheet.png"), PNG, inputs=pictures_of("photos"))
+    with pytest.raises(BadOutput, match="what the command reads"):
+        check_output("--out", Path("photos/a/1.png"), PNG, inputs=pictures_of("photos"))
 
 
 def test_an_empty_file_is_free_to_be_written(folder):
