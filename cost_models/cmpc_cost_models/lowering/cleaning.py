@@ -87,6 +87,7 @@ class _Cleaner:
         self._given_names = {name for node in self._nodes for name in node.output}
         self._given_names |= {*self._tensors, *(one.name for one in model.graph.input)}
         self._num_made = 0
+        self._has_trimmed = False
         self._shapes: dict[str, Shape] = {}
         self._types: dict[str, int] = {}
         self._value_info: list[onnx.ValueInfoProto] = []
@@ -101,7 +102,10 @@ class _Cleaner:
         """
         self._infer()
         while self._trim_windows():
+            self._has_trimmed = True
             self._infer()
+        if self._has_trimmed:  # who declared the shapes may have inferred them as ONNX does
+            return
         for given in self._model.graph.output:
             shape, declared = self._shapes.get(given.name), dict(static_shapes([given]))
             if shape is not None and declared.get(given.name, shape) != shape:
