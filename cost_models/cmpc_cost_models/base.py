@@ -291,6 +291,8 @@ class Measurement:
 
 def _known_fields(record: type[Any], document: Mapping[str, Any]) -> dict[str, Any]:
     """Return ``document`` if its keys are those of ``record``; json.loads gives nothing else."""
+    if not isinstance(document, Mapping):
+        raise BadArgument(f"a {record.__name__} must be an object with fields, got {document!r}")
     names = {one.name for one in fields(record)}
     required = {
         one.name

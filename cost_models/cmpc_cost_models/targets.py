@@ -94,6 +94,8 @@ class Target:
         Raises:
             BadArgument: a field is unknown, missing or breaks its condition.
         """
+        if not isinstance(document, Mapping):
+            raise BadArgument(f"a target must be an object with its fields, got {document!r}")
         names = {one.name for one in fields(cls)}
         if unknown := document.keys() - names:
             raise BadArgument(f"a target has no field {sorted(unknown)}")

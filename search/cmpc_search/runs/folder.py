@@ -102,6 +102,16 @@ class RunFolder:
         """The hashes of what the run reads, as `open_run` stored them."""
         return self._identity.inputs
 
+    def fact(self, name: str) -> Any:
+        """Return one of the inputs.
+
+        Raises:
+            BadRun: the run doesn't tell.
+        """
+        if name not in self.inputs:
+            raise BadRun(f"{self.settings_path} must tell {name} among the inputs, it doesn't")
+        return self.inputs[name]
+
     @property
     def _identity(self) -> "_Identity":
         return read_record(self.settings_path, _Identity)

@@ -85,8 +85,8 @@ def build_bundle(run: RunFolder, order: BundleOrder) -> Bundle:
             "architecture": trained.architecture.key,
             "seed": order.seed,
             "data": settings.data,
-            SPLIT_SEED_KEY: run.inputs[SPLIT_SEED_KEY],
-            GALLERY_NETWORK_KEY: run.inputs[GALLERY_NETWORK_KEY],
+            SPLIT_SEED_KEY: run.fact(SPLIT_SEED_KEY),
+            GALLERY_NETWORK_KEY: run.fact(GALLERY_NETWORK_KEY),
         },
     )
     return write_bundle(

@@ -217,7 +217,7 @@ def load_run_inputs(
 
 def _gallery_of(run: RunFolder) -> Path:
     stored = run.inputs.get(GALLERY_PATH_KEY)
-    if stored is None:
+    if not isinstance(stored, str):
         raise BadRun(f"{run.path} doesn't tell where its gallery is; name it with --gallery")
     if not Path(stored).is_dir():
         raise BadRun(

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cmpc_cost_models import CostModelsError, Target
 from cmpc_search.errors import SearchError
 from cmpc_search.runs import note_session, open_run, read_pick, reopen_run, write_pick
 from cmpc_search.space import Architecture
-from cmpc_search.stages.inputs import search_settings_of
+from cmpc_search.stages.inputs import search_settings_of, target_of
 from cmpc_search.stages.picks import TrainedPick
 from cmpc_search.stages.settings import SearchSettings
 from cmpc_search.study import Accuracy, Budget, Candidate, CandidateScore
@@ -36,7 +37,7 @@ def run(tmp_path_factory):
     made = open_run(
         tmp_path_factory.mktemp("runs") / "run",
         settings=SearchSettings().model_dump(mode="json"),
-        inputs={"data_sha256": "d0", "gallery_path": "/galleries/a"},
+        inputs={"data_sha256": "d0", "target": Target.named("host").to_json()},
     )
     budget = Budget(latency_ms=4.0)
     write_pick(made, Candidate(number=3, score=PICK), how="best", cost="latency", budget=budget)
@@ -48,7 +49,8 @@ def run(tmp_path_factory):
 
 def read_settings(run):
     search_settings_of(reopen_run(run.path))
-    _ = run.inputs
+    run.fact("data_sha256")
+    target_of(run)
 
 
 def pick_of(run):
@@ -108,7 +110,7 @@ def read_damaged(run, name, place, value):
 @given(data=st.data())
 def test_no_damage_to_a_file_is_anything_but_an_error_of_ours(run, name, data):
     place = data.draw(st.sampled_from(list(places(json.loads((run.path / name).read_text())))))
-    with contextlib.suppress(SearchError):
+    with contextlib.suppress(SearchError, CostModelsError):
         read_damaged(run, name, place, data.draw(JSON))
 
 
@@ -118,6 +120,8 @@ def test_no_damage_to_a_file_is_anything_but_an_error_of_ours(run, name, data):
         ("settings.json", ("settings",), 3),
         ("settings.json", ("settings",), "x"),
         ("settings.json", ("inputs",), -1),
+        ("settings.json", ("inputs",), {}),
+        ("settings.json", ("inputs", "target"), 3),
         ("settings.json", ("settings", "budget_mmacs"), 1e308),
         ("pick.json", ("pick",), []),
         ("pick.json", ("pick", "number"), "three"),
@@ -133,5 +137,5 @@ def test_no_damage_to_a_file_is_anything_but_an_error_of_ours(run, name, data):
     ],
 )
 def test_a_value_of_another_kind_is_refused(run, name, place, value):
-    with pytest.raises(SearchError):
+    with pytest.raises((SearchError, CostModelsError)):
         read_damaged(run, name, place, value)
