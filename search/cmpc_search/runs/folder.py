@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cmpc_cost_models.leftovers import sweep
 from cmpc_search.errors import BadRun
 from cmpc_search.runs.files import parsed_record, read_json, read_record, write_json
 from cmpc_search.study.locks import live_workers
@@ -153,6 +154,7 @@ def open_run(
     write_json(run.settings_path, document)  # first: a kill must not leave a folder without it
     for folder in (run.supernet_path, run.candidates_path, run.compiled_path):
         folder.mkdir(exist_ok=True)
+    sweep(path, run.supernet_path, run.candidates_path, *path.glob("pick/*/*"))
     return run
 
 

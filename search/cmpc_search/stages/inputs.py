@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from cmpc_cost_models import Target
+from cmpc_cost_models.leftovers import sweep
 from cmpc_cost_models.target_table import target_names
 from cmpc_search.compatibility.base import NO_LABEL
 from cmpc_search.data import CATALOGUE, ImageSet, load_image_set
@@ -96,6 +97,7 @@ class Inputs:
                 return ViewBank(**load_file(path))
             except (SafetensorError, OSError, TypeError):
                 path.unlink()  # damaged: made again below
+        sweep(path.parent)  # a bank that a kill cut off may fill gigabytes
         bank = self._make_views(progress)
         tensors = {"views": bank.views, "labels": bank.labels, "targets": bank.targets}
         with replacing(path) as file:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import subprocess
 import sys
 
@@ -58,6 +59,19 @@ def test_a_run_whose_folders_a_kill_prevented_gets_them(path):
     opened(path).candidates_path.rmdir()
 
     assert opened(path).candidates_path.is_dir()
+
+
+def test_what_killed_processes_left_is_swept_when_the_run_is_opened_again(path):
+    run = opened(path)
+    left = run.supernet_path / ".supernet.safetensors.4000000-0123abcd.tmp"
+    left.write_text("half")
+    os.utime(left, (0, 0))
+    fresh = run.supernet_path / ".supernet.safetensors.4000000-4567abcd.tmp"
+    fresh.write_text("half")
+
+    opened(path)
+
+    assert [one.name for one in run.supernet_path.iterdir()] == [fresh.name]
 
 
 def test_a_free_setting_may_change_and_is_stored(path):

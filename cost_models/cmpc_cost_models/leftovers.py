@@ -1,0 +1,66 @@
+"""Remove what killed processes left behind: temporary files that nobody will ever rename.
+
+`cmpc_cost_models.files` puts the process into the name of each. A file goes when that process is no
+more, or began after the file was last written and is thus another one of the same number. Folders
+may be shared between machines, whose processes nobody here can see: a file that was written to a
+moment ago stays in any case. The library safetensors names no process: what it left goes after a
+day.
+"""
+
+import os
+import re
+import time
+from pathlib import Path
+
+__all__ = ["sweep"]
+
+TEMPORARY = re.compile(r"\..+\.(\d{1,10})(-[0-9a-f]{8})?\.tmp")
+OF_SAFETENSORS = re.compile(r"\.tmp[A-Za-z0-9]{6}")
+QUIET_S = 600.0
+QUIET_UNNAMED_S = 86_400.0
+CLOCK_SLACK_S = 2.0  # the time of booting is told in whole seconds
+
+
+def sweep(*folders: Path) -> list[Path]:
+    """Remove the temporary files in ``folders``, not below them, and return what is gone."""
+    found = [path for folder in folders if folder.is_dir() for path in folder.glob(".*tmp*")]
+    gone = [path for path in found if _is_left_over(path)]
+    for path in gone:
+        path.unlink(missing_ok=True)
+    return gone
+
+
+def _is_left_over(path: Path) -> bool:
+    match = TEMPORARY.fullmatch(path.name)
+    try:
+        written_at = path.stat().st_mtime
+    except FileNotFoundError:
+        return False  # its process has just renamed it
+    quiet_s = time.time() - written_at
+    if match is None:
+        is_of_safetensors = OF_SAFETENSORS.fullmatch(path.name) is not None
+        return is_of_safetensors and quiet_s > QUIET_UNNAMED_S
+    if quiet_s < QUIET_S:
+        return False
+    started_at = _start_of(int(match[1]))
+    return started_at is None or written_at < started_at - CLOCK_SLACK_S
+
+
+def _start_of(process: int) -> float | None:
+    """Return when a process began, in seconds since the epoch; None if there is none.
+
+    Where the system doesn't tell, a process that runs began long ago.
+    """
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return None
+    except PermissionError:
+        pass  # it is another user's
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        boot = re.search(r"^btime (\d+)$", Path("/proc/stat").read_text(), re.MULTILINE)
+    except OSError:
+        return 0.0
+    ticks_since_boot = int(fields[19])
+    return 0.0 if boot is None else int(boot[1]) + ticks_since_boot / os.sysconf("SC_CLK_TCK")
