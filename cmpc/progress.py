@@ -116,15 +116,10 @@ class LineSteps(Steps):
         return ", ".join([*parts, note] if note else parts)
 
     def time_left(self, now: float) -> float | None:
-        """Return the seconds that the rest will take; None before there is a pace, or at the end.
-
-        One report has no pace yet, unless it is of the very first step.
-        """
+        """Return how long the rest will take, in seconds; None without a pace, and at the end."""
         if self.first_report is None or self.total is None or self.num_done >= self.total:
             return None
         num_before, since = self.first_report
-        if num_before <= 1:
-            num_before, since = 0, self.started_at
         if self.num_done == num_before:
             return None
         return (now - since) / (self.num_done - num_before) * (self.total - self.num_done)

@@ -9,6 +9,7 @@
 The table of exit codes for users is in docs/cli.md.
 """
 
+import re
 import sys
 
 import click
@@ -19,6 +20,7 @@ from cmpc_search.printable import screen_text
 
 __all__ = ["EXTRA_OF_LIBRARY", "as_click_error"]
 
+ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # of an object in memory: another one in each process
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
 LOWER_ERROR_TREES = {
@@ -99,6 +101,6 @@ def name_that_is_no_text(text: str) -> str:
 
 def bug_report(error: BaseException) -> str:
     """Own up to an error that nobody foresaw, in one line."""
-    text = " ".join(str(error).split()) or "no message"
+    text = " ".join(ADDRESS.sub("", str(error)).split()) or "no message"
     kind = type(error).__name__
     return f"this is a bug in cmpc ({kind}: {text}); `cmpc --debug ...` shows where it happened"

@@ -101,7 +101,7 @@ def search(ctx: click.Context, /, **_: object) -> None:
     from cmpc_search.runs import RunFolder, note_session, open_run, write_front, write_trials
     from cmpc_search.stages.inputs import load_inputs, place_facts, target_facts
     from cmpc_search.stages.scoring import CandidateScorer
-    from cmpc_search.stages.settings import FREE_SETTINGS, SearchSettings
+    from cmpc_search.stages.settings import FREE_SETTINGS, SearchSettings, as_of_today
     from cmpc_search.study import pareto_front, pick
     from cmpc_search.study.loop import run_study
     from cmpc_search.training.numerics import set_up_torch
@@ -131,6 +131,7 @@ def search(ctx: click.Context, /, **_: object) -> None:
         settings=settings.model_dump(mode="json"),
         inputs=inputs.hashes() | place_facts(options["gallery_path"]) | target_facts(target),
         free=FREE_SETTINGS,
+        meaning=as_of_today,
         fresh=options["fresh"],
     )
     note_session(run, sys.argv)

@@ -103,6 +103,10 @@ def test_an_unforeseen_error_is_one_line_that_owns_up_to_a_bug():
     assert "--debug" in result.stderr
 
 
+def test_no_address_of_an_object_is_in_a_message():
+    assert "0x" not in as_click_error(TypeError(f"no JSON form of {object()}")).message
+
+
 def test_debug_shows_the_traceback_before_the_message():
     result = CliRunner().invoke(group_that_raises(IndexError("oops")), ["--debug", "doctor"])
 

@@ -18,7 +18,7 @@ caller names.
 """
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,8 @@ __all__ = ["RunFolder", "open_run", "reopen_run"]
 
 SCHEMA_VERSION = 1
 SHOWN_DIFFERENCES = 3
+
+Meaning = Callable[[dict[str, Any]], Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,7 @@ def open_run(
     settings: Mapping[str, Any],
     inputs: Mapping[str, Any],
     free: Collection[str] = (),
+    meaning: Meaning = dict,
     fresh: bool = False,
 ) -> RunFolder:
     """Make the run, or return the one in ``path`` if it was begun with the same.
@@ -133,6 +136,8 @@ def open_run(
         inputs: Hashes of the data, the gallery and whatever else is read.
         free: Settings that may change on the way, as dotted names such as "search.trials"; the new
             value is stored.
+        meaning: Writes stored settings as one would today, such as a target by its own name where
+            another name of it was stored. What it adds to them doesn't count.
         fresh: Move what is in ``path`` aside, to ``path``.old-1 or the next free number.
 
     Raises:
@@ -147,7 +152,7 @@ def open_run(
         "inputs": json.loads(json.dumps(inputs)),
     }
     if run.settings_path.exists():
-        _check_same(run, document, free)
+        _check_same(run, document, free, meaning)
     elif path.exists() and any(not _is_temporary(found) for found in path.iterdir()):
         raise BadRun(f"{path} must be a run of cmpc or not exist, got a folder with other files")
     path.mkdir(parents=True, exist_ok=True)
@@ -176,9 +181,13 @@ def _is_temporary(path: Path) -> bool:
     return path.name.startswith(".settings.json.")
 
 
-def _check_same(run: RunFolder, given: dict[str, Any], free: Collection[str]) -> None:
+def _check_same(
+    run: RunFolder, given: dict[str, Any], free: Collection[str], meaning: Meaning
+) -> None:
     _check_version(run)
-    before = _flat(run.settings) | _flat(run.inputs)
+    stored, as_today = _flat(run.settings), _flat(meaning(run.settings))
+    before = {name: as_today.get(name, value) for name, value in stored.items()}
+    before |= _flat(run.inputs)
     now = _flat(given["settings"]) | _flat(given["inputs"])
     differences = [
         f"{name} was {_said(before, name)}, now {_said(now, name)}"

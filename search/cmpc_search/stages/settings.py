@@ -1,11 +1,13 @@
 """What a user may set: a model for each table of the settings file, whose fields are its keys."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from cmpc_cost_models.target_table import aliases
 from cmpc_search.data.catalogue import CATALOGUE
 from cmpc_search.networks.gallery import ResidualShape, load_gallery_shape
 from cmpc_search.study.settings import Budget, StudySettings
@@ -19,6 +21,7 @@ __all__ = [
     "SearchSettings",
     "TrainSettings",
     "absolute_data",
+    "as_of_today",
 ]
 
 RewardName = Literal["homogeneous", "heterogeneous", "product"]
@@ -35,7 +38,13 @@ def absolute_data(data: str) -> str:
     return os.path.abspath(data) if is_path else data
 
 
+def _own_name(target: str) -> str:
+    """Return a target's own name where another one of it is given, such as that of a board."""
+    return aliases().get(target, target)
+
+
 DataName = Annotated[str, AfterValidator(absolute_data)]
+TargetName = Annotated[str, AfterValidator(_own_name)]
 
 
 class GallerySettings(BaseModel):
@@ -81,7 +90,7 @@ class SearchSettings(BaseModel):
 
     data: DataName = Field("emoji", description="Data set: a name, a folder or a CSV file.")
     space: str = Field("small", description="Search space.")
-    target: str = Field("host", description="What networks are compiled for.")
+    target: TargetName = Field("host", description="What networks are compiled for.")
     device: str | None = Field(None, description="Where they are timed; else here or nowhere.")
     method: str = Field("bct-regression", description="Compatibility method.")
     reward: RewardName = Field("product", description="R1, R2 or R3 of CMP-NAS.")
@@ -117,6 +126,14 @@ class SearchSettings(BaseModel):
             cost=self.cost,
             budget=self.budget,
         )
+
+
+def as_of_today(stored: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the stored settings of a search as this version writes the same."""
+    try:
+        return SearchSettings.model_validate(stored).model_dump(mode="json")
+    except ValidationError:
+        return stored  # of another version: compared as they are
 
 
 class TrainSettings(BaseModel):

@@ -3,7 +3,9 @@
 import pytest
 from pydantic import ValidationError
 
-from cmpc_search.stages.settings import GallerySettings, SearchSettings
+from cmpc_search.errors import BadRun
+from cmpc_search.runs import open_run
+from cmpc_search.stages.settings import GallerySettings, SearchSettings, as_of_today
 
 
 @pytest.mark.parametrize(
@@ -78,3 +80,18 @@ def test_a_path_is_kept_such_that_it_is_found_from_any_folder(tmp_path, monkeypa
     assert kept("emoji") == ("emoji", "emoji")  # the data set of this name, not the folder
     assert kept("./emoji") == (str(tmp_path / "emoji"),) * 2
     assert kept("nowhere") == ("nowhere", "nowhere")
+
+
+def test_a_run_is_known_by_what_its_settings_mean(tmp_path):
+    def opened(**settings):
+        named = {"target": "host", "budget_ms": 2.0} | settings
+        return open_run(tmp_path / "run", settings=named, inputs={}, meaning=as_of_today)
+
+    opened(target="arm", budget_ms=2)
+    given = SearchSettings(target="arm", budget_ms=2)
+    with pytest.raises(BadRun, match='target was "cortex-a72", now "host"'):
+        opened(target="host")
+
+    again = opened(target=given.target, budget_ms=given.budget_ms)
+
+    assert again.settings["target"] == "cortex-a72"
