@@ -51,6 +51,30 @@ def test_groups_dilation_and_transposition_count_to_what_the_hand_counts(tmp_pat
     assert count.parameters == 6 * 2 * 9 + 6 * 5 * 4 + 7 * 5
 
 
+@pytest.mark.parametrize(
+    ("data", "options", "macs"),
+    [
+        ([2, 3], {}, 2 * 5 * 3),
+        ([3, 2], {"transA": 1}, 2 * 5 * 3),
+        (["batch", 3], {}, 1 * 5 * 3),  # of one image, where the file leaves their number open
+    ],
+)
+def test_a_dense_layer_counts_a_product_of_the_summed_length_for_each_output(
+    data, options, macs, tmp_path
+):
+    rows = data[1] if options else data[0]
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, data)
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [rows, 5])
+    weight = helper.make_tensor("weight", TensorProto.FLOAT, [3, 5], [1.0] * 15)
+    node = helper.make_node("Gemm", ["x", "weight"], ["y"], **options)
+    graph = helper.make_graph([node], "dense", [x], [y], [weight])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    model.ir_version = 8
+    onnx.save(model, tmp_path / "dense.onnx")
+
+    assert count_network(tmp_path / "dense.onnx").macs == macs
+
+
 # He et al., CVPR 2016, table 1; Sandler et al., CVPR 2018, table 4; Ma et al., ECCV 2018, table 8
 @pytest.mark.parametrize(
     ("name", "million_macs"), [("resnet-18", 1800), ("mobilenet-v2", 300), ("shufflenet-v2", 146)]

@@ -1,11 +1,13 @@
 import json
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from cmpc_cost_models.measuring.blocks import Blocks, TimingSettings, with_single_runs
 from cmpc_cost_models.measuring.conditions import Conditions
+from cmpc_cost_models.measuring.costs import measurement_of
 from cmpc_cost_models.measuring.timing import doubts_of_ratio, percentiles_of, summarise_blocks
 
 QUIET_BLOCKS = [1.0, 1.01, 0.99, 1.0, 1.01, 0.99, 1.0, 1.01, 0.99] * 3
@@ -38,12 +40,12 @@ def test_blocks_that_disagree_are_doubted(blocks_ms, reason):
 def test_rounds_that_something_slowed_down_are_set_aside_and_counted():
     fast, slow = [1.0, 1.002, 0.998, 1.0], [1.08, 1.09, 1.08, 1.08]
 
-    blocks = summarise_blocks((fast + slow) * 5, QUIET, blocks_per_round=4)
+    blocks = summarise_blocks((fast + 2 * slow) * 5, QUIET, blocks_per_round=4)
 
     assert blocks.unstable_reasons == ()
     assert blocks.undisturbed_ms == 1.0
-    assert blocks.disturbed_share == 0.5
-    assert (blocks.num_blocks, blocks.num_set_aside) == (20, 20)
+    assert blocks.disturbed_share == pytest.approx(2 / 3)
+    assert (blocks.num_blocks, blocks.num_set_aside) == (20, 40)
 
 
 def test_percentiles_are_those_of_single_runs_and_none_of_too_few():
@@ -54,6 +56,31 @@ def test_percentiles_are_those_of_single_runs_and_none_of_too_few():
     assert found == {"p50": 1.0, "p90": 1.0, "p99": 9.0}
     assert percentiles_of(single_ms[:99])["p99"] is None
     assert set(percentiles_of([1.0] * 9).values()) == {None}
+
+
+def test_a_latency_is_of_the_blocks_and_single_runs_of_its_own_network():
+    disturbed = [9.0] * 4
+    blocks = Blocks(
+        blocks_ms=[[1.0] * 20 + disturbed, [2.0, 2.0, 2.02, 1.98] * 5 + disturbed],
+        blocks_per_round=4,
+        runs_per_block=[10, 5],
+        warmup_ms=1.0,
+        is_steady=True,
+        conditions=QUIET,
+        single_ms=[[1.1] * 100, [2.2] * 89 + [7.0] * 10 + [8.0]],
+    )
+    second = SimpleNamespace(sha256="ab", num_kernels_by_origin=lambda: {"rule": 3})
+
+    measured = measurement_of(
+        second, blocks, 1, target=SimpleNamespace(name="host"), machine={}, not_observed=()
+    )
+
+    cost = measured.cost
+    assert (cost.value, cost.unit, cost.source) == (2.0, "ms", "measured")
+    assert (cost.count, cost.num_set_aside, cost.num_single_runs) == (20, 4, 100)
+    assert (cost.p50, cost.p90) == (2.2, 7.0)
+    assert cost.machine["disturbed_share"] == pytest.approx(1 / 6)
+    assert (cost.artefact_sha256, cost.kernel_origins) == ("ab", {"rule": 3})
 
 
 def test_of_what_is_slow_fewer_single_runs_are_timed_and_none_where_nobody_asked():

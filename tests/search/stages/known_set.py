@@ -5,7 +5,8 @@ embed value c as the c-th unit vector. Each split has twelve classes, numbered w
 has a query of red and green c. Its gallery picture has the same red in the first `own` classes, so
 that M(q, q) finds it there; the same green in `paragon` classes; and so on. Elsewhere its value is
 one that no query has. A query without an equal scores 0 with every picture, and the earlier row
-stands first: the right picture of class c then has rank c + 1.
+stands first: the right picture of class c then has rank c + 1. One more gallery picture, the last,
+is of a class that nobody asks for.
 
 So with n classes found, top-1 is n / 12, top-10 is max(n, 10) / 12, and the mean average precision
 is (n + 1 / (n + 1) + ... + 1 / 12) / 12.
@@ -21,6 +22,7 @@ from cmpc_search.data import ImageSet
 from cmpc_search.data.base import SPLITS, Drops
 
 NUM_CLASSES = 12
+NUM_GALLERY = NUM_CLASSES + 1
 NOWHERE = 100  # plus the class: a value that no query has
 NUM_LONE_CLASSES, NUM_LONE_QUERIES = 3, 5  # of the test split: classes without a gallery picture
 DIM = 160
@@ -98,3 +100,4 @@ def _pictures(split, found):
         asked = green if label < found.paragon else shown + NUM_CLASSES
         yield split, label, False, red, green
         yield split, label, True, label, asked
+    yield split, NUM_CLASSES + NUM_LONE_CLASSES, False, NOWHERE - 1, NOWHERE - 1

@@ -10,6 +10,7 @@ import pytest
 from known_set import (
     DIM,
     FOUND,
+    NUM_GALLERY,
     NUM_LONE_CLASSES,
     NUM_LONE_QUERIES,
     RedNetwork,
@@ -121,12 +122,12 @@ def test_the_control_is_held_against_the_gallery_network_and_is_not_the_pick(jud
 def test_only_queries_with_something_to_find_are_scored_and_the_others_are_counted(judged):
     queries = judged().queries
 
-    assert (queries.num_queries, queries.num_classes, queries.num_gallery) == (12, 12, 12)
+    assert (queries.num_queries, queries.num_classes, queries.num_gallery) == (12, 12, NUM_GALLERY)
     assert (queries.num_excluded, queries.num_excluded_classes) == (
         NUM_LONE_QUERIES,
         NUM_LONE_CLASSES,
     )
-    assert queries.chance_top1 == pytest.approx(1 / 12)
+    assert queries.chance_top1 == pytest.approx(1 / NUM_GALLERY)
 
 
 def test_chance_is_what_a_random_ranking_finds():
@@ -166,7 +167,7 @@ def test_the_document_holds_what_follows_and_a_cost_that_reads_back(judged):
     assert document["is_compatible"] == found.judgement.rule
     assert document["mean"]["heterogeneous"]["top1"]["value"] == pytest.approx(8 / 12)
     assert document["kept_share"]["value"] == pytest.approx(8 / 9)
-    assert document["chance_top1"] == pytest.approx(1 / 12)
+    assert document["chance_top1"] == pytest.approx(1 / NUM_GALLERY)
     assert document["macs_ratio"] == 30
     assert Cost.from_json(document["query_cost"]["latency"]) == found.query_cost.latency
 

@@ -119,7 +119,7 @@ def test_candidates_are_scored_on_the_validation_classes_and_no_others(
     known = replace(inputs, image_set=image_set, gallery_rows=gallery_rows)
     for part in ("rebuild_batch_norms", "export_query_network"):
         monkeypatch.setattr(scoring, part, lambda *_: None)
-    counted = SimpleNamespace(macs=1, parameters=1)
+    counted = SimpleNamespace(macs=300, parameters=20)
     monkeypatch.setattr(scoring, "count_network", lambda _: counted)
     supernet = SimpleNamespace(extract=lambda _: RedNetwork())
 
@@ -127,6 +127,7 @@ def test_candidates_are_scored_on_the_validation_classes_and_no_others(
 
     assert score.homogeneous.top1 == pytest.approx(top1(FOUND["validation"].own))
     assert score.heterogeneous.top1 == pytest.approx(top1(FOUND["validation"].across))
+    assert (score.macs, score.parameters) == (300, 20)
 
 
 @pytest.mark.parametrize("num_images", [1, 4, 5, 7, 8])

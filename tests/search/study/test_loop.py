@@ -13,6 +13,7 @@ from cmpc_search.errors import BadRun, BudgetNotMet, CostUnknown, SearchError, U
 from cmpc_search.study import Budget, CandidateScore, StudySettings, pareto_front, pick
 from cmpc_search.study.loop import FIRST_FAILURES, load_candidates, run_study
 from cmpc_search.study.samplers import SAMPLERS
+from cmpc_search.study.storage import load_study
 
 
 @pytest.fixture
@@ -124,6 +125,21 @@ def test_candidates_of_unknown_cost_are_kept_on_no_front_and_end_a_search_with_3
     assert "is the cost known" in notice
 
 
+def test_each_kind_of_candidate_is_counted_once(study):
+    space = ToySpace(num_blocks=1)  # 12 architectures: four blocks of three widths
+
+    def score(architecture):
+        found = toy_score(architecture)
+        fates = ({"error": "no code"}, {"latency": None, "unknown_reasons": ("no model",)}, {}, {})
+        return replace(found, **fates[architecture.blocks[0]])
+
+    settings = StudySettings(num_trials=12, population=6, budget=Budget(latency_ms=3.5))
+    counts = run_study(score, space, settings, storage_path=study).counts
+
+    # Six are scored: 1.8, 3.0 and 4.2 ms with block 2, and 2.4, 4.0 and 5.6 ms with block 3.
+    assert (counts.finished, counts.failed, counts.unknown, counts.feasible) == (12, 3, 3, 3)
+
+
 def test_when_all_fail_it_is_said_once(study, space):
     notices = []
     run_study(
@@ -209,6 +225,21 @@ def test_a_latency_over_the_budget_is_recorded_but_not_feasible(study, space, sc
     over = [each for each in summary.candidates if each.score.latency_ms > 9.0]
     assert over
     assert summary.counts.feasible == 12 - len(over)
+
+
+@pytest.mark.parametrize("cost", ["latency", "macs"])
+def test_what_the_study_holds_for_best_is_the_front_that_a_user_sees(study, space, score, cost):
+    budget = Budget(latency_ms=9.0)
+    settings = StudySettings(num_trials=24, population=6, cost=cost, budget=budget)
+
+    summary = run_study(score, space, settings, storage_path=study)
+
+    front = pareto_front(summary.candidates, cost=cost, budget=budget)
+    best = {trial.number: trial.values for trial in load_study(study).best_trials}
+    assert best == {
+        one.number: [one.score.reward, one.score.macs / (10 if cost == "latency" else 1)]
+        for one in front
+    }
 
 
 @pytest.mark.parametrize("sampler", sorted(SAMPLERS))
