@@ -95,6 +95,7 @@ def test_the_evaluation_is_of_the_test_classes_alone(answers, project):
     assert found["chance_top1"] == pytest.approx(1 / num_test_classes)
     assert [pick["seed"] for pick in found["picks"]] == [0, 1]
     assert found["query_cost"]["latency"] is None
+    assert found["chance_check"] not in [pick["heterogeneous"] for pick in found["picks"]]
     ratio = found["gallery_cost"]["macs"] / found["query_cost"]["macs"]
     assert found["macs_ratio"] == pytest.approx(ratio)
 

@@ -94,6 +94,71 @@ def test_what_is_measured_adds_up_and_is_said():
     assert PROFILE.kernels[0].roofline_share == pytest.approx(0.05)
 
 
+def test_each_number_of_a_kernel_stands_in_its_column_the_slowest_kernel_first():
+    fast, slow = kernel(1, 20.0, "rule"), kernel(2, 60.0, "record")
+
+    table = kernel_table(replace(PROFILE, kernels=(fast, slow)))
+
+    first, second = zip(*(map(str, column.cells) for column in table.columns), strict=True)
+    assert dict(zip((str(column.header) for column in table.columns), first, strict=True)) == {
+        "#": "2",
+        "kernel": "convolution <+ relu>",
+        "shape": "3x3, 8x8x16 to 8x8x16",
+        "time us": "60",
+        "share %": "60",
+        "GFLOP/s": "5",  # 300 000 operations in 60 us
+        "of roofline %": "5",  # 3 us at best
+        "bound by": "arithmetic",
+        "schedule": "record",
+        "name": "convolution_2",
+    }
+    assert second[0] == "1"
+    assert str(table.title).startswith("net<1>.onnx on host, 1 thread: 0.1 ms measured")
+
+
+def test_what_the_whole_reaches_is_held_against_the_roofline():
+    told = "\n".join(summary(PROFILE))
+
+    assert "6.0 of 100.0 GFLOP/s (measured)" in told
+    assert "the roofline allows 6.0 us for these kernels, 6%" in told
+
+
+def test_ours_and_the_rivals_latency_are_told_as_what_they_are():
+    compared = Comparison(
+        rival="onnxruntime",
+        rival_version="1.23",
+        ratio=0.75,
+        ratio_spread=0.02,
+        ratio_p10=0.7,
+        ratio_p90=0.8,
+        num_pairs=40,
+        ours_ms=0.3,
+        rival_ms=0.4,
+    )
+
+    *_, told = summary(replace(PROFILE, comparison=compared))
+
+    assert told == (
+        "onnxruntime 1.23: 0.4 ms, ours 0.3 ms, ratio 0.750 +- 0.020 (median and MAD of 40 pairs)"
+    )
+
+
+def test_the_document_of_a_profile_says_each_number_under_its_name():
+    document = PROFILE.to_json()
+
+    assert document["sum_of_kernels_us"] == 90.0
+    assert document["virtual_machine_us"] == 6.0
+    assert document["fastest_block"] == {"total_us": 99.0, "sum_of_calls_us": 95.0}
+    assert (document["flops"], document["least_us"]) == (600_000, 6.0)
+    assert document["gflops"] == pytest.approx(6.0)
+    assert document["time_us_by_schedule_source"] == {"record": 60.0, "rule": 30.0}
+    first = document["kernels"][0]
+    assert (first["position"], first["time_us"], first["spread_us"]) == (1, 60.0, 0.1)
+    assert (first["share"], first["num_bytes"], first["least_us"]) == (0.6, 20_000, 3.0)
+    assert first["gflops"] == pytest.approx(5.0)
+    assert first["roofline_share"] == pytest.approx(0.05)
+
+
 @pytest.mark.parametrize(
     ("total_us", "machine_us", "parts"),
     [

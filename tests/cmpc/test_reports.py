@@ -4,14 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from cmpc.reports import accuracy_table, cost_table, front_table, verdict
+from cmpc import pictures
+from cmpc.reports import accuracy_table, cost_table, front_image, front_table, verdict
 from cmpc.reports.accuracies import TEST_CLASSES
 from cmpc_cost_models import Cost
 from cmpc_search.evaluation.judgement import Judgement, PairAccuracy, SeedAccuracy
 from cmpc_search.evaluation.statistics import Estimate
 from cmpc_search.stages.evaluation import Evaluation, NetworkCost, ScoredQueries
 from cmpc_search.stages.seen_classes import SeenClasses
-from cmpc_search.study import Accuracy, Candidate, CandidateScore
+from cmpc_search.study import Accuracy, Budget, Candidate, CandidateScore
 
 
 def estimate(value):
@@ -84,6 +85,18 @@ def test_each_accuracy_stands_in_the_row_of_its_pair_with_its_interval(found):
     ]
     assert rows["query network M(q,q)"][0].startswith("0.100 ")
     assert rows["paragon M(g,g)"][0].startswith("0.500 ")
+
+
+def test_each_metric_of_an_accuracy_stands_under_its_name(found):
+    table = accuracy_table(found)
+
+    columns = {str(column.header): str(next(iter(column.cells))) for column in table.columns}
+    assert columns == {
+        "on test classes": "paragon M(g,g)",
+        "top-1": "0.500 [0.490, 0.520]",
+        "top-10": "0.503 [0.493, 0.523]",
+        "mAP": "0.506 [0.496, 0.526]",
+    }
 
 
 def test_a_title_counts_what_was_scored_and_names_what_was_not(found):
@@ -171,9 +184,16 @@ def test_each_cost_stands_in_the_row_of_its_network_and_in_its_column(found):
     gallery = NetworkCost(macs=60_000_000, parameters=90, latency=replace(latency, value=4.0))
     costly = replace(found, query_cost=query, gallery_cost=gallery)
 
-    rows = rows_of(cost_table(costly, 9.0))
+    table = cost_table(costly, 9.0)
 
-    assert rows == {
+    assert [str(column.header) for column in table.columns] == [
+        "one image",
+        "MMAC counted",
+        "parameters",
+        "latency ms",
+        "source",
+    ]
+    assert rows_of(table) == {
         "query network": ["2", "10", "0.5", "measured"],
         "gallery network": ["60", "90", "4", "measured"],
         "ratio": ["30", "9", "8", "-"],
@@ -208,6 +228,47 @@ def test_each_number_of_a_front_stands_in_its_column():
         "source": "predicted",
         "architecture": "k3w1.0",
     }
+
+
+@pytest.mark.parametrize(
+    ("cost", "costs", "unit", "budget"),
+    [("macs", [2, 3, 5], "MMAC", 4), ("latency", [9, 8, 7], "ms", 10)],
+)
+def test_a_picture_of_a_front_has_each_candidate_at_its_cost_and_marks_the_front_and_the_pick(
+    monkeypatch, cost, costs, unit, budget
+):
+    drawn = {}
+    monkeypatch.setattr(
+        pictures,
+        "front_picture",
+        lambda points, axis, **words: drawn.update(points=points, axis=axis, **words),
+    )
+    candidates = [
+        Candidate(
+            number=number,
+            score=CandidateScore(
+                architecture="a",
+                reward_name="product map",
+                reward=reward,
+                macs=macs * 1_000_000,
+                latency={"value": ms, "unit": "ms", "source": "measured"},
+            ),
+        )
+        for number, reward, macs, ms in ((4, 0.2, 2, 9), (6, 0.1, 3, 8), (8, 0.9, 5, 7))
+    ]
+
+    front_image(
+        candidates, candidates[0], cost=cost, budget=Budget(macs=4_000_000, latency_ms=10.0)
+    )
+
+    points = drawn["points"]
+    assert [point.cost for point in points] == costs
+    assert [point.reward for point in points] == [0.2, 0.1, 0.9]
+    # Trial 8 is over the budget in MACs; of the others, 4 is better, and 6 faster with more MACs.
+    assert [point.is_pick for point in points] == [True, False, False]
+    assert [point.is_on_front for point in points] == [True, cost == "latency", False]
+    assert (drawn["axis"].unit, drawn["axis"].budget) == (unit, budget)
+    assert "product map" in drawn["reward_name"]
 
 
 def test_a_front_says_over_how_many_queries_its_accuracies_are():

@@ -7,6 +7,7 @@ import pytest
 
 from cmpc.errors import UnknownCost, UntrustedTiming
 from cmpc.reports import (
+    cost_table,
     front_table,
     unknown_latencies,
     unstable_latencies,
@@ -14,6 +15,7 @@ from cmpc.reports import (
     warnings_of,
 )
 from cmpc.trust import known_or_raise, trust_or_raise
+from cmpc_cost_models import Cost
 from cmpc_search.stages.evaluation import NetworkCost
 from cmpc_search.study import Candidate, CandidateScore
 
@@ -67,6 +69,30 @@ def test_an_evaluation_names_the_network_whose_latency_nobody_knows():
     [note] = warnings_of(found)
     assert note == "the latency of the gallery network is not known: Softsign 'squash' has no model"
     assert unstable_latencies(found) == []
+
+
+@pytest.mark.parametrize("name", ["query", "gallery"])
+def test_an_evaluation_marks_and_names_the_network_whose_latency_is_unstable(name):
+    latency = Cost(name="latency", value=1.5, unit="ms", source="measured")
+    stable = NetworkCost(macs=10, parameters=5, latency=latency)
+    unstable = replace(stable, unstable_reasons=("the blocks spread by 9%",))
+    costs = {"query_cost": stable, "gallery_cost": stable, f"{name}_cost": unstable}
+    ratios = {"macs_ratio": 1, "parameters_ratio": 1, "latency_ratio": 1}
+    found = SimpleNamespace(**costs, **ratios, amortised_macs=lambda _: None)
+
+    assert unstable_latencies(found) == [f"the latency of the {name} network"]
+    assert warnings_of(found) == [
+        f"the latency of the {name} network is unstable: the blocks spread by 9%"
+    ]
+    latencies = [str(cell) for cell in cost_table(found, 10).columns[3].cells]
+    assert latencies == (["1.5 *", "1.5", "1"] if name == "query" else ["1.5", "1.5 *", "1"])
+
+
+def test_an_evaluation_names_the_network_that_has_no_latency_and_why():
+    whole = NetworkCost(macs=10, parameters=5, latency=None)
+    found = SimpleNamespace(query_cost=replace(whole, error="it crashed"), gallery_cost=whole)
+
+    assert warnings_of(found) == ["the query network has no latency: it crashed"]
 
 
 def test_many_reasons_are_told_in_a_line_that_can_be_read():

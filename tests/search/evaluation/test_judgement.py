@@ -11,10 +11,10 @@ NUM_QUERIES = 100
 
 
 def ranks(num_first, num_queries=NUM_QUERIES):
-    """The first ``num_first`` queries find their item at once, the next five at rank 4."""
-    best = np.full(num_queries, 50.0)
+    """The first ``num_first`` queries find their item at once, the next five at rank 10."""
+    best = np.full(num_queries, 11.0)
     best[:num_first] = 1
-    best[num_first : num_first + 5] = 4
+    best[num_first : num_first + 5] = 10
     return QueryRanks(
         query_ids=np.arange(num_queries),
         best_ranks=best,
@@ -83,7 +83,7 @@ def test_each_metric_is_the_mean_over_the_queries_with_its_interval_around_it():
     found = judge([seed_ranks(40, 60)]).seeds[0].heterogeneous
 
     assert (found.top1.value, found.top10.value) == (0.6, 0.65)
-    assert found.mean_average_precision.value == pytest.approx((60 + 5 / 4 + 35 / 50) / 100)
+    assert found.mean_average_precision.value == pytest.approx((60 + 5 / 10 + 35 / 11) / 100)
     for estimate in (found.top1, found.top10, found.mean_average_precision):
         assert estimate.low < estimate.value < estimate.high
 

@@ -202,6 +202,71 @@ def test_results_come_back_from_disk(path):
     assert read_pick(run) == candidates[0]
 
 
+def test_each_number_of_a_trial_stands_in_its_own_column(path):
+    score = CandidateScore(
+        architecture="k3w1.0",
+        homogeneous=Accuracy(top1=0.11, top10=0.12, mean_average_precision=0.13),
+        heterogeneous=Accuracy(top1=0.21, top10=0.22, mean_average_precision=0.23),
+        reward_name="product map",
+        reward=0.31,
+        macs=4_000_000,
+        parameters=5_000,
+        latency={
+            "value": 6.5,
+            "unit": "ms",
+            "source": "predicted",
+            "spread": 0.07,
+            "not_observed": ["its clock", "its temperature"],
+            "artefact_sha256": "ab",
+        },
+        seconds=8.5,
+    )
+    run = opened(path)
+
+    write_trials(run, [Candidate(number=9, score=score)], budget=Budget(latency_ms=6.0))
+
+    with run.trials_path.open(newline="") as file:
+        [row] = csv.DictReader(file)
+    assert row == {
+        "number": "9",
+        "architecture": "k3w1.0",
+        "is_feasible": "False",  # 6.5 ms are over the budget
+        "reward_name": "product map",
+        "reward": "0.31",
+        "homogeneous_top1": "0.11",
+        "homogeneous_top10": "0.12",
+        "homogeneous_map": "0.13",
+        "heterogeneous_top1": "0.21",
+        "heterogeneous_top10": "0.22",
+        "heterogeneous_map": "0.23",
+        "macs": "4000000",
+        "parameters": "5000",
+        "latency_ms": "6.5",
+        "latency_source": "predicted",
+        "latency_not_observed": "its clock; its temperature",
+        "latency_spread_ms": "0.07",
+        "latency_is_stable": "True",
+        "artefact_sha256": "ab",
+        "seconds": "8.5",
+        "unknown_reasons": "",
+        "error": "",
+    }
+
+
+@pytest.mark.parametrize("write", [write_front, write_pick])
+def test_a_front_and_a_pick_say_within_what_they_were_asked_for(path, write):
+    run = opened(path)
+    candidate = Candidate(number=0, score=CandidateScore(architecture="a", reward_name="r"))
+    what = {write_front: [candidate], write_pick: candidate}[write]
+    how = {"how": "knee"} if write is write_pick else {}
+
+    write(run, what, cost="macs", budget=Budget(latency_ms=4.0, macs=70), **how)
+
+    document = read_json(run.pick_path if how else run.front_path)
+    assert (document["cost"], document.get("how")) == ("macs", how.get("how"))
+    assert document["budget"] == {"latency_ms": 4.0, "macs": 70}
+
+
 def test_a_run_without_a_pick_says_what_to_do(path):
     with pytest.raises(BadRun, match="run `cmpc pareto`"):
         read_pick(opened(path))

@@ -2,11 +2,11 @@
 
 A picture is one pixel. A network sees its red value, the gallery network its green one, and both
 embed value c as the c-th unit vector. Each split has twelve classes, numbered within it; class c
-has a query of red and green c. Its gallery picture has the same red in the first `own` classes, so
-that M(q, q) finds it there; the same green in `paragon` classes; and so on. Elsewhere its value is
-one that no query has. A query without an equal scores 0 with every picture, and the earlier row
-stands first: the right picture of class c then has rank c + 1. One more gallery picture, the last,
-is of a class that nobody asks for.
+has two queries of red and green c. Its gallery picture has the same red in the first `own`
+classes, so that M(q, q) finds it there; the same green in `paragon` classes; and so on. Elsewhere
+its value is one that no query has. A query without an equal scores 0 with every picture, and the
+earlier row stands first: the right picture of class c then has rank c + 1. One more gallery
+picture, the last, is of a class that nobody asks for.
 
 So with n classes found, top-1 is n / 12, top-10 is max(n, 10) / 12, and the mean average precision
 is (n + 1 / (n + 1) + ... + 1 / 12) / 12.
@@ -22,7 +22,7 @@ from cmpc_search.data import ImageSet
 from cmpc_search.data.base import SPLITS, Drops
 
 NUM_CLASSES = 12
-NUM_GALLERY = NUM_CLASSES + 1
+NUM_QUERIES, NUM_GALLERY = 2 * NUM_CLASSES, NUM_CLASSES + 1
 NOWHERE = 100  # plus the class: a value that no query has
 NUM_LONE_CLASSES, NUM_LONE_QUERIES = 3, 5  # of the test split: classes without a gallery picture
 DIM = 160
@@ -67,11 +67,11 @@ def mean_average_precision(found):
 
 def make_known_set():
     """Return the set and the gallery network's embeddings of it, float32 [N, DIM]."""
-    rows = [row for split, found in FOUND.items() for row in _pictures(split, found)]
-    rows += [
+    rows = [
         ("test", NUM_CLASSES + number % NUM_LONE_CLASSES, True, 50 + number, 50 + number)
         for number in range(NUM_LONE_QUERIES)
     ]
+    rows += [row for split, found in FOUND.items() for row in _pictures(split, found)]
     splits, classes, is_query, reds, greens = zip(*rows, strict=True)
     names = [f"{split} {label}" for split, label in zip(splits, classes, strict=True)]
     class_names = tuple(sorted(set(names)))
@@ -99,5 +99,6 @@ def _pictures(split, found):
         green = label if label < found.across else shown
         asked = green if label < found.paragon else shown + NUM_CLASSES
         yield split, label, False, red, green
+        yield split, label, True, label, asked
         yield split, label, True, label, asked
     yield split, NUM_CLASSES + NUM_LONE_CLASSES, False, NOWHERE - 1, NOWHERE - 1

@@ -10,9 +10,11 @@ import pytest
 from known_set import (
     DIM,
     FOUND,
+    NUM_CLASSES,
     NUM_GALLERY,
     NUM_LONE_CLASSES,
     NUM_LONE_QUERIES,
+    NUM_QUERIES,
     RedNetwork,
     make_known_set,
     mean_average_precision,
@@ -21,6 +23,7 @@ from known_set import (
 )
 
 from cmpc_cost_models import Cost, Measurement
+from cmpc_cost_models.base import Unknown
 from cmpc_search.errors import BadRun
 from cmpc_search.gallery import Gallery
 from cmpc_search.runs import RunFolder
@@ -30,6 +33,7 @@ from cmpc_search.stages.seeds import Seed
 from cmpc_search.stages.seen_classes import SeenClasses
 
 RUN = RunFolder(Path("run"))
+LATENCY = Cost(name="latency", value=1.0, unit="ms", source="measured")
 SIZES = {"query.onnx": (2_000, 10, 0.5), "network.onnx": (60_000, 90, 4.0)}
 
 
@@ -44,11 +48,7 @@ class KnownMeter:
     """Measures what SIZES says."""
 
     def measure(self, onnx_path):
-        value = SIZES[onnx_path.name][2]
-        cost = Cost(
-            name="latency", value=value, unit="ms", source="measured", machine={}, versions={}
-        )
-        return Measurement(cost=cost)
+        return Measurement(cost=replace(LATENCY, value=SIZES[onnx_path.name][2]))
 
 
 class DullNetwork(RedNetwork):
@@ -122,7 +122,8 @@ def test_the_control_is_held_against_the_gallery_network_and_is_not_the_pick(jud
 def test_only_queries_with_something_to_find_are_scored_and_the_others_are_counted(judged):
     queries = judged().queries
 
-    assert (queries.num_queries, queries.num_classes, queries.num_gallery) == (12, 12, NUM_GALLERY)
+    sizes = (queries.num_queries, queries.num_classes, queries.num_gallery)
+    assert sizes == (NUM_QUERIES, NUM_CLASSES, NUM_GALLERY)
     assert (queries.num_excluded, queries.num_excluded_classes) == (
         NUM_LONE_QUERIES,
         NUM_LONE_CLASSES,
@@ -144,9 +145,31 @@ def test_ratios_say_how_much_less_the_query_network_takes(judged):
     measured, counted = judged(KnownMeter()), judged()
 
     assert (measured.query_cost.macs, measured.gallery_cost.macs) == (2_000, 60_000)
+    assert (measured.query_cost.parameters, measured.gallery_cost.parameters) == (10, 90)
     assert (measured.macs_ratio, measured.parameters_ratio, measured.latency_ratio) == (30, 9, 8)
     assert (counted.macs_ratio, counted.latency_ratio) == (30, None)
     assert measured.amortised_macs(9) == pytest.approx((60_000 + 9 * 2_000) / 10)
+
+
+@pytest.mark.parametrize(
+    ("measurement", "told"),
+    [
+        (
+            {"cost": LATENCY, "unstable_reasons": ("a busy machine",)},
+            {"unstable_reasons": ("a busy machine",)},
+        ),
+        ({"unknown": Unknown(("no model",))}, {"unknown_reasons": ("no model",)}),
+        ({"error": "it crashed"}, {"error": "it crashed"}),
+    ],
+)
+def test_a_cost_says_why_its_latency_may_not_be_trusted_or_is_not_there(judged, measurement, told):
+    nothing = {"unstable_reasons": (), "unknown_reasons": (), "error": None}
+    meter = SimpleNamespace(measure=lambda _: Measurement(**measurement))
+
+    found = judged(meter)
+
+    for cost in (found.query_cost, found.gallery_cost):
+        assert {name: getattr(cost, name) for name in nothing} == nothing | told
 
 
 def test_ratios_are_unknown_without_a_gallery_network(judged, known_inputs):
@@ -168,7 +191,8 @@ def test_the_document_holds_what_follows_and_a_cost_that_reads_back(judged):
     assert document["mean"]["heterogeneous"]["top1"]["value"] == pytest.approx(8 / 12)
     assert document["kept_share"]["value"] == pytest.approx(8 / 9)
     assert document["chance_top1"] == pytest.approx(1 / NUM_GALLERY)
-    assert document["macs_ratio"] == 30
+    assert (document["macs_ratio"], document["latency_ratio"]) == (30, 8)
+    assert [document[f"{side}_cost"]["macs"] for side in ("query", "gallery")] == [2_000, 60_000]
     assert Cost.from_json(document["query_cost"]["latency"]) == found.query_cost.latency
 
 
@@ -186,7 +210,9 @@ def test_scored_queries_are_kept_by_the_names_of_their_items(known_inputs):
 
     image_set = known_inputs.image_set
     classes = [image_set.labels[image_set.item_names.index(name)] for name in names]
-    assert [image_set.class_names[label] for label in classes] == [f"test {n}" for n in range(12)]
+    assert [image_set.class_names[label] for label in classes] == [
+        f"test {number // 2}" for number in range(NUM_QUERIES)
+    ]
 
 
 def test_a_pick_is_not_judged_beside_a_gallery_network_that_it_was_not_trained_to_fit(known_inputs):

@@ -8,6 +8,7 @@ import torch
 from known_set import FOUND, RedNetwork, make_known_set, top1
 
 from cmpc_cost_models import Cost, Measurement
+from cmpc_cost_models.base import Unknown
 from cmpc_search.networks.supernet import Supernet
 from cmpc_search.stages import scoring
 from cmpc_search.stages.accuracy import PairRanks
@@ -53,6 +54,14 @@ def test_a_measured_candidate_carries_its_latency_and_its_doubts(score_with):
     assert score.unstable_reasons == ("a busy machine",)
     assert score.error is None
     assert [path.name for path in meter.measured] == [f"{score.architecture}.onnx"]
+
+
+def test_a_candidate_whose_latency_nobody_knows_says_why(score_with):
+    score = score_with(FakeMeter(Measurement(unknown=Unknown(("Softsign has no model",)))))
+
+    assert (score.latency, score.error) == (None, None)
+    assert score.unknown_reasons == ("Softsign has no model",)
+    assert not score.is_comparable
 
 
 def test_a_network_that_does_not_compile_is_a_score_with_an_error(score_with):
@@ -128,6 +137,37 @@ def test_candidates_are_scored_on_the_validation_classes_and_no_others(
     assert score.homogeneous.top1 == pytest.approx(top1(FOUND["validation"].own))
     assert score.heterogeneous.top1 == pytest.approx(top1(FOUND["validation"].across))
     assert (score.macs, score.parameters) == (300, 20)
+
+
+def test_what_is_judged_and_what_is_exported_has_batch_norms_of_training_images(
+    inputs, monkeypatch, tmp_path
+):
+    image_set, gallery_rows = make_known_set()
+    known = replace(inputs, image_set=image_set, gallery_rows=gallery_rows)
+    steps, shown = [], []
+    judge = scoring.rank_both_ways
+
+    def note(step):
+        return lambda *arguments: steps.append(step)
+
+    def rebuild(network, images):
+        steps.append("rebuilt")
+        shown.extend((images[:, 0, 0, 0] * 255).round().int().tolist())
+
+    def rank(*arguments):
+        steps.append("judged")
+        return judge(*arguments)
+
+    monkeypatch.setattr(scoring, "rebuild_batch_norms", rebuild)
+    monkeypatch.setattr(scoring, "export_query_network", note("exported"))
+    monkeypatch.setattr(scoring, "rank_both_ways", rank)
+    monkeypatch.setattr(scoring, "count_network", lambda _: SimpleNamespace(macs=1, parameters=1))
+    supernet = SimpleNamespace(extract=lambda _: RedNetwork())
+
+    CandidateScorer(supernet, known, None, folder=tmp_path)(inputs.space.smallest())
+
+    assert steps == ["rebuilt", "exported", "judged"]
+    assert shown == image_set.images[image_set.select(split="train"), 0, 0, 0].tolist()
 
 
 @pytest.mark.parametrize("num_images", [1, 4, 5, 7, 8])

@@ -78,6 +78,38 @@ def test_a_budget_that_nobody_meets_names_the_nearest():
         pick(FOUR, "4", cost="latency", budget=Budget(latency_ms=2))
 
 
+def test_of_two_limits_the_one_that_is_exceeded_most_says_who_is_nearest():
+    candidates = [
+        candidate(1, 0.5, 2.2, macs=4_000_000),  # over by 10 % and 300 %
+        candidate(2, 0.5, 3.0, macs=1_500_000),  # over by 50 % twice
+    ]
+
+    with pytest.raises(
+        BudgetNotMet, match=r"within 2 ms and 1 MMACs, .* trial 2 takes 3\.000 ms and 1\.5 MMACs"
+    ):
+        pick(candidates, cost="latency", budget=Budget(latency_ms=2.0, macs=1_000_000))
+
+
+@pytest.mark.parametrize(
+    ("budget", "numbers"),
+    [
+        (Budget(latency_ms=2.0), [1, 2]),  # 2 ms are within 2 ms
+        (Budget(macs=3_000_000), [3]),
+        (Budget(latency_ms=2.0, macs=5_000_000), [2]),
+    ],
+)
+def test_a_budget_is_met_by_who_stays_within_every_limit(budget, numbers):
+    candidates = [
+        candidate(1, 0.1, 1.0, macs=9_000_000),
+        candidate(2, 0.5, 2.0, macs=5_000_000),
+        candidate(3, 0.6, 4.0, macs=2_000_000),
+    ]
+
+    front = pareto_front(candidates, cost="latency", budget=budget)
+
+    assert [one.number for one in front] == numbers
+
+
 def test_a_cost_that_is_not_known_is_not_within_a_budget():
     unknown = candidate(7, 0.9, None)
     assert pareto_front([unknown], cost="macs", budget=Budget(latency_ms=5.0)) == ()
