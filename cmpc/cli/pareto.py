@@ -65,7 +65,7 @@ def pareto(
     limits = {"budget_ms": budget_ms, "budget_mmacs": budget_mmacs}
     given = {name: limit for name, limit in limits.items() if limit is not None}
     budget = settings.model_copy(update=given).budget
-    candidates = load_candidates(run.study_path)
+    candidates = load_candidates(run.study_path, on_notice=say)
     front = pareto_front(candidates, cost=settings.cost, budget=budget)
     proposed = pick(candidates, how or FIRST_PICK, cost=settings.cost, budget=budget)
     picked = read_pick(run) if run.pick_path.exists() else None

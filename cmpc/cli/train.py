@@ -90,7 +90,7 @@ def train(ctx: click.Context, /, **_: object) -> None:
     with exclusive(run.path / "train.lock", on_wait=tell):
         if how is not None:
             study = inputs.settings.study
-            candidates = load_candidates(run.study_path)
+            candidates = load_candidates(run.study_path, on_notice=say)
             picked = pick(candidates, how, cost=study.cost, budget=study.budget)
             write_pick(run, picked, how=how, cost=study.cost, budget=study.budget)
         architecture = Architecture.from_key(read_pick(run).score.architecture)

@@ -16,6 +16,8 @@ SearchError
 +-- MissingLibrary (ImportError)    an extra of this package is not installed
 """
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -61,6 +63,14 @@ class BadArgument(SearchError, ValueError):
 
 class UnknownName(BadArgument):
     """No data set, space, sampler or method has this name."""
+
+    @classmethod
+    def among(cls, known: Iterable[str], what: str, name: str) -> "UnknownName":
+        """Return the error that lists the ``known`` names of ``what``, and the nearest to this."""
+        names = sorted(known)
+        near = get_close_matches(name, names, n=1, cutoff=0.5)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        return cls(f"no {what} is called {name!r}; choose one of {', '.join(names)}{hint}")
 
 
 class BadData(SearchError, ValueError):

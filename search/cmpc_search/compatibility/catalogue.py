@@ -26,7 +26,5 @@ def make_method(name: str, gallery_directions: Tensor) -> CompatibilityMethod:
         UnknownName: no method is called ``name``.
     """
     if name not in METHODS:
-        raise UnknownName(
-            f"no compatibility method is called {name!r}; choose one of {sorted(METHODS)}"
-        )
+        raise UnknownName.among(METHODS, "compatibility method", name)
     return METHODS[name](gallery_directions)

@@ -102,9 +102,7 @@ def load_gallery_shape(name: str) -> ResidualShape:
         UnknownName: no preset is called ``name``.
     """
     if name not in GALLERY_NETWORKS:
-        raise UnknownName(
-            f"no gallery network is called {name!r}; choose one of {sorted(GALLERY_NETWORKS)}"
-        )
+        raise UnknownName.among(GALLERY_NETWORKS, "gallery network", name)
     return GALLERY_NETWORKS[name]
 
 

@@ -1,6 +1,5 @@
 """The spaces that cmpc ships, by name. A new one is a new entry here."""
 
-import difflib
 from dataclasses import replace
 
 from cmpc_search.errors import UnknownName
@@ -47,9 +46,7 @@ def load_space(
         UnknownName: no preset is called ``name``.
     """
     if name not in SPACES:
-        near = difflib.get_close_matches(name, SPACES, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise UnknownName(f"no space is called {name!r}; choose one of {sorted(SPACES)}{hint}")
+        raise UnknownName.among(SPACES, "space", name)
     space = SPACES[name]
     return replace(
         space,

@@ -180,9 +180,7 @@ def make_sampler(
         UnknownName: there is no such sampler.
     """
     if settings.sampler not in SAMPLERS:
-        raise UnknownName(
-            f"the sampler must be one of {', '.join(sorted(SAMPLERS))}, got {settings.sampler!r}"
-        )
+        raise UnknownName.among(SAMPLERS, "sampler", settings.sampler)
     seeds = np.random.SeedSequence([settings.seed, session]).generate_state(2)
     base = SAMPLERS[settings.sampler](int(seeds[0]), settings)
     return GuardedSampler(base, space, gate, seed=int(seeds[1]))

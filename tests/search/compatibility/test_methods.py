@@ -119,5 +119,5 @@ def test_every_method_pulls_an_embedding_towards_the_right_answer(name):
 
 
 def test_an_unknown_method_is_told_the_known_names():
-    with pytest.raises(UnknownName, match=r"called 'btc'.*\['bct', 'bct-regression', "):
+    with pytest.raises(UnknownName, match=r"called 'btc'.* bct, bct-regression, .*mean 'bct'\?"):
         make_method("btc", DIRECTIONS)

@@ -279,7 +279,7 @@ def test_another_space_or_cost_is_refused(study, space, score):
 
 
 def test_an_unknown_sampler_lists_the_known_ones(study, space, score):
-    with pytest.raises(UnknownName, match="nsga2, random, tpe, got 'nsga3'"):
+    with pytest.raises(UnknownName, match=r"called 'nsga3'.* nsga2, random, tpe; .*mean 'nsga2'\?"):
         run_study(score, space, macs_settings(2, sampler="nsga3"), storage_path=study)
 
 
