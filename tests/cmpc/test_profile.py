@@ -7,77 +7,22 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from made_up_profile import PROFILE, TOTAL, kernel
 
 from cmpc.cli import command_line
 from cmpc.errors import BadSettings, UntrustedTiming
 from cmpc.pictures.profile_page import profile_page
 from cmpc.profiles import doubts, kernel_table, network_of, summary
 from cmpc.trust import trust_or_raise
-from cmpc_cost_models.base import Cost, KernelRecord, NodePath
+from cmpc_cost_models.base import NodePath
 from cmpc_cost_models.graph_writer import GraphWriter
-from cmpc_cost_models.profiling.records import Comparison, KernelTime, NetworkProfile
-from cmpc_cost_models.profiling.roofline import Bandwidth, Roofline
+from cmpc_cost_models.profiling.records import Comparison
 from cmpc_search.errors import BadRun
 from cmpc_search.runs import open_run, write_json, write_pick
 from cmpc_search.space import load_space
 from cmpc_search.stages.picks import pick_of
 from cmpc_search.stages.seeds import Seed
 from cmpc_search.study import Budget, Candidate, CandidateScore
-
-ROOFLINE = Roofline(
-    gflops=100.0, bandwidths=(Bandwidth(num_bytes=1 << 20, gb_per_s=50.0),), source="measured"
-)
-TOTAL = Cost(
-    name="latency",
-    value=0.1,
-    unit="ms",
-    source="measured",
-    spread=0.001,
-    estimator="undisturbed median",
-    count=12,
-    num_set_aside=28,
-    num_single_runs=400,
-    p50=0.105,
-    p90=0.11,
-    p99=0.12,
-    drift=0.001,
-    target="host",
-    machine={"cpu_model": "a processor", "cpus": [1], "conditions": {"cpu_share": 1.0}},
-    artefact_sha256="ab" * 32,
-)
-
-
-def kernel(position: int, time_us: float, origin: str) -> KernelTime:
-    record = KernelRecord(
-        symbol=f"convolution_{position}",
-        kind="convolution <+ relu>",
-        shape="3x3, 8x8x16 to 8x8x16",
-        flops=300_000,
-        origin=origin,
-    )
-    return KernelTime(
-        position=position,
-        record=record,
-        num_bytes=20_000,
-        time_us=time_us,
-        spread_us=0.1,
-        share=time_us / 100,
-        least_us=3.0,
-        bound_by="arithmetic",
-    )
-
-
-PROFILE = NetworkProfile(
-    network="net<1>.onnx",
-    graph_sha256="cd" * 32,
-    input_shape=(1, 3, 8, 8),
-    num_threads=1,
-    total=TOTAL,
-    kernels=(kernel(1, 60.0, "record"), kernel(2, 30.0, "rule")),
-    machine_us=6.0,
-    fastest_us=(99.0, 95.0),
-    roofline=ROOFLINE,
-)
 
 
 def test_what_is_measured_adds_up_and_is_said():
@@ -92,71 +37,6 @@ def test_what_is_measured_adds_up_and_is_said():
     assert "single inferences: P50 0.105 ms, P90 0.11 ms, P99 0.12 ms over 400 runs" in told
     assert PROFILE.gflops == pytest.approx(6.0)  # 600 000 operations in 100 us
     assert PROFILE.kernels[0].roofline_share == pytest.approx(0.05)
-
-
-def test_each_number_of_a_kernel_stands_in_its_column_the_slowest_kernel_first():
-    fast, slow = kernel(1, 20.0, "rule"), kernel(2, 60.0, "record")
-
-    table = kernel_table(replace(PROFILE, kernels=(fast, slow)))
-
-    first, second = zip(*(map(str, column.cells) for column in table.columns), strict=True)
-    assert dict(zip((str(column.header) for column in table.columns), first, strict=True)) == {
-        "#": "2",
-        "kernel": "convolution <+ relu>",
-        "shape": "3x3, 8x8x16 to 8x8x16",
-        "time us": "60",
-        "share %": "60",
-        "GFLOP/s": "5",  # 300 000 operations in 60 us
-        "of roofline %": "5",  # 3 us at best
-        "bound by": "arithmetic",
-        "schedule": "record",
-        "name": "convolution_2",
-    }
-    assert second[0] == "1"
-    assert str(table.title).startswith("net<1>.onnx on host, 1 thread: 0.1 ms measured")
-
-
-def test_what_the_whole_reaches_is_held_against_the_roofline():
-    told = "\n".join(summary(PROFILE))
-
-    assert "6.0 of 100.0 GFLOP/s (measured)" in told
-    assert "the roofline allows 6.0 us for these kernels, 6%" in told
-
-
-def test_ours_and_the_rivals_latency_are_told_as_what_they_are():
-    compared = Comparison(
-        rival="onnxruntime",
-        rival_version="1.23",
-        ratio=0.75,
-        ratio_spread=0.02,
-        ratio_p10=0.7,
-        ratio_p90=0.8,
-        num_pairs=40,
-        ours_ms=0.3,
-        rival_ms=0.4,
-    )
-
-    *_, told = summary(replace(PROFILE, comparison=compared))
-
-    assert told == (
-        "onnxruntime 1.23: 0.4 ms, ours 0.3 ms, ratio 0.750 +- 0.020 (median and MAD of 40 pairs)"
-    )
-
-
-def test_the_document_of_a_profile_says_each_number_under_its_name():
-    document = PROFILE.to_json()
-
-    assert document["sum_of_kernels_us"] == 90.0
-    assert document["virtual_machine_us"] == 6.0
-    assert document["fastest_block"] == {"total_us": 99.0, "sum_of_calls_us": 95.0}
-    assert (document["flops"], document["least_us"]) == (600_000, 6.0)
-    assert document["gflops"] == pytest.approx(6.0)
-    assert document["time_us_by_schedule_source"] == {"record": 60.0, "rule": 30.0}
-    first = document["kernels"][0]
-    assert (first["position"], first["time_us"], first["spread_us"]) == (1, 60.0, 0.1)
-    assert (first["share"], first["num_bytes"], first["least_us"]) == (0.6, 20_000, 3.0)
-    assert first["gflops"] == pytest.approx(5.0)
-    assert first["roofline_share"] == pytest.approx(0.05)
 
 
 @pytest.mark.parametrize(

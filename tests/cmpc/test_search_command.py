@@ -2,9 +2,10 @@
 
 import pytest
 
-from cmpc.cli.search import told
+from cmpc.cli.search import described, told
 from cmpc.progress import progress
 from cmpc_search.study import Candidate, CandidateScore, Counts, StudySummary
+from cmpc_search.study.progress import TrialProgress
 
 
 def summary(
@@ -33,6 +34,34 @@ def summary(
 )
 def test_a_search_says_at_its_end_what_its_front_can_not_show(ended, said):
     assert said in "\n".join(told(ended, num_on_front=0))
+
+
+def test_a_search_counts_at_its_end_what_came_of_its_candidates():
+    ended = summary(finished=9, feasible=5, failed=3, unknown=1)
+
+    [counted] = told(ended, num_on_front=2)
+
+    assert counted == (
+        "9 candidates: 5 within the budget, 3 failed, 1 of unknown cost; 2 on the front"
+    )
+
+
+@pytest.mark.parametrize(
+    ("latency", "said"),
+    [
+        ({"value": 2.5, "unit": "ms", "source": "predicted"}, "0.250 at 2.500 ms predicted"),
+        (None, "0.250 at 4000 MACs"),
+    ],
+)
+def test_each_candidate_is_told_with_its_own_reward_and_cost_and_the_best_so_far(latency, said):
+    score = CandidateScore(
+        architecture="a", reward_name="product map", reward=0.25, macs=4000, latency=latency
+    )
+    trial = TrialProgress(
+        finished=3, total=9, candidate=Candidate(number=7, score=score), best_reward=0.75
+    )
+
+    assert described(trial) == f"product map {said}, best 0.750"
 
 
 @pytest.mark.parametrize("rewards", [(), (1.0,), (1.0, 0.5)])

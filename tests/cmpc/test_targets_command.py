@@ -39,6 +39,20 @@ def test_targets_are_listed_with_what_this_machine_lacks_for_them(tmp_path, sett
     assert found["host"]["toolchain"]["emulator"] == []
 
 
+def test_each_number_of_a_target_stands_in_its_column(tmp_path, settings_file):
+    settings_file.write_text(
+        f"{BOARD}num_cores = 6\nvector_bits = 256\npeak_flops_per_cycle = 5\nmemory_gb_per_s = 7\n"
+    )
+
+    shown = invoke("targets", "list", "--config", settings_file, "--cache-dir", tmp_path).stdout
+
+    [_, head, _, *rows] = shown.splitlines()
+    [mine] = [row for row in rows if "my-board" in row]
+    assert " ".join(head.split()) == ("target processor cores GHz vector GFLOP/s a core GB/s here")
+    # 5 operations a clock at 3 GHz
+    assert mine.split()[:7] == ["my-board", "cortex-a72", "6", "3", "256", "15", "7"]
+
+
 def test_a_misspelt_key_of_a_target_is_told_with_the_nearest(tmp_path):
     path = tmp_path / "cmpc.toml"
     path.write_text('[targets.my-board]\nlike = "arm"\nclock_gzh = 3.0\n')

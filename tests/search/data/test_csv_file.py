@@ -43,6 +43,24 @@ def test_splits_and_roles_are_taken_as_written(write_csv):
     assert image_set.class_names == tuple("uvwxyz")
 
 
+def test_where_classes_are_in_every_split_each_of_them_asks_in_each(tmp_path, save_picture):
+    rows = [
+        f"{save_picture(tmp_path / f'{number}.png', seed=number).name},{name},{split}"
+        for number, (name, split) in enumerate(
+            (name, split) for name in "uv" for split in ("train", "validation", "test") * 4
+        )
+    ]
+    path = tmp_path / "list.csv"
+    path.write_text("\n".join(["path,label,split", *rows]) + "\n")
+
+    image_set = load(path)
+
+    assert not image_set.is_open_set
+    for split in ("train", "validation", "test"):
+        asked = image_set.labels[image_set.select(split=split, role="query")]
+        assert asked.tolist() == [0, 1]  # a third of four
+
+
 def test_a_spreadsheets_byte_order_mark_and_other_column_order_are_read(write_csv):
     lines = ["role,split,label,path", *(",".join(row.split(",")[::-1]) for row in ROWS)]
 

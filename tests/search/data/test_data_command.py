@@ -43,6 +43,19 @@ def test_prepare_prints_the_splits_and_tells_the_drops(photos, tmp_path):
     assert "1 images were left out: 1 broken" in result.stderr
 
 
+def test_the_table_of_prepare_has_each_count_in_its_column(photos, tmp_path):
+    [title, head, _, *rows] = run("prepare", photos, cache_dir=tmp_path).stdout.splitlines()
+
+    # Twelve classes of three pictures, a third of which ask.
+    assert title.endswith("36 images of 12 classes")
+    assert head.split() == ["split", "classes", "queries", "gallery"]
+    assert [row.split() for row in rows] == [
+        ["train", "6", "6", "12"],
+        ["validation", "3", "3", "6"],
+        ["test", "3", "3", "6"],
+    ]
+
+
 def test_prepare_names_what_it_drops_and_what_it_passes_over(photos, tmp_path):
     for number in range(7):
         (photos / "class00" / f"broken{number}.png").write_bytes(b"no picture")

@@ -84,6 +84,16 @@ def test_the_split_of_seed_0_is_the_same_on_every_machine():
     assert split.tolist() == [1, 0, 0, 1, 2, 2]
 
 
+@pytest.mark.parametrize(("seed", "queries"), [(0, [0, 4, 6, 11]), (1, [1, 4, 6, 10])])
+def test_the_seed_alone_decides_who_asks_on_every_machine(seed, queries):
+    item_names = [f"photo {number}" for number in range(12)]
+    groups = np.repeat([0, 1, 2], [6, 4, 2])
+
+    is_query = assign_roles(item_names, groups, seed=seed)
+
+    assert np.flatnonzero(is_query).tolist() == queries
+
+
 def test_too_few_classes_are_told_with_what_is_needed():
     with pytest.raises(BadData, match="at least 2 classes, which takes 6, got 5 usable classes"):
         split_classes(["a", "b", "c", "d", "e"], seed=0, fractions=DEFAULT)

@@ -18,7 +18,7 @@ def ranks(num_first, num_queries=NUM_QUERIES):
     return QueryRanks(
         query_ids=np.arange(num_queries),
         best_ranks=best,
-        average_precisions=1 / best,
+        average_precisions=0.5 / best,  # half of its items are found, the other never
         num_gallery=num_queries,
         num_excluded=0,
     )
@@ -83,7 +83,7 @@ def test_each_metric_is_the_mean_over_the_queries_with_its_interval_around_it():
     found = judge([seed_ranks(40, 60)]).seeds[0].heterogeneous
 
     assert (found.top1.value, found.top10.value) == (0.6, 0.65)
-    assert found.mean_average_precision.value == pytest.approx((60 + 5 / 10 + 35 / 11) / 100)
+    assert found.mean_average_precision.value == pytest.approx((60 + 5 / 10 + 35 / 11) / 200)
     for estimate in (found.top1, found.top10, found.mean_average_precision):
         assert estimate.low < estimate.value < estimate.high
 
@@ -101,7 +101,7 @@ def test_what_each_query_found_reads_back_without_pickle(tmp_path):
             assert file[f"{pair}_top1"].sum(axis=1).tolist() == sums
             assert file[f"{pair}_top10"].sum(axis=1).tolist() == [one + 5 for one in sums]
             np.testing.assert_allclose(
-                file[f"{pair}_average_precision"], 1 / file[f"{pair}_best_rank"]
+                file[f"{pair}_average_precision"], 0.5 / file[f"{pair}_best_rank"]
             )
         assert file["paragon_top1"].shape == (2, NUM_QUERIES)
     assert [path.name for path in tmp_path.iterdir()] == ["evaluation.npz"]
