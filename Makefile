@@ -53,7 +53,7 @@ search: doctor
 	$(BIN)/cmpc pareto $(RUN) --picture $(RUN)/front.png
 	$(BIN)/cmpc train $(RUN) --gallery $(GALLERY)
 	$(BIN)/cmpc evaluate $(RUN) --gallery $(GALLERY) || $(IF_UNSTABLE)
-	$(BIN)/cmpc build $(RUN) --target host --out $(BUNDLE)
+	$(BIN)/cmpc build $(RUN) --target host --out $(BUNDLE) || $(IF_UNSTABLE)
 	$(BIN)/cmpc index $(GALLERY) --data emoji --out $(RUN)/gallery.index
 	$(BIN)/cmpc query $(RUN)/gallery.index --bundle $(BUNDLE) --data emoji --sample 5 \
 	  --picture $(RUN)/queries.png
