@@ -55,8 +55,6 @@ def _resize(planner: Planner, node: onnx.NodeProto, attributes: Attributes) -> s
     ]
     if strange:
         return f"the attribute {strange[0]}"
-    if attributes.get("coordinate_transformation_mode") == b"tf_crop_and_resize":
-        return "the coordinate_transformation_mode tf_crop_and_resize"
     try:
         is_whole = has_whole_scales(planner, node)
     except NotOurs as error:
@@ -78,6 +76,11 @@ def _conv_transpose(_: Planner, __: onnx.NodeProto, attributes: Attributes) -> s
     return "the attribute output_shape" if "output_shape" in attributes else None
 
 
+def _mod(planner: Planner, node: onnx.NodeProto, attributes: Attributes) -> str | None:
+    is_float = planner.element_type(node.output[0]) == onnx.TensorProto.FLOAT
+    return "fmod 0 for float32" if is_float and not attributes.get("fmod") else None
+
+
 def _roi_align(_: Planner, __: onnx.NodeProto, attributes: Attributes) -> str | None:
     return "the mode max" if attributes.get("mode", b"avg") == b"max" else None
 
@@ -90,6 +93,7 @@ _LIMITS: dict[str, Callable[[Planner, onnx.NodeProto, Attributes], str | None]] 
     "BatchNormalization": _batch_norm,
     "ConvTranspose": _conv_transpose,
     "Dropout": _dropout,
+    "Mod": _mod,
     "Resize": _resize,
     "RoiAlign": _roi_align,
     "SpaceToDepth": _space_to_depth,

@@ -108,6 +108,10 @@ class Planner:
     def has_shape(self, name: str) -> bool:
         return name in self._shapes
 
+    def element_type(self, name: str) -> int:
+        """Return ONNX's number of a tensor's type."""
+        return self._element_types.get(name, TensorProto.FLOAT)
+
     def num_readers(self, name: str) -> int:
         return self._num_readers[name]
 
@@ -252,9 +256,8 @@ class Planner:
         if name not in self._shapes:
             self.unshaped.add(name)  # may only be read by further imports
         else:
-            element_type = self._element_types.get(name, TensorProto.FLOAT)
-            shape = self._shapes[name]
-            self.images[name] = Image(buffer=name, shape=shape, element_type=element_type)
+            shape, kind = self._shapes[name], self.element_type(name)
+            self.images[name] = Image(buffer=name, shape=shape, element_type=kind)
 
     def _start(self, waiting: Waiting, name: str) -> Value:
         """Call a kernel that waited."""

@@ -1,7 +1,10 @@
 """Say an operator that neither the rules nor the importer know in operators that they do.
 
-LpNormalization --> ReduceL1 or ReduceL2, Max, Div        Tile --> Concat for each axis
-Celu            --> Mul, Elu, Mul                         Pow  --> Pow by float32 numbers
+LpNormalization --> ReduceL1 or ReduceL2, Max, Div
+Celu            --> Mul, Elu, Mul
+Tile            --> Concat, one for each axis
+Pow             --> Pow by float32 numbers
+Resize of some axes                            --> of all
 LayerNormalization by a scale that is repeated --> by one of the size that it stands for
 """
 
@@ -107,6 +110,21 @@ def _layer_normalization(node: onnx.NodeProto, given: dict[str, Any], what: Rewr
         what.nodes.append(reading_from(node, sources))
 
 
+def _resize(node: onnx.NodeProto, given: dict[str, Any], what: Rewriting) -> None:
+    """Say scales or sizes of some axes as those of all."""
+    shape, names = what.shape_of(node.input[0]), [*node.input, "", "", ""][:4]
+    if "axes" not in given or shape is None or names[1] or "keep_aspect_ratio_policy" in given:
+        return
+    wholes = {2: np.ones(len(shape), np.float32), 3: np.array(shape)}
+    for index, whole in wholes.items():
+        part = what.constant_of(names[index]) if names[index] else None
+        if part is not None and part.size:
+            whole[np.array(given["axes"])] = part
+            names[index] = what.constant(node, whole)
+            kept = {name: value for name, value in given.items() if name != "axes"}
+            what.add(node, "Resize", names[: index + 1], node.output[0], **kept)
+
+
 def _tile(node: onnx.NodeProto, _: dict[str, Any], what: Rewriting) -> None:
     repeats = what.constant_of(node.input[1])
     if repeats is None or not all(1 <= count <= MOST_COPIES for count in repeats.tolist()):
@@ -123,5 +141,6 @@ _REWRITES: dict[str, Callable[[onnx.NodeProto, dict[str, Any], Rewriting], None]
     "LayerNormalization": _layer_normalization,
     "LpNormalization": _lp_normalization,
     "Pow": _pow,
+    "Resize": _resize,
     "Tile": _tile,
 }
