@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cmpc.queries import KnownItems, answers, as_document, as_picture_rows, how_many_right
+from cmpc.queries import (
+    KnownItems,
+    answers,
+    as_document,
+    as_picture_rows,
+    as_table_rows,
+    how_many_right,
+)
 from cmpc_kernels import GalleryIndex
 from cmpc_search.data import Drops, ImageSet
 from cmpc_search.errors import BadArgument
@@ -85,12 +92,34 @@ def test_what_is_counted_as_right_is_only_what_can_be_judged(image_set, index, t
     Image.new("RGB", (6, 6), (0, 255, 0)).save(tmp_path / "leaf.png")
     known = KnownItems(image_set, size_px=6)
     red, green, leaf = known.queries(["q/red", "q/green", str(tmp_path / "leaf.png")])
-    swapped = np.array([[1, 0], [1, 0], [0, 1]], np.float32)
+    all_but_leaf_red = np.array([[1, 0], [1, 0], [1, 0], [0, 1]], np.float32)
 
-    found = ask([red, green, leaf], swapped, index, known, k=1)
+    found = ask([red, red, green, leaf], all_but_leaf_red, index, known, k=2)
 
-    assert how_many_right(found) == "1 of 2 queries find an item of their class first"
-    assert how_many_right(found[2:]) == ""
+    assert how_many_right(found) == "2 of 3 queries find an item of their class first"
+    assert how_many_right(found[3:]) == ""
+
+
+def test_a_row_and_a_document_say_of_each_neighbour_its_own_class_and_score(image_set, index):
+    known = KnownItems(image_set, size_px=6)
+    queries = known.queries(["q/green", "q/red"])
+    rows = np.array([[0.8, 0.6], [1, 0]], np.float32)
+
+    found = ask(queries, rows, index, known, k=2)
+
+    shown = [(*row[:5], round(row[5], 6), row[6]) for row in as_table_rows(found)]
+    assert shown == [
+        ("q/green", "green", 1, "g/red", "red", 0.8, False),
+        ("", "", 2, "g/green", "green", 0.6, True),
+        ("q/red", "red", 1, "g/red", "red", 1.0, True),
+        ("", "", 2, "g/green", "green", 0.0, False),
+    ]
+    told = [
+        (one["item"], one["class_name"], round(one["score"], 6), one["is_right"])
+        for answer in as_document(found)
+        for one in answer["neighbours"]
+    ]
+    assert told == [row[3:] for row in shown]
 
 
 def test_an_index_without_names_answers_with_numbers(index):

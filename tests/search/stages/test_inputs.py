@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from known_set import NUM_CLASSES, NUM_GALLERY, NUM_QUERIES, make_known_set
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
@@ -148,6 +149,29 @@ def test_a_search_says_on_how_much_it_judges(inputs, monkeypatch, limit, is_litt
 
     assert f"{count.num_classes} validation classes ({count.num_queries} queries" in note
     assert (f"fewer than {limit}" in note) == is_little
+
+
+def test_the_classes_that_candidates_are_judged_on_are_those_that_validate(inputs):
+    image_set, gallery_rows = make_known_set()
+
+    note = replace(inputs, image_set=image_set, gallery_rows=gallery_rows).note_on_validation()
+
+    assert f"{NUM_CLASSES + 1} validation classes ({NUM_QUERIES} queries, {NUM_GALLERY} " in note
+
+
+def test_the_data_are_divided_as_the_gallery_divided_them(
+    settings, ready_gallery_path, cache_dir, image_set, tmp_path
+):
+    gallery = tmp_path / "gallery"
+    shutil.copytree(ready_gallery_path, gallery)
+    record = json.loads((gallery / "gallery.json").read_text())
+    (gallery / "gallery.json").write_text(json.dumps(record | {"split_seed": 5}))
+
+    found = load_inputs(settings, gallery, cache_dir=cache_dir)
+
+    other = load_image_set(settings.data, size_px=32, cache_dir=cache_dir, seed=5)
+    assert found.image_set.split.tolist() == other.split.tolist() != image_set.split.tolist()
+    assert found.hashes()["split_seed"] == 5
 
 
 def test_a_gallery_without_embeddings_says_how_to_make_them(
