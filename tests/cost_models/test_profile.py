@@ -1,12 +1,16 @@
 """A real network of convolutions, profiled for real, and the arithmetic of rooflines by hand."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from cmpc_cost_models.base import KernelRecord
 from cmpc_cost_models.counted import count_network
 from cmpc_cost_models.errors import BadArgument, BadNetworkFile, ProfileFailed
 from cmpc_cost_models.graph_writer import GraphWriter
@@ -16,10 +20,14 @@ from cmpc_cost_models.measuring.conditions import Conditions
 from cmpc_cost_models.profiling.profiler import Profiler, comparison_of
 from cmpc_cost_models.profiling.roofline import Bandwidth, Roofline
 from cmpc_cost_models.profiling.stopwatch import Call, Run, own_times_us
+from cmpc_cost_models.targets import Target
 
 # How far the sum of all calls and the total without a stopwatch may be apart, each in its fastest
 # block. A pair of stamps takes 60 ns, and there are 30 calls in half a millisecond.
 TOLERANCE = 0.1
+ROOFLINE = Roofline(
+    gflops=50.0, bandwidths=(Bandwidth(num_bytes=1 << 20, gb_per_s=10.0),), source="measured"
+)
 
 
 @pytest.fixture(scope="module")
@@ -152,9 +160,9 @@ def test_a_rival_is_timed_in_turn_with_us(profile):
     assert 0.01 < compared.ratio < 100
 
 
-def test_a_ratio_is_the_median_over_pairs_whatever_the_machine_did_between_them():
-    blocks = Blocks(
-        blocks_ms=[[2.0, 40.0, 3.3], [1.0, 20.0, 1.1]],
+def blocks_of(*blocks_ms):
+    return Blocks(
+        blocks_ms=list(blocks_ms),
         blocks_per_round=1,
         runs_per_block=[1, 1],
         warmup_ms=1.0,
@@ -162,10 +170,94 @@ def test_a_ratio_is_the_median_over_pairs_whatever_the_machine_did_between_them(
         conditions=Conditions(wall_s=1.0, cpu_share=1.0),
     )
 
+
+def test_a_ratio_is_the_median_over_pairs_whatever_the_machine_did_between_them():
+    blocks = blocks_of([2.0, 40.0, 3.3], [1.0, 20.0, 1.1])
+
     compared = comparison_of("onnxruntime", blocks)
 
     assert (compared.ratio, compared.ratio_spread, compared.num_pairs) == (2.0, 0.0, 3)
     assert (compared.ours_ms, compared.rival_ms) == (3.3, 1.1)
+    # The ratios are 2, 2 and 3.
+    assert (compared.ratio_p10, compared.ratio_p90) == pytest.approx((2.0, 2.8))
+
+
+@pytest.mark.parametrize("scale", [0.01, 1, 100])
+def test_whether_a_ratio_is_trusted_does_not_depend_on_who_is_faster(scale):
+    blocks = blocks_of([scale * one for one in [1.0, 1.06, 0.94] * 20], [1.0] * 60)
+
+    compared = comparison_of("onnxruntime", blocks)
+
+    assert compared.ratio_spread == pytest.approx(0.06 * scale)
+    assert compared.is_stable
+
+
+class KnownBench:
+    """Stands in for a workbench: a network of two kernels, timed in five rounds of two blocks."""
+
+    settings = MeasureSettings()
+    num_threads, cpus, target = 1, (0,), Target.named("host")
+    lease = SimpleNamespace(doubts=list)
+    loadable = staticmethod(lambda network: {})
+
+    def __init__(self, total_us):
+        self.total_us = total_us
+
+    def prepare(self, path):
+        records = [
+            KernelRecord(symbol=name, kind=name, shape="", flops=flops, origin="rule")
+            for name, flops in (("slow", 600_000), ("fast", 100_000))
+        ]
+        return SimpleNamespace(
+            graph_sha256="12",
+            sha256="ab",
+            input_shape=(1, 3, 8, 8),
+            kernels=records,
+            nodes=(),
+            num_kernels_by_origin=lambda: {"rule": 2},
+        )
+
+    def ask(self, verb, request):
+        if verb == "peaks":
+            return {"result": ROOFLINE.to_json()}
+        disturbed = 2 * [500.0]  # the last round, in which everything took longer
+        whole_us = 8 * [self.total_us] + disturbed
+        by_calls_us = [97.0, *7 * [98.0], *disturbed]
+        calls = [("vm.builtin.alloc", 8 * [6.0]), ("slow", 8 * [60.0]), ("fast", 4 * [29.0, 31.0])]
+        blocks = blocks_of(*([us / 1e3 for us in one] for one in (whole_us, by_calls_us)))
+        return {
+            "result": {
+                "blocks": replace(blocks, blocks_per_round=2).to_json(),
+                "calls": [
+                    {"symbol": name, "parent": None, "shapes": [], "num_bytes": 1000}
+                    for name, _ in calls
+                ],
+                "calls_us": [times_us + disturbed for _, times_us in calls],
+            }
+        }
+
+
+@pytest.mark.parametrize(
+    ("total_us", "shares"),
+    [
+        (100.0, [0.6, 0.3]),
+        (50.0, [60 / 90, 30 / 90]),  # the stopwatch shows: kernels take more than the whole
+    ],
+)
+def test_each_kernel_has_its_own_median_over_the_undisturbed_rounds(total_us, shares):
+    profiler = Profiler.__new__(Profiler)
+    profiler._bench = KnownBench(total_us)
+
+    profile = profiler.profile(Path("net.onnx"))
+
+    slow, fast = profile.kernels
+    assert (slow.time_us, slow.spread_us) == (60.0, 0.0)
+    assert (fast.time_us, fast.spread_us) == (30.0, 1.0)
+    assert [one.share for one in profile.kernels] == pytest.approx(shares)
+    assert [one.least_us for one in profile.kernels] == pytest.approx([12.0, 2.0])
+    assert profile.total.value == pytest.approx(total_us / 1e3)
+    assert (profile.machine_us, profile.sum_us) == (6.0, 90.0)
+    assert profile.fastest_us == pytest.approx((total_us, 97.0))
 
 
 def test_the_document_is_json_with_the_same_names_for_every_kernel(profile):

@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from cmpc_cost_models.counted import count_network
 from cmpc_search.embedding import embed_images
 from cmpc_search.embeddings import Embeddings, read_embeddings, write_embeddings
 from cmpc_search.errors import BadEmbeddings, BadGallery
@@ -32,7 +33,8 @@ def test_an_opened_gallery_is_the_saved_network(gallery, image_set, make_network
     torch.testing.assert_close(opened.directions(image_set), directions)
     assert (opened.embedding_dim, opened.input_size_px, opened.has_network) == (6, 8, True)
     assert opened.onnx_path.is_file()
-    assert opened.macs > 0
+    counted = count_network(opened.onnx_path)
+    assert (opened.macs, opened.record["parameters"]) == (counted.macs, counted.parameters)
     assert len(opened.network_sha256) == 64
     assert opened.record["precision"] in ("bfloat16", "float32")  # as this processor trains
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from cmpc_cost_models.counted import count_network
 from cmpc_cost_models.graph_writer import GraphWriter
 from cmpc_search.embedding import embed_images
 from cmpc_search.embeddings import Embeddings, read_embeddings, write_embeddings
@@ -53,7 +54,8 @@ def test_an_imported_network_embeds_as_the_network_it_was_exported_from(
         found.rows, embed_images(make_network(0), image_set.images), atol=1e-4
     )
     assert (gallery.embedding_dim, gallery.input_size_px) == (6, 8)
-    assert gallery.macs > 0
+    counted = count_network(onnx_path)
+    assert (gallery.macs, gallery.record["parameters"]) == (counted.macs, counted.parameters)
     assert gallery.onnx_path.read_bytes() == onnx_path.read_bytes()
     np.testing.assert_array_equal(gallery.rows_of(image_set).argmax(1), found.rows.argmax(1))
 

@@ -47,6 +47,19 @@ def test_given_embeddings_are_kept_beside_the_network_that_gave_them(together, i
     np.testing.assert_array_equal(embed_gallery(gallery, image_set).rows, kept.rows)
 
 
+def test_the_cosine_that_is_kept_is_that_of_the_item_that_agrees_least(together):
+    def bend(given):
+        rows = given.rows.copy()
+        aside = np.roll(rows[7], 1)
+        aside -= (aside @ rows[7]) * rows[7]
+        rows[7] += 0.1 * aside / np.linalg.norm(aside)  # 1 against 0.1 at a right angle
+        return replace(given, rows=rows)
+
+    found = together(bend).record["lowest_cosine"]
+
+    assert found == pytest.approx(1 / 1.01**0.5, abs=1e-4)
+
+
 def test_embeddings_of_another_network_are_refused_with_the_cosine(together, tmp_path):
     def turn(given):
         rows = given.rows.copy()

@@ -20,7 +20,7 @@ from cmpc_search.stages.training import train_control_of_run, train_seed
 from cmpc_search.training.gallery import GalleryTraining
 from cmpc_search.training.query import PickTraining, SupernetTraining
 
-TRAIN = TrainSettings(pick=PickTraining(num_steps=2, batch_size=4), control_steps=1)
+TRAIN = TrainSettings(pick=PickTraining(num_steps=2, batch_size=4), control_steps=3)
 NEW = Seed(number=1, has_new_gallery=True)
 
 
@@ -205,7 +205,7 @@ def test_the_control_is_trained_once_and_says_that_it_met_no_gallery(new_run, ow
 
     assert "gallery_network_sha256" not in controls[0].facts
     assert controls[0].facts["method"] == "independent"
-    assert controls[0].training["num_steps"] == 1
+    assert controls[0].training["num_steps"] == 3
     assert shows[1].parts == []
 
 
