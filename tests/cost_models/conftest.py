@@ -1,5 +1,6 @@
 """Small real networks for the tests; TVM is loaded once in this process and once in a worker."""
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from cmpc_cost_models.compiling import linker_for
 from cmpc_cost_models.graph_writer import GraphWriter
 from cmpc_cost_models.measured import LatencyMeter, MeasureSettings
 from cmpc_cost_models.targets import Target
+
+sys.path.insert(0, str(Path(__file__).parent))  # for made_up_models, which several tests share
 
 
 @pytest.fixture
