@@ -33,6 +33,8 @@ __all__ = [
 ]
 
 Settings = TypeVar("Settings", bound="BaseModel")
+GREATEST_SEED = 2**32 - 1
+MOST_THREADS = 1024
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
@@ -50,14 +52,14 @@ cache_dir_option = click.option(
 )
 seed_option = click.option(
     "--seed",
-    type=click.IntRange(min=0),
+    type=click.IntRange(min=0, max=GREATEST_SEED),
     default=0,
     show_default=True,
     help="Seed of everything that is drawn at random.",
 )
 split_seed_option = click.option(
     "--split-seed",
-    type=click.IntRange(min=0),
+    type=click.IntRange(min=0, max=GREATEST_SEED),
     default=0,
     show_default=True,
     help="Seed of what the data leave open: which classes validate (test classes are fixed), which "
@@ -65,7 +67,7 @@ split_seed_option = click.option(
 )
 threads_option = click.option(
     "--threads",
-    type=click.IntRange(min=1),
+    type=click.IntRange(min=1, max=MOST_THREADS),
     help="Threads of torch; by default every processor. Give 1 on a machine that is busy.",
 )
 config_option = click.option(

@@ -16,6 +16,7 @@ from cmpc.cli.options import (
     device_option,
     json_option,
     resolve_settings,
+    threads_option,
 )
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.option("--budget-ms", type=float, help="Latency limit in milliseconds.")
 @click.option("--budget-mmacs", type=float, help="Limit in million multiply-accumulates.")
 @click.option("--seed", type=int, help="Seed of everything drawn at random.  [default: 0]")
-@click.option("--threads", type=click.IntRange(min=1), help="Threads of torch.  [default: all]")
+@threads_option
 @click.option("--fresh", is_flag=True, help="Begin again; the old run is kept aside.")
 @config_option
 @cache_dir_option

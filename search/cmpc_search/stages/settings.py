@@ -30,6 +30,8 @@ FREE_SETTINGS = ("trials", "data", "gallery_path")
 """What may change when a run is resumed; data and gallery are known by their hashes, not places."""
 
 MMAC = 1_000_000
+MOST_BLOCKS = 100  # of a stage; the deepest network of the paper has 23
+GREATEST_SEED = 2**32 - 1  # what each library that draws takes
 
 
 def absolute_data(data: str) -> str:
@@ -55,19 +57,26 @@ class GallerySettings(BaseModel):
     data: DataName = Field("emoji", description="Data set: a name, a folder or a CSV file.")
     network: str = Field("residual-small", description="Preset of the residual family.")
     depths: str | None = Field(None, description="Blocks of each stage, such as 2,2,2.")
-    width: int | None = Field(None, ge=1, description="Channels of the first stage.")
-    input_size_px: int | None = Field(None, ge=8, description="Size of the images.")
-    seed: int = Field(0, ge=0)
+    width: int | None = Field(None, ge=1, le=4096, description="Channels of the first stage.")
+    input_size_px: int | None = Field(None, ge=8, le=4096, description="Size of the images.")
+    seed: int = Field(0, ge=0, le=GREATEST_SEED)
     split_seed: int = Field(
-        0, ge=0, description="Decides which classes validate, and which images ask."
+        0,
+        ge=0,
+        le=GREATEST_SEED,
+        description="Decides which classes validate, and which images ask.",
     )
     training: GalleryTraining = GalleryTraining()
 
     @field_validator("depths")
     @classmethod
     def _check_depths(cls, depths: str | None) -> str | None:
-        if depths is not None and not all(word.strip().isdigit() for word in depths.split(",")):
-            raise ValueError("depths must be whole numbers between commas, such as 2,2,2")
+        words = [] if depths is None else [word.strip() for word in depths.split(",")]
+        if not all(word.isdecimal() and 1 <= int(word) <= MOST_BLOCKS for word in words):
+            raise ValueError(
+                f"depths must be whole numbers from 1 to {MOST_BLOCKS} between commas, such as "
+                "2,2,2"
+            )
         return depths
 
     @property
@@ -101,7 +110,7 @@ class SearchSettings(BaseModel):
     population: int = Field(16, ge=2, description="Population of NSGA-II.")
     budget_ms: float | None = Field(None, gt=0, le=1e12, description="Latency limit, ms.")
     budget_mmacs: float | None = Field(None, gt=0, le=1e12, description="Limit of million MACs.")
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=GREATEST_SEED)
     views_per_image: int = Field(24, ge=1, description="Views of each training image.")
     mixed_share: float = Field(0.4, ge=0, le=1, description="Share of views of two images.")
     supernet: SupernetTraining = SupernetTraining()

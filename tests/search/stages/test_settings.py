@@ -21,6 +21,7 @@ from cmpc_search.stages.settings import GallerySettings, SearchSettings, as_of_t
         {"metric": "top5"},
         {"sampler": "cmaes"},
         {"seed": -1},
+        {"seed": 2**64},
         {"trails": 10},
         {"supernet": {"num_steps": 0}},
         {"supernet": {"steps": 10}},
@@ -58,6 +59,16 @@ def test_what_was_written_down_is_read_back():
 def test_depths_that_are_no_numbers_are_refused(depths):
     with pytest.raises(ValidationError, match="depths"):
         GallerySettings(depths=depths)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"seed": 10**30}, {"split_seed": 2**63}, {"width": 10**9}, {"input_size_px": 10**9}],
+    ids=str,
+)
+def test_a_gallery_setting_beyond_what_libraries_take_is_refused(wrong):
+    with pytest.raises(ValidationError):
+        GallerySettings.model_validate(wrong)
 
 
 def test_a_gallery_takes_its_preset_unless_told_otherwise():
