@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from made_up_project import Project
 
-from cmpc.cli.tune import summary, totals
+from cmpc.cli.tune import summary, table_of, totals
 from cmpc_cost_models import Target
 from cmpc_cost_models.compiling import linker_for
 from cmpc_cost_models.graph_writer import GraphWriter
+from cmpc_cost_models.lowering.kernel_specs import Concat, Map, View
 from cmpc_cost_models.tuning import open_schedules
 from cmpc_cost_models.tuning.tuner import TaskReport
 
@@ -66,6 +67,35 @@ def test_what_tuning_brought_counts_each_kernel_as_often_as_it_is_called():
         "(2 of 7 schedules failed)"
     )
     assert [one.gain for one in reports] == pytest.approx([0.5, 0.1, None])
+
+
+def test_each_number_of_a_workload_stands_in_its_column():
+    source = View.whole(Map(height=4, width=4, channels=2))
+    workload = SimpleNamespace(
+        spec=Concat(sources=(source, source), target=Map(height=4, width=4, channels=4)), key="k"
+    )
+    report = TaskReport(
+        task=SimpleNamespace(weight=3, workload=workload),
+        schedule=None,
+        rule_us=10.0,
+        best_us=8.0,
+        spread_us=0.5,
+        num_trials=7,
+        num_failed=2,
+    )
+
+    table = table_of([report])
+
+    shown = {str(column.header): str(next(iter(column.cells))) for column in table.columns}
+    assert {name: shown[name] for name in shown if name not in ("kind", "shape")} == {
+        "calls": "3",
+        "rule us": "10",
+        "best us": "8",
+        "spread us": "0.5",
+        "gain percent": "20",
+        "num trials": "7",
+        "num failed": "2",
+    }
 
 
 def test_a_network_is_tuned_and_a_second_call_has_nothing_left_to_try(tiny):

@@ -8,17 +8,19 @@ import torch
 
 from cmpc_search.errors import BadGallery, BadRun
 from cmpc_search.gallery import Gallery, embed_gallery, open_gallery
-from cmpc_search.runs import open_run
+from cmpc_search.runs import RunFolder, open_run
+from cmpc_search.stages import picks
 from cmpc_search.stages.evaluation import rank_seeds
 from cmpc_search.stages.gallery_training import train_gallery
 from cmpc_search.stages.inputs import load_inputs
-from cmpc_search.stages.picks import trained_picks
+from cmpc_search.stages.picks import train_control, trained_picks
 from cmpc_search.stages.seeds import Seed, check_new_galleries, make_new_gallery, parts_of
 from cmpc_search.stages.settings import GallerySettings, TrainSettings
 from cmpc_search.stages.supernet import load_supernet, make_supernet
 from cmpc_search.stages.training import train_control_of_run, train_seed
 from cmpc_search.training.gallery import GalleryTraining
 from cmpc_search.training.query import PickTraining, SupernetTraining
+from cmpc_search.training.views import ViewBank
 
 TRAIN = TrainSettings(pick=PickTraining(num_steps=2, batch_size=4), control_steps=3)
 NEW = Seed(number=1, has_new_gallery=True)
@@ -207,6 +209,34 @@ def test_the_control_is_trained_once_and_says_that_it_met_no_gallery(new_run, ow
     assert controls[0].facts["method"] == "independent"
     assert controls[0].training["num_steps"] == 3
     assert shows[1].parts == []
+
+
+def test_nothing_of_the_gallery_network_reaches_the_control(tmp_path, own_inputs):
+    architecture, bank = own_inputs.space.smallest(), own_inputs.view_bank()
+    other = ViewBank(views=bank.views, labels=bank.labels, targets=-bank.targets)
+    turned = replace(own_inputs, directions=-own_inputs.directions)
+
+    controls = [
+        train_control(RunFolder(tmp_path / name), inputs, views, architecture, TRAIN)
+        for name, inputs, views in (("one", own_inputs, bank), ("two", turned, other))
+    ]
+
+    one, two = (control.load(own_inputs).state_dict() for control in controls)
+    assert all(torch.equal(value, two[name]) for name, value in one.items())
+
+
+def test_a_pick_starts_from_the_supernet_of_its_own_seed(new_run, train, own_inputs, monkeypatch):
+    run, load, read = new_run(), picks.load_supernet, []
+
+    def note(folder, inputs):
+        read.append(folder.path)
+        return load(folder, inputs)
+
+    monkeypatch.setattr(picks, "load_supernet", note)
+    for number in (0, 1):
+        train(run, Seed(number=number))
+
+    assert read == [run.path, parts_of(run, own_inputs, Seed(number=1)).run.path]
 
 
 def test_weights_of_another_architecture_stay_when_one_is_trained(new_run, own_inputs):

@@ -270,6 +270,18 @@ def test_the_progress_tells_how_many_are_finished_and_the_best(study, space, sco
     assert [each.best_reward for each in seen] == [max(rewards[:n]) for n in range(1, 7)]
 
 
+def test_the_best_so_far_is_the_best_within_the_budget(study, space, score):
+    seen = []
+    settings = StudySettings(num_trials=8, population=6, budget=Budget(latency_ms=9.0))
+    run_study(score, space, settings, storage_path=study, on_trial=seen.append)
+
+    scores = [each.candidate.score for each in seen]
+    assert max(scores, key=lambda one: one.reward).latency_ms > 9.0
+    for count, each in enumerate(seen, start=1):
+        within = [one.reward for one in scores[:count] if one.latency_ms <= 9.0]
+        assert each.best_reward == (max(within) if within else None)
+
+
 def test_another_space_or_cost_is_refused(study, space, score):
     run_study(score, space, macs_settings(2), storage_path=study)
     with pytest.raises(BadRun, match="must keep its num_blocks: this one was begun with 4, got 5"):
