@@ -5,7 +5,13 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from cmpc_cost_models.agreement import agreement, compare, expected_answers
+from cmpc_cost_models.agreement import (
+    agreement,
+    check_images,
+    compare,
+    expected_answers,
+    judge,
+)
 
 SHAPE = (1, 4, 6, 6)
 WEIGHT = np.random.default_rng(0).standard_normal((8, 4, 3, 3), dtype=np.float32)
@@ -166,3 +172,17 @@ def test_agreement_of_equal_answers_is_whole_and_its_difference_is_relative():
 
     assert agreement(answer, answer).relative_difference == 0
     assert agreement(answer + np.float32(1), answer).relative_difference == pytest.approx(1 / 4)
+
+
+def test_of_several_right_answers_the_one_that_agrees_least_is_told(tmp_path):
+    path = convolution(tmp_path / "net.onnx")
+    images = check_images(SHAPE)[:2]
+    expected = [np.array([1.0, 0.0], np.float32)] * 2
+    near, nearer = np.array([1.0, 8e-4], np.float32), np.array([1.0, 1e-4], np.float32)
+
+    for given in ([near, nearer], [nearer, near]):
+        found = judge(given, expected, path, images)
+
+        assert found.objection is None
+        assert found.relative_difference == pytest.approx(8e-4)
+        assert 1 - found.cosine == pytest.approx(8e-4**2 / 2, rel=0.01)

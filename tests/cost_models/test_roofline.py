@@ -61,6 +61,9 @@ def test_the_kernels_of_a_network_do_the_arithmetic_that_its_graph_asks_for(tiny
     others = sum(work.flops for work in kernels) - 2 * macs
     assert 0 <= others <= 64 * 8 + 12 * 3  # the mean over pixels and the normalisation
     assert all(work.num_bytes > 0 for work in kernels)
+    # The dense layer reads 8 numbers, their weights and 12 biases, and writes 12 numbers.
+    [dense] = [work for work in kernels if work.flops == 2 * 8 * 12]
+    assert dense.num_bytes == 4 * (8 + 8 * 12 + 12 + 12)
 
 
 def test_of_a_network_with_an_operator_that_has_no_kernel_of_ours_nobody_knows_the_time(tmp_path):

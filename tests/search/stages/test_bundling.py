@@ -162,8 +162,11 @@ def test_what_nobody_measured_is_measured_before_it_ships(
         source = "predicted" if reason == "predicted" else "measured"
         leave_evaluation(run, latency_of(compiled, source))
 
-    bundle = build_bundle(run, order(tmp_path, seed=1 if reason == "another seed" else 0))
+    seed = 1 if reason == "another seed" else 0
+    bundle = build_bundle(run, order(tmp_path, seed=seed))
 
+    provenance = bundle.manifest["provenance"]
+    assert (provenance["seed"], provenance["architecture"]) == (seed, picked.key)
     assert (bundle.cost.value, bundle.cost.source) == (0.5, "measured")
     assert bundle.cost.artefact_sha256 == bundle.network_sha256
     assert bundle.cost_doubts == ("a neighbour woke",)
