@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["pareto"]
 
 FIRST_PICK = "best"
-POSITIVE = click.FloatRange(min=0, min_open=True)
+POSITIVE = click.FloatRange(min=0, min_open=True, max=1e12)  # infinity is no limit
 
 
 @click.command()

@@ -40,12 +40,16 @@ class GalleryTraining(BaseModel):
 
     num_steps: int = Field(2400, ge=1, description="Updates in all.")
     classes_per_batch: int = Field(24, ge=2, description="Classes in a batch, two images each.")
-    learning_rate: float = Field(4e-3, gt=0)
-    weight_decay: float = Field(0.05, ge=0)
-    scale: float = Field(16.0, gt=0, description="Inverse temperature of the classifier.")
+    learning_rate: float = Field(4e-3, gt=0, le=1000)
+    weight_decay: float = Field(0.05, ge=0, le=1000)
+    scale: float = Field(16.0, gt=0, le=1e6, description="Inverse temperature of the classifier.")
     margin: float = Field(0.1, ge=0, lt=1, description="CosFace margin of the classifier.")
-    contrast_weight: float = Field(1.0, ge=0, description="Weight of the contrast between roles.")
-    contrast_scale: float = Field(10.0, gt=0, description="Inverse temperature of the contrast.")
+    contrast_weight: float = Field(
+        1.0, ge=0, le=1e6, description="Weight of the contrast between roles."
+    )
+    contrast_scale: float = Field(
+        10.0, gt=0, le=1e6, description="Inverse temperature of the contrast."
+    )
 
 
 class _Learner(nn.Module):

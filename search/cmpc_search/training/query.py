@@ -29,8 +29,8 @@ class QueryTraining(BaseModel):
 
     num_steps: int = Field(ge=1, description="Updates in all.")
     batch_size: int = Field(128, ge=2, description="Views in a batch.")
-    learning_rate: float = Field(3e-3, gt=0)
-    weight_decay: float = Field(0.01, ge=0)
+    learning_rate: float = Field(3e-3, gt=0, le=1000)
+    weight_decay: float = Field(0.01, ge=0, le=1000)
 
     def schedule(self, checkpoint: Path | None) -> Schedule:
         return Schedule(
