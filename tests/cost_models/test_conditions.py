@@ -117,11 +117,24 @@ def test_a_system_that_pins_nothing_and_has_no_proc_still_times(monkeypatch, tmp
 
 
 def test_conditions_of_several_rounds_are_weighted_by_their_time():
-    long = Conditions(wall_s=3.0, cpu_share=1.0, waiting_share=0.0, involuntary_switches=1)
-    short = Conditions(wall_s=1.0, cpu_share=0.5, waiting_share=0.4, involuntary_switches=2)
+    long = Conditions(
+        wall_s=3.0,
+        cpu_share=1.0,
+        waiting_share=0.0,
+        involuntary_switches=1,
+        clock_mhz=(3000.0, 2900.0),
+    )
+    short = Conditions(
+        wall_s=1.0,
+        cpu_share=0.5,
+        waiting_share=0.4,
+        involuntary_switches=2,
+        clock_mhz=(2800.0, 2000.0),
+    )
 
     found = conditions_together([long, short])
 
     assert (found.wall_s, found.cpu_share, found.waiting_share) == (4.0, 0.875, 0.1)
     assert found.involuntary_switches == 3
+    assert found.clock_mhz == (3000.0, 2000.0)  # before the first round and after the last
     assert found.stolen_share is None

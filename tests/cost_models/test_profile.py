@@ -286,5 +286,5 @@ def test_a_roof_is_the_lower_of_arithmetic_and_memory():
     assert roofline.bound_by(flops=100_000, num_bytes=1000) == "arithmetic"
     assert roofline.least_us(flops=1000, num_bytes=5000) == pytest.approx(0.5)
     assert roofline.bound_by(flops=1000, num_bytes=5000) == "memory"
-    assert roofline.gb_per_s(10**9) == 10.0
+    assert [roofline.gb_per_s(size) for size in (1000, 1001, 10**9)] == [100.0, 10.0, 10.0]
     assert Roofline.from_json(roofline.to_json()) == roofline

@@ -33,6 +33,14 @@ BLOCK_AND_CHANNEL_SEARCHED = Architecture.from_key(
 )
 
 
+@pytest.mark.parametrize("name", SPACES)
+def test_no_architecture_takes_fewer_macs_than_the_smallest(name):
+    space = load_space(name)
+    drawn = (space.sample(random.Random(number)) for number in range(100))
+
+    assert space.macs(space.smallest()) < min(map(space.macs, drawn))
+
+
 @pytest.mark.parametrize(
     ("architecture", "macs"),
     [(BLOCK_SEARCHED, 322_918_720), (BLOCK_AND_CHANNEL_SEARCHED, 327_857_920)],

@@ -1,0 +1,110 @@
+"""What a reader of a front is told: its table, its document, and the picture of it."""
+
+from pathlib import Path
+
+import pytest
+
+from cmpc import pictures
+from cmpc.reports import front_document, front_image, front_table
+from cmpc_search.runs import RunFolder
+from cmpc_search.study import Accuracy, Budget, Candidate, CandidateScore
+
+
+def test_each_number_of_a_front_stands_in_its_column():
+    own, across = (
+        Accuracy(top1=top1, top10=1, mean_average_precision=0.9) for top1 in (0.25, 0.125)
+    )
+    score = CandidateScore(
+        architecture="k3w1.0",
+        homogeneous=own,
+        heterogeneous=across,
+        reward_name="r",
+        reward=0.5,
+        macs=1_500_000,
+        latency={"value": 0.75, "unit": "ms", "source": "predicted"},
+    )
+
+    table = front_table([Candidate(number=7, score=score)])
+
+    cells = {str(column.header): str(next(iter(column.cells))) for column in table.columns}
+    assert cells == {
+        "trial": "7",
+        "reward": "0.5",
+        "M(q,q) top-1": "0.25",
+        "M(q,g) top-1": "0.125",
+        "MMAC counted": "1.5",
+        "latency ms": "0.75",
+        "source": "predicted",
+        "architecture": "k3w1.0",
+    }
+
+
+def test_the_document_of_a_front_names_each_trial_by_its_number_in_the_order_of_the_front():
+    front = [
+        Candidate(
+            number=number, score=CandidateScore(architecture=key, reward_name="r", reward=reward)
+        )
+        for number, key, reward in ((7, "a", 0.25), (3, "b", 0.5))
+    ]
+
+    document = front_document(RunFolder(Path("runs/emoji")), front)
+
+    assert [
+        (one["number"], one["score"]["architecture"], one["score"]["reward"])
+        for one in document["front"]
+    ] == [(7, "a", 0.25), (3, "b", 0.5)]
+
+
+@pytest.mark.parametrize(
+    ("cost", "costs", "unit", "budget"),
+    [("macs", [2, 3, 5], "MMAC", 4), ("latency", [9, 8, 7], "ms", 10)],
+)
+def test_a_picture_of_a_front_has_each_candidate_at_its_cost_and_marks_the_front_and_the_pick(
+    monkeypatch, cost, costs, unit, budget
+):
+    drawn = {}
+    monkeypatch.setattr(
+        pictures,
+        "front_picture",
+        lambda points, axis, **words: drawn.update(points=points, axis=axis, **words),
+    )
+    candidates = [
+        Candidate(
+            number=number,
+            score=CandidateScore(
+                architecture="a",
+                reward_name="product map",
+                reward=reward,
+                macs=macs * 1_000_000,
+                latency={"value": ms, "unit": "ms", "source": "measured"},
+            ),
+        )
+        for number, reward, macs, ms in ((4, 0.2, 2, 9), (6, 0.1, 3, 8), (8, 0.9, 5, 7))
+    ]
+
+    front_image(
+        candidates, candidates[0], cost=cost, budget=Budget(macs=4_000_000, latency_ms=10.0)
+    )
+
+    points = drawn["points"]
+    assert [point.cost for point in points] == costs
+    assert [point.reward for point in points] == [0.2, 0.1, 0.9]
+    # Trial 8 is over the budget in MACs; of the others, 4 is better, and 6 faster with more MACs.
+    assert [point.is_pick for point in points] == [True, False, False]
+    assert [point.is_on_front for point in points] == [True, cost == "latency", False]
+    assert (drawn["axis"].unit, drawn["axis"].budget) == (unit, budget)
+    assert "product map" in drawn["reward_name"]
+
+
+def test_a_front_says_over_how_many_queries_its_accuracies_are():
+    accuracy = Accuracy(
+        top1=0.5, top10=1, mean_average_precision=0.5, num_queries=100, num_excluded=3
+    )
+    score = CandidateScore(
+        architecture="k3w1.0", heterogeneous=accuracy, reward_name="r", reward=0.5
+    )
+
+    title = str(front_table([Candidate(number=0, score=score)]).title)
+
+    assert "100 validation queries: a share is known to within 0.10" in title
+    assert "3 other queries have nothing to find" in title
