@@ -100,10 +100,12 @@ class _Cleaner:
         Raises:
             ValueError: an output is declared to have another shape.
         """
+        if opset_of(self._model) < CEIL_EXCLUDES_PADDING and any(map(_is_ceiled, self._nodes)):
+            self._infer(is_strict=False)  # what reads too many windows may not fit
+            while self._trim_windows():
+                self._has_trimmed = True
+                self._infer(is_strict=False)
         self._infer()
-        while self._trim_windows():
-            self._has_trimmed = True
-            self._infer()
         if self._has_trimmed:  # who declared the shapes may have inferred them as ONNX does
             return
         for given in self._model.graph.output:
@@ -113,7 +115,7 @@ class _Cleaner:
                     f"output {given.name!r} is declared as {declared[given.name]} and has {shape}"
                 )
 
-    def _infer(self) -> None:
+    def _infer(self, *, is_strict: bool = True) -> None:
         """Infer shapes from a copy that has the types of large constants, not their values."""
         graph, given = onnx.GraphProto(), self._model.graph
         graph.name = given.name
@@ -129,7 +131,9 @@ class _Cleaner:
                 graph.input.append(info)
         light = helper.make_model(graph, opset_imports=self._model.opset_import)
         light.ir_version = max(4, self._model.ir_version)  # constants need not be inputs
-        inferred = onnx.shape_inference.infer_shapes(light, strict_mode=True, data_prop=True).graph
+        inferred = onnx.shape_inference.infer_shapes(
+            light, strict_mode=is_strict, data_prop=True
+        ).graph
         self._value_info = list(inferred.value_info)
         self._results = [
             one if dict(static_shapes([one])) else declared
@@ -141,13 +145,10 @@ class _Cleaner:
 
     def _trim_windows(self) -> bool:
         """Let the first pool whose last window would begin after the map end before it."""
-        if opset_of(self._model) >= CEIL_EXCLUDES_PADDING:
-            return False
         for index, node in enumerate(self._nodes):
             size = self._shapes.get(node.input[0] if node.input else "", ())[2:]
             given = attributes_of(node)
-            is_ceiled = node.op_type in POOLS and given.get("ceil_mode") and size
-            if is_ceiled and (changes := without_windows_outside(size, given)):
+            if size and _is_ceiled(node) and (changes := without_windows_outside(size, given)):
                 self._nodes[index] = with_attributes(node, **changes)
                 return True
         return False
@@ -311,6 +312,10 @@ class _Cleaner:
         if node.op_type in ("Expand", "Reshape"):
             return data in self._shapes and self._shapes[data] == self._shapes.get(result)
         return node.op_type in ("Concat", "Max", "Mean", "Min", "Sum") and len(node.input) == 1
+
+
+def _is_ceiled(node: onnx.NodeProto) -> bool:
+    return node.op_type in POOLS and bool(attributes_of(node).get("ceil_mode"))
 
 
 def _without_shape(value: onnx.ValueInfoProto) -> onnx.ValueInfoProto:
