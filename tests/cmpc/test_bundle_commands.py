@@ -157,7 +157,10 @@ def test_building_what_nobody_could_measure_well_is_said_and_ends_with_3(
 
     assert result.exit_code == 3
     assert said in result.stderr
-    assert json.loads(result.stdout)["latency_ms"] == (0.5 if is_measured else None)
+    told = json.loads(result.stdout)
+    assert (told["latency_ms"], told["latency_is_stable"], told["latency_source"]) == (
+        (0.5, False, "measured") if is_measured else (None, None, None)
+    )
 
 
 def test_query_finds_the_nearest_colour_first(folder, index):

@@ -62,6 +62,9 @@ def test_the_document_of_a_front_names_each_trial_by_its_number_in_the_order_of_
 def test_a_picture_of_a_front_has_each_candidate_at_its_cost_and_marks_the_front_and_the_pick(
     monkeypatch, cost, costs, unit, budget
 ):
+    accuracy = Accuracy(
+        top1=0.5, top10=1, mean_average_precision=0.5, num_queries=24, num_excluded=5
+    )
     drawn = {}
     monkeypatch.setattr(
         pictures,
@@ -75,6 +78,7 @@ def test_a_picture_of_a_front_has_each_candidate_at_its_cost_and_marks_the_front
                 architecture="a",
                 reward_name="product map",
                 reward=reward,
+                heterogeneous=accuracy,
                 macs=macs * 1_000_000,
                 latency={"value": ms, "unit": "ms", "source": "measured"},
             ),
@@ -93,7 +97,8 @@ def test_a_picture_of_a_front_has_each_candidate_at_its_cost_and_marks_the_front
     assert [point.is_pick for point in points] == [True, False, False]
     assert [point.is_on_front for point in points] == [True, cost == "latency", False]
     assert (drawn["axis"].unit, drawn["axis"].budget) == (unit, budget)
-    assert "product map" in drawn["reward_name"]
+    assert drawn["reward_name"] == "reward over 24 validation queries (product map)"
+    assert drawn["title"].startswith("3 candidates, ")
 
 
 def test_a_front_says_over_how_many_queries_its_accuracies_are():
