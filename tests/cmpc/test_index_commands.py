@@ -25,6 +25,23 @@ def embeddings(tmp_path):
     return path
 
 
+@pytest.mark.parametrize("shards", [[], ["--rows-per-shard", 2]])
+def test_each_item_keeps_its_own_name_and_label(shards, tmp_path):
+    names, labels = ("e", "a", "d", "b", "c"), np.array([4, 0, 3, 1, 2])
+    rows = np.eye(5, 16, dtype=np.float32)
+    path = tmp_path / "shop.safetensors"
+    write_embeddings(path, Embeddings(rows=rows, item_names=names, labels=labels))
+
+    told = document("build", path, "--out", tmp_path / "shop", *shards)
+
+    index = open_index(tmp_path / "shop")
+    nearest = index.search(rows, 1).ids[:, 0]
+    assert told["has_names"]
+    assert told["has_labels"]
+    assert index.names_of(nearest) == list(names)
+    assert index.labels_of(nearest).tolist() == labels.tolist()
+
+
 def write_items(path, names):
     rows = np.random.default_rng(len(names)).standard_normal((len(names), 16)).astype(np.float32)
     write_embeddings(path, Embeddings(rows=rows, item_names=tuple(names)))

@@ -62,6 +62,15 @@ def test_exact_mode_recalls_everything_and_needs_no_embeddings_to_say_so(rng):
     assert index.recall(gallery[:20], 5).recall == 1
 
 
+def test_recall_is_over_what_there_is_to_find_and_who_can_find_it(embeddings):
+    index = GalleryIndex.build(embeddings)
+    queries = np.concatenate([embeddings, np.full((1, 7), np.nan, np.float32)])
+
+    measured = index.recall(queries, 9)  # of four items; the last query finds nothing
+
+    assert (measured.recall, measured.k, measured.num_queries) == (1, 9, 4)
+
+
 def test_the_recall_of_a_fast_index_needs_the_embeddings(embeddings):
     index = GalleryIndex.build(embeddings, mode="fast")
 
