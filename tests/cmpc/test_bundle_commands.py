@@ -18,7 +18,8 @@ from cmpc_cost_models import Cost, Target
 from cmpc_cost_models.bundles import BundleContents, Preprocessing, write_bundle
 from cmpc_cost_models.compiling import compile_network
 from cmpc_cost_models.graph_writer import GraphWriter
-from cmpc_search.embeddings import GALLERY_NETWORK_KEY, read_embeddings
+from cmpc_search.data import load_image_set
+from cmpc_search.embeddings import GALLERY_NETWORK_KEY, SPLIT_SEED_KEY, read_embeddings
 from cmpc_search.gallery.importing import GallerySources, import_gallery
 
 SIZE_PX = 8
@@ -175,6 +176,44 @@ def test_query_finds_the_nearest_colour_first(folder, index):
         str(folder / "leaf.png"),
     ]
     assert answer["neighbours"][0]["score"] == pytest.approx(unit("rust") @ unit("red"), abs=1e-6)
+
+
+def test_a_sample_is_drawn_from_those_who_asked_when_the_network_was_trained(
+    folder, index, tmp_path
+):
+    rng = np.random.default_rng(0)
+    for label in range(12):
+        (tmp_path / "data" / f"class {label}").mkdir(parents=True)
+        for number in range(3):
+            pixels = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "data" / f"class {label}" / f"{number}.png")
+    contents = BundleContents(
+        compiled=compile_network(
+            folder / "net.onnx", Target.named("host"), cache_dir=folder / "cache"
+        ),
+        target=Target.named("host"),
+        preprocessing=Preprocessing(size_px=SIZE_PX, resize_filter="bilinear"),
+        provenance={GALLERY_NETWORK_KEY: "ab" * 32, SPLIT_SEED_KEY: 5},
+    )
+    write_bundle(tmp_path / "bundle", contents, with_runner=False)
+    asking = {
+        seed: load_image_set(
+            tmp_path / "data", size_px=SIZE_PX, cache_dir=tmp_path / "cache", seed=seed
+        )
+        for seed in (0, 5)
+    }
+    then, now = (
+        {one.item_names[position] for position in one.select(split="test", role="query")}
+        for one in (asking[5], asking[0])
+    )
+
+    result = invoke(
+        *("query", index, "--bundle", tmp_path / "bundle", "--data", tmp_path / "data", "--json"),
+        *("--sample", len(then), "--cache-dir", tmp_path / "cache"),
+    )
+
+    assert result.exit_code == 0, result.stderr
+    assert {one["query"] for one in json.loads(result.stdout)["answers"]} == then != now
 
 
 def test_a_query_whose_name_is_no_text_is_answered_in_text_json_and_a_picture(

@@ -9,9 +9,11 @@ import pytest
 import safetensors.torch
 import torch
 from click.testing import CliRunner
+from PIL import Image
 
 from cmpc.cli import command_line
 from cmpc_kernels import open_index
+from cmpc_search.data import load_image_set
 from cmpc_search.embeddings import Embeddings, write_embeddings
 from cmpc_search.gallery.importing import GallerySources, import_gallery
 
@@ -73,6 +75,35 @@ def test_build_is_what_happens_when_no_command_is_named(start, embeddings, tmp_p
 
     assert (built["num_items"], built["mode"], built["storage"]) == (60, "exact", "float32")
     assert len(open_index(tmp_path / "a" / "shop.index")) == 60
+
+
+def test_the_gallery_side_is_that_of_the_split_that_the_gallery_was_made_with(tmp_path):
+    rng = np.random.default_rng(0)
+    for number in range(36):
+        path = tmp_path / "data" / f"class {number // 3}" / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(path)
+    cache = tmp_path / "cache"
+    then, now = (
+        load_image_set(tmp_path / "data", size_px=8, cache_dir=cache, seed=seed) for seed in (5, 0)
+    )
+    rows = rng.standard_normal((36, 16)).astype(np.float32)
+    write_embeddings(
+        tmp_path / "rows.safetensors", Embeddings(rows=rows, item_names=then.item_names)
+    )
+    sources = GallerySources(embeddings_path=tmp_path / "rows.safetensors", split_seed=5)
+    gallery = import_gallery(tmp_path / "gallery", sources)
+
+    document(
+        *("build", gallery.path, "--data", tmp_path / "data", "--cache-dir", cache),
+        *("--out", tmp_path / "shop.index"),
+    )
+
+    indexed = set(open_index(tmp_path / "shop.index").item_names)
+    answering, other = (
+        {one.item_names[position] for position in one.select(role="gallery")} for one in (then, now)
+    )
+    assert indexed == answering != other
 
 
 def test_info_says_what_build_said_and_what_queries_must_be(embeddings, tmp_path):

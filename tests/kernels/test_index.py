@@ -182,6 +182,15 @@ def test_a_filter_restricts_what_is_found(as_mask, rng):
     assert index.search(gallery[:1], 2, allow=[7, 7, 10**12, -1]).ids.tolist() == [[7, -1]]
 
 
+def test_a_mask_is_of_the_items_that_are_left(embeddings):
+    index = GalleryIndex.build(embeddings)
+    index.remove([1])
+
+    found = index.search(embeddings[:1], 4, allow=np.array([False, True, True]))
+
+    assert sorted(found.ids[0].tolist()) == [-1, -1, 2, 3]
+
+
 @pytest.mark.parametrize(
     ("allow", "message"),
     [

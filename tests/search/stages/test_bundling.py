@@ -13,8 +13,9 @@ from cmpc_cost_models.digests import file_sha256
 from cmpc_cost_models.graph_writer import GraphWriter
 from cmpc_search.data.images import PREPROCESSING_VERSION
 from cmpc_search.data.preprocessing import our_preprocessing
+from cmpc_search.embeddings import split_seed_of
 from cmpc_search.errors import BadArgument, BadRun
-from cmpc_search.runs import write_json, write_pick
+from cmpc_search.runs import read_json, write_json, write_pick
 from cmpc_search.stages import shipping
 from cmpc_search.stages.bundling import BundleOrder, build_bundle
 from cmpc_search.stages.picks import pick_of, trained_picks
@@ -194,6 +195,17 @@ def test_what_can_not_be_measured_ships_and_says_so(run, picked, tmp_path, measu
 
     assert bundle.cost is None
     assert "longer than 120 s" in bundle.why_unmeasured
+
+
+def test_a_bundle_says_how_the_data_were_divided(run, picked, tmp_path, measure_with):
+    leave_network(run, picked, 0)
+    settings = read_json(run.settings_path)
+    settings["inputs"]["split_seed"] = 5
+    write_json(run.settings_path, settings)
+
+    bundle = build_bundle(run, order(tmp_path))
+
+    assert split_seed_of(bundle) == 5
 
 
 def test_the_doubts_of_an_evaluation_go_with_its_latency(run, picked, host, tmp_path, measure_with):
