@@ -160,7 +160,7 @@ def add_head(graph, x):
     dense = graph.weights(graph.shapes[flat][1], 7, scale=graph.shapes[flat][1] ** -0.5)
     vector = graph.add("Gemm", [flat, dense, graph.weights(7)])
     norm = graph.add("ReduceL2", [vector, graph.constant(np.array([1]))])
-    floors = [graph.constant(np.float32(one)) for one in (0.3, 1e-12)]
+    floors = [graph.constant(np.float32(one)) for one in (3.0, 1e-12)]
     for floor in graph.draw(st.permutations(floors)):
         norm = graph.add("Max", [norm, floor])
     graph.add("Div", [vector, norm])
