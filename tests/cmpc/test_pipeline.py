@@ -249,6 +249,7 @@ def test_a_pick_within_a_budget_that_nobody_meets_is_refused(project, run, answe
     result = project.invoke("pareto", run, "--budget-mmacs", 0.01)
 
     assert result.exit_code == 3
+    assert "must stay within 0.01 MMACs" in result.stderr
     assert (run / "pick.json").read_bytes() == before
 
 
