@@ -13,6 +13,7 @@ from cmpc_search.embedding import embed_images
 from cmpc_search.embeddings import Embeddings, read_embeddings, write_embeddings
 from cmpc_search.errors import BadEmbeddings, BadGallery
 from cmpc_search.gallery import (
+    Gallery,
     GallerySources,
     embed_gallery,
     existing_gallery,
@@ -37,6 +38,14 @@ def test_an_opened_gallery_is_the_saved_network(gallery, image_set, make_network
     assert (opened.macs, opened.record["parameters"]) == (counted.macs, counted.parameters)
     assert len(opened.network_sha256) == 64
     assert opened.record["precision"] in ("bfloat16", "float32")  # as this processor trains
+
+
+@pytest.mark.parametrize(
+    ("record", "seed"),
+    [({"training": {"split_seed": 5}}, 5), ({"split_seed": 4}, 4), ({"training": {}}, 0)],
+)
+def test_a_gallery_knows_how_its_data_were_divided(tmp_path, record, seed):
+    assert Gallery(tmp_path, record).split_seed == seed
 
 
 def test_images_of_another_size_are_resized_before_they_are_embedded(gallery, image_set):
