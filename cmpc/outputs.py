@@ -101,10 +101,8 @@ def check_output(
         raise BadOutput(f"{option} must be a file, {path} is {what}; name another one")
     for file in inputs:
         if file is not None and is_same(file, found):
-            raise BadOutput(
-                f"{option} must not be what the command reads, {path} is the same file as {file}; "
-                f"name another one"
-            )
+            got = f"got {path}" if path == file else f"{path} is the same file as {file}"
+            raise BadOutput(f"{option} must not be what the command reads, {got}; name another one")
     check_suffix(option, path, kind)
     with target.open("rb") as opened:
         start = opened.read(NUM_START_BYTES)

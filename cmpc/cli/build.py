@@ -60,10 +60,13 @@ def build(
     from cmpc.outputs import check_new_folder
     from cmpc.targets import named_target
     from cmpc.trust import known_or_raise, trust_or_raise
+    from cmpc_cost_models.bundles import MANIFEST_NAME
+    from cmpc_cost_models.compiling import LIBRARY_NAME
     from cmpc_search.runs import reopen_run
     from cmpc_search.stages.bundling import BundleOrder, build_bundle
 
-    if not (bundle_folder / "manifest.json").exists():  # the same bundle may be there
+    bundle_files = (MANIFEST_NAME, LIBRARY_NAME)  # runs have a manifest, too
+    if not all((bundle_folder / name).exists() for name in bundle_files):  # it may be there already
         check_new_folder("--out", bundle_folder)
     run = reopen_run(run_folder)
     order = BundleOrder(

@@ -104,6 +104,7 @@ def _title(front: Sequence[Candidate]) -> str | None:
         return None
     half_width = Z_95 * 0.5 / math.sqrt(accuracy.num_queries)
     title = (
+        f"reward: {front[0].score.reward_name}; "
         f"accuracies over {accuracy.num_queries} validation queries: "
         f"a share is known to within {half_width:.2f} (95%)"
     )

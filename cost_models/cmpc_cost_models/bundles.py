@@ -215,7 +215,10 @@ def open_bundle(folder: Path, *, must_run_here: bool = True) -> Bundle:
         for problem in _problems(bundle, must_run_here=must_run_here):
             raise BadBundle(f"{folder} can't be used: {problem}")
     except (KeyError, TypeError, AttributeError) as error:
-        raise BadBundle(f"{folder / MANIFEST_NAME} is incomplete: {error!r}") from error
+        what = f"lacks {error}" if isinstance(error, KeyError) else f"is damaged ({error})"
+        raise BadBundle(
+            f"{folder} must be a bundle made by `cmpc build`, its {MANIFEST_NAME} {what}"
+        ) from error
     return bundle
 
 

@@ -92,4 +92,5 @@ def _objection(
     named = [f"row {row}" if item_names is None else repr(item_names[row]) for row in first]
     more = " and others" if len(bad) > len(first) else ""
     wanted = "be finite" if may_be_zero else "be finite and not all zeros"
-    return f"each row of {source} must {wanted}, got others for {', '.join(named)}{more}"
+    got = "NaN or infinity" if may_be_zero else "NaN, infinity or zeros"
+    return f"each row of {source} must {wanted}, got {got} for {', '.join(named)}{more}"

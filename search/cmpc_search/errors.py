@@ -5,6 +5,7 @@ SearchError
 |   +-- UnknownName                 no data set, space, sampler or method has this name
 +-- BadData (ValueError)            images, labels or splits can't be used as they are
 |   +-- DownloadFailed              a package could not be fetched or is damaged
+|   +-- UnusablePicture             a file is no picture, is damaged, or can't be read truly
 +-- BadEmbeddings (ValueError)      a file of embeddings can't be read or contradicts itself
 +-- BadGallery (ValueError)         a gallery network or its embeddings don't fit the data
 +-- BadRun (ValueError)             a run folder is incomplete or was made with other settings
@@ -38,6 +39,7 @@ __all__ = [
     "SearchError",
     "StudyUnavailable",
     "UnknownName",
+    "UnusablePicture",
     "first_complaint",
 ]
 
@@ -79,6 +81,17 @@ class BadData(SearchError, ValueError):
 
 class DownloadFailed(BadData):
     """A package could not be fetched, or what came is damaged."""
+
+
+class UnusablePicture(BadData):
+    """A file is no picture, is damaged, or can't be read truly.
+
+    ``reason`` is for those who name the picture in words of their own.
+    """
+
+    def __init__(self, shown: str, reason: str) -> None:
+        super().__init__(f"{shown} is not a usable picture: {reason}")
+        self.reason = reason
 
 
 class BadEmbeddings(SearchError, ValueError):

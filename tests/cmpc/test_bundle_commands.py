@@ -164,6 +164,17 @@ def test_building_what_nobody_could_measure_well_is_said_and_ends_with_3(
     )
 
 
+def test_what_is_no_bundle_is_neither_taken_for_one_nor_overwritten(folder, tmp_path):
+    (tmp_path / "manifest.json").write_text('{"schema_version": 1, "sessions": []}')  # as of a run
+
+    built = invoke("build", folder, "--out", tmp_path)
+    asked = invoke("run", tmp_path, folder / "red.png")
+
+    assert (built.exit_code, "must be a new or empty folder" in built.stderr) == (2, True)
+    assert "must be a bundle made by `cmpc build`, its manifest.json lacks 'files'" in asked.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
+
+
 def test_query_finds_the_nearest_colour_first(folder, index):
     result = invoke(
         "query", index, folder / "rust.png", "--bundle", folder / "bundle", "-k", 2, "--json"

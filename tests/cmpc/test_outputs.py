@@ -173,7 +173,7 @@ def test_a_sheet_beside_the_class_folders_is_drawn_again(folder):
     Path("in.png").rename("photos/sheet.png")
 
     check_output("--out", Path("photos/sheet.png"), PNG, inputs=pictures_of("photos"))
-    with pytest.raises(BadOutput, match="what the command reads"):
+    with pytest.raises(BadOutput, match=r"what the command reads, got photos/a/1\.png; name"):
         check_output("--out", Path("photos/a/1.png"), PNG, inputs=pictures_of("photos"))
 
 

@@ -106,10 +106,11 @@ def test_a_front_says_over_how_many_queries_its_accuracies_are():
         top1=0.5, top10=1, mean_average_precision=0.5, num_queries=100, num_excluded=3
     )
     score = CandidateScore(
-        architecture="k3w1.0", heterogeneous=accuracy, reward_name="r", reward=0.5
+        architecture="k3w1.0", heterogeneous=accuracy, reward_name="product map", reward=0.5
     )
 
     title = str(front_table([Candidate(number=0, score=score)]).title)
 
+    assert "reward: product map; " in title  # the columns beside it may show other accuracies
     assert "100 validation queries: a share is known to within 0.10" in title
     assert "3 other queries have nothing to find" in title

@@ -120,7 +120,7 @@ def test_a_missing_file_is_refused(bundle):
         (lambda m: m["files"].update({"../../etc/passwd": m["files"]["network.so"]}), "outside"),
         (lambda m: m["target"].update(required_flags=["warp_drive"]), "lacks warp_drive"),
         (lambda m: m["versions"].update({"apache-tvm": "0.1"}), "apache-tvm 0.1"),
-        (lambda m: m.pop("files"), "incomplete"),
+        (lambda m: m.pop("files"), "lacks 'files'"),
     ],
 )
 def test_a_manifest_that_does_not_fit_is_refused(bundle, change, reason):

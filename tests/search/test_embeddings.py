@@ -161,7 +161,9 @@ def test_numbers_that_are_not_finite_in_float32_are_refused_by_row(tmp_path, val
     rows[1, 0] = value
     np.save(tmp_path / "rows.npy", rows)
 
-    with pytest.raises(BadEmbeddings, match=r"rows\.npy must be finite, got others for row 1$"):
+    with pytest.raises(
+        BadEmbeddings, match=r"rows\.npy must be finite, got NaN or infinity for row 1$"
+    ):
         read_embeddings(tmp_path / "rows.npy")
 
 
@@ -219,7 +221,7 @@ def test_embeddings_that_are_not_numbers_are_the_users_error_not_a_bug(tmp_path)
     result = CliRunner().invoke(command_line, arguments)
 
     assert result.exit_code == 1
-    assert "must be finite, got others for row 0, row 1" in result.stderr
+    assert "must be finite, got NaN or infinity for row 0, row 1" in result.stderr
     assert not (tmp_path / "g.index").exists()
 
 
@@ -239,5 +241,7 @@ def test_a_row_of_zeros_is_no_neighbour_by_angle(tmp_path, metric, is_refused):
         result = CliRunner().invoke(command_line, ["index", *command])
 
         assert result.exit_code == (1 if is_refused else 0), result.output
-        assert ("not all zeros, got others for 'zero/a', 'zero/b'" in result.output) == is_refused
+        assert (
+            "not all zeros, got NaN, infinity or zeros for 'zero/a', 'zero/b'" in result.output
+        ) == is_refused
         CliRunner().invoke(command_line, built)

@@ -67,7 +67,7 @@ def named_source(name: str, cache_dir: Path) -> Source:
         hint = f"did you mean {near[0]}? " if near else ""
         raise UnknownName(
             f"no data set is called {name!r} and no such folder or CSV file exists; {hint}"
-            f"The names are {', '.join(CATALOGUE)}"
+            f"the names are {', '.join(CATALOGUE)}"
         )
     module, attribute = CATALOGUE[name].source.split(":")
     source: Source = getattr(import_module(module), attribute)(cache_dir)

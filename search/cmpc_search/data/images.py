@@ -23,7 +23,7 @@ from PIL import Image
 from cmpc_search.data.colours import WHITE, on_white, with_true_levels
 from cmpc_search.data.picture_file import opened_picture, read_file, unavailable
 from cmpc_search.data.svg import is_svg, svg_to_png
-from cmpc_search.errors import BadArgument, BadData, FileUnavailable
+from cmpc_search.errors import BadArgument, FileUnavailable, UnusablePicture
 from cmpc_search.printable import printable
 
 __all__ = ["PREPROCESSING_VERSION", "RESIZE_FILTER", "load_image", "square_image"]
@@ -67,7 +67,8 @@ def load_image(picture: Path | str | bytes, size_px: int) -> npt.NDArray[np.uint
 
     Raises:
         BadArgument: ``size_px`` is below one.
-        BadData: the file is no picture, is damaged, or is one that can't be read truly.
+        BadData: it is no regular file; as UnusablePicture: no picture, damaged, or one that can't
+            be read truly.
         FileUnavailable: the machine can't read the file now; nothing is known about it.
     """
     if size_px < 1:
@@ -83,7 +84,7 @@ def load_image(picture: Path | str | bytes, size_px: int) -> npt.NDArray[np.uint
     except UNREADABLE as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise unavailable(shown, error) from error
-        raise BadData(f"{shown} is not a usable picture: {error}") from error
+        raise UnusablePicture(shown, str(error)) from error
 
 
 def _decoded(content: bytes, size_px: int) -> npt.NDArray[np.uint8]:

@@ -23,7 +23,7 @@ from cmpc_search.data.base import ROLES, SPLITS, Dropped, DropReason, Drops
 from cmpc_search.data.cache import new_folder, read_record, write_record
 from cmpc_search.data.source import Picture, Source
 from cmpc_search.data.text import normalised_text
-from cmpc_search.errors import BadData
+from cmpc_search.errors import BadData, UnusablePicture
 
 __all__ = [
     "CANONICAL_SIZE_PX",
@@ -155,7 +155,8 @@ def _by_pixels(
         try:
             pixels = picture.read(CANONICAL_SIZE_PX)
         except BadData as error:
-            drops[position] = _dropped(picture, DropReason.BROKEN, str(error))
+            why = error.reason if isinstance(error, UnusablePicture) else str(error)
+            drops[position] = _dropped(picture, DropReason.BROKEN, why)
         else:
             found[hashlib.sha256(pixels.tobytes()).digest()].append(position)
         if progress is not None:

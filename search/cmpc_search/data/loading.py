@@ -236,7 +236,8 @@ def _split(name: str, items: Items, seed: int, fractions: SplitFractions) -> npt
     try:
         return split_classes(items.class_keys, seed=seed, fractions=fractions)
     except BadData as error:
-        raise BadData(f"{name} is too small: {error}; {items.drops.describe()}") from error
+        dropped = f"; {items.drops.describe()}" if items.drops.total else ""
+        raise BadData(f"{name} is too small: {error}{dropped}") from error
 
 
 def _check_sides(

@@ -77,8 +77,8 @@ def check_space(folder: Path, *, num_images: int, size_px: int) -> None:
     free = shutil.disk_usage(folder.parent).free
     if free < num_bytes:
         raise BadData(
-            f"{num_bytes / 1e9:.1f} GB must be free in {folder.parent} to prepare the images, "
-            f"got {free / 1e9:.1f} GB; choose a smaller size or another cache folder"
+            f"{num_bytes / 1e6:,.1f} MB must be free in {folder.parent} to prepare the images, "
+            f"got {free / 1e6:,.1f} MB; choose a smaller size or another cache folder"
         )
 
 

@@ -233,8 +233,9 @@ def open_gallery(path: Path) -> Gallery:
                 f"{path} must be a whole gallery, and its making has not ended; "
                 "give the command that makes it again"
             )
+        got = f"one without {RECORD_FILE}" if path.is_dir() else "no such folder"
         raise BadGallery(
-            f"{path} must be a gallery folder, got one without {RECORD_FILE}; "
+            f"{path} must be a gallery folder, got {got}; "
             "make one with `cmpc gallery train` or `cmpc gallery import`"
         )
     try:

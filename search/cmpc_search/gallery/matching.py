@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from cmpc_search.data import ROLES, SPLITS, ImageSet
-from cmpc_search.directions import unit_rows
 from cmpc_search.embeddings import Embeddings
 from cmpc_search.errors import BadEmbeddings
 
@@ -43,8 +42,13 @@ def check_covers(embeddings: Embeddings, image_set: ImageSet) -> None:
 def cosines(
     one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.float32]:
-    """Return the cosine [N] of each row of ``one`` to that row of ``other``, both [N, D]."""
-    found: npt.NDArray[np.float32] = np.einsum(
-        "nd,nd->n", unit_rows(one, None, "the one"), unit_rows(other, None, "the other")
-    )
-    return found
+    """Return the cosine [N] of each row of ``one`` to that row of ``other``, both [N, D].
+
+    A row without a direction (zeros, NaN, infinities) is like no other: its cosine is 0.
+    """
+    wide, other_wide = one.astype(np.float64), other.astype(np.float64)
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        lengths = np.linalg.norm(wide, axis=1) * np.linalg.norm(other_wide, axis=1)
+        found = np.einsum("nd,nd->n", wide, other_wide) / lengths
+    alike: npt.NDArray[np.float32] = np.where(np.isfinite(found), found, 0).astype(np.float32)
+    return alike

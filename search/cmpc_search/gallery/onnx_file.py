@@ -18,7 +18,7 @@ import onnx
 from onnx import external_data_helper, helper
 
 from cmpc_cost_models.counted import count_network
-from cmpc_search.directions import unit_rows
+from cmpc_search.directions import check_directions
 from cmpc_search.errors import BadGallery
 from cmpc_search.gallery.matching import LEAST_COSINE, cosines
 from cmpc_search.gallery.network import OnnxNetwork, resized
@@ -67,11 +67,16 @@ def embedding_dim_of(
 
     Raises:
         BadEmbeddings: an image gets NaN, infinities or zeros.
-        BadGallery: an image gets something else in a batch than alone.
+        BadGallery: all images get the same, or one something else in a batch than alone.
     """
     images = resized(images, network.input_size_px)
     together = network.embed(images)
-    unit_rows(together, item_names, f"what {network.name} gives")
+    check_directions(together, item_names, f"what {network.name} gives")
+    if len(together) > 1 and (together == together[0]).all():
+        raise BadGallery(
+            f"{network.name} must tell images apart, got the same embedding for all of "
+            f"{len(together)} different ones; its weights or its last layers are dead"
+        )
     few = range(min(NUM_ALONE, len(images)))
     alone = np.concatenate([network.embed(images[row : row + 1]) for row in few])
     least = float(cosines(together[: len(few)], alone).min())

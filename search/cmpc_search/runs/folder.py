@@ -171,7 +171,8 @@ def reopen_run(path: Path) -> RunFolder:
     """
     run = RunFolder(path)
     if not run.settings_path.is_file():
-        raise BadRun(f"{path} must be a run, got a folder without settings.json; see `cmpc search`")
+        got = "a folder without settings.json" if path.is_dir() else "no such folder"
+        raise BadRun(f"{path} must be a run, got {got}; see `cmpc search`")
     _check_version(run)
     return run
 

@@ -129,6 +129,29 @@ def test_a_network_that_mixes_the_images_of_a_batch_is_refused(tmp_path):
         import_gallery(tmp_path / "shop", GallerySources(onnx_path=path))
 
 
+def test_a_network_whose_images_mean_nothing_alone_is_refused_as_one_that_mixes(tmp_path):
+    nodes = [POOL[0], node("Flatten", "p", "f"), node("ReduceMean", "f", "m", axes=[0])]
+    path = save(tmp_path / "own.onnx", [*nodes, node("Sub", "f m")], shape=("N", 3, 8, 8))
+
+    with pytest.raises(BadGallery, match=r"whatever is in its batch, got a cosine of 0\.000"):
+        import_gallery(tmp_path / "shop", GallerySources(onnx_path=path))
+
+
+@pytest.mark.parametrize("is_with_data", [False, True], ids=["noise", "data"])
+def test_a_network_that_can_tell_no_images_apart_is_refused(tmp_path, image_set, is_with_data):
+    nodes = [POOL[0], node("Flatten", "p", "f"), node("Mul", "f zero", "m"), node("Add", "m one")]
+    constants = [constant("zero", 0.0), constant("one", 1.0)]
+    path = save(tmp_path / "own.onnx", nodes, initializer=constants)
+
+    with pytest.raises(BadGallery, match="must tell images apart, got the same embedding"):
+        import_gallery(
+            tmp_path / "shop",
+            GallerySources(onnx_path=path),
+            load_images=(lambda _: image_set) if is_with_data else None,
+        )
+    assert not (tmp_path / "shop").exists()
+
+
 @pytest.mark.parametrize("batch", ["batch_size", None, 4], ids=["named", "open", "four"])
 def test_a_network_of_any_batch_embeds_as_that_of_one_image(tmp_path, image_set, batch):
     weight = numpy_helper.from_array(WEIGHT, "w")

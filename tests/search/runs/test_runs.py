@@ -135,6 +135,17 @@ def test_a_folder_with_other_files_is_not_taken_over(path):
     assert [each.name for each in path.iterdir()] == ["thesis.tex"]
 
 
+@pytest.mark.parametrize(
+    ("is_there", "got"), [(True, r"a folder without settings\.json"), (False, "no such folder")]
+)
+def test_what_is_no_run_is_told_from_what_is_not_there(path, is_there, got):
+    if is_there:
+        path.mkdir(parents=True)
+
+    with pytest.raises(BadRun, match=f"must be a run, got {got}; see `cmpc search`"):
+        reopen_run(path)
+
+
 def test_a_run_of_another_schema_is_not_guessed_at(path):
     run = opened(path)
     write_json(run.settings_path, {"schema_version": 2, "settings": {}, "inputs": {}})
