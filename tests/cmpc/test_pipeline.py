@@ -100,13 +100,18 @@ def test_the_evaluation_is_of_the_test_classes_alone(answers, project):
     assert found["macs_ratio"] == pytest.approx(ratio)
 
 
-def test_an_evaluation_leaves_what_each_query_found_beside_its_means(answers, run):
+def test_an_evaluation_leaves_what_each_query_found_beside_its_means(answers, project, run):
     found = answers["evaluate"]
+    image_set = load_image_set(
+        project.pictures, size_px=SIZE_PX, cache_dir=project.folder / "cache"
+    )
+    asking = image_set.select(split="test", role="query")
     means = [pick["heterogeneous"]["top1"]["value"] for pick in found["picks"]]
 
     with np.load(run / "evaluation.npz", allow_pickle=False) as file:
         np.testing.assert_allclose(file["heterogeneous_top1"].mean(axis=1), means)
-        assert len(file["query_names"]) == found["num_queries"]
+        assert file["query_names"].tolist() == [image_set.item_names[one] for one in asking]
+        assert len(asking) == found["num_queries"]
     assert json.loads((run / "evaluation.json").read_text()) == found
 
 

@@ -172,3 +172,21 @@ def test_a_gallery_learns_its_data_from_the_first_set_that_it_embeds(
     gallery_command("embed", folder, "--data", photos)
 
     assert open_gallery(folder).data == str(photos)
+
+
+@pytest.mark.parametrize("place", ["with the import", "after it"])
+def test_what_is_embedded_is_divided_as_the_gallery_says(
+    tmp_path, onnx_path, photos, monkeypatch, place
+):
+    monkeypatch.setenv("CMPC_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "shop"
+    data = ("--data", photos)
+    importing = ("import", folder, "--network", onnx_path, "--split-seed", 5)
+
+    gallery_command(*importing, *(data if place == "with the import" else ()))
+    if place == "after it":
+        gallery_command("embed", folder, *data)
+
+    image_set = load_image_set(photos, size_px=8, cache_dir=tmp_path / "cache", seed=5)
+    assert open_gallery(folder).split_seed == 5
+    assert read_embeddings(folder).data_sha256 == image_set.sha256
