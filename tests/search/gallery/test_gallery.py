@@ -241,7 +241,7 @@ def test_a_network_that_gives_no_directions_is_told_with_the_items(gallery, imag
     broken = weights | broken
     save_file(broken, gallery.path / "network.safetensors")
 
-    with pytest.raises(BadEmbeddings, match=r"others for 'dots/0', 'dots/1', 'dots/2' and others$"):
+    with pytest.raises(BadEmbeddings, match=r"zeros for 'dots/0', 'dots/1', 'dots/2' and others$"):
         embed_gallery(open_gallery(gallery.path), image_set)
     assert not list(gallery.path.glob("embeddings*"))
 

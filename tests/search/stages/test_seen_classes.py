@@ -112,7 +112,7 @@ def test_a_gallery_that_cmpc_trained_must_say_on_what(image_set, trained_on):
         check_seen_classes(gallery, image_set)
 
     path.write_text("{}")
-    with pytest.raises(BadGallery, match="must name the classes"):
+    with pytest.raises(BadGallery, match="must hold what cmpc wrote there"):
         check_seen_classes(gallery, image_set)
 
 
