@@ -109,8 +109,8 @@ def _nothing_to_pick(candidates: Sequence[Candidate], budget: Budget) -> Excepti
 
 def _spent(candidate: Candidate) -> str:
     score = candidate.score
-    latency = "no latency" if score.latency_ms is None else f"{score.latency_ms:.3f} ms"
-    macs = "MACs not counted" if score.macs is None else f"{score.macs / 1e6:.1f} MMACs"
+    latency = "an unknown latency" if score.latency_ms is None else f"{score.latency_ms:.3f} ms"
+    macs = "MACs not counted" if score.macs is None else f"{score.macs / 1e6:.4g} MMACs"
     return f"trial {candidate.number} takes {latency} and {macs}"
 
 

@@ -90,6 +90,13 @@ def test_of_two_limits_the_one_that_is_exceeded_most_says_who_is_nearest():
         pick(candidates, cost="latency", budget=Budget(latency_ms=2.0, macs=1_000_000))
 
 
+def test_who_is_nearest_is_told_by_numbers_that_exceed_the_limit_and_none_that_nobody_knows():
+    candidates = [candidate(1, 0.5, None, macs=1_977_000)]
+
+    with pytest.raises(BudgetNotMet, match=r"takes an unknown latency and 1\.977 MMACs"):
+        pick(candidates, cost="macs", budget=Budget(macs=1_960_000))
+
+
 @pytest.mark.parametrize(
     ("budget", "numbers"),
     [
