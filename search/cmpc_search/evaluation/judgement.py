@@ -7,7 +7,7 @@ Shapes: S seeds, P pairs of networks, Q queries.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -100,9 +100,18 @@ def judge(ranked: Sequence[SeedRanks]) -> Judgement:
         ),
         mean=_seed_accuracy(None, mean),
         num_queries=outcomes_SPQ3.shape[2],
-        advantage=(top1["heterogeneous"] - top1["homogeneous"]).estimate,
-        kept_share=(top1["heterogeneous"] / top1["paragon"]).estimate if has_paragon else None,
+        advantage=(top1["heterogeneous"] - top1["homogeneous"]).difference,
+        kept_share=_kept(top1["heterogeneous"], top1["paragon"]) if has_paragon else None,
     )
+
+
+def _kept(found: Sampled, paragon: Sampled) -> Estimate:
+    """Return the ratio; where all queries agree on it, a share of others may still differ."""
+    ratio = (found / paragon).estimate
+    if ratio.low < ratio.high:
+        return ratio
+    hidden = found.hidden_share / float(paragon.value)
+    return replace(ratio, low=max(0.0, ratio.value - hidden), high=ratio.value + hidden)
 
 
 def judge_pair(ranks: QueryRanks) -> PairAccuracy:

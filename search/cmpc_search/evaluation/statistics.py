@@ -82,10 +82,24 @@ class Sampled:
     def share(self) -> Estimate:
         """The estimate of a mean of numbers from 0 to 1."""
         found = self.estimate
-        exact = ((1 - LEVEL) / 2) ** (1 / self.num_queries)  # what all of n queries may hide
         if found.low == 1:
-            return replace(found, low=exact)
-        return replace(found, high=1 - exact) if found.high == 0 else found
+            return replace(found, low=1 - self.hidden_share)
+        return replace(found, high=self.hidden_share) if found.high == 0 else found
+
+    @property
+    def difference(self) -> Estimate:
+        """The estimate of a mean of numbers from -1 to 1, also where all queries agree."""
+        found = self.estimate
+        if found.low < found.high:
+            return found
+        hidden = self.hidden_share
+        agreed = (1 - hidden) * found.value
+        return replace(found, low=agreed - hidden, high=agreed + hidden)
+
+    @property
+    def hidden_share(self) -> float:
+        """How many queries may be otherwise, at most, where all that were asked agree."""
+        return float(1 - ((1 - LEVEL) / 2) ** (1 / self.num_queries))
 
 
 def resample(values: Rows, *, num_resamples: int = NUM_RESAMPLES, seed: int = SEED) -> Sampled:

@@ -75,6 +75,20 @@ def test_the_kept_share_is_the_mean_of_the_seeds_over_the_mean_of_their_paragons
     assert kept.low < kept.value < kept.high
 
 
+@pytest.mark.parametrize(("own", "across"), [(11, 0), (0, 11), (11, 11), (0, 0)])
+def test_what_all_of_a_few_queries_agree_on_is_certain_neither_as_difference_nor_as_ratio(
+    own, across
+):
+    found = judge([seed_ranks(own, across, paragon=11, num_queries=11)])
+
+    # Clopper and Pearson: 0 of 11 may be 28.5 %; a difference, of -1 to 1, has twice the room.
+    width = found.advantage.high - found.advantage.low
+    assert width == pytest.approx(2 * 0.2849, abs=1e-4)
+    assert -1 <= found.advantage.low <= (across - own) / 11 <= found.advantage.high <= 1
+    assert found.kept_share.low <= across / 11 <= found.kept_share.high
+    assert found.kept_share.high - found.kept_share.low > 0.28
+
+
 def test_a_paragon_that_finds_nothing_leaves_no_share_to_keep():
     assert judge([seed_ranks(10, 20, paragon=0)]).kept_share is None
 
