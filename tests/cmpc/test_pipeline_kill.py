@@ -73,7 +73,7 @@ def test_a_supernet_whose_training_is_killed_is_the_one_that_was_never_interrupt
 
 
 def test_a_search_killed_among_its_trials_completes_and_scores_nothing_twice(project):
-    run, trials, num_kills = project.folder / "killed-trials", 14, 4
+    run, trials, num_kills = project.folder / "killed-trials", 40, 4
     arguments = project.search(run, trials=trials)
     rng = random.Random(5)
 

@@ -81,13 +81,14 @@ def test_a_library_may_write_by_name_and_even_replace_the_file(replacing, exists
 
 
 def test_there_is_one_way_to_replace_a_file():
+    allowed = {"files.py", "leftovers.py"}  # that writes, and that removes what a kill left
     modules = (cmpc, cmpc_search, cmpc_cost_models, cmpc_kernels)
     packages = [Path(module.__file__).parent for module in modules]
     others = [
         str(path)
         for package in packages
         for path in package.rglob("*.py")
-        if path.name != "files.py" and re.search(r"mkstemp|\.tmp\b|os\.fsync", path.read_text())
+        if path.name not in allowed and re.search(r"mkstemp|\.tmp\b|os\.fsync", path.read_text())
     ]
 
     assert others == []
