@@ -141,7 +141,8 @@ def open_run(
         fresh: Move what is in ``path`` aside, to ``path``.old-1 or the next free number.
 
     Raises:
-        BadRun: other settings or inputs, a folder that is no run, or one in use with ``fresh``.
+        BadRun: other settings or inputs, a folder that is no run, one in use with ``fresh``, or one
+            whose study was lost.
     """
     if fresh:
         _move_aside(path)
@@ -153,6 +154,7 @@ def open_run(
     }
     if run.settings_path.exists():
         _check_same(run, document, free, meaning)
+        _check_study(run)
     elif path.exists() and any(not _is_temporary(found) for found in path.iterdir()):
         raise BadRun(f"{path} must be a run of cmpc or not exist, got a folder with other files")
     path.mkdir(parents=True, exist_ok=True)
@@ -161,6 +163,16 @@ def open_run(
         folder.mkdir(exist_ok=True)
     sweep(path, run.supernet_path, run.candidates_path, *path.glob("pick/*/*"))
     return run
+
+
+def _check_study(run: RunFolder) -> None:
+    """A study that a kill left empty has no table of trials beside it yet: they come last."""
+    is_empty = not run.study_path.exists() or run.study_path.stat().st_size == 0
+    if is_empty and run.trials_path.exists():
+        raise BadRun(
+            f"{run.study_path} must hold the trials that {run.trials_path} lists, it is missing or "
+            "empty; put it back, or use --fresh, which keeps the old run aside and begins again"
+        )
 
 
 def reopen_run(path: Path) -> RunFolder:

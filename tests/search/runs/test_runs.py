@@ -74,6 +74,19 @@ def test_what_killed_processes_left_is_swept_when_the_run_is_opened_again(path):
     assert [one.name for one in run.supernet_path.iterdir()] == [fresh.name]
 
 
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_run_that_lost_its_study_is_not_begun_again_in_silence(path, is_there):
+    run = opened(path)
+    write_trials(run, [], budget=Budget())
+    if is_there:
+        run.study_path.write_bytes(b"")
+
+    with pytest.raises(BadRun, match=r"must hold the trials that .*trials.csv lists.*--fresh"):
+        opened(path)
+
+    opened(path, fresh=True)
+
+
 def test_a_free_setting_may_change_and_is_stored(path):
     opened(path)
     assert opened(path, changed(trials=50)).settings["search"]["trials"] == 50
