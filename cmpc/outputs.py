@@ -5,12 +5,10 @@ under whatever spelling, link or hard link, nor a file of another kind. What it 
 earlier output of the same kind. What can't be written is told before the work and not after it.
 """
 
-import csv
 import os
 import re
 import stat
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -151,11 +149,9 @@ def pictures_of(data_set: str | None) -> Iterator[Path]:
         if Path(folder) != path:  # pictures are read in class folders only
             yield from (Path(folder, name) for name in names)
     if path.suffix.lower() == ".csv" and path.is_file():
-        with (
-            path.open(encoding="utf-8-sig", errors="replace", newline="") as file,
-            suppress(csv.Error),  # told by the reader of the data
-        ):
-            yield from (path.parent / (row.get("path") or "") for row in csv.DictReader(file))
+        from cmpc_search.data.csv_file import listed_files
+
+        yield from listed_files(path)
 
 
 def check_suffix(option: str, path: Path, kind: FileKind) -> None:

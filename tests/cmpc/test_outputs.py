@@ -177,6 +177,13 @@ def test_a_sheet_beside_the_class_folders_is_drawn_again(folder):
         check_output("--out", Path("photos/a/1.png"), PNG, inputs=pictures_of("photos"))
 
 
+def test_pictures_of_a_csv_file_are_kept_however_its_header_is_spaced(folder):
+    Path("photos.csv").write_text("label, path\na,photos/a/1.png\n")
+
+    with pytest.raises(BadOutput, match=r"what the command reads, got photos/a/1\.png; name"):
+        check_output("--out", Path("photos/a/1.png"), PNG, inputs=pictures_of("photos.csv"))
+
+
 def test_an_empty_file_is_free_to_be_written(folder):
     Path("new.png").touch()
 

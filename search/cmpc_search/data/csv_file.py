@@ -12,10 +12,12 @@ the path is normalised: a blank at the end of a label makes no other class.
 import csv
 import errno
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TextIO
 
 from cmpc_search.data.base import ROLES, SPLITS
 from cmpc_search.data.folder import files_version
@@ -24,7 +26,7 @@ from cmpc_search.data.source import Picture, Source
 from cmpc_search.data.text import normalised_text
 from cmpc_search.errors import BadData
 
-__all__ = ["CsvSource"]
+__all__ = ["CsvSource", "listed_files"]
 
 REQUIRED = ("path", "label")
 CHOICES = {"split": SPLITS, "role": ROLES}
@@ -72,7 +74,7 @@ class CsvSource(Source):
     def _rows(self) -> list[CsvRow]:
         try:
             with self.path.open(encoding="utf-8-sig", newline="") as file:
-                rows = self._parse(csv.DictReader(file, strict=True))
+                rows = self._parse(_reader(file))
         except UnicodeDecodeError as error:
             raise BadData(
                 f"{self.path} must be text in UTF-8, and is not: {error}; save it in that encoding"
@@ -89,8 +91,7 @@ class CsvSource(Source):
         return rows
 
     def _parse(self, reader: "csv.DictReader[str]") -> list[CsvRow]:
-        columns = [normalised_text(column) for column in reader.fieldnames or []]
-        reader.fieldnames = columns
+        columns = list(reader.fieldnames or [])
         known = {*REQUIRED, *CHOICES}
         if not set(REQUIRED) <= set(columns) <= known or len(set(columns)) < len(columns):
             raise BadData(
@@ -125,6 +126,21 @@ class CsvSource(Source):
             split=cells.get("split"),
             role=cells.get("role"),
         )
+
+
+def listed_files(path: Path) -> Iterator[Path]:
+    """Yield the files that a CSV file names as pictures, whatever else is wrong with it."""
+    with (
+        path.open(encoding="utf-8-sig", errors="replace", newline="") as file,
+        suppress(csv.Error),  # told by `CsvSource`
+    ):
+        yield from (path.parent / (row.get("path") or "") for row in _reader(file))
+
+
+def _reader(file: TextIO) -> "csv.DictReader[str]":
+    reader = csv.DictReader(file, strict=True)
+    reader.fieldnames = [normalised_text(column) for column in reader.fieldnames or []]
+    return reader
 
 
 def _is_file(path: Path) -> bool:
