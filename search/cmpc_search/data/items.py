@@ -11,7 +11,7 @@ What the seed decides (open roles and splits) is not decided here: it is stored 
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,13 @@ from cmpc_search.data.cache import new_folder, read_record, write_record
 from cmpc_search.data.source import Picture, Source
 from cmpc_search.data.text import normalised_text
 from cmpc_search.errors import BadData, UnusablePicture
+from cmpc_search.progress import Progress
 
 __all__ = [
     "CANONICAL_SIZE_PX",
     "FORMAT_VERSION",
     "OPEN",
     "Items",
-    "Progress",
     "decide_items",
     "read_items",
 ]
@@ -42,9 +42,6 @@ CANONICAL_SIZE_PX = 64
 """The size at which pictures are compared, whatever the size they are used at."""
 
 FORMAT_VERSION = 3
-
-Progress = Callable[[int, int], None]
-"""Called with how many pictures are done, and of how many."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

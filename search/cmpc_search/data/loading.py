@@ -32,7 +32,6 @@ from cmpc_search.data.items import (
     FORMAT_VERSION,
     OPEN,
     Items,
-    Progress,
     decide_items,
     read_items,
 )
@@ -40,6 +39,7 @@ from cmpc_search.data.prepared import PreparedImages, check_space, prepare_image
 from cmpc_search.data.source import Picture, Source
 from cmpc_search.data.splits import MIN_CLASSES, SplitFractions, assign_roles, split_classes
 from cmpc_search.errors import BadArgument, BadData
+from cmpc_search.progress import Progress
 
 __all__ = ["find_source", "gallery_item_names", "load_image_set"]
 

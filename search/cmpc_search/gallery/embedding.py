@@ -11,7 +11,7 @@ from cmpc_search.embeddings import (
     write_embeddings,
 )
 from cmpc_search.gallery.folder import Gallery
-from cmpc_search.training.optimisation import Progress
+from cmpc_search.progress import Progress
 
 __all__ = ["embed_gallery"]
 

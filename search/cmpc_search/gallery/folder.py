@@ -40,8 +40,8 @@ from cmpc_search.gallery.network import LargeNetwork, OnnxNetwork, TorchNetwork,
 from cmpc_search.gallery.record import check_record
 from cmpc_search.gallery.unfinished import RECORD_FILE, is_unfinished
 from cmpc_search.networks.heads import class_means
+from cmpc_search.progress import Progress
 from cmpc_search.runs.files import read_json, write_json
-from cmpc_search.training.optimisation import Progress
 
 __all__ = [
     "Gallery",

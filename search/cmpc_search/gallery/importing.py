@@ -44,8 +44,8 @@ from cmpc_search.gallery.onnx_file import (
     read_own_network,
 )
 from cmpc_search.gallery.unfinished import RECORD_FILE, check_free, making
+from cmpc_search.progress import Progress
 from cmpc_search.runs.files import write_json
-from cmpc_search.training.optimisation import Progress
 
 __all__ = ["GallerySources", "import_gallery"]
 

@@ -20,9 +20,9 @@ from cmpc_search.embedding import embed_images, resize_images
 from cmpc_search.errors import BadGallery
 from cmpc_search.gallery.unfinished import RECORD_FILE
 from cmpc_search.networks.gallery import GalleryNetwork, ResidualShape
+from cmpc_search.progress import Progress
 from cmpc_search.training.augmentation import to_float
 from cmpc_search.training.numerics import has_fast_bfloat16, mixed_precision, use_channels_last
-from cmpc_search.training.optimisation import Progress
 
 __all__ = ["LargeNetwork", "OnnxNetwork", "TorchNetwork", "resized", "unit_embeddings"]
 

@@ -11,9 +11,9 @@ from cmpc_search.gallery import (
     making,
     save_gallery_network,
 )
+from cmpc_search.progress import Progress
 from cmpc_search.stages.settings import GallerySettings
 from cmpc_search.training.gallery import train_gallery_network
-from cmpc_search.training.optimisation import Progress
 
 __all__ = ["load_training_set", "train_gallery"]
 

@@ -25,12 +25,12 @@ from cmpc_search.errors import BadData, BadGallery, BadRun
 from cmpc_search.files import replacing
 from cmpc_search.gallery import Gallery, open_gallery
 from cmpc_search.gallery.classifier import training_classes
+from cmpc_search.progress import Progress
 from cmpc_search.runs import RunFolder
 from cmpc_search.space import SearchSpace, load_space
 from cmpc_search.stages.seen_classes import SeenClasses, check_seen_classes
 from cmpc_search.stages.settings import SearchSettings
 from cmpc_search.training.augmentation import Augmentation
-from cmpc_search.training.optimisation import Progress
 from cmpc_search.training.views import ViewBank, ViewSettings, make_views
 
 __all__ = [

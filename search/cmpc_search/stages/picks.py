@@ -30,13 +30,13 @@ from cmpc_search.errors import BadRun
 from cmpc_search.export import export_query_network
 from cmpc_search.files import replacing
 from cmpc_search.networks.query import QueryNetwork
+from cmpc_search.progress import Progress
 from cmpc_search.runs import RunFolder, parsed_record, read_json, write_json
 from cmpc_search.space import Architecture
 from cmpc_search.stages.inputs import Inputs
 from cmpc_search.stages.seeds import Seed, SeedParts
 from cmpc_search.stages.settings import TrainSettings
 from cmpc_search.stages.supernet import load_supernet
-from cmpc_search.training.optimisation import Progress
 from cmpc_search.training.query import PickTraining, train_query_network
 from cmpc_search.training.views import ViewBank
 

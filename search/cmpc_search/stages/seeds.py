@@ -18,11 +18,11 @@ from pydantic import ValidationError
 from cmpc_search.data import ImageSet, load_image_set
 from cmpc_search.errors import BadGallery
 from cmpc_search.gallery import Gallery, embed_gallery
+from cmpc_search.progress import Progress
 from cmpc_search.runs import RunFolder
 from cmpc_search.stages.gallery_training import load_training_set, train_gallery
 from cmpc_search.stages.inputs import Inputs, load_inputs
 from cmpc_search.stages.settings import GallerySettings
-from cmpc_search.training.optimisation import Progress
 
 __all__ = ["Seed", "SeedParts", "check_new_galleries", "make_new_gallery", "parts_of"]
 

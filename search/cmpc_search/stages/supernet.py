@@ -8,9 +8,9 @@ from cmpc_search.compatibility import make_method
 from cmpc_search.errors import BadRun
 from cmpc_search.files import replacing
 from cmpc_search.networks.supernet import Supernet
+from cmpc_search.progress import Progress
 from cmpc_search.runs import RunFolder
 from cmpc_search.stages.inputs import Inputs
-from cmpc_search.training.optimisation import Progress
 from cmpc_search.training.query import train_supernet
 from cmpc_search.training.views import ViewBank
 

@@ -4,9 +4,7 @@ Each part (gallery network, views, supernet, pick) is kept as soon as it is whol
 that was killed goes on with the part that was at work.
 """
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-
+from cmpc_search.progress import ShowProgress
 from cmpc_search.runs import RunFolder
 from cmpc_search.space import Architecture
 from cmpc_search.stages.inputs import Inputs
@@ -20,12 +18,8 @@ from cmpc_search.stages.picks import (
 from cmpc_search.stages.seeds import Seed, make_new_gallery, parts_of
 from cmpc_search.stages.settings import TrainSettings
 from cmpc_search.stages.supernet import has_supernet, make_supernet
-from cmpc_search.training.optimisation import Progress
 
-__all__ = ["ShowProgress", "train_control_of_run", "train_seed"]
-
-ShowProgress = Callable[[str], AbstractContextManager[Progress]]
-"""Shows how far a part is, under the name that it is given."""
+__all__ = ["train_control_of_run", "train_seed"]
 
 
 def train_seed(

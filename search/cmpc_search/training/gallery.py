@@ -21,6 +21,7 @@ from cmpc_search.data import ImageSet
 from cmpc_search.errors import BadData
 from cmpc_search.networks.gallery import GalleryNetwork, ResidualShape
 from cmpc_search.networks.heads import CosineClassifier, margin_cross_entropy
+from cmpc_search.progress import Progress
 from cmpc_search.training.augmentation import Augmentation, to_float
 from cmpc_search.training.numerics import (
     has_fast_bfloat16,
@@ -28,7 +29,7 @@ from cmpc_search.training.numerics import (
     to_layout,
     use_channels_last,
 )
-from cmpc_search.training.optimisation import Progress, Schedule, optimise
+from cmpc_search.training.optimisation import Schedule, optimise
 
 __all__ = ["GalleryTraining", "train_gallery_network"]
 

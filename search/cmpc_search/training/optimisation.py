@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from cmpc_search.errors import BadRun
 from cmpc_search.files import replacing
+from cmpc_search.progress import Progress
 
-__all__ = ["Progress", "Schedule", "optimise"]
+__all__ = ["Schedule", "optimise"]
 
-Progress = Callable[[int, int], None]
 WARM_UP_SHARE = 0.1
 DECAYED_DIMENSIONS = 2  # biases and batch norms are not pulled to zero
 

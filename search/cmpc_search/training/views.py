@@ -20,9 +20,9 @@ from torch import Tensor
 from cmpc_search.compatibility import Batch
 from cmpc_search.compatibility.base import NO_LABEL
 from cmpc_search.embedding import resize_images
+from cmpc_search.progress import Progress
 from cmpc_search.training.augmentation import Augmentation, to_float
 from cmpc_search.training.numerics import to_layout
-from cmpc_search.training.optimisation import Progress
 
 __all__ = ["ViewBank", "ViewSettings", "make_views"]
 
