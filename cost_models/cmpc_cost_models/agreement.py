@@ -94,12 +94,13 @@ def judge(
     images: Sequence[Float32Array],
 ) -> Agreement:
     """Return the least agreement of the answers to ``images``: the first that is wrong, if any."""
-    scale = SMALLEST_SHARE * max(_largest(one) for one in expected)
+    scale = _smallest_scale(expected)
     found = []
     for one, other, image in zip(given, expected, images, strict=True):
         near = agreement(one, other, smallest_scale=scale)
         if near.objection and (exact := _exact_answer(onnx_path, image)) is not None:
-            near = agreement(one, exact.reshape(other.shape), smallest_scale=scale)
+            with_exact = agreement(one, exact, smallest_scale=scale)
+            near = near if with_exact.objection else with_exact
         if near.objection:
             return near
         found.append(near)
@@ -134,6 +135,17 @@ def agreement(
         cosine=float(one @ other) / lengths if is_angle_known else 1.0,
         relative_difference=difference / max(largest, smallest_scale, SMALLEST_SCALE),
     )
+
+
+def _smallest_scale(expected: Sequence[Float32Array]) -> float:
+    """Return the scale below which no answer is compared on its own.
+
+    It follows the largest answer as far as that grows like its image. An exponential of a bright
+    image reaches 1e38, beside which every other answer would pass.
+    """
+    largest = [_largest(one) for one in expected]
+    of_noise = largest[0]
+    return SMALLEST_SHARE * min(max(largest), max(1.0, BRIGHT * of_noise))
 
 
 def random_image(input_shape: Sequence[int]) -> Float32Array:
@@ -192,7 +204,7 @@ def _in_float64(model: Any) -> Any:
         for attribute in node.attribute:
             if attribute.HasField("t"):
                 _widen(attribute.t)
-            elif node.op_type == "Cast" and attribute.i == TensorProto.FLOAT:
+            elif (node.op_type, attribute.name, attribute.i) == ("Cast", "to", TensorProto.FLOAT):
                 attribute.i = TensorProto.DOUBLE
     return model
 

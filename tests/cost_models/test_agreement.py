@@ -5,6 +5,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from cmpc_cost_models import agreement as module
 from cmpc_cost_models.agreement import (
     agreement,
     check_images,
@@ -106,6 +107,28 @@ def test_a_limit_that_noise_never_reaches_must_be_kept(limit, tmp_path):
 
     assert compare(answers_of(right_path), right_path, (1, 64)).objection is None
     assert "wrong answer" in compare(answers_of(wrong_path), right_path, (1, 64)).objection
+
+
+def test_answers_to_bright_images_do_not_hide_a_wrong_one_to_noise(tmp_path):
+    """The exponential of a bright image has 38 digits, that of noise one."""
+    path = save(tmp_path / "exp.onnx", [helper.make_node("Exp", ["x"], ["y"])], {})
+    right = answers_of(path)
+
+    def wrong(image):
+        return right(image) + np.where(image < 1, image, 0)
+
+    assert compare(right, path, SHAPE).objection is None
+    assert "wrong answer" in compare(wrong, path, SHAPE).objection
+
+
+def test_an_objection_tells_how_far_the_answer_is_from_onnx_runtime(tmp_path, monkeypatch):
+    path = convolution(tmp_path / "net.onnx")
+    expected = expected_answers(path, check_images(SHAPE))
+    monkeypatch.setattr(module, "_exact_answer", lambda *_: np.full_like(expected[0], 0.1))
+
+    found = judge([2 * one for one in expected], expected, path, check_images(SHAPE))
+
+    assert found.relative_difference == pytest.approx(1)
 
 
 def sigmoid_of_a_distance(path, distance):
