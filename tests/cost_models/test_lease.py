@@ -1,5 +1,6 @@
 """Processes that time at once, and the cores they get."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -30,6 +31,7 @@ def test_each_process_gets_a_core_of_its_own_while_there_are_some(four_cpus, tmp
             [doubt] = third.doubts()
             assert "another process of cmpc times on the same processor (3)" in doubt
             first.close()
+            assert len(list(third.doubts())) == 1  # the other had it while that timing began
             assert list(third.doubts()) == []
 
     with CpuLease(1, folder=tmp_path) as fourth:
@@ -61,6 +63,7 @@ def test_a_process_that_is_killed_gives_its_core_back(tmp_path):
             assert len(list(mine.doubts())) == 1
             other.kill()
             other.wait()
+            assert len(list(mine.doubts())) == 1  # of the timing that it may have disturbed
             assert list(mine.doubts()) == []
     finally:
         other.kill()
@@ -72,6 +75,21 @@ def test_where_no_locks_can_be_kept_timing_goes_on(monkeypatch):
     with CpuLease(1) as first, CpuLease(1) as second:
         assert first.cpus == second.cpus
         assert list(second.doubts()) == []
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_no_other_process(number, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(lease_module.fcntl, "flock", refuse)
+    with CpuLease(1, folder=tmp_path) as lease:
+        assert list(lease.doubts()) == []
+
+
+def test_a_lock_that_is_not_ours_to_open_stops_no_timing(tmp_path):
+    with CpuLease(1, folder=tmp_path / "gone") as lease:
+        assert list(lease.doubts()) == []
 
 
 def test_a_system_without_affinity_has_all_its_processors(monkeypatch):

@@ -1,6 +1,6 @@
 """Who times on which core? Processes that time at once keep out of each other's way.
 
-    <temporary folder>/cmpc-<user>/core-3.lock    held with flock by whoever times on core 3
+    <temporary folder>/cmpc-<user id>/core-3.lock    held with flock by whoever times on core 3
 
 Two searches that pin their threads to the same core doubt each other for ever. So a core is leased
 for as long as something may be timed on it, the best free one first; the system gives it back
@@ -53,12 +53,12 @@ class CpuLease(ClosedAtEnd):
         self._take()
 
     def doubts(self) -> Iterator[str]:
-        """Say why a timing on these processors may not be trusted: others time on some of them.
+        """Say why the timing that just ended may not be trusted: others had some of the processors.
 
-        What has become free since then is leased first.
+        Those that have become free meanwhile are leased for the next timing, not for that one.
         """
-        self._take()
         shared = [cpu for cpu in self.cpus if core_of(cpu) not in self._held]
+        self._take()
         if shared:
             numbers = ", ".join(map(str, shared))
             yield (
@@ -91,17 +91,33 @@ class CpuLease(ClosedAtEnd):
         """Take the lock of a core, unless another process has it."""
         if core in self._held:
             return True
-        if self._folder is None:  # nowhere to keep locks: nobody can be asked
-            self._held[core] = None
-            return True
-        file = (self._folder / f"core-{re.sub('[^0-9]+', '-', core)}.lock").open("a")
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            file.close()
+            self._held[core] = _locked(self._folder / _name_of(core)) if self._folder else None
+        except BlockingIOError:
             return False
-        self._held[core] = file
+        except OSError:  # as where there is no folder: nobody can be asked
+            self._held[core] = None
         return True
+
+
+def _name_of(core: str) -> str:
+    return f"core-{re.sub('[^0-9]+', '-', core)}.lock"
+
+
+def _locked(path: Path) -> TextIO:
+    """Return the open file, locked.
+
+    Raises:
+        BlockingIOError: another process has the lock.
+        OSError: the system refuses the file, or locks on this file system.
+    """
+    file = path.open("a")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise
+    return file
 
 
 def _own_folder() -> Path | None:
