@@ -8,6 +8,7 @@ and our own code (``identity``). An entry appears whole or not at all, and one w
 altered is made again.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -32,6 +33,7 @@ LIBRARY_NAME = "network.so"
 RECORD_NAME = "compiled.json"
 OBJECTS_NAME = "kernels"
 PUBLISH_TRIES = 3
+OCCUPIED = (errno.EEXIST, errno.ENOTEMPTY)  # what rename says of a folder that holds something
 TARGET_KEY = "target"  # in a record: all of the target that the code depends on
 # The last two read the graph and fold its constants: they decide which weights are in the library.
 PACKAGES_THAT_COUNT = (*CODE_MAKERS, "onnx", "numpy")
@@ -85,10 +87,11 @@ def find_compiled(cache_dir: Path, sha256: str, target: Target) -> CompiledNetwo
     for path in sorted(cache_dir.glob(f"*/{RECORD_NAME}")):
         try:
             record = json.loads(path.read_text())
-        except (OSError, ValueError):  # another process is at it, or it is damaged
+            is_wanted = (record["sha256"], record[TARGET_KEY]) == (sha256, _target_of_code(target))
+        except (OSError, ValueError, KeyError, TypeError):  # somebody is at it, or it is damaged
             continue
-        if (record.get("sha256"), record.get(TARGET_KEY)) == (sha256, _target_of_code(target)):
-            return _read_entry(path.parent)
+        if is_wanted and (found := _read_entry(path.parent)):
+            return found
     return None
 
 
@@ -169,7 +172,9 @@ def _publish(draft: Path, folder: Path, record: dict[str, Any]) -> CompiledNetwo
     for _ in range(PUBLISH_TRIES):
         try:
             os.rename(draft, folder)
-        except OSError:
+        except OSError as error:
+            if error.errno not in OCCUPIED:
+                raise
             if found := _read_entry(folder):
                 return found
             shutil.rmtree(folder, ignore_errors=True)  # altered, or half of an older time
@@ -185,7 +190,12 @@ def _read_entry(folder: Path) -> CompiledNetwork | None:
         if file_sha256(folder / LIBRARY_NAME) != record["sha256"]:
             return None
         return _as_compiled(folder, record, from_cache=True)
-    except (OSError, ValueError, KeyError):  # BadArgument is a ValueError: fields of another time
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+    ):  # BadArgument is a ValueError: fields of another time
         return None
 
 

@@ -1,5 +1,6 @@
 """What compiled networks answer, against ONNX Runtime."""
 
+import errno
 import json
 import shutil
 
@@ -10,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from cmpc_cost_models import compiling
-from cmpc_cost_models.compiling import LIBRARY_NAME, compile_network
+from cmpc_cost_models.compiling import LIBRARY_NAME, compile_network, find_compiled
 from cmpc_cost_models.counted import count_network, load_graph
 from cmpc_cost_models.digests import file_sha256
 from cmpc_cost_models.errors import BadNetworkFile, CompileFailed
@@ -196,6 +197,32 @@ def test_who_publishes_second_names_the_library_of_who_was_first(
     assert compiled.sha256 == file_sha256(compiled.path) == record["sha256"]
     assert compiled.from_cache
     assert not list(tmp_path.glob("draft-*"))
+
+
+def test_a_disk_that_refuses_a_library_is_told_as_that(tiny_network, host, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(compiling.os, "rename", refuse)
+
+    with pytest.raises(OSError, match="No space left"):
+        compile_network(tiny_network, host, cache_dir=tmp_path)
+
+
+def test_a_library_is_found_by_its_hash_beside_damaged_ones(tiny_network, host, tmp_path):
+    compiled = compile_network(tiny_network, host, cache_dir=tmp_path)
+    entry = compiled.path.parent
+    for name in ("0-altered", "1-no-record"):
+        shutil.copytree(entry, tmp_path / name)
+    (tmp_path / "0-altered" / LIBRARY_NAME).write_bytes(b"altered")
+    (tmp_path / "1-no-record" / "compiled.json").write_text("[]")
+
+    found = find_compiled(tmp_path, compiled.sha256, host)
+
+    assert found is not None
+    assert found.path == compiled.path
+    assert find_compiled(tmp_path, "0" * 64, host) is None
+    assert find_compiled(tmp_path, compiled.sha256, Target.named("cortex-a72")) is None
 
 
 @pytest.mark.parametrize("name", [LIBRARY_NAME, "compiled.json"])
