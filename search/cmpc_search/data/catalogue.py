@@ -5,7 +5,6 @@ The table holds text only, so listing it loads no source. Sizes are those after 
 """
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 
@@ -63,12 +62,7 @@ CATALOGUE = {
 def named_source(name: str, cache_dir: Path) -> Source:
     """Return the source that the catalogue has under ``name``."""
     if name not in CATALOGUE:
-        near = get_close_matches(name, CATALOGUE, n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        raise UnknownName(
-            f"no data set is called {name!r} and no such folder or CSV file exists; {hint}"
-            f"the names are {', '.join(CATALOGUE)}"
-        )
+        raise UnknownName.among(CATALOGUE, "data set, folder or CSV file", name)
     module, attribute = CATALOGUE[name].source.split(":")
     source: Source = getattr(import_module(module), attribute)(cache_dir)
     return source

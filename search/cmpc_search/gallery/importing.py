@@ -108,8 +108,7 @@ def import_gallery(
     } | _facts(sources, found)
     kept = _kept_embeddings(found, str(record["network_sha256"]), progress)
     with making(folder):
-        if (folder / RECORD_FILE).exists():  # by whom we waited for
-            raise BadArgument(f"{folder} must not be a gallery yet; choose another folder")
+        check_free(folder)  # whom we waited for may have made a gallery
         _write(folder, sources, found.network, kept)
         write_json(folder / RECORD_FILE, record)
     return open_gallery(folder)

@@ -21,7 +21,7 @@ from cmpc_search.compatibility.base import NO_LABEL
 from cmpc_search.data import CATALOGUE, ImageSet, load_image_set
 from cmpc_search.data.splits import ENOUGH_VALIDATION_CLASSES
 from cmpc_search.embeddings import SPLIT_SEED_KEY
-from cmpc_search.errors import BadData, BadGallery, BadRun
+from cmpc_search.errors import BadData, BadGallery, BadRun, first_complaint
 from cmpc_search.files import replacing
 from cmpc_search.gallery import Gallery, open_gallery
 from cmpc_search.gallery.classifier import training_classes
@@ -238,10 +238,9 @@ def search_settings_of(run: RunFolder) -> SearchSettings:
     try:
         return SearchSettings.model_validate(run.settings)
     except ValidationError as error:
-        first = error.errors()[0]
         raise BadRun(
             f"{run.settings_path} must hold the settings of this version of cmpc; "
-            f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+            f"{first_complaint(error)}"
         ) from error
 
 

@@ -35,7 +35,7 @@ from cmpc_search.runs import RunFolder, parsed_record, read_json, write_json
 from cmpc_search.space import Architecture
 from cmpc_search.stages.inputs import Inputs
 from cmpc_search.stages.seeds import Seed, SeedParts
-from cmpc_search.stages.settings import TrainSettings
+from cmpc_search.stages.settings import GREATEST_SEED, TrainSettings
 from cmpc_search.stages.supernet import load_supernet
 from cmpc_search.training.query import PickTraining, train_query_network
 from cmpc_search.training.views import ViewBank
@@ -56,7 +56,6 @@ WEIGHTS_FILE = "network.safetensors"
 ONNX_FILE = "network.onnx"
 FACTS_FILE = "facts.json"
 CHECKPOINT_FILE = "checkpoint.safetensors"
-GREATEST_SEED = 2**32 - 1
 
 
 @dataclass(frozen=True, slots=True)

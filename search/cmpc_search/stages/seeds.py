@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from cmpc_search.data import ImageSet, load_image_set
-from cmpc_search.errors import BadGallery
+from cmpc_search.errors import BadGallery, first_complaint
 from cmpc_search.gallery import Gallery, embed_gallery
 from cmpc_search.progress import Progress
 from cmpc_search.runs import RunFolder
@@ -92,10 +92,9 @@ def check_new_galleries(gallery: Gallery) -> GallerySettings:
     try:
         return GallerySettings.model_validate(training)
     except ValidationError as error:
-        first = error.errors()[0]
         raise BadGallery(
             f"{gallery.path} must say how it was trained in the words of this version of cmpc; "
-            f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+            f"{first_complaint(error)}"
         ) from error
 
 

@@ -16,6 +16,7 @@ from cmpc_search.training.query import PickTraining, SupernetTraining
 
 __all__ = [
     "FREE_SETTINGS",
+    "GREATEST_SEED",
     "GallerySettings",
     "RewardName",
     "SearchSettings",

@@ -216,7 +216,7 @@ def test_too_little_space_is_told_before_work_starts(photos, tmp_path):
 
 
 def test_an_unknown_name_is_answered_with_the_nearest(tmp_path):
-    with pytest.raises(UnknownName, match="did you mean emoji9"):
+    with pytest.raises(UnknownName, match="did you mean 'emoji9'"):
         load("emogi9", tmp_path)
 
 
