@@ -4,7 +4,13 @@ from pathlib import Path
 
 import click
 
-from cmpc.cli.options import cache_dir_option, config_option, json_option, run_folder_argument
+from cmpc.cli.options import (
+    FOLDER,
+    cache_dir_option,
+    config_option,
+    json_option,
+    run_folder_argument,
+)
 
 __all__ = ["build"]
 
@@ -14,13 +20,19 @@ __all__ = ["build"]
 @click.option(
     "--out",
     "bundle_folder",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FOLDER,
     required=True,
     help="The bundle to write.",
 )
 @click.option("--target", metavar="NAME", help="What to compile for; else that of the search.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Which one.")
-@click.option("--runner/--no-runner", default=None, help="Build the native program; else if g++.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Which trained pick."
+)
+@click.option(
+    "--runner/--no-runner",
+    default=None,
+    help="Build the native program.  [default: if a compiler for the target is here]",
+)
 @click.option(
     "--verify/--no-verify",
     default=True,

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cmpc.cli.options import cache_dir_option, json_option, split_seed_option
+from cmpc.cli.names import SPLITS
+from cmpc.cli.options import FILE, cache_dir_option, json_option, split_seed_option
 
 if TYPE_CHECKING:
     from cmpc_search.data import Drops, ImageSet
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["data"]
 
-SPLIT_NAMES = ("train", "validation", "test")
 NUM_SHOWN = 5  # lines of each kind of trouble; --json has them all
 
 name_argument = click.argument("name_or_path", metavar="NAME|PATH")
@@ -149,13 +149,13 @@ def prepare(
 @click.option(
     "--out",
     "sheet_path",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     required=True,
     help="The PNG file to write.",
 )
 @click.option(
     "--split",
-    type=click.Choice(SPLIT_NAMES),
+    type=click.Choice(SPLITS),
     default="train",
     show_default=True,
     help="The split to look at.",

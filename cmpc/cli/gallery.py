@@ -7,9 +7,12 @@ import click
 
 from cmpc.cli.names import GALLERY_NETWORKS, NameChoice
 from cmpc.cli.options import (
+    EXISTING_FILE,
+    FOLDER,
     cache_dir_option,
     config_option,
     data_option,
+    ids_option,
     json_option,
     resolve_settings,
     split_seed_option,
@@ -21,9 +24,6 @@ if TYPE_CHECKING:
     from cmpc_search.stages.settings import GallerySettings
 
 __all__ = ["gallery"]
-
-FOLDER = click.Path(file_okay=False, path_type=Path)
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.group()
@@ -158,18 +158,20 @@ def embed(
 
 @gallery.command("import")
 @click.argument("folder", metavar="GALLERY", type=FOLDER)
-@click.option("--network", "onnx_path", type=FILE, help="The network as ONNX: image -> embedding.")
+@click.option(
+    "--network", "onnx_path", type=EXISTING_FILE, help="The network as ONNX: image -> embedding."
+)
 @click.option(
     "--embeddings",
     "embeddings_path",
-    type=FILE,
+    type=EXISTING_FILE,
     help="Ready embeddings: safetensors with item_names, or .npy beside --ids.",
 )
-@click.option("--ids", "ids_path", type=FILE, help="One item name a line, for a .npy file.")
+@ids_option
 @click.option(
     "--classifier",
     "classifier_path",
-    type=FILE,
+    type=EXISTING_FILE,
     help="safetensors with `directions` [C, D] and `class_names`; class means stand in without.",
 )
 @data_option

@@ -9,6 +9,7 @@ from cmpc.cli.index_changes import add, remove
 from cmpc.cli.index_faiss import from_faiss, to_faiss
 from cmpc.cli.index_writing import changing, network_of, save_new
 from cmpc.cli.options import (
+    EXISTING_PATH,
     cache_dir_option,
     data_option,
     ids_option,
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["index"]
 
-EXISTING = click.Path(exists=True, path_type=Path)
 NUM_RECALLED, NUM_RECALL_QUERIES = 10, 256
 
 
@@ -53,7 +53,7 @@ def index() -> None:
 
 
 @index.command()
-@click.argument("embeddings", type=EXISTING)
+@click.argument("embeddings", type=EXISTING_PATH)
 @click.option(
     "--out",
     "index_path",
@@ -135,7 +135,7 @@ def build(ctx: click.Context, /, **_: object) -> None:
 
 
 @index.command()
-@click.argument("index_path", metavar="INDEX", type=EXISTING)
+@click.argument("index_path", metavar="INDEX", type=EXISTING_PATH)
 @click.option("--verify", is_flag=True, help="Read all of it and compare the checksums.")
 @json_option
 def info(index_path: Path, verify: bool, as_json: bool) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cmpc.cli.index_writing import changing
-from cmpc.cli.options import ids_option, json_option
+from cmpc.cli.options import EXISTING_FILE, EXISTING_PATH, ids_option, json_option
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,13 +18,10 @@ if TYPE_CHECKING:
 
 __all__ = ["add", "known_ids", "remove"]
 
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-EXISTING = click.Path(exists=True, path_type=Path)
-
 
 @click.command()
-@click.argument("index_path", metavar="INDEX", type=EXISTING)
-@click.argument("embeddings", type=EXISTING)
+@click.argument("index_path", metavar="INDEX", type=EXISTING_PATH)
+@click.argument("embeddings", type=EXISTING_PATH)
 @ids_option
 @json_option
 def add(index_path: Path, embeddings: Path, ids_path: Path | None, as_json: bool) -> None:
@@ -54,8 +51,8 @@ def add(index_path: Path, embeddings: Path, ids_path: Path | None, as_json: bool
 
 
 @click.command()
-@click.argument("index_path", metavar="INDEX", type=EXISTING)
-@click.argument("names_path", metavar="NAMES", type=FILE)
+@click.argument("index_path", metavar="INDEX", type=EXISTING_PATH)
+@click.argument("names_path", metavar="NAMES", type=EXISTING_FILE)
 @json_option
 def remove(index_path: Path, names_path: Path, as_json: bool) -> None:
     """Remove the items that a text file names, one name a line.

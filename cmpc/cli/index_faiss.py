@@ -5,17 +5,14 @@ from pathlib import Path
 import click
 
 from cmpc.cli.index_writing import check_dimension, open_gallery_of, save_new
-from cmpc.cli.options import json_option, network_of_option
+from cmpc.cli.options import EXISTING_FILE, FILE, json_option, network_of_option
 
 __all__ = ["from_faiss", "to_faiss"]
 
-SOURCE = click.Path(exists=True, dir_okay=False, path_type=Path)
-TARGET = click.Path(dir_okay=False, path_type=Path)
-
 
 @click.command("to-faiss")
-@click.argument("index_path", metavar="INDEX", type=SOURCE)
-@click.argument("faiss_path", metavar="FAISS", type=TARGET)
+@click.argument("index_path", metavar="INDEX", type=EXISTING_FILE)
+@click.argument("faiss_path", metavar="FAISS", type=FILE)
 @json_option
 def to_faiss(index_path: Path, faiss_path: Path, as_json: bool) -> None:
     """Write the rows of an index as a flat FAISS index.
@@ -45,8 +42,8 @@ def to_faiss(index_path: Path, faiss_path: Path, as_json: bool) -> None:
 
 
 @click.command("from-faiss")
-@click.argument("faiss_path", metavar="FAISS", type=SOURCE)
-@click.argument("index_path", metavar="INDEX", type=TARGET)
+@click.argument("faiss_path", metavar="FAISS", type=EXISTING_FILE)
+@click.argument("index_path", metavar="INDEX", type=FILE)
 @click.option(
     "--metric",
     type=click.Choice(["cosine", "ip", "l2"]),

@@ -16,6 +16,7 @@ __all__ = [
     "REWARDS",
     "SAMPLERS",
     "SPACES",
+    "SPLITS",
     "NameChoice",
 ]
 
@@ -25,6 +26,7 @@ METHODS = ("bct", "bct-regression", "independent", "regression")
 REWARDS = ("homogeneous", "heterogeneous", "product")
 SAMPLERS = ("nsga2", "tpe", "random")
 SPACES = ("small", "spos")
+SPLITS = ("train", "validation", "test")
 
 
 class NameChoice(click.Choice[str]):

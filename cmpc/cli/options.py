@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 __all__ = [
+    "EXISTING_FILE",
+    "EXISTING_FOLDER",
+    "EXISTING_PATH",
+    "FILE",
+    "FOLDER",
     "bundle_option",
     "cache_dir_option",
     "config_option",
@@ -35,15 +40,18 @@ __all__ = [
 Settings = TypeVar("Settings", bound="BaseModel")
 GREATEST_SEED = 2**32 - 1
 MOST_THREADS = 1024
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+EXISTING_PATH = click.Path(exists=True, path_type=Path)
+EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+FILE = click.Path(dir_okay=False, path_type=Path)
+FOLDER = click.Path(file_okay=False, path_type=Path)
 
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON document instead of a table."
 )
 cache_dir_option = click.option(
     "--cache-dir",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FOLDER,
     envvar="CMPC_CACHE",
     show_envvar=True,
     default=lambda: default_cache_dir(),
@@ -73,7 +81,7 @@ threads_option = click.option(
 config_option = click.option(
     "--config",
     "toml_path",
-    type=FILE,
+    type=EXISTING_FILE,
     help="Settings file; without it ./cmpc.toml is read if there is one.",
 )
 data_option = click.option(
@@ -90,25 +98,25 @@ device_option = click.option(
     "[default: local if it can run the target, else none]",
 )
 bundle_option = click.option(
-    "--bundle", type=FOLDER, required=True, help="A folder made by `cmpc build`."
+    "--bundle", type=EXISTING_FOLDER, required=True, help="A folder made by `cmpc build`."
 )
 ids_option = click.option(
     "--ids",
     "ids_path",
-    type=FILE,
+    type=EXISTING_FILE,
     help="Names of the items in a .npy file, one a line.",
 )
 network_of_option = click.option(
     "--gallery",
     "gallery_path",
-    type=FOLDER,
+    type=EXISTING_FOLDER,
     help="The gallery whose network made the embeddings, where their file does not say; "
     "`cmpc query` must know it.",
 )
 moved_gallery_option = click.option(
     "--gallery",
     "gallery_path",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FOLDER,
     help="The gallery of the run, if it is no longer where the search read it.",
 )
 moved_data_option = click.option(
@@ -117,9 +125,7 @@ moved_data_option = click.option(
     metavar="NAME|PATH",
     help="The data of the run, if they are no longer where the search read them.",
 )
-run_folder_argument = click.argument(
-    "run_folder", metavar="RUN", type=click.Path(file_okay=False, path_type=Path)
-)
+run_folder_argument = click.argument("run_folder", metavar="RUN", type=FOLDER)
 
 
 def default_cache_dir() -> Path:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cmpc.cli.options import json_option, run_folder_argument
+from cmpc.cli.options import FILE, json_option, run_folder_argument
 
 if TYPE_CHECKING:
     from cmpc_search.study import Candidate
@@ -28,7 +28,7 @@ POSITIVE = click.FloatRange(min=0, min_open=True, max=1e12)  # infinity is no li
 @click.option("--budget-mmacs", type=POSITIVE, help="MMAC limit; else that of the search.")
 @click.option(
     "--picture",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     help="Draw all candidates into this PNG.",
 )
 @json_option

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from cmpc.cli.options import cache_dir_option, config_option, json_option
+from cmpc.cli.options import EXISTING_PATH, FILE, cache_dir_option, config_option, json_option
 
 __all__ = ["profile"]
 
@@ -12,7 +12,7 @@ RIVALS = click.Choice(["onnxruntime"])
 
 
 @click.command()
-@click.argument("model", metavar="MODEL.onnx|RUN", type=click.Path(exists=True, path_type=Path))
+@click.argument("model", metavar="MODEL.onnx|RUN", type=EXISTING_PATH)
 @click.option(
     "--candidate",
     type=click.IntRange(min=0),
@@ -45,7 +45,7 @@ RIVALS = click.Choice(["onnxruntime"])
 @click.option(
     "--html",
     "html_path",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     help="Write a page with charts, which needs no network to be read.",
 )
 @config_option

@@ -8,6 +8,9 @@ import click
 
 from cmpc.cli.index_changes import known_ids
 from cmpc.cli.options import (
+    EXISTING_FILE,
+    EXISTING_PATH,
+    FILE,
     bundle_option,
     cache_dir_option,
     data_option,
@@ -28,7 +31,7 @@ COLUMNS = ["query", "class", "rank", "item", "class", "score", "right"]
 
 
 @click.command()
-@click.argument("index_path", metavar="INDEX", type=click.Path(exists=True, path_type=Path))
+@click.argument("index_path", metavar="INDEX", type=EXISTING_PATH)
 @click.argument("images", metavar="[IMAGE]...", nargs=-1)
 @bundle_option
 @click.option(
@@ -37,7 +40,7 @@ COLUMNS = ["query", "class", "rank", "item", "class", "score", "right"]
 @click.option(
     "--allow",
     "allow_path",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=EXISTING_FILE,
     help="Find only items that this text file names, one name a line; ids, if they have no names.",
 )
 @data_option
@@ -47,7 +50,7 @@ COLUMNS = ["query", "class", "rank", "item", "class", "score", "right"]
 @seed_option
 @click.option(
     "--picture",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     help="Draw each query beside what it found, as a PNG.",
 )
 @cache_dir_option

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from cmpc.cli.options import cache_dir_option, json_option
+from cmpc.cli.options import EXISTING_FILE, EXISTING_FOLDER, FILE, cache_dir_option, json_option
 
 __all__ = ["run"]
 
@@ -13,18 +13,18 @@ NUM_SHOWN = 4
 
 
 @click.command()
-@click.argument("bundle", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("bundle", type=EXISTING_FOLDER)
 @click.argument(
     "images",
     metavar="IMAGE...",
     nargs=-1,
     required=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=EXISTING_FILE,
 )
 @click.option(
     "--out",
     "embeddings_path",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     help="Write the embeddings: .npy for the bare rows, .safetensors with names, for `cmpc index`.",
 )
 @click.option(

@@ -11,11 +11,13 @@ import click
 
 from cmpc.cli.names import COSTS, METHODS, REWARDS, SAMPLERS, SPACES, NameChoice
 from cmpc.cli.options import (
+    FOLDER,
     cache_dir_option,
     config_option,
     device_option,
     json_option,
     resolve_settings,
+    run_folder_argument,
     threads_option,
 )
 
@@ -29,11 +31,9 @@ if TYPE_CHECKING:
 
 __all__ = ["search"]
 
-FOLDER = click.Path(file_okay=False, path_type=Path)
-
 
 @click.command()
-@click.argument("run_folder", metavar="RUN", type=FOLDER)
+@run_folder_argument
 @click.option(
     "--gallery",
     "gallery_path",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cmpc.cli.options import cache_dir_option, config_option, json_option
+from cmpc.cli.options import EXISTING_PATH, cache_dir_option, config_option, json_option
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -20,7 +20,7 @@ AT_LEAST_ONE = click.IntRange(min=1)
 
 
 @click.command()
-@click.argument("path", metavar="MODEL.onnx|RUN", type=click.Path(exists=True, path_type=Path))
+@click.argument("path", metavar="MODEL.onnx|RUN", type=EXISTING_PATH)
 @click.option("--target", "target_name", metavar="NAME", help="Else that of the run, or host.")
 @click.option(
     "--trials",

@@ -7,6 +7,7 @@ from click.testing import CliRunner
 
 from cmpc.cli import command_line, names
 from cmpc_search.compatibility.catalogue import METHODS
+from cmpc_search.data import SPLITS
 from cmpc_search.networks.gallery import GALLERY_NETWORKS
 from cmpc_search.space import SPACES
 from cmpc_search.stages.settings import RewardName, SearchSettings
@@ -24,6 +25,7 @@ from cmpc_search.study.samplers import SAMPLERS
         (names.SAMPLERS, SAMPLERS),
         (names.SAMPLERS, get_args(SearchSettings.model_fields["sampler"].annotation)),
         (names.SPACES, SPACES),
+        (names.SPLITS, SPLITS),
     ],
 )
 def test_an_option_offers_the_names_that_its_registry_holds(listed, existing):
