@@ -32,7 +32,12 @@ def code_identity(module: str, *, below: str = "", package: Path = PACKAGE) -> s
         module: Its name within the package, e.g. ``lowering.kernel_code``.
         below: Only modules of this subpackage count, e.g. ``lowering``; by default all.
         package: The folder of the package.
+
+    Raises:
+        ModuleNotFoundError: there is no source of ``module``, and so nothing to tell code apart by.
     """
+    if _file_of(module, package) is None:
+        raise ModuleNotFoundError(f"the source of {package.name}.{module} must be in {package}")
     digest = hashlib.sha256()
     for name, tree in sorted(_needed(module, below, package).items()):
         digest.update(f"{name}\0{ast.dump(_without_docstrings(tree))}\0".encode())

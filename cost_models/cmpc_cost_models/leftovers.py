@@ -22,20 +22,28 @@ CLOCK_SLACK_S = 2.0  # the time of booting is told in whole seconds
 
 
 def sweep(*folders: Path) -> list[Path]:
-    """Remove the temporary files in ``folders``, not below them, and return what is gone."""
+    """Remove the temporary files in ``folders``, not below them, and return what is gone.
+
+    What the system refuses to remove stays: it is in nobody's way.
+    """
     found = [path for folder in folders if folder.is_dir() for path in folder.glob(".*tmp*")]
-    gone = [path for path in found if _is_left_over(path)]
-    for path in gone:
+    return [path for path in found if _is_left_over(path) and _is_removed(path)]
+
+
+def _is_removed(path: Path) -> bool:
+    try:
         path.unlink(missing_ok=True)
-    return gone
+    except OSError:
+        return False
+    return True
 
 
 def _is_left_over(path: Path) -> bool:
     match = TEMPORARY.fullmatch(path.name)
     try:
         written_at = path.stat().st_mtime
-    except FileNotFoundError:
-        return False  # its process has just renamed it
+    except OSError:
+        return False  # its process has just renamed it, or it is not ours to look at
     quiet_s = time.time() - written_at
     if match is None:
         is_of_safetensors = OF_SAFETENSORS.fullmatch(path.name) is not None

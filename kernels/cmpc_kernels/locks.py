@@ -11,7 +11,7 @@ ever stale. Readers take none: what they open is whole.
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -46,7 +46,8 @@ def index_lock(
     try:
         yield
     finally:
-        lock_path.unlink(missing_ok=True)  # before it is let go: nobody else has it now
+        with suppress(OSError):  # a lock file that must stay is taken again by the next one
+            lock_path.unlink()  # before it is let go: nobody else has it now
         file.close()
 
 

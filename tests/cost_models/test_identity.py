@@ -59,6 +59,13 @@ def test_a_subpackage_alone_is_told_apart_by_its_own_code(identity_after):
     assert identity_after(below="parts", **{"parts/kernel.py": "LOOPS = 4\n"}) != before
 
 
+def test_a_module_without_source_has_no_identity(identity_after, tmp_path):
+    identity_after()
+
+    with pytest.raises(ModuleNotFoundError, match=r"package\.nowhere"):
+        code_identity("nowhere", package=tmp_path / "0" / "package")
+
+
 def test_every_file_that_decides_machine_code_is_in_the_identity_of_networks():
     needed = identity._needed("compiling", "", PACKAGE)
 

@@ -77,3 +77,13 @@ def test_what_was_written_a_moment_ago_stays_as_its_process_may_be_on_another_ma
     written(tmp_path, name, time.time() - QUIET_S / 2)
 
     assert sweep(tmp_path, tmp_path / "nowhere") == []
+
+
+def test_what_can_not_be_removed_stays_and_nothing_fails(tmp_path, dead):
+    folder = tmp_path / f".weights.{dead}-0123abcd.tmp"  # a folder is never unlinked
+    folder.mkdir()
+    os.utime(folder, (LONG_AGO, LONG_AGO))
+    file = written(tmp_path, f".zoo.{dead}-0123abcd.tmp", LONG_AGO)
+
+    assert sweep(tmp_path) == [file]
+    assert folder.is_dir()
