@@ -16,12 +16,10 @@ from cmpc_cost_models.lowering.cleaning import clean_model
 from cmpc_cost_models.lowering.graph_parts import attributes_of, is_fixed, static_shapes
 
 __all__ = [
-    "LAYERS",
     "NetworkCount",
     "count_network",
     "input_and_output_shape",
     "known_shapes",
-    "layer_macs",
     "load_graph",
 ]
 

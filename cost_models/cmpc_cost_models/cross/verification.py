@@ -24,7 +24,7 @@ __all__ = ["embed_emulated", "verifier"]
 def verifier(
     onnx_path: Path, compiled: CompiledNetwork, toolchain: Toolchain
 ) -> Callable[[Path], Mapping[str, Any]]:
-    """Return a function that runs a bundle once and compares its answer with ONNX Runtime's.
+    """Return a function that runs a bundle and compares its answers with ONNX Runtime's.
 
     The native program runs if there is one; without it the network itself, on this machine.
 

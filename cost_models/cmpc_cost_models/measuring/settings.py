@@ -46,11 +46,12 @@ class MeasureSettings:
                 f"got {self.max_attempts} and {self.num_blocks}"
             )
         times = (self.block_ms, self.max_seconds, self.limit_seconds)
-        if min(times) <= 0 or min(self.warmup_ms, self.span_seconds) < 0:
+        others = (self.warmup_ms, self.span_seconds, self.num_single_runs)
+        if min(times) <= 0 or min(others) < 0:
             raise BadArgument(
-                "`block_ms`, `max_seconds` and `limit_seconds` must be positive, `warmup_ms` and "
-                "`span_seconds` not negative for measuring to make sense, "
-                f"got {times}, {self.warmup_ms} and {self.span_seconds}"
+                "`block_ms`, `max_seconds` and `limit_seconds` must be positive, `warmup_ms`, "
+                "`span_seconds` and `num_single_runs` not negative for measuring to make sense, "
+                f"got {times} and {others}"
             )
 
     @classmethod
