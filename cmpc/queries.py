@@ -9,7 +9,6 @@ A neighbour is right if it is of the query's class. That is known only where a d
 classes of both; elsewhere `is_right` is None, and nothing is claimed.
 """
 
-import errno
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -21,6 +20,7 @@ from cmpc.pictures import NeighbourRow, ShownItem
 from cmpc_kernels import Neighbours
 from cmpc_search.data import ImageSet, load_image
 from cmpc_search.errors import BadArgument
+from cmpc_search.files import is_file
 from cmpc_search.printable import printable
 
 __all__ = [
@@ -79,7 +79,7 @@ class KnownItems:
     def query(self, name: str) -> Item:
         """Return an item of the data set or, where it has none of this name, a picture file."""
         item = self.find(name)
-        if item.image is None and is_file(name):
+        if item.image is None and is_file(Path(name)):
             return Item(name=printable(name), image=load_image(Path(name), self.size_px))
         return item
 
@@ -114,16 +114,6 @@ class KnownItems:
             image=image_set.images[position],
             class_name=image_set.class_names[image_set.labels[position]],
         )
-
-
-def is_file(name: str) -> bool:
-    """Say whether a name that somebody typed is that of a file."""
-    try:
-        return Path(name).is_file()
-    except OSError as error:
-        if error.errno == errno.ENAMETOOLONG:
-            return False
-        raise
 
 
 def answers(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_FILE",
+    "SCHEDULES",
     "TARGETS_TABLE",
     "make_meter",
     "named_target",

@@ -80,7 +80,7 @@ def profile(
     from cmpc.output import emit, say
     from cmpc.outputs import HTML, check_output
     from cmpc.profiles import doubts, kernel_table, network_of, summary
-    from cmpc.targets import named_target
+    from cmpc.targets import SCHEDULES, named_target
     from cmpc.trust import trust_or_raise
     from cmpc_cost_models.measuring.settings import MeasureSettings
     from cmpc_cost_models.profiling.profiler import Profiler
@@ -100,7 +100,7 @@ def profile(
     with Profiler(
         target,
         cache_dir=cache_dir / "compiled" if run is None else run.compiled_path,
-        schedules_dir=cache_dir / "schedules",
+        schedules_dir=cache_dir / SCHEDULES,
         num_threads=num_threads,
         settings=MeasureSettings(max_seconds=max_seconds, span_seconds=min(2.5, max_seconds / 2)),
     ) as profiler:

@@ -10,7 +10,6 @@ the path is normalised: a blank at the end of a label makes no other class.
 """
 
 import csv
-import errno
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -25,6 +24,7 @@ from cmpc_search.data.images import load_image
 from cmpc_search.data.source import Picture, Source
 from cmpc_search.data.text import normalised_text
 from cmpc_search.errors import BadData
+from cmpc_search.files import is_file
 
 __all__ = ["CsvSource", "listed_files"]
 
@@ -83,7 +83,7 @@ class CsvSource(Source):
             raise BadData(
                 f"{self.path} must be CSV with commas and double quotes, and is not: {error}"
             ) from error
-        if missing := [row for row in rows if not _is_file(self._file(row))]:
+        if missing := [row for row in rows if not is_file(self._file(row))]:
             raise BadData(
                 f"every path in {self.path} must be a file, but {len(missing)} of {len(rows)} are "
                 f"not; the first is {str(self._file(missing[0]))!r} in line {missing[0].line}"
@@ -141,12 +141,3 @@ def _reader(file: TextIO) -> "csv.DictReader[str]":
     reader = csv.DictReader(file, strict=True)
     reader.fieldnames = [normalised_text(column) for column in reader.fieldnames or []]
     return reader
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError as error:
-        if error.errno == errno.ENAMETOOLONG:  # a description in the wrong column
-            return False
-        raise
