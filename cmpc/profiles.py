@@ -95,22 +95,15 @@ def _trained(run: "RunFolder", seed: int | None) -> ChosenNetwork:
     """Return the trained pick of ``seed``, by default of the first; else the picked candidate."""
     from cmpc_search.errors import BadRun
     from cmpc_search.runs import read_pick
-    from cmpc_search.space import Architecture
-    from cmpc_search.stages.picks import trained_picks
+    from cmpc_search.stages.picks import trained_pick
 
     picked = read_pick(run)
     try:
-        picks = trained_picks(run, Architecture.from_key(picked.score.architecture))
+        chosen = trained_pick(run, seed)
     except BadRun:
         if seed is not None:
             raise
         return _slice_of_supernet(run, picked, "; no pick is trained yet")
-    found = {pick.seed: pick for pick in picks}
-    chosen = found.get(min(found) if seed is None else seed)
-    if chosen is None:
-        raise BadRun(
-            f"{run.path} must have a pick trained with seed {seed}; it has {sorted(found)}"
-        )
     what = f"the trained pick, candidate {picked.number} with seed {chosen.seed}"
     return ChosenNetwork(path=chosen.onnx_path, what=what, run_folder=run)
 

@@ -78,18 +78,17 @@ def evaluate(
     from cmpc.targets import make_meter, note_on_costs
     from cmpc.trust import known_or_raise, trust_or_raise
     from cmpc_search.evaluation.outcomes import write_outcomes
-    from cmpc_search.runs import read_pick, reopen_run, write_json
-    from cmpc_search.space import Architecture
+    from cmpc_search.runs import reopen_run, write_json
     from cmpc_search.stages.evaluation import evaluate as evaluate_run
     from cmpc_search.stages.evaluation import rank_seeds, scored_names
     from cmpc_search.stages.inputs import load_run_inputs, target_of
-    from cmpc_search.stages.picks import control_of, trained_picks
+    from cmpc_search.stages.picks import control_of, picked_architecture, trained_picks
     from cmpc_search.training.numerics import set_up_torch
 
     set_up_torch(threads)
     run = reopen_run(run_folder)
     inputs = load_run_inputs(run, cache_dir=cache_dir, gallery_path=gallery_path, data=data_set)
-    architecture = Architecture.from_key(read_pick(run).score.architecture)
+    architecture = picked_architecture(run)
     picks = trained_picks(run, architecture, new_galleries=new_galleries)
     with ExitStack() as stack:
         meter = None

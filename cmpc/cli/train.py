@@ -60,9 +60,9 @@ def train(ctx: click.Context, /, **_: object) -> None:
     """
     from cmpc.output import emit, make_table, say
     from cmpc.progress import progress
-    from cmpc_search.runs import read_pick, reopen_run, write_pick
-    from cmpc_search.space import Architecture
+    from cmpc_search.runs import reopen_run, write_pick
     from cmpc_search.stages.inputs import load_run_inputs
+    from cmpc_search.stages.picks import picked_architecture
     from cmpc_search.stages.seeds import Seed, check_new_galleries
     from cmpc_search.stages.settings import TrainSettings
     from cmpc_search.stages.training import train_control_of_run, train_seed
@@ -93,7 +93,7 @@ def train(ctx: click.Context, /, **_: object) -> None:
             candidates = load_candidates(run.study_path, on_notice=say)
             picked = pick(candidates, how, cost=study.cost, budget=study.budget)
             write_pick(run, picked, how=how, cost=study.cost, budget=study.budget)
-        architecture = Architecture.from_key(read_pick(run).score.architecture)
+        architecture = picked_architecture(run)
         trained = []
         for number in range(options["seeds"]):
             seed = Seed(number=number, has_new_gallery=options["new_galleries"] and number > 0)

@@ -17,7 +17,7 @@ from cmpc.trust import trust_or_raise
 from cmpc_cost_models.base import NodePath
 from cmpc_cost_models.graph_writer import GraphWriter
 from cmpc_cost_models.profiling.records import Comparison
-from cmpc_search.errors import BadRun
+from cmpc_search.errors import BadArgument
 from cmpc_search.runs import open_run, write_json, write_pick
 from cmpc_search.space import load_space
 from cmpc_search.stages.picks import pick_of
@@ -171,7 +171,7 @@ def test_of_a_run_the_trained_pick_is_profiled_and_not_what_the_supernet_made_of
     first, second = (network_of(run.path, candidate=None, seed=seed) for seed in (None, 2))
     assert (first.path, second.path) == (left[1], left[2])
     assert "trained pick, candidate 7 with seed 2" in second.what
-    with pytest.raises(BadRun, match=r"it has \[1, 2\]"):
+    with pytest.raises(BadArgument, match=r"one that was trained \(1, 2\), got 3"):
         network_of(run.path, candidate=None, seed=3)
 
 

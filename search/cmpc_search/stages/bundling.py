@@ -20,10 +20,9 @@ from cmpc_cost_models.cross.verification import verifier
 from cmpc_search.data.preprocessing import our_preprocessing
 from cmpc_search.embeddings import GALLERY_NETWORK_KEY, SPLIT_SEED_KEY
 from cmpc_search.errors import BadArgument
-from cmpc_search.runs import RunFolder, read_pick
-from cmpc_search.space import Architecture
+from cmpc_search.runs import RunFolder
 from cmpc_search.stages.inputs import search_settings_of, target_of
-from cmpc_search.stages.picks import TrainedPick, trained_picks
+from cmpc_search.stages.picks import trained_pick
 from cmpc_search.stages.shipping import Shipper
 
 __all__ = ["BundleOrder", "build_bundle"]
@@ -67,7 +66,7 @@ def build_bundle(run: RunFolder, order: BundleOrder) -> Bundle:
     can_verify = is_native(target) or (with_runner and toolchain.can_execute)
     if order.must_verify and not can_verify:
         raise BadArgument(_why_unverified(toolchain))
-    trained = _trained(run, order.seed)
+    trained = trained_pick(run, order.seed)
     shipper = Shipper(run=run, trained=trained, target=target, cache_dir=order.cache_dir)
     if order.folder.exists():
         evaluated = shipper.evaluated()
@@ -112,12 +111,3 @@ def _why_unverified(toolchain: Toolchain) -> str:
         f"a bundle for {toolchain.target.name} must be run here before it is written, and can't: "
         f"{lacking}. Or write it unverified, with --no-verify"
     )
-
-
-def _trained(run: RunFolder, seed: int) -> TrainedPick:
-    picks = trained_picks(run, Architecture.from_key(read_pick(run).score.architecture))
-    for pick in picks:
-        if pick.seed == seed:
-            return pick
-    seeds = ", ".join(str(pick.seed) for pick in picks)
-    raise BadArgument(f"the seed must be one that was trained ({seeds}), got {seed}")

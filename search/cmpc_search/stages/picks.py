@@ -26,12 +26,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from cmpc_search.compatibility import make_method
-from cmpc_search.errors import BadRun
+from cmpc_search.errors import BadArgument, BadRun
 from cmpc_search.export import export_query_network
 from cmpc_search.files import replacing
 from cmpc_search.networks.query import QueryNetwork
 from cmpc_search.progress import Progress
-from cmpc_search.runs import RunFolder, parsed_record, read_json, write_json
+from cmpc_search.runs import RunFolder, parsed_record, read_json, read_pick, write_json
 from cmpc_search.space import Architecture
 from cmpc_search.stages.inputs import Inputs
 from cmpc_search.stages.seeds import Seed, SeedParts
@@ -46,8 +46,10 @@ __all__ = [
     "find_control",
     "find_pick",
     "pick_of",
+    "picked_architecture",
     "train_control",
     "train_pick",
+    "trained_pick",
     "trained_picks",
 ]
 
@@ -243,6 +245,30 @@ def trained_picks(
     newest = max(picks, key=lambda pick: (pick.folder / FACTS_FILE).stat().st_mtime_ns)
     alike = [pick for pick in picks if pick.training == newest.training]
     return tuple(sorted(alike, key=lambda pick: pick.seed))
+
+
+def picked_architecture(run: RunFolder) -> Architecture:
+    """Return the architecture that was picked.
+
+    Raises:
+        BadRun: nothing was picked yet.
+    """
+    return Architecture.from_key(read_pick(run).score.architecture)
+
+
+def trained_pick(run: RunFolder, seed: int | None = None) -> TrainedPick:
+    """Return the trained network of the picked architecture with this seed, or with the least.
+
+    Raises:
+        BadArgument: it was trained with other seeds.
+        BadRun: it is not trained, or nothing was picked yet.
+    """
+    found = {pick.seed: pick for pick in trained_picks(run, picked_architecture(run))}
+    chosen = min(found) if seed is None else seed
+    if chosen not in found:
+        seeds = ", ".join(map(str, found))
+        raise BadArgument(f"the seed must be one that was trained ({seeds}), got {seed}")
+    return found[chosen]
 
 
 def control_of(run: RunFolder, architecture: Architecture) -> TrainedPick | None:
