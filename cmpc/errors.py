@@ -6,7 +6,6 @@ CmpcError
 +-- MissingLibrary (ImportError)  the command needs an extra that is not installed
 +-- OutputFailed                  the answer can't be written to standard output
 +-- UntrustedTiming               what was asked for is a latency, and it may not be trusted
-+-- UnknownCost                   what was asked for is a cost, and nobody can tell it
 """
 
 __all__ = [
@@ -15,7 +14,6 @@ __all__ = [
     "CmpcError",
     "MissingLibrary",
     "OutputFailed",
-    "UnknownCost",
     "UntrustedTiming",
 ]
 
@@ -50,11 +48,5 @@ class OutputFailed(CmpcError):
 
 class UntrustedTiming(CmpcError):
     """All work is done and kept, but a latency in the answer may not be trusted."""
-
-    exit_code = 3
-
-
-class UnknownCost(CmpcError):
-    """All work is done and kept, but a cost that was asked for can't be told."""
 
     exit_code = 3

@@ -6,7 +6,8 @@ the numbers are marked, and a person reads why.
 
 from collections.abc import Iterable
 
-from cmpc.errors import UnknownCost, UntrustedTiming
+from cmpc.errors import UntrustedTiming
+from cmpc_search.errors import CostUnknown
 
 __all__ = ["known_or_raise", "trust_or_raise"]
 
@@ -29,10 +30,10 @@ def known_or_raise(reasons: Iterable[str]) -> None:
     """Do nothing when there is no reason why a cost could not be told.
 
     Raises:
-        UnknownCost: there is one.
+        CostUnknown: there is one.
     """
     if told := _in_few_words(reasons):
-        raise UnknownCost(f"a cost that was asked for is not known: {told}")
+        raise CostUnknown(f"a cost that was asked for is not known: {told}")
 
 
 def _in_few_words(reasons: Iterable[str]) -> str:

@@ -12,7 +12,7 @@ SearchError
 +-- FileUnavailable                 the machine can't read a file now; nothing is known about it
 +-- StudyUnavailable (RuntimeError) the file of a study is damaged, or another program locks it
 +-- BudgetNotMet (RuntimeError)     no candidate stays within the budget
-+-- CostUnknown (RuntimeError)      of no candidate can it be told what it costs
++-- CostUnknown (RuntimeError)      what was asked for is a cost, and nobody can tell it
 +-- NothingScored (RuntimeError)    every candidate of a run failed, or none was tried
 +-- MissingLibrary (ImportError)    an extra of this package is not installed
 """
@@ -126,7 +126,7 @@ class BudgetNotMet(SearchError, RuntimeError):
 
 
 class CostUnknown(SearchError, RuntimeError):
-    """Of no candidate can it be told what it costs."""
+    """A cost that was asked for can't be told; what was found without it is kept."""
 
     exit_code = 3
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from cmpc.errors import UnknownCost, UntrustedTiming
+from cmpc.errors import UntrustedTiming
 from cmpc.reports import (
     cost_table,
     front_table,
@@ -16,6 +16,7 @@ from cmpc.reports import (
 )
 from cmpc.trust import known_or_raise, trust_or_raise
 from cmpc_cost_models import Cost
+from cmpc_search.errors import CostUnknown
 from cmpc_search.stages.evaluation import NetworkCost
 from cmpc_search.study import Candidate, CandidateScore
 
@@ -53,7 +54,7 @@ def test_an_unstable_latency_on_the_front_is_marked_named_and_ends_with_3():
 
 def test_a_cost_that_nobody_knows_ends_with_3_and_does_not_ask_for_a_quiet_machine():
     known_or_raise([])
-    with pytest.raises(UnknownCost, match="not known: Softsign 'squash'") as caught:
+    with pytest.raises(CostUnknown, match="not known: Softsign 'squash'") as caught:
         known_or_raise(["Softsign 'squash' has no model"])
 
     assert caught.value.exit_code == 3
