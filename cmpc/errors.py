@@ -3,7 +3,6 @@
 CmpcError
 +-- BadOutput (ValueError)        what shall be written would take something from its user
 +-- BadSettings (ValueError)      a settings file, a variable or a flag says what can't be
-+-- MissingLibrary (ImportError)  the command needs an extra that is not installed
 +-- OutputFailed                  the answer can't be written to standard output
 +-- UntrustedTiming               what was asked for is a latency, and it may not be trusted
 """
@@ -12,7 +11,6 @@ __all__ = [
     "BadOutput",
     "BadSettings",
     "CmpcError",
-    "MissingLibrary",
     "OutputFailed",
     "UntrustedTiming",
 ]
@@ -32,12 +30,6 @@ class BadOutput(CmpcError, ValueError):
 
 class BadSettings(CmpcError, ValueError):
     """A settings file, an environment variable or a flag says what can't be."""
-
-    exit_code = 2
-
-
-class MissingLibrary(CmpcError, ImportError):
-    """The command needs a library that comes with an extra which is not installed."""
 
     exit_code = 2
 

@@ -14,7 +14,7 @@ import sys
 
 import click
 
-from cmpc.errors import CmpcError, MissingLibrary
+from cmpc.errors import CmpcError
 from cmpc_cost_models.machine_faults import machine_fault
 from cmpc_search.printable import screen_text
 
@@ -61,7 +61,7 @@ def as_click_error(error: BaseException) -> click.ClickException:
     if isinstance(error, ModuleNotFoundError) and error.name:
         library = error.name.partition(".")[0]
         if library in EXTRA_OF_LIBRARY:
-            return failure(missing_library(library), MissingLibrary.exit_code)
+            return failure(missing_library(library), 2)
     if isinstance(error, OSError) and error.strerror:
         named = error.filename2 or error.filename  # of a renaming the second is what was wanted
         return failure(f"{named or 'the system says'}: {error.strerror}", 1)

@@ -78,8 +78,7 @@ class Gallery:
     @property
     def input_size_px(self) -> int:
         """Size of the images that the network reads."""
-        if not self.has_network:
-            raise BadGallery(f"{self.path} must have a network to embed new images, it has none")
+        self._check_network()
         return int(self.record["input_size_px"])
 
     @property
@@ -137,11 +136,14 @@ class Gallery:
 
     @cached_property
     def _network(self) -> LargeNetwork:
-        if not self.has_network:
-            raise BadGallery(f"{self.path} must have a network to embed new images, it has none")
+        self._check_network()
         if self.record["network"] == "onnx":
             return OnnxNetwork(self.path / ONNX_FILE, str(self.path / ONNX_FILE))
         return TorchNetwork(self.path / WEIGHTS_FILE, self.record["network"])
+
+    def _check_network(self) -> None:
+        if not self.has_network:
+            raise BadGallery(f"{self.path} must have a network to embed new images, it has none")
 
     def embed(
         self,
