@@ -11,7 +11,7 @@ from cmpc.cli.names import SPLITS
 from cmpc.cli.options import FILE, cache_dir_option, json_option, split_seed_option
 
 if TYPE_CHECKING:
-    from cmpc_search.data import Drops, ImageSet
+    from cmpc_search.data import Drops
     from cmpc_search.data.passed_over import PassedOver
 
 __all__ = ["data"]
@@ -113,13 +113,16 @@ def prepare(
     Example:
       cmpc data prepare emoji9 --size-px 64
     """
+    from cmpc import data_sets
     from cmpc.output import emit, make_table
     from cmpc_search.data.loading import find_source
 
     started_at = time.monotonic()
     passed_over = find_source(name_or_path, cache_dir).passed_over()
     _tell_passed_over(passed_over)  # first: too few pictures may be left to go on
-    image_set = _load(name_or_path, size_px=size_px, split_seed=split_seed, cache_dir=cache_dir)
+    image_set = data_sets.prepare(
+        name_or_path, size_px=size_px, split_seed=split_seed, cache_dir=cache_dir
+    )
     counts = image_set.counts()
     columns = ["split", "classes", "queries", "gallery"]
     rows = [
@@ -190,26 +193,19 @@ def show(
     Example:
       cmpc data show emoji --out sheet.png --count 40
     """
+    from cmpc import data_sets
     from cmpc.output import emit, say
     from cmpc.outputs import PNG, check_output, pictures_of
     from cmpc.pictures.contact_sheet import write_contact_sheet
 
     check_output("--out", sheet_path, PNG, inputs=pictures_of(name_or_path))
-    image_set = _load(name_or_path, size_px=size_px, split_seed=split_seed, cache_dir=cache_dir)
+    image_set = data_sets.prepare(
+        name_or_path, size_px=size_px, split_seed=split_seed, cache_dir=cache_dir
+    )
     names = write_contact_sheet(image_set, sheet_path, split=split, num_classes=num_classes)
     payload = {"name": image_set.name, "split": split, "sheet": sheet_path, "class_names": names}
     emit(payload, None, as_json=as_json)
     say(f"{sheet_path}: {len(names)} classes of {image_set.describe()}")
-
-
-def _load(name_or_path: str, *, size_px: int, split_seed: int, cache_dir: Path) -> "ImageSet":
-    from cmpc.progress import progress
-    from cmpc_search.data import load_image_set
-
-    with progress(f"Preparing {name_or_path}") as steps:
-        return load_image_set(
-            name_or_path, size_px=size_px, seed=split_seed, cache_dir=cache_dir, progress=steps
-        )
 
 
 def _tell_drops(drops: "Drops") -> None:

@@ -123,9 +123,9 @@ def embed(
     Example:
       cmpc gallery embed galleries/emoji --data emoji
     """
+    from cmpc import data_sets
     from cmpc.output import emit, make_table
     from cmpc.progress import progress
-    from cmpc_search.data import load_image_set
     from cmpc_search.gallery import embed_gallery, open_gallery, remember_data
     from cmpc_search.stages.settings import absolute_data
     from cmpc_search.training.numerics import set_up_torch
@@ -135,14 +135,9 @@ def embed(
     named = data_set or opened.data
     if named is None:
         raise click.UsageError("name the data set to embed: --data")
-    with progress(f"Preparing {named}") as steps:
-        image_set = load_image_set(
-            named,
-            size_px=opened.input_size_px,
-            cache_dir=cache_dir,
-            seed=opened.split_seed,
-            progress=steps,
-        )
+    image_set = data_sets.prepare(
+        named, size_px=opened.input_size_px, split_seed=opened.split_seed, cache_dir=cache_dir
+    )
     with progress(f"Embedding {named}") as steps:
         embeddings = embed_gallery(opened, image_set, progress=steps)
     remember_data(opened, absolute_data(named))
@@ -205,8 +200,9 @@ def import_(
       cmpc gallery import galleries/shop --network large.onnx --data shop.csv
       cmpc gallery import galleries/shop --embeddings shop.npy --ids shop.txt
     """
+    from cmpc import data_sets
     from cmpc.progress import progress
-    from cmpc_search.data import ImageSet, load_image_set
+    from cmpc_search.data import ImageSet
     from cmpc_search.gallery import GallerySources, import_gallery
     from cmpc_search.stages.settings import absolute_data
     from cmpc_search.training.numerics import set_up_torch
@@ -223,10 +219,9 @@ def import_(
 
     def load_images(size_px: int) -> ImageSet:
         assert data_set is not None
-        with progress(f"Preparing {data_set}") as steps:
-            return load_image_set(
-                data_set, size_px=size_px, cache_dir=cache_dir, seed=split_seed, progress=steps
-            )
+        return data_sets.prepare(
+            data_set, size_px=size_px, split_seed=split_seed, cache_dir=cache_dir
+        )
 
     with progress("Embedding with the gallery network") as steps:
         imported = import_gallery(

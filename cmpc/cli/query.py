@@ -85,10 +85,10 @@ def query(
 
     import numpy as np
 
+    from cmpc import data_sets
     from cmpc.output import emit, make_table, say
     from cmpc.outputs import PNG, check_output, pictures_of
     from cmpc.pictures import neighbours_picture, save_picture
-    from cmpc.progress import progress
     from cmpc.queries import (
         KnownItems,
         answers,
@@ -99,7 +99,6 @@ def query(
     )
     from cmpc_cost_models.bundles import open_bundle
     from cmpc_kernels import open_index
-    from cmpc_search.data import load_image_set
     from cmpc_search.data.preprocessing import image_size_of
     from cmpc_search.embeddings import gallery_network_of, split_seed_of
 
@@ -118,14 +117,9 @@ def query(
     size_px = image_size_of(opened)
     image_set = None
     if data_set is not None:
-        with progress(f"Preparing {data_set}") as steps:
-            image_set = load_image_set(
-                data_set,
-                size_px=size_px,
-                cache_dir=cache_dir,
-                seed=split_seed_of(opened),
-                progress=steps,
-            )
+        image_set = data_sets.prepare(
+            data_set, size_px=size_px, split_seed=split_seed_of(opened), cache_dir=cache_dir
+        )
     known = KnownItems(image_set, size_px=size_px)
     asked = [*known.queries(images), *(known.draw(sample, seed=seed) if sample else ())]
     embeddings = opened.embed(np.stack([item.image for item in asked if item.image is not None]))

@@ -119,7 +119,7 @@ def test_show_writes_a_sheet(photos, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "message"), [("emojii", "did you mean emoji"), ("gone.csv", "no data set")]
+    ("name", "message"), [("emojii", "did you mean 'emoji'?"), ("gone.csv", "no data set")]
 )
 def test_an_unknown_set_is_a_usage_error(tmp_path, name, message):
     result = run("prepare", name, cache_dir=tmp_path)
