@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cmpc_cost_models.agreement import random_image
 from cmpc_cost_models.errors import BadArgument
 
-__all__ = ["LoadedNetwork"]
+__all__ = ["LoadedNetwork", "loop_ms"]
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -44,23 +45,14 @@ class LoadedNetwork:
         return answer
 
     def time_ms(self, num_runs: int) -> float:
-        """Return the mean duration of ``num_runs`` runs on noise.
-
-        The loop is TVM's own, in C++: Python costs microseconds a call, small networks hardly more.
-        """
+        """Return the mean duration of ``num_runs`` runs on noise."""
         self._set_noise()
-        evaluator = self._machine.time_evaluator(
-            "invoke_stateful", self._device, number=num_runs, repeat=1
-        )
-        return float(evaluator("main").mean) * 1e3
+        return loop_ms(self._machine, self._device, runs_per_block=num_runs)[0]
 
     def single_ms(self, num_runs: int) -> list[float]:
         """Return the durations of ``num_runs`` runs on noise, each timed by itself."""
         self._set_noise()
-        evaluator = self._machine.time_evaluator(
-            "invoke_stateful", self._device, number=1, repeat=num_runs
-        )
-        return [seconds * 1e3 for seconds in evaluator("main").results]
+        return loop_ms(self._machine, self._device, num_blocks=num_runs)
 
     def caller(self) -> Callable[[], object]:
         """Return a function that runs once on noise, as a program in Python would."""
@@ -78,5 +70,22 @@ class LoadedNetwork:
             self._machine.set_instrument(None)
 
     def _set_noise(self) -> None:
-        noise = np.random.default_rng(0).random(self._input_shape, dtype=np.float32)
+        noise = random_image(self._input_shape)
         self._machine.set_input("main", self._as_tensor(noise, self._device))
+
+
+def loop_ms(
+    machine: Any, device: Any, *, runs_per_block: int = 1, num_blocks: int = 1
+) -> list[float]:
+    """Return the mean duration of the runs of each block, on the input that was set.
+
+    The loop is TVM's own, in C++, and runs where ``device`` is: Python costs microseconds a call,
+    small networks hardly more. One run before it counts for nothing.
+
+    Args:
+        machine: A virtual machine of TVM's.
+    """
+    evaluator = machine.time_evaluator(
+        "invoke_stateful", device, number=runs_per_block, repeat=num_blocks
+    )
+    return [seconds * 1e3 for seconds in evaluator("main").results]

@@ -24,6 +24,7 @@ from cmpc_cost_models.measuring.blocks import TimingSettings, time_in_turn, with
 from cmpc_cost_models.measuring.conditions import Conditions
 from cmpc_cost_models.measuring.worker import VERBS, serve
 from cmpc_cost_models.remote.connection import connect, facts_of
+from cmpc_cost_models.running import loop_ms
 
 __all__ = ["main"]
 
@@ -109,17 +110,11 @@ class _RemoteNetwork:
 
     def time_ms(self, num_runs: int) -> float:
         """Return the mean duration of ``num_runs`` runs, by a loop on the device."""
-        evaluator = self._machine.time_evaluator(
-            "invoke_stateful", self._device, number=num_runs, repeat=1
-        )
-        return float(evaluator("main").mean) * 1e3
+        return loop_ms(self._machine, self._device, runs_per_block=num_runs)[0]
 
     def single_ms(self, num_runs: int) -> list[float]:
         """Return the durations of ``num_runs`` runs, each timed by itself on the device."""
-        evaluator = self._machine.time_evaluator(
-            "invoke_stateful", self._device, number=1, repeat=num_runs
-        )
-        return [seconds * 1e3 for seconds in evaluator("main").results]
+        return loop_ms(self._machine, self._device, num_blocks=num_runs)
 
 
 if __name__ == "__main__":
