@@ -228,8 +228,8 @@ def obtain_supernet(run: "RunFolder", inputs: "Inputs") -> "Supernet":
     """Load the supernet of a run, or train it with progress shown; one process trains."""
     from cmpc.output import say
     from cmpc.progress import progress
+    from cmpc_search.locks import exclusive
     from cmpc_search.stages.supernet import has_supernet, load_supernet, make_supernet
-    from cmpc_search.study.locks import exclusive
 
     def tell(holder: str) -> None:
         say(f"waiting for {holder}, which trains the supernet of {run.path}")

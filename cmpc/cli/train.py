@@ -60,6 +60,7 @@ def train(ctx: click.Context, /, **_: object) -> None:
     """
     from cmpc.output import emit, make_table, say
     from cmpc.progress import progress
+    from cmpc_search.locks import exclusive
     from cmpc_search.runs import reopen_run, write_pick
     from cmpc_search.stages.inputs import load_run_inputs
     from cmpc_search.stages.picks import picked_architecture
@@ -67,7 +68,6 @@ def train(ctx: click.Context, /, **_: object) -> None:
     from cmpc_search.stages.settings import TrainSettings
     from cmpc_search.stages.training import train_control_of_run, train_seed
     from cmpc_search.study import pick
-    from cmpc_search.study.locks import exclusive
     from cmpc_search.study.loop import load_candidates
     from cmpc_search.training.numerics import set_up_torch
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cmpc_search.errors import BadArgument
-from cmpc_search.study.locks import exclusive
+from cmpc_search.locks import exclusive
 
 __all__ = ["RECORD_FILE", "check_free", "is_unfinished", "making"]
 

@@ -11,9 +11,9 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from cmpc_cost_models.machine import describe_machine, describe_versions
+from cmpc_search.locks import exclusive
 from cmpc_search.runs.files import read_record, write_json
 from cmpc_search.runs.folder import RunFolder
-from cmpc_search.study.locks import exclusive
 
 __all__ = ["note_session"]
 

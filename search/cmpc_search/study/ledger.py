@@ -19,9 +19,9 @@ import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from cmpc_search.errors import BadRun
+from cmpc_search.locks import Worker
 from cmpc_search.space.architecture import Architecture
 from cmpc_search.study.encoding import Encoding, Space
-from cmpc_search.study.locks import Worker
 from cmpc_search.study.progress import Counts
 from cmpc_search.study.records import Candidate, CandidateScore
 from cmpc_search.study.samplers import Gate

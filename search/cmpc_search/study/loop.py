@@ -17,10 +17,10 @@ from cmpc_cost_models.errors import CostModelsError, MachineFault
 from cmpc_cost_models.machine_faults import machine_fault
 from cmpc_kernels.errors import KernelsError
 from cmpc_search.errors import BudgetNotMet, SearchError
+from cmpc_search.locks import Worker, exclusive
 from cmpc_search.space.architecture import Architecture
 from cmpc_search.study.encoding import Encoding, Space
 from cmpc_search.study.ledger import Ledger, read_candidates
-from cmpc_search.study.locks import Worker, exclusive
 from cmpc_search.study.progress import Counts, StudySummary, TrialProgress
 from cmpc_search.study.records import Candidate, CandidateScore
 from cmpc_search.study.samplers import Gate, NoArchitectureLeft, make_sampler

@@ -17,7 +17,7 @@ from optuna.study import StudyDirection
 from sqlalchemy.exc import SQLAlchemyError
 
 from cmpc_search.errors import BadRun, StudyUnavailable
-from cmpc_search.study.locks import PATIENCE_S, holder_of
+from cmpc_search.locks import PATIENCE_S, holder_of
 
 __all__ = ["create_study", "load_study", "telling_of_storage", "wait_for_turn"]
 

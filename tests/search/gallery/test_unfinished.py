@@ -8,9 +8,9 @@ import pytest
 from click.testing import CliRunner
 
 from cmpc.cli import command_line
+from cmpc_search import locks
 from cmpc_search.errors import BadArgument, BadGallery
 from cmpc_search.gallery import GallerySources, import_gallery, making, open_gallery
-from cmpc_search.study import locks
 
 HOLD = """
 import fcntl, sys

@@ -12,8 +12,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from cmpc_search.locks import Worker
 from cmpc_search.study.ledger import Ledger
-from cmpc_search.study.locks import Worker
 from cmpc_search.study.loop import load_candidates, run_study
 from cmpc_search.study.settings import StudySettings
 from cmpc_search.study.storage import create_study, load_study

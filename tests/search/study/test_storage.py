@@ -8,8 +8,9 @@ import sys
 import pytest
 from toy_study import ToySpace, toy_score
 
+from cmpc_search import locks
 from cmpc_search.errors import StudyUnavailable
-from cmpc_search.study import StudySettings, locks, storage
+from cmpc_search.study import StudySettings, storage
 from cmpc_search.study.loop import load_candidates, run_study
 
 SETTINGS = StudySettings(num_trials=3, population=2, cost="macs")
@@ -121,7 +122,7 @@ def test_a_damaged_study_is_named_with_what_to_do(study, tmp_path, damage, act):
 def test_who_waits_for_a_lock_is_told_for_whom(tmp_path):
     path, told = tmp_path / "training.lock", []
     hold = (
-        "import sys, pathlib; from cmpc_search.study.locks import exclusive\n"
+        "import sys, pathlib; from cmpc_search.locks import exclusive\n"
         "with exclusive(pathlib.Path(sys.argv[1])): print('held', flush=True); input()"
     )
     with subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Who is at work on a study, such that `kill -9` is noticed at once and a slow worker never blamed.
+"""Who is at work on something: `kill -9` is noticed at once, and a slow worker never blamed.
 
 The operating system drops a process' file locks the moment it dies, however it dies. So a worker
 that holds the lock of its own file is alive, and one whose lock can be taken is not: no heartbeat,
