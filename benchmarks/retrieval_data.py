@@ -133,7 +133,8 @@ def main() -> None:
     from cmpc_search.data import load_image_set
     from cmpc_search.files import replacing
     from cmpc_search.gallery import open_gallery
-    from cmpc_search.training.augmentation import Augmentation, to_float
+    from cmpc_search.pixels import to_float
+    from cmpc_search.training.augmentation import Augmentation
 
     torch.set_num_threads(arguments.threads)
     gallery = open_gallery(arguments.gallery)

@@ -3,13 +3,12 @@
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import nn
 
-from cmpc_search.training.augmentation import to_float
+from cmpc_search.pixels import to_float
 from cmpc_search.training.numerics import to_layout
 
-__all__ = ["embed_images", "resize_images"]
+__all__ = ["embed_images"]
 
 BATCH_SIZE = 256
 
@@ -24,13 +23,3 @@ def embed_images(network: nn.Module, images: npt.NDArray[np.uint8]) -> npt.NDArr
             batches.append(network(to_layout(to_float(batch))).float().numpy())
     embeddings: npt.NDArray[np.float32] = np.concatenate(batches)
     return embeddings
-
-
-def resize_images(images: Tensor, size_px: int) -> Tensor:
-    """float32 [N, 3, H, W] -> [N, 3, size_px, size_px], averaged where it shrinks."""
-    if images.shape[-1] == size_px:
-        return images
-    resized = functional.interpolate(
-        images, (size_px, size_px), mode="bilinear", antialias=True, align_corners=False
-    )
-    return resized.clamp_(0, 1)

@@ -16,12 +16,12 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from cmpc_search.directions import unit_rows
-from cmpc_search.embedding import embed_images, resize_images
+from cmpc_search.embedding import embed_images
 from cmpc_search.errors import BadGallery
 from cmpc_search.gallery.unfinished import RECORD_FILE
 from cmpc_search.networks.gallery import GalleryNetwork, ResidualShape
+from cmpc_search.pixels import resize_images, to_bytes, to_float
 from cmpc_search.progress import Progress
-from cmpc_search.training.augmentation import to_float
 from cmpc_search.training.numerics import has_fast_bfloat16, mixed_precision, use_channels_last
 
 __all__ = ["LargeNetwork", "OnnxNetwork", "TorchNetwork", "resized", "unit_embeddings"]
@@ -185,11 +185,7 @@ def resized(images: npt.NDArray[np.uint8], size_px: int) -> npt.NDArray[np.uint8
     """uint8 [N, H, H, 3] -> uint8 [N, size_px, size_px, 3]."""
     if images.shape[1] == size_px:
         return images
-    small = resize_images(to_float(torch.from_numpy(np.array(images))), size_px)
-    result: npt.NDArray[np.uint8] = (
-        small.mul(255).round_().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
-    )
-    return result
+    return to_bytes(resize_images(to_float(torch.from_numpy(np.array(images))), size_px))
 
 
 def _load_tensors(path: Path) -> dict[str, Tensor]:

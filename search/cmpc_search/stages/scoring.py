@@ -16,11 +16,11 @@ from cmpc_cost_models import Measurement
 from cmpc_cost_models.counted import count_network
 from cmpc_search.export import export_query_network
 from cmpc_search.networks.supernet import Supernet
+from cmpc_search.pixels import to_float
 from cmpc_search.space import Architecture
 from cmpc_search.stages.accuracy import accuracy_of, rank_both_ways
 from cmpc_search.stages.inputs import Inputs
 from cmpc_search.study import Accuracy, CandidateScore
-from cmpc_search.training.augmentation import to_float
 from cmpc_search.training.recalibration import rebuild_batch_norms
 
 __all__ = ["CandidateScorer", "Meter"]

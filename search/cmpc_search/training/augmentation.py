@@ -12,12 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["Augmentation", "to_float"]
-
-
-def to_float(images: Tensor) -> Tensor:
-    """uint8 [N, H, W, 3] -> float32 [N, 3, H, W] in [0, 1], channels last in memory."""
-    return images.permute(0, 3, 1, 2).to(torch.float32).div_(255)
+__all__ = ["Augmentation"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -19,9 +19,9 @@ from torch import Tensor
 
 from cmpc_search.compatibility import Batch
 from cmpc_search.compatibility.base import NO_LABEL
-from cmpc_search.embedding import resize_images
+from cmpc_search.pixels import resize_images, to_bytes, to_float
 from cmpc_search.progress import Progress
-from cmpc_search.training.augmentation import Augmentation, to_float
+from cmpc_search.training.augmentation import Augmentation
 from cmpc_search.training.numerics import to_layout
 
 __all__ = ["ViewBank", "ViewSettings", "make_views"]
@@ -88,19 +88,12 @@ def make_views(
         views = augment(to_float(torch.from_numpy(images[chosen.numpy()])), generator)
         views, is_mixed = _mix(views, settings.mixed_share, generator)
         shown = torch.from_numpy(labels)[chosen].masked_fill(is_mixed, NO_LABEL)
-        targets = torch.from_numpy(embed(_to_bytes(views), chosen.numpy()))
-        small = _to_bytes(resize_images(views, settings.size_px))
+        targets = torch.from_numpy(embed(to_bytes(views), chosen.numpy()))
+        small = to_bytes(resize_images(views, settings.size_px))
         parts.append((torch.from_numpy(small), shown, targets.half()))
         if progress is not None:
             progress(min(start + BATCH_SIZE, len(order)), len(order))
     return ViewBank(*(torch.cat(column) for column in zip(*parts, strict=True)))
-
-
-def _to_bytes(views: Tensor) -> npt.NDArray[np.uint8]:
-    bytes_: npt.NDArray[np.uint8] = (
-        views.mul(255).round_().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
-    )
-    return bytes_
 
 
 def _mix(views: Tensor, share: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from cmpc_search.training.augmentation import Augmentation, to_float
+from cmpc_search.training.augmentation import Augmentation
 
 STILL = Augmentation(
     max_turn_degrees=0, max_scale=1, max_stretch=1, max_shift=0, grey_share=0, max_gain=0
@@ -100,9 +100,3 @@ def test_a_turn_keeps_lengths():
     upright = spread(1 - bar[0, 0])
     for one in ink:
         torch.testing.assert_close(spread(one), upright, rtol=0.1, atol=0.3)
-
-
-def test_bytes_become_floats_of_zero_to_one_with_channels_first():
-    images = torch.tensor([[[[0, 51, 255]]]], dtype=torch.uint8)
-
-    torch.testing.assert_close(to_float(images), torch.tensor([0, 0.2, 1.0]).reshape(1, 3, 1, 1))
