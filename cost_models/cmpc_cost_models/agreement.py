@@ -44,7 +44,7 @@ Float32Array = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Agreement:
-    """How near answers are; ``None`` where one isn't finite and the other isn't the same.
+    """How near answers are; ``None`` where they have other sizes, or are not finite alike.
 
     Attributes:
         cosine: Of the angle between the answers, as vectors.
@@ -58,7 +58,10 @@ class Agreement:
     def objection(self) -> str | None:
         """Say why the answer is wrong, or ``None`` if it is right."""
         if self.cosine is None or self.relative_difference is None:
-            return "wrong answer: it must be finite wherever ONNX Runtime's is, and nowhere else"
+            return (
+                "wrong answer: it must have as many numbers as ONNX Runtime's, and must be finite "
+                "wherever that is, and nowhere else"
+            )
         if self.cosine >= SMALLEST_COSINE and self.relative_difference <= LARGEST_DIFFERENCE:
             return None
         return (
@@ -75,7 +78,7 @@ class Agreement:
         return cls(**document)
 
 
-NOT_FINITE = Agreement(cosine=None, relative_difference=None)
+INCOMPARABLE = Agreement(cosine=None, relative_difference=None)
 
 
 def compare(
@@ -105,7 +108,7 @@ def judge(
             return near
         found.append(near)
     if not any(np.isfinite(one).any() for one in expected):
-        return NOT_FINITE  # nothing was compared
+        return INCOMPARABLE  # nothing was compared
     return Agreement(
         cosine=min(one.cosine for one in found if one.cosine is not None),
         relative_difference=max(one.relative_difference or 0.0 for one in found),
@@ -121,12 +124,14 @@ def agreement(
         smallest_scale: What a difference is held against if all that is expected is smaller.
     """
     one, other = given.astype(np.float64).ravel(), expected.astype(np.float64).ravel()
+    if one.size != other.size:
+        return INCOMPARABLE
     is_finite = np.isfinite(other)
     if not np.array_equal(one[~is_finite], other[~is_finite], equal_nan=True):
-        return NOT_FINITE
+        return INCOMPARABLE
     one, other = one[is_finite], other[is_finite]
     if not np.isfinite(one).all():
-        return NOT_FINITE
+        return INCOMPARABLE
     largest = _largest(other)
     difference = float(np.abs(one - other).max(initial=0.0))
     lengths = float(np.linalg.norm(one) * np.linalg.norm(other))

@@ -190,6 +190,15 @@ def test_a_network_without_any_finite_answer_is_not_called_right(tmp_path):
     assert "must be finite" in compare(answers_of(path), path, SHAPE).objection
 
 
+def test_an_answer_of_another_size_is_wrong(tmp_path):
+    path = convolution(tmp_path / "net.onnx")
+    right = answers_of(path)
+
+    found = compare(lambda image: right(image)[:, 1:], path, SHAPE)
+
+    assert "must have as many numbers" in found.objection
+
+
 def test_agreement_of_equal_answers_is_whole_and_its_difference_is_relative():
     answer = np.array([3.0, -4.0], np.float32)
 
