@@ -2,7 +2,7 @@
 
 emit()      stdout   a table for people, or with --json one document for programs
 say()       stderr   one line of talk
-progress()  stderr   a bar with the time left on a terminal, a line now and then elsewhere
+progress()  stderr   how far work is; in `cmpc.progress`
 """
 
 import dataclasses

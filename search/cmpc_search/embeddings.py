@@ -77,7 +77,7 @@ class Embeddings:
         """Return the rows of these items, in this order; `lacking` tells which names fit.
 
         Raises:
-            BadEmbeddings: the rows have no names, or none of these names.
+            BadEmbeddings: an item has no row.
         """
         if missing := self.lacking(names):
             raise BadEmbeddings(

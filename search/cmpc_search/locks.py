@@ -18,10 +18,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-__all__ = ["PATIENCE_S", "Worker", "exclusive", "holder_of", "live_workers"]
+__all__ = ["PATIENCE_S", "Worker", "exclusive", "holder_of", "live_workers", "workers_folder"]
 
 PATIENCE_S = 2.0  # locks are held for milliseconds; who waits longer should know for whom
 KERNEL_LOCKS = Path("/proc/locks")
+
+
+def workers_folder(study_path: Path) -> Path:
+    """Return where those who are at work on the study in this file give their sign of life."""
+    return study_path.with_name(f"{study_path.name}.workers")
 
 
 def live_workers(folder: Path) -> tuple[str, ...]:

@@ -7,9 +7,9 @@ alike cancels out.
 
 An interval tells how far the result may lie from that on other queries of this kind. It knows
 nothing of other classes in the gallery or of other trainings, and takes queries as independent:
-where a class has many, it is too narrow. Where all queries fare alike, all
-resamples do: for a share the exact interval of Clopper and Pearson (1934) stands in there, so that
-nobody is certain of 1.000 after a dozen queries.
+where a class has many, it is too narrow. Where all queries fare alike, all resamples do: for a
+share the exact interval of Clopper and Pearson (1934) stands in there, so that nobody is certain of
+1.000 after a dozen queries.
 
 Shapes: Q queries, R resamples, M means, which may have several axes.
 """

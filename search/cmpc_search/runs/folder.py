@@ -25,7 +25,7 @@ from typing import Any
 
 from cmpc_cost_models.leftovers import sweep
 from cmpc_search.errors import BadRun
-from cmpc_search.locks import live_workers
+from cmpc_search.locks import live_workers, workers_folder
 from cmpc_search.runs.files import parsed_record, read_json, read_record, write_json
 
 __all__ = ["RunFolder", "open_run", "reopen_run"]
@@ -245,7 +245,7 @@ def _said(leaves: Mapping[str, Any], name: str) -> str:
 def _move_aside(path: Path) -> None:
     if not path.exists():
         return
-    if workers := live_workers(path / "study.db.workers"):
+    if workers := live_workers(workers_folder(RunFolder(path).study_path)):
         raise BadRun(
             f"a run must be idle to start it afresh, but {len(workers)} process(es) search in "
             f"{path}: {', '.join(workers)} (process number first)"

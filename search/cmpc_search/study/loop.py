@@ -17,7 +17,7 @@ from cmpc_cost_models.errors import CostModelsError, MachineFault
 from cmpc_cost_models.machine_faults import machine_fault
 from cmpc_kernels.errors import KernelsError
 from cmpc_search.errors import BudgetNotMet, SearchError
-from cmpc_search.locks import Worker, exclusive
+from cmpc_search.locks import Worker, exclusive, workers_folder
 from cmpc_search.space.architecture import Architecture
 from cmpc_search.study.encoding import Encoding, Space
 from cmpc_search.study.ledger import Ledger, read_candidates
@@ -71,8 +71,7 @@ def run_study(
         MachineFault: the machine refused what scoring needs.
         StudyUnavailable: the study's file is damaged, or another program locks it.
     """
-    workers = storage_path.with_name(f"{storage_path.name}.workers")
-    with telling_of_storage(storage_path), Worker(workers) as worker:
+    with telling_of_storage(storage_path), Worker(workers_folder(storage_path)) as worker:
         search = _Search(space, settings, storage_path, worker, on_notice or _log.warning)
         while (claimed := search.claim_next()) is not None:
             trial, architecture = claimed
