@@ -12,9 +12,7 @@ cost: ``machine["executed"]``.
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from cmpc_cost_models.agreement import check_images, judge
+from cmpc_cost_models.agreement import Agreement, check_images
 from cmpc_cost_models.base import CompiledNetwork, Cost, Measurement, Unknown
 from cmpc_cost_models.closing import ClosedAtEnd
 from cmpc_cost_models.cross.programs import ProgramStage
@@ -102,16 +100,14 @@ class PredictedMeter(ClosedAtEnd):
 
     def _why_wrong(self, onnx_path: Path, compiled: CompiledNetwork) -> str | None:
         shape = list(compiled.input_shape)
-        answer = self._ask("expect", onnx_path, {"input_shape": shape})
-        if "error" in answer:
-            return str(answer["error"])
-        expected = [np.asarray(one, np.float32) for one in answer["result"]["answers"]]
-        images = check_images(shape)
         try:
-            given = [self._stage.run(compiled, image) for image in images]
+            answers = [self._stage.run(compiled, image).tolist() for image in check_images(shape)]
         except ProgramFailed as error:
             return str(error)
-        return judge(given, expected, onnx_path, images).objection
+        answer = self._ask("judge", onnx_path, {"input_shape": shape, "answers": answers})
+        if "error" in answer:
+            return str(answer["error"])
+        return Agreement.from_json(answer["result"]).objection
 
     def _ask(self, verb: str, onnx_path: Path, details: dict[str, Any]) -> dict[str, Any]:
         request = {"verb": verb, "onnx_path": str(onnx_path)} | details

@@ -1,7 +1,7 @@
-"""The process that compiles for another processor, and answers and predicts what it should do.
+"""The process that compiles for another processor, judges what ran there, and predicts its time.
 
 {"verb": "compile", "onnx_path", "target", "cache_dir", ...}  -> CompiledNetwork
-{"verb": "expect", "onnx_path", "input_shape"}                -> {"answers"}, ONNX Runtime's
+{"verb": "judge", "onnx_path", "input_shape", "answers"}      -> Agreement with ONNX Runtime's
 {"verb": "predict", "onnx_path", "target"}                    -> {"seconds", "num_kernels"}
                                                                  or {"unknown_reasons"}
 """
@@ -9,7 +9,9 @@
 from pathlib import Path
 from typing import Any
 
-from cmpc_cost_models.agreement import check_images, expected_answers
+import numpy as np
+
+from cmpc_cost_models.agreement import check_images, expected_answers, judge
 from cmpc_cost_models.base import Unknown
 from cmpc_cost_models.measuring.worker import VERBS, serve
 from cmpc_cost_models.roofline import kernels_of, network_seconds
@@ -20,12 +22,13 @@ __all__ = ["main"]
 
 def main() -> None:
     """Answer requests until the input ends."""
-    serve({"compile": VERBS["compile"], "expect": _expect, "predict": _predict})
+    serve({"compile": VERBS["compile"], "judge": _judge, "predict": _predict})
 
 
-def _expect(onnx_path: str, input_shape: list[int]) -> dict[str, Any]:
-    answers = expected_answers(onnx_path, check_images(input_shape))
-    return {"answers": [answer.ravel().tolist() for answer in answers]}
+def _judge(onnx_path: str, input_shape: list[int], answers: list[list[float]]) -> dict[str, Any]:
+    images = check_images(input_shape)
+    given = [np.asarray(one, np.float32) for one in answers]
+    return judge(given, expected_answers(onnx_path, images), onnx_path, images).to_json()
 
 
 def _predict(onnx_path: str, target: dict[str, Any]) -> dict[str, Any]:
