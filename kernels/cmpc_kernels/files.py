@@ -48,7 +48,8 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             yield file
         with open(temporary, "r+b") as written:  # another file, if a library replaced it
             os.fsync(written.fileno())
-        temporary.chmod(mode)
+        if _mode_of(temporary) != mode:  # some file systems refuse even what changes nothing
+            temporary.chmod(mode)
         temporary.replace(target)
         _sync_folder(target.parent)
     except OSError as error:

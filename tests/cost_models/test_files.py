@@ -80,6 +80,22 @@ def test_a_library_may_write_by_name_and_even_replace_the_file(replacing, exists
     assert (path.read_bytes(), mode_of(path)) == (b"new", mode)
 
 
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_file_system_without_permissions_is_written(replacing, exists, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+
+    path = tmp_path / "file"
+    if exists:
+        path.touch(mode=0o600)
+    monkeypatch.setattr(Path, "chmod", refuse)
+
+    with replacing(path) as file:
+        file.write(b"new")
+
+    assert path.read_bytes() == b"new"
+
+
 def test_there_is_one_way_to_replace_a_file():
     allowed = {"files.py", "leftovers.py"}  # that writes, and that removes what a kill left
     modules = (cmpc, cmpc_search, cmpc_cost_models, cmpc_kernels)
