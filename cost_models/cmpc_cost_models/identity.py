@@ -2,8 +2,8 @@
 
 Caches of machine code and of its timings are keyed by it, so that a change of a kernel or a rule
 never meets what older code made. It follows the imports from one module on, those inside functions
-too, so no list of files and no number has to be kept up to date by hand. Comments and docstrings
-don't count: they change no code.
+too, so no list of files and no number has to be kept up to date by hand; all imports are absolute,
+as the linter demands. Comments and docstrings don't count: they change no code.
 
     compiling               compiled networks: planning, kernels, assembling, linking
     lowering.kernel_objects machine code of single kernels
