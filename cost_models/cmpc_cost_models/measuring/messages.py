@@ -13,6 +13,7 @@ from typing import Any
 __all__ = ["read_message", "write_message"]
 
 LENGTH = struct.Struct(">I")
+MOST_BYTES_AT_ONCE = 1 << 20  # a pipe gives less; room for more would be made for nothing
 
 
 def write_message(descriptor: int, message: dict[str, Any]) -> None:
@@ -22,7 +23,7 @@ def write_message(descriptor: int, message: dict[str, Any]) -> None:
         BrokenPipeError: nobody reads any more.
     """
     body = json.dumps(message).encode()
-    rest = LENGTH.pack(len(body)) + body
+    rest = memoryview(LENGTH.pack(len(body)) + body)  # whose slices copy nothing
     while rest:
         rest = rest[os.write(descriptor, rest) :]
 
@@ -42,14 +43,14 @@ def read_message(descriptor: int, *, limit_seconds: float | None = None) -> dict
 
 
 def _read_exactly(descriptor: int, size: int, deadline: float | None) -> bytes | None:
-    content = b""
+    content = bytearray()
     while len(content) < size:
         if deadline is not None:
             left = max(0.0, deadline - time.monotonic())
             if not select.select([descriptor], [], [], left)[0]:
                 raise TimeoutError
-        part = os.read(descriptor, size - len(content))
+        part = os.read(descriptor, min(size - len(content), MOST_BYTES_AT_ONCE))
         if not part:
             return None
         content += part
-    return content
+    return bytes(content)
