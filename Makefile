@@ -2,7 +2,7 @@
 #
 #   make setup    a virtual environment in .venv with everything cmpc needs
 #   make search   set up, then the whole job on the default data: train a gallery network, search,
-#                 train the pick, evaluate, build a bundle, query with it (about 20 minutes)
+#                 train the pick, evaluate, build a bundle, query with it (10 to 45 minutes)
 #   make check    lint, formatting, types and layers
 #   make test     the tests
 #

@@ -175,6 +175,7 @@ def test_of_a_run_the_trained_pick_is_profiled_and_not_what_the_supernet_made_of
         network_of(run.path, candidate=None, seed=3)
 
 
+@pytest.mark.slow
 def test_the_command_profiles_a_network_that_is_not_ours(tmp_path):
     rng = np.random.default_rng(0)
     writer = GraphWriter("foreign", (1, 3, 24, 40))

@@ -92,6 +92,7 @@ def test_a_search_for_an_unreachable_device_ends_before_it_begins(project):
     assert not new.exists()
 
 
+@pytest.mark.slow
 def test_a_search_without_a_device_predicts_and_says_so_at_once(project):
     run = project.folder / "predicted"
     words = project.search(run, device="none", cost="latency", trials=2)

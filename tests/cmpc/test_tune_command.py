@@ -98,6 +98,7 @@ def test_each_number_of_a_workload_stands_in_its_column():
     }
 
 
+@pytest.mark.slow
 def test_a_network_is_tuned_and_a_second_call_has_nothing_left_to_try(tiny):
     words = ["tune", tiny.folder / "tiny.onnx", "--target", "host", "--trials", 12]
     first = tiny.answer(*words)

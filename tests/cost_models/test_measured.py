@@ -62,6 +62,7 @@ def test_a_candidate_that_fails_is_a_result_and_the_next_one_is_measured(
     assert "can't be read" in meter.measure(tmp_path / "nowhere.onnx").error
 
 
+@pytest.mark.slow
 def test_beside_a_busy_loop_on_the_same_core_the_verdict_turns(host, cache_dir, tiny_network):
     cpu = rank_cpus()[0]
     script = f"import os; os.sched_setaffinity(0, {{{cpu}}})\nwhile True: pass"
@@ -81,6 +82,7 @@ def test_beside_a_busy_loop_on_the_same_core_the_verdict_turns(host, cache_dir, 
     assert measurement.cost.machine["conditions"]["waiting_share"] > 0.1
 
 
+@pytest.mark.slow
 def test_two_threads_give_the_answer_of_one_and_have_a_core_each(host, cache_dir, tiny_network):
     if len(os.sched_getaffinity(0)) < 2:
         pytest.skip("needs two processors")
@@ -122,6 +124,7 @@ def test_a_reference_network_that_fails_is_tried_again_and_missed_aloud(
     assert len(tries) == 2
 
 
+@pytest.mark.slow
 def test_two_meters_at_once_time_on_two_processors_or_say_that_they_share_one(
     host, cache_dir, tiny_network, tmp_path, monkeypatch
 ):
@@ -159,6 +162,7 @@ def test_a_wrong_answer_is_never_timed(meter, host, write_tiny, tiny_network, ca
     assert measurement.cost is None
 
 
+@pytest.mark.slow
 def test_a_worker_that_hangs_or_dies_is_replaced(host, cache_dir, tiny_network):
     settings = MeasureSettings(**QUICK, limit_seconds=2.5)
     with LatencyMeter(host, cache_dir=cache_dir, settings=settings) as meter:

@@ -67,6 +67,7 @@ def remote_meter(host: Target, port: int, cache_dir, *, key: str = "", **options
     return RemoteMeter(host, device, cache_dir=cache_dir, settings=QUICK, **options)
 
 
+@pytest.mark.slow
 @needs_server
 def test_a_network_is_measured_on_a_device_until_that_dies(host, cache_dir, write_tiny):
     with server() as (port, process), remote_meter(host, port, cache_dir) as meter:

@@ -45,6 +45,7 @@ def tasks(tiny_network, host):
     return extract_tasks([tiny_network], host)
 
 
+@pytest.mark.slow
 def test_a_tuned_network_answers_as_onnx_runtime(
     tiny_network, host, runner, database, tasks, tmp_path
 ):

@@ -61,6 +61,7 @@ def cache_dir(tmp_path_factory):
     return tmp_path_factory.mktemp("cache")
 
 
+@pytest.mark.slow
 def test_emoji_that_look_alike_are_dropped_and_the_catalogue_says_how_many_stay(cache_dir):
     image_set = load_image_set("emoji", size_px=64, cache_dir=cache_dir)
 

@@ -50,6 +50,7 @@ def check_nothing_is_lost_or_repeated(study, log, *, num_trials, num_kills):
     return repeats
 
 
+@pytest.mark.slow
 def test_a_search_killed_again_and_again_completes_without_loss(tmp_path):
     study, log, rng = tmp_path / "study.db", tmp_path / "scored", random.Random(3)
     num_kills = 4

@@ -17,6 +17,7 @@ SHAPE = ResidualShape(
 TRAINING = GalleryTraining(num_steps=60, classes_per_batch=6, learning_rate=0.02)
 
 
+@pytest.mark.slow
 def test_sixty_steps_name_the_training_shapes_and_find_their_partners(shapes):
     steps = []
 
