@@ -183,6 +183,7 @@ def test_items_that_are_there_are_not_added_again(shards, embeddings, tmp_path):
     assert len(open_index(path)) == 60
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shards", [[], ["--rows-per-shard", 300]])
 def test_what_programs_add_at_once_is_all_there(shards, embeddings, tmp_path):
     path, count = tmp_path / "shop", 50

@@ -101,6 +101,7 @@ def test_threads_may_not_share_a_core(host, cache_dir):
         LatencyMeter(host, cache_dir=cache_dir, num_threads=2, settings=settings)
 
 
+@pytest.mark.slow
 def test_a_reference_network_that_fails_is_tried_again_and_missed_aloud(
     host, cache_dir, tiny_network, monkeypatch
 ):
@@ -178,6 +179,7 @@ def test_a_worker_that_hangs_or_dies_is_replaced(host, cache_dir, tiny_network):
         assert "signal 9" in meter.measure(tiny_network).error
 
 
+@pytest.mark.slow
 def test_a_worker_is_replaced_before_it_holds_too_much(meter, tiny_network, monkeypatch):
     assert meter.measure(tiny_network).error is None
     worn_out = meter.worker_pid
@@ -197,6 +199,7 @@ def test_a_slow_timing_takes_fewer_blocks(meter, tiny_network, monkeypatch):
     assert 1 <= meter.measure(tiny_network).cost.count < 10
 
 
+@pytest.mark.slow
 def test_a_worker_ends_with_its_parent(host, cache_dir, tiny_network):
     script = (
         "import sys, time; from pathlib import Path\n"

@@ -164,6 +164,7 @@ def test_where_every_schedule_fails_that_is_an_error(runner, database, tasks, mo
         tune(tasks, database, runner, TuneSettings(num_trials=20))
 
 
+@pytest.mark.slow
 def test_a_compiler_that_does_not_end_is_stopped_and_the_next_schedule_is_checked(
     runner, tasks, monkeypatch
 ):

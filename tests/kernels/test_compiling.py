@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 CALLS = """
 import json
 import numpy as np
@@ -29,6 +31,7 @@ print(json.dumps(counts))
 """
 
 
+@pytest.mark.slow
 def test_each_loop_is_compiled_for_one_kind_of_arguments(tmp_path):
     run = subprocess.run(
         [sys.executable, "-c", CALLS],

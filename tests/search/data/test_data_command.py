@@ -15,6 +15,7 @@ def run(*words: object, cache_dir: object) -> Result:
     )
 
 
+@pytest.mark.slow
 def test_the_list_says_what_is_prepared(tmp_path):
     before = json.loads(run("list", "--json", cache_dir=tmp_path).stdout)
     run("prepare", "emoji", "--size-px", 8, cache_dir=tmp_path)

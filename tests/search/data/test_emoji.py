@@ -74,6 +74,7 @@ def test_emoji_that_look_alike_are_dropped_and_the_catalogue_says_how_many_stay(
     assert np.unique(image_set.images.reshape(len(image_set), -1), axis=0).shape[0] == 3676
 
 
+@pytest.mark.slow
 def test_a_second_load_takes_less_than_half_a_second(cache_dir):
     load_image_set("emoji", size_px=64, cache_dir=cache_dir)
     started_at = time.process_time()

@@ -112,6 +112,7 @@ def test_a_death_while_the_dead_are_settled_queues_nothing_twice(
     assert len(set(scored)) == len(scored) == 3
 
 
+@pytest.mark.slow
 def test_two_processes_share_one_study_and_one_may_die(tmp_path):
     study, log = tmp_path / "study.db", tmp_path / "scored"
     processes = [start(study, log, num_trials=16, seconds=0.05) for _ in range(2)]
