@@ -20,12 +20,13 @@ from pathlib import Path
 from latency import schedules_in
 from networks import DRAWN_SPACES, write_drawn_networks
 
-from cmpc_cost_models.agreement import compare
-from cmpc_cost_models.compiling import compile_network
-from cmpc_cost_models.lowering.schedules import ScheduleSource
-from cmpc_cost_models.machine import describe_machine, describe_versions
-from cmpc_cost_models.running import LoadedNetwork
-from cmpc_cost_models.targets import Target
+from cmpc_cost_models.compiling.network import compile_network
+from cmpc_cost_models.schedules.schedule import ScheduleSource
+from cmpc_cost_models.sites.agreement import compare
+from cmpc_cost_models.sites.loaded import LoadedNetwork
+from cmpc_cost_models.targets.machine import describe_machine, describe_versions
+from cmpc_cost_models.targets.table import find_target
+from cmpc_cost_models.targets.target import Target
 
 FEWEST = 2  # candidates: of one there are no quartiles
 FEW = 5  # candidates at the start, and at the end, whose median is told by itself
@@ -34,7 +35,7 @@ FEW = 5  # candidates at the start, and at the end, whose median is told by itse
 def main() -> None:
     """Print a line for each space, or one JSON document."""
     arguments = read_arguments()
-    host = Target.named("host")
+    host = find_target("host")
     schedules = schedules_in(arguments.schedules)
     with tempfile.TemporaryDirectory() as name:
         paths = write_drawn_networks(Path(name), arguments.candidates)

@@ -28,11 +28,11 @@ from typing import Any
 import numpy as np
 from networks import write_drawn_networks, write_published_networks
 
-from cmpc_cost_models.compiling import compile_network
-from cmpc_cost_models.lowering.schedules import ScheduleSource
-from cmpc_cost_models.machine import describe_machine, describe_versions
-from cmpc_cost_models.running import LoadedNetwork
-from cmpc_cost_models.targets import Target
+from cmpc_cost_models.compiling.network import compile_network
+from cmpc_cost_models.schedules.schedule import ScheduleSource
+from cmpc_cost_models.sites.loaded import LoadedNetwork
+from cmpc_cost_models.targets.machine import describe_machine, describe_versions
+from cmpc_cost_models.targets.table import find_target
 
 BLOCK_MS = 10.0
 REST_SECONDS = 0.015
@@ -110,7 +110,7 @@ def _time_networks(arguments: argparse.Namespace) -> list[dict[str, Any]]:
         path = arguments.folder / f"{name}.onnx"
         compiled = compile_network(
             path,
-            Target.named("host"),
+            find_target("host"),
             cache_dir=arguments.folder / "compiled",
             num_threads=num_threads,
             schedules=schedules,
@@ -128,7 +128,7 @@ def schedules_in(folder: Path | None) -> ScheduleSource | None:
         return None
     from cmpc_cost_models.tuning import open_schedules
 
-    schedules = open_schedules(folder, Target.named("host"))
+    schedules = open_schedules(folder, find_target("host"))
     if schedules is None:
         sys.exit(f"{folder} must hold a schedule database of this machine's target")
     return schedules

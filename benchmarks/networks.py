@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from cmpc_cost_models.graph_writer import GraphWriter
+from cmpc_cost_models.graphs.writing import GraphWriter
 
 if TYPE_CHECKING:
     from torch import nn
@@ -164,7 +164,7 @@ def write_drawn_networks(folder: Path, count: int = NUM_DRAWN) -> dict[str, Path
     """Write ``count`` architectures of each of our spaces to ``folder``; return paths by name."""
     import torch
 
-    from cmpc_search.export import export_query_network
+    from cmpc_search.networks.onnx_export import export_query_network
     from cmpc_search.networks.query import QueryNetwork
     from cmpc_search.space.presets import load_space
 

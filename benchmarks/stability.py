@@ -21,17 +21,17 @@ from pathlib import Path
 
 import numpy as np
 
-from cmpc_cost_models.graph_writer import GraphWriter
-from cmpc_cost_models.machine import describe_machine
+from cmpc_cost_models.graphs.writing import GraphWriter
+from cmpc_cost_models.targets.machine import describe_machine
 
 LARGEST_VARIATION = 0.02
 MEASURE = """
 import json, sys
 from pathlib import Path
-from cmpc_cost_models.measured import LatencyMeter
-from cmpc_cost_models.targets import Target
+from cmpc_cost_models.models.measured import LatencyMeter
+from cmpc_cost_models.targets.target import Target
 with LatencyMeter(
-    Target.named("host"), cache_dir=Path(sys.argv[2]), num_threads=int(sys.argv[3])
+    find_target("host"), cache_dir=Path(sys.argv[2]), num_threads=int(sys.argv[3])
 ) as meter:
     print(json.dumps(meter.measure(Path(sys.argv[1])).to_json()))
 """

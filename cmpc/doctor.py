@@ -19,13 +19,14 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from cmpc_cost_models.machine import (
+from cmpc_cost_models.targets.machine import (
     allowed_cpus,
     governor,
     has_turbo,
     load_average,
     stolen_share,
 )
+from cmpc_cost_models.targets.table import find_target
 
 __all__ = ["Finding", "Machine", "examine"]
 
@@ -117,10 +118,9 @@ def ask_llvm_targets() -> frozenset[str]:
 
 def ask_toolchain(target_name: str, *, cache_dir: Path) -> tuple[str, ...]:
     """Return what is missing to build a target's networks and run them here, with remedies."""
-    from cmpc_cost_models.cross.toolchain import find_toolchain
-    from cmpc_cost_models.targets import Target
+    from cmpc_cost_models.targets.toolchain import find_toolchain
 
-    return find_toolchain(Target.named(target_name), cache_dir=cache_dir).lacking
+    return find_toolchain(find_target(target_name), cache_dir=cache_dir).lacking
 
 
 def examine(machine: Machine, *, quick: bool) -> list[Finding]:

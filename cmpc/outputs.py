@@ -149,7 +149,7 @@ def pictures_of(data_set: str | None) -> Iterator[Path]:
         if Path(folder) != path:  # pictures are read in class folders only
             yield from (Path(folder, name) for name in names)
     if path.suffix.lower() == ".csv" and path.is_file():
-        from cmpc_search.data.csv_file import listed_files
+        from cmpc_search.data.sources.csv_file import listed_files
 
         yield from listed_files(path)
 

@@ -11,8 +11,8 @@ from cmpc.output import make_table, say
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from cmpc_cost_models.base import Cost
     from cmpc_cost_models.profiling.records import KernelTime, NetworkProfile
+    from cmpc_cost_models.records import Cost
     from cmpc_search.runs import RunFolder
     from cmpc_search.study import Candidate
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from cmpc.errors import BadSettings
 
 if TYPE_CHECKING:
-    from cmpc_cost_models.meters import AnyMeter
-    from cmpc_cost_models.target_table import TargetTable
-    from cmpc_cost_models.targets import Target
+    from cmpc_cost_models.models.catalogue import AnyMeter
+    from cmpc_cost_models.targets.table import TargetTable
+    from cmpc_cost_models.targets.target import Target
 
 __all__ = [
     "DEFAULT_FILE",
@@ -39,14 +39,14 @@ def named_target(name: str, toml_path: Path | None) -> "Target":
         UnknownTarget: there is none of this name.
         BadArgument, BadSettings: the file describes a target wrongly.
     """
-    from cmpc_cost_models.target_table import find_target
+    from cmpc_cost_models.targets.table import find_target
 
     return find_target(name, own_targets(toml_path))
 
 
 def own_targets(toml_path: Path | None) -> "TargetTable":
     """Return the targets of the settings file; without one, of ./cmpc.toml if there is one."""
-    from cmpc_cost_models.target_table import read_targets
+    from cmpc_cost_models.targets.table import read_targets
 
     path, document = read_toml(toml_path)
     tables = document.get(TARGETS_TABLE, {})
@@ -79,16 +79,16 @@ def make_meter(
     cache_dir: Path,
     is_brief: bool = False,
 ) -> "AnyMeter":
-    """Return the meter of a device by its name; see ``cmpc_cost_models.meters``.
+    """Return the meter of a device by its name; see ``cmpc_cost_models.models.catalogue``.
 
     ``is_brief`` measures as one does where there are many candidates.
 
     Raises:
         BadArgument: it is no device, can't run the target, or nothing compiles for it here.
     """
-    from cmpc_cost_models import meters
-    from cmpc_cost_models.devices import Device
-    from cmpc_cost_models.measuring.settings import MeasureSettings
+    from cmpc_cost_models.models import catalogue as meters
+    from cmpc_cost_models.targets.device import Device
+    from cmpc_cost_models.timing.settings import MeasureSettings
 
     return meters.make_meter(
         target,
@@ -102,8 +102,8 @@ def make_meter(
 
 def note_on_costs(meter: "AnyMeter") -> str | None:
     """Say what a user must know of a meter's latencies before there are any; None for a timer."""
-    from cmpc_cost_models.predicted import PredictedMeter
-    from cmpc_cost_models.remote.meter import RemoteMeter
+    from cmpc_cost_models.models.predicted import PredictedMeter
+    from cmpc_cost_models.models.remote import RemoteMeter
 
     if isinstance(meter, RemoteMeter):
         return (

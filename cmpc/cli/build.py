@@ -72,8 +72,8 @@ def build(
     from cmpc.outputs import check_new_folder
     from cmpc.targets import named_target
     from cmpc.trust import known_or_raise, trust_or_raise
-    from cmpc_cost_models.bundles import MANIFEST_NAME
-    from cmpc_cost_models.compiling import LIBRARY_NAME
+    from cmpc_cost_models.bundles.bundle import MANIFEST_NAME
+    from cmpc_cost_models.compiling.network import LIBRARY_NAME
     from cmpc_search.runs import reopen_run
     from cmpc_search.stages.bundling import BundleOrder, build_bundle
 

@@ -82,8 +82,8 @@ def profile(
     from cmpc.profiles import doubts, kernel_table, network_of, summary
     from cmpc.targets import SCHEDULES, named_target
     from cmpc.trust import trust_or_raise
-    from cmpc_cost_models.measuring.settings import MeasureSettings
     from cmpc_cost_models.profiling.profiler import Profiler
+    from cmpc_cost_models.timing.settings import MeasureSettings
 
     if html_path is not None:
         check_output("--html", html_path, HTML, inputs=[model])

@@ -97,7 +97,7 @@ def query(
         as_table_rows,
         how_many_right,
     )
-    from cmpc_cost_models.bundles import open_bundle
+    from cmpc_cost_models.bundles.bundle import open_bundle
     from cmpc_kernels import open_index
     from cmpc_search.data.preprocessing import image_size_of
     from cmpc_search.embeddings import gallery_network_of, split_seed_of

@@ -56,9 +56,9 @@ def run(
 
     from cmpc.output import emit, make_table
     from cmpc.outputs import check_embeddings_output
-    from cmpc_cost_models.bundles import open_bundle
-    from cmpc_cost_models.cross.toolchain import find_toolchain
-    from cmpc_cost_models.cross.verification import embed_emulated
+    from cmpc_cost_models.bundles.bundle import open_bundle
+    from cmpc_cost_models.bundles.verification import embed_emulated
+    from cmpc_cost_models.targets.toolchain import find_toolchain
     from cmpc_search.data import load_image
     from cmpc_search.data.preprocessing import image_size_of
     from cmpc_search.embeddings import Embeddings, gallery_network_of, write_embeddings

@@ -22,7 +22,7 @@ from cmpc.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from cmpc_cost_models.meters import AnyMeter
+    from cmpc_cost_models.models.catalogue import AnyMeter
     from cmpc_search.networks.supernet import Supernet
     from cmpc_search.runs import RunFolder
     from cmpc_search.stages.inputs import Inputs

@@ -8,8 +8,8 @@ import click
 from cmpc.cli.options import cache_dir_option, config_option, json_option
 
 if TYPE_CHECKING:
-    from cmpc_cost_models.cross.toolchain import Toolchain
-    from cmpc_cost_models.targets import Target
+    from cmpc_cost_models.targets.target import Target
+    from cmpc_cost_models.targets.toolchain import Toolchain
 
 __all__ = ["targets"]
 
@@ -42,8 +42,8 @@ def list_targets(toml_path: Path | None, cache_dir: Path, as_json: bool) -> None
     """
     from cmpc.output import emit, make_table
     from cmpc.targets import own_targets
-    from cmpc_cost_models.cross.toolchain import find_toolchain
-    from cmpc_cost_models.target_table import aliases, find_target, target_names
+    from cmpc_cost_models.targets.table import aliases, find_target, target_names
+    from cmpc_cost_models.targets.toolchain import find_toolchain
 
     own = own_targets(toml_path)
     names = [name for name in (*target_names(), *own) if name not in aliases()]
@@ -79,7 +79,7 @@ def fetch(name: str, toml_path: Path | None, cache_dir: Path, as_json: bool) -> 
     """
     from cmpc.output import emit, make_table, say
     from cmpc.targets import named_target
-    from cmpc_cost_models.cross.runtimes import fetch_runtime, find_runtime, wheels_for
+    from cmpc_cost_models.targets.runtimes import fetch_runtime, find_runtime, wheels_for
 
     target = named_target(name, toml_path)
     wheels = wheels_for(target)

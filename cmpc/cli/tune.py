@@ -85,7 +85,7 @@ def tune(
     from cmpc.output import emit, say
     from cmpc.progress import progress
     from cmpc.targets import SCHEDULES, named_target
-    from cmpc_cost_models.devices import Device
+    from cmpc_cost_models.targets.device import Device
     from cmpc_cost_models.tuning import (
         KernelRunner,
         ScheduleDatabase,
@@ -177,7 +177,7 @@ def totals(reports: Sequence["TaskReport"]) -> dict[str, object]:
 
 def described(report: "TaskReport") -> dict[str, object]:
     """Return one workload as JSON values."""
-    from cmpc_cost_models.lowering.kernel_facts import kind_of, shape_of
+    from cmpc_cost_models.kernels.facts import kind_of, shape_of
 
     spec = report.task.workload.spec
     return {

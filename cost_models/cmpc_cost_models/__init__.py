@@ -4,8 +4,8 @@ Only what is light is imported here; ``measured``, ``compiling``, ``bundles`` an
 are imported by those who use them.
 """
 
-from cmpc_cost_models.base import CompiledNetwork, Cost, Measurement
 from cmpc_cost_models.errors import CostModelsError
-from cmpc_cost_models.targets import Target
+from cmpc_cost_models.records import CompiledNetwork, Cost, Measurement
+from cmpc_cost_models.targets.target import Target
 
 __all__ = ["CompiledNetwork", "Cost", "CostModelsError", "Measurement", "Target"]

@@ -5,9 +5,9 @@ never meets what older code made. It follows the imports from one module on, tho
 too, so no list of files and no number has to be kept up to date by hand; all imports are absolute,
 as the linter demands. Comments and docstrings don't count: they change no code.
 
-    compiling               compiled networks: planning, kernels, assembling, linking
-    lowering.kernel_objects machine code of single kernels
-    lowering.kernel_code    tuned schedules, see ``tuning.database``
+    compiling.network   compiled networks: planning, kernels, assembling, linking
+    compiling.objects   machine code of single kernels
+    kernels.code        tuned schedules, see ``schedules.database``
 """
 
 import ast
@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from cmpc_cost_models.machine import describe_versions
+from cmpc_cost_models.targets.machine import describe_versions
 
 __all__ = ["CODE_MAKERS", "code_identity", "versions_of"]
 
@@ -25,12 +25,12 @@ CODE_MAKERS = ("apache-tvm", "apache-tvm-ffi")  # the packages that make machine
 
 
 @cache
-def code_identity(module: str, *, below: str = "", package: Path = PACKAGE) -> str:
+def code_identity(module: str, *, below: tuple[str, ...] = ("",), package: Path = PACKAGE) -> str:
     """Return a hash over the code of ``module`` and of all modules that it needs.
 
     Args:
-        module: Its name within the package, e.g. ``lowering.kernel_code``.
-        below: Only modules of this subpackage count, e.g. ``lowering``; by default all.
+        module: Its name within the package, e.g. ``kernels.code``.
+        below: Only modules whose names begin so count, e.g. ``kernels.``; by default all.
         package: The folder of the package.
 
     Raises:
@@ -50,14 +50,14 @@ def versions_of(*packages: str) -> dict[str, str | None]:
     return {name: versions.get(name) for name in packages}
 
 
-def _needed(module: str, below: str, package: Path) -> dict[str, ast.Module]:
+def _needed(module: str, below: tuple[str, ...], package: Path) -> dict[str, ast.Module]:
     """Return ``module`` and what it imports from the package, and what that imports, parsed."""
     found: dict[str, ast.Module] = {}
     waiting = [module]
     while waiting:
         name = waiting.pop()
         path = _file_of(name, package)
-        if name in found or path is None or not f"{name}.".startswith(below):
+        if name in found or path is None or not name.startswith(below):
             continue
         found[name] = ast.parse(path.read_text(encoding="utf-8"))
         waiting += _imported(found[name], package.name)

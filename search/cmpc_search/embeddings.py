@@ -27,7 +27,7 @@ from cmpc_search.files import replacing
 from cmpc_search.name_lists import read_names
 
 if TYPE_CHECKING:  # bundles import ONNX, which an index does without
-    from cmpc_cost_models.bundles import Bundle
+    from cmpc_cost_models.bundles.bundle import Bundle
 
 __all__ = [
     "EMBEDDINGS_FILE",

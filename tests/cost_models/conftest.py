@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cmpc_cost_models.compiling import linker_for
-from cmpc_cost_models.graph_writer import GraphWriter
-from cmpc_cost_models.measured import LatencyMeter, MeasureSettings
-from cmpc_cost_models.targets import Target
+from cmpc_cost_models.compiling.network import linker_for
+from cmpc_cost_models.graphs.writing import GraphWriter
+from cmpc_cost_models.models.measured import LatencyMeter, MeasureSettings
+from cmpc_cost_models.targets.table import find_target
+from cmpc_cost_models.targets.target import Target
 
 sys.path.insert(0, str(Path(__file__).parent))  # for made_up_models, which several tests share
 
@@ -27,7 +28,7 @@ def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def host() -> Target:
-    target = Target.named("host")
+    target = find_target("host")
     if linker_for(target) is None:
         pytest.skip("compiling needs a C++ compiler to link with")
     return target

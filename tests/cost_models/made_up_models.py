@@ -10,8 +10,8 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from cmpc_cost_models.compiling import compile_network
-from cmpc_cost_models.running import LoadedNetwork
+from cmpc_cost_models.compiling.network import compile_network
+from cmpc_cost_models.sites.loaded import LoadedNetwork
 
 
 def run_compiled(model, host, data, *, num_threads=1):

@@ -4,14 +4,20 @@ from pathlib import Path
 
 import pytest
 
-from cmpc_cost_models import compiling, identity
-from cmpc_cost_models.compiling import compile_network
+from cmpc_cost_models import identity
+from cmpc_cost_models.compiling import network as compiling
+from cmpc_cost_models.compiling import objects as kernel_objects
+from cmpc_cost_models.compiling.network import compile_network
+from cmpc_cost_models.compiling.objects import KernelObjects
 from cmpc_cost_models.identity import PACKAGE, code_identity
-from cmpc_cost_models.lowering import kernel_objects
-from cmpc_cost_models.lowering.kernel_objects import KernelObjects
-from cmpc_cost_models.lowering.kernel_specs import Map, MaxPool, View, Window
-from cmpc_cost_models.lowering.schedules import rule_schedule
-from cmpc_cost_models.lowering.workloads import Workload
+from cmpc_cost_models.plans.specs import Map, MaxPool, View, Window
+from cmpc_cost_models.schedules.schedule import rule_schedule
+from cmpc_cost_models.schedules.workload import Workload
+
+# They say which schedule is taken, and a network's key has that schedule's state.
+NEVER_IN_MACHINE_CODE = {
+    f"schedules.{name}" for name in ("database", "records", "similar", "source", "workload_text")
+}
 
 SOURCES = {
     "made.py": "from package.parts import kernel\n\ndef make():\n    from package import late\n",
@@ -53,10 +59,10 @@ def test_other_code_comments_and_docstrings_do_not_count(identity_after):
 
 
 def test_a_subpackage_alone_is_told_apart_by_its_own_code(identity_after):
-    before = identity_after(below="parts")
+    before = identity_after(below=("parts.",))
 
-    assert identity_after(below="parts", **{"late.py": "NEW = 1\n"}) == before
-    assert identity_after(below="parts", **{"parts/kernel.py": "LOOPS = 4\n"}) != before
+    assert identity_after(below=("parts.",), **{"late.py": "NEW = 1\n"}) == before
+    assert identity_after(below=("parts.",), **{"parts/kernel.py": "LOOPS = 4\n"}) != before
 
 
 def test_a_module_without_source_has_no_identity(identity_after, tmp_path):
@@ -67,12 +73,16 @@ def test_a_module_without_source_has_no_identity(identity_after, tmp_path):
 
 
 def test_every_file_that_decides_machine_code_is_in_the_identity_of_networks():
-    needed = identity._needed("compiling", "", PACKAGE)
+    needed = identity._needed("compiling.network", ("",), PACKAGE)
 
-    lowering = {f"lowering.{path.stem}" for path in (PACKAGE / "lowering").glob("[!_]*.py")}
-    assert lowering <= needed.keys()
-    assert {"compiling", "counted", "targets"} <= needed.keys()
-    assert not {name for name in needed if name.startswith(("measuring", "tuning", "cross"))}
+    decisive = {
+        f"{folder}.{path.stem}"
+        for folder in ("compiling", "kernels", "plans", "plans.rules", "schedules")
+        for path in PACKAGE.joinpath(*folder.split(".")).glob("[!_]*.py")
+    } - NEVER_IN_MACHINE_CODE
+    assert decisive <= needed.keys()
+    assert {"graphs.reading", "graphs.cleaning", "targets.target"} <= needed.keys()
+    assert not {name for name in needed if name.startswith(("timing", "tuning", "sites"))}
 
 
 @pytest.mark.parametrize("change", ["code", "onnx", "numpy", "apache-tvm"])

@@ -8,7 +8,7 @@ from safetensors import SafetensorError
 
 from cmpc_cost_models.errors import CompileFailed, MachineFault
 from cmpc_cost_models.machine_faults import machine_fault
-from cmpc_cost_models.measured import LatencyMeter, MeasureSettings
+from cmpc_cost_models.models.measured import LatencyMeter, MeasureSettings
 
 
 def caused(error: Exception, cause: Exception) -> Exception:

@@ -14,10 +14,10 @@ from threading import Barrier
 import numpy as np
 import numpy.typing as npt
 
-from cmpc_cost_models.measuring.pinning import confined
 from cmpc_cost_models.profiling.native import NativeLibrary
 from cmpc_cost_models.profiling.roofline import Bandwidth, Roofline
-from cmpc_cost_models.targets import Target
+from cmpc_cost_models.targets.target import Target
+from cmpc_cost_models.timing.pinning import confined
 
 __all__ = ["measure_roofline"]
 

@@ -10,19 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from cmpc_cost_models.base import CompiledNetwork, KernelRecord, Measurement
 from cmpc_cost_models.closing import ClosedAtEnd
 from cmpc_cost_models.errors import BadArgument, ProfileFailed
-from cmpc_cost_models.measuring.blocks import Blocks
-from cmpc_cost_models.measuring.costs import as_measurements
-from cmpc_cost_models.measuring.rounds import undisturbed_blocks
-from cmpc_cost_models.measuring.settings import MeasureSettings
-from cmpc_cost_models.measuring.timing import doubts_of_ratio, summarise_blocks
-from cmpc_cost_models.measuring.workbench import Workbench
+from cmpc_cost_models.models.costs import as_measurements
+from cmpc_cost_models.models.workbench import Workbench
 from cmpc_cost_models.profiling.records import Comparison, KernelTime, NetworkProfile
 from cmpc_cost_models.profiling.rival import RIVALS
 from cmpc_cost_models.profiling.roofline import Roofline
-from cmpc_cost_models.targets import Target
+from cmpc_cost_models.records import CompiledNetwork, KernelRecord, Measurement
+from cmpc_cost_models.targets.target import Target
+from cmpc_cost_models.timing.blocks import Blocks
+from cmpc_cost_models.timing.rounds import undisturbed_blocks
+from cmpc_cost_models.timing.settings import MeasureSettings
+from cmpc_cost_models.timing.verdict import doubts_of_ratio, summarise_blocks
 
 __all__ = ["Profiler", "comparison_of"]
 
@@ -32,7 +32,7 @@ WORKER = "cmpc_cost_models.profiling.worker"
 class Profiler(ClosedAtEnd):
     """Profiles networks, one after the other, in a worker of its own.
 
-        with Profiler(Target.named("host"), cache_dir=cache) as profiler:
+        with Profiler(find_target("host"), cache_dir=cache) as profiler:
             profile = profiler.profile(path, rival="onnxruntime")
 
     Raises:

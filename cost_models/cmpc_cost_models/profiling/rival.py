@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from cmpc_cost_models.measuring.blocks import Runner
+from cmpc_cost_models.timing.blocks import Runner
 
 __all__ = ["RIVALS", "onnxruntime_caller", "repeated", "settle_between"]
 

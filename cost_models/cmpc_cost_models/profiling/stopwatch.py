@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from cmpc_cost_models.errors import BadNetworkFile
 from cmpc_cost_models.profiling.native import NativeLibrary
-from cmpc_cost_models.running import LoadedNetwork
+from cmpc_cost_models.sites.loaded import LoadedNetwork
 
 __all__ = ["Call", "Run", "Stopwatch", "own_times_us"]
 

@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from cmpc_cost_models.measuring.blocks import TimingSettings, time_in_turn, with_single_runs
-from cmpc_cost_models.measuring.pinning import confined, pinned
-from cmpc_cost_models.measuring.worker import VERBS, Verb, serve
 from cmpc_cost_models.profiling.native import NativeLibrary
 from cmpc_cost_models.profiling.peaks import measure_roofline
 from cmpc_cost_models.profiling.rival import onnxruntime_caller, repeated, settle_between
 from cmpc_cost_models.profiling.stopwatch import Stopwatch
-from cmpc_cost_models.running import LoadedNetwork
-from cmpc_cost_models.targets import Target
+from cmpc_cost_models.sites.loaded import LoadedNetwork
+from cmpc_cost_models.sites.worker import VERBS, Verb, serve
+from cmpc_cost_models.targets.target import Target
+from cmpc_cost_models.timing.blocks import TimingSettings, time_in_turn, with_single_runs
+from cmpc_cost_models.timing.pinning import confined, pinned
 
 __all__ = ["main"]
 

@@ -8,10 +8,10 @@ strategy, task scheduler). Its search over plain loops is slower and ends slower
 loop nest is known; so what is searched here are the free choices of our own kernels.
 """
 
-from cmpc_cost_models.tuning.database import ScheduleDatabase, database_path
-from cmpc_cost_models.tuning.records import TuningRecord
+from cmpc_cost_models.schedules.database import ScheduleDatabase, database_path
+from cmpc_cost_models.schedules.records import TuningRecord
+from cmpc_cost_models.schedules.source import TunedSchedules, open_schedules
 from cmpc_cost_models.tuning.runner import KernelRunner
-from cmpc_cost_models.tuning.source import TunedSchedules, open_schedules
 from cmpc_cost_models.tuning.tasks import TuningTask, extract_tasks
 from cmpc_cost_models.tuning.tuner import TaskReport, TuneProgress, TuneSettings, tune
 

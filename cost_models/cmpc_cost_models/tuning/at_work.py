@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from cmpc_cost_models.lowering.schedules import Schedule
+from cmpc_cost_models.schedules.database import ScheduleDatabase
+from cmpc_cost_models.schedules.records import TuningRecord
+from cmpc_cost_models.schedules.schedule import Schedule
+from cmpc_cost_models.schedules.similar import features_of
+from cmpc_cost_models.schedules.source import similar_schedules
 from cmpc_cost_models.tuning.comparing import Times, calm_repeats, fastest_of, is_faster
-from cmpc_cost_models.tuning.database import ScheduleDatabase
-from cmpc_cost_models.tuning.records import TuningRecord
 from cmpc_cost_models.tuning.runner import KernelRunner
-from cmpc_cost_models.tuning.similar import features_of
-from cmpc_cost_models.tuning.source import similar_schedules
 from cmpc_cost_models.tuning.strategy import SearchStrategy
 from cmpc_cost_models.tuning.tasks import TuningTask
 

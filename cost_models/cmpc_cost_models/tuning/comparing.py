@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cmpc_cost_models.lowering.schedules import Schedule
+from cmpc_cost_models.schedules.schedule import Schedule
 
 __all__ = ["Duel", "Times", "calm_repeats", "fastest_of", "is_faster"]
 

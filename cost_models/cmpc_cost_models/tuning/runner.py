@@ -10,14 +10,14 @@ from typing import Any, Self
 
 import numpy as np
 
-from cmpc_cost_models.devices import LOCAL, Device
 from cmpc_cost_models.errors import BadArgument, DeviceUnreachable, MachineBusy
-from cmpc_cost_models.lowering.schedules import Schedule, Workload
-from cmpc_cost_models.machine import describe_machine
-from cmpc_cost_models.measuring.lease import CpuLease
-from cmpc_cost_models.measuring.worker_process import WorkerProcess
-from cmpc_cost_models.targets import Target
+from cmpc_cost_models.schedules.schedule import Schedule, Workload
+from cmpc_cost_models.targets.device import LOCAL, Device
+from cmpc_cost_models.targets.machine import describe_machine
+from cmpc_cost_models.targets.target import Target
+from cmpc_cost_models.timing.lease import CpuLease
 from cmpc_cost_models.tuning.comparing import Times
+from cmpc_cost_models.workers.process import WorkerProcess
 
 __all__ = ["KernelRunner"]
 

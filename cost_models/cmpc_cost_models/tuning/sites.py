@@ -9,11 +9,11 @@ import tempfile
 from pathlib import Path
 from typing import Any, Protocol
 
-from cmpc_cost_models.compiling import linker_for
-from cmpc_cost_models.devices import Device
+from cmpc_cost_models.compiling.network import linker_for
 from cmpc_cost_models.errors import CompileFailed
-from cmpc_cost_models.remote.connection import connect, facts_of
-from cmpc_cost_models.targets import Target
+from cmpc_cost_models.sites.connection import connect, facts_of
+from cmpc_cost_models.targets.device import Device
+from cmpc_cost_models.targets.target import Target
 
 __all__ = ["Here", "OnDevice", "Site"]
 

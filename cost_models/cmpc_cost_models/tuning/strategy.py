@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from cmpc_cost_models.lowering.schedules import Schedule, Workload, is_valid, schedule_space
+from cmpc_cost_models.schedules.schedule import Schedule, Workload, is_valid, schedule_space
 
 __all__ = ["SearchStrategy"]
 

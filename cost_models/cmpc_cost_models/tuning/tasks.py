@@ -11,13 +11,13 @@ from dataclasses import dataclass, fields
 from itertools import islice
 from pathlib import Path
 
-from cmpc_cost_models.counted import load_graph
-from cmpc_cost_models.lowering.calls import Call
-from cmpc_cost_models.lowering.kernel_specs import KernelSpec, View
-from cmpc_cost_models.lowering.planning import plan_network
-from cmpc_cost_models.lowering.schedules import Workload, schedule_space
-from cmpc_cost_models.targets import Target
-from cmpc_cost_models.tuning.similar import Features, features_of
+from cmpc_cost_models.graphs.reading import load_graph
+from cmpc_cost_models.plans.calls import Call
+from cmpc_cost_models.plans.planning import plan_network
+from cmpc_cost_models.plans.specs import KernelSpec, View
+from cmpc_cost_models.schedules.schedule import Workload, schedule_space
+from cmpc_cost_models.schedules.similar import Features, features_of
+from cmpc_cost_models.targets.target import Target
 
 __all__ = ["TuningTask", "extract_tasks"]
 

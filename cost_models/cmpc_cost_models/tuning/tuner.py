@@ -19,10 +19,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from cmpc_cost_models.errors import BadArgument, CompileFailed
-from cmpc_cost_models.lowering.schedules import Schedule
+from cmpc_cost_models.schedules.database import ScheduleDatabase
+from cmpc_cost_models.schedules.records import TuningRecord
+from cmpc_cost_models.schedules.schedule import Schedule
 from cmpc_cost_models.tuning.at_work import TaskAtWork
-from cmpc_cost_models.tuning.database import ScheduleDatabase
-from cmpc_cost_models.tuning.records import TuningRecord
 from cmpc_cost_models.tuning.runner import KernelRunner
 from cmpc_cost_models.tuning.tasks import TuningTask
 

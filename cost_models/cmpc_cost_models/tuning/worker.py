@@ -1,7 +1,7 @@
 """The process that builds single kernels, checks what they compute and times them.
 
 A schedule may make LLVM run for ever or its kernel crash, so this is a process that may be killed
-(``measuring.worker_process``). Every request says all it needs: a fresh worker answers like the one
+(``workers.process``). Every request says all it needs: a fresh worker answers like the one
 that was lost. What it built for the last workload it keeps.
 
     {"verb": "connect", "device"}                      -> facts of the device
@@ -19,15 +19,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cmpc_cost_models.devices import Device
-from cmpc_cost_models.lowering.kernel_specs import Convolution
-from cmpc_cost_models.lowering.schedules import Schedule, Workload, rule_schedule
-from cmpc_cost_models.measuring.conditions import conditions_between, take_snapshot
-from cmpc_cost_models.measuring.pinning import pinned
-from cmpc_cost_models.measuring.worker import serve
-from cmpc_cost_models.targets import Target
+from cmpc_cost_models.plans.specs import Convolution
+from cmpc_cost_models.schedules.schedule import Schedule, Workload, rule_schedule
+from cmpc_cost_models.schedules.workload_text import read_workload
+from cmpc_cost_models.sites.worker import serve
+from cmpc_cost_models.targets.device import Device
+from cmpc_cost_models.targets.target import Target
+from cmpc_cost_models.timing.conditions import conditions_between, take_snapshot
+from cmpc_cost_models.timing.pinning import pinned
 from cmpc_cost_models.tuning.sites import Here, OnDevice, Site
-from cmpc_cost_models.tuning.workload_text import read_workload
 
 __all__ = ["main"]
 
@@ -115,8 +115,8 @@ class _Kernel:
     def __init__(self, workload: Workload, schedule: Schedule, target: Target, site: Site) -> None:
         import tvm
 
-        from cmpc_cost_models.lowering.kernel_code import write_kernel
-        from cmpc_cost_models.lowering.kernel_objects import compile_kernel
+        from cmpc_cost_models.compiling.objects import compile_kernel
+        from cmpc_cost_models.kernels.code import write_kernel
 
         function = write_kernel(workload, schedule)
         built = compile_kernel(function, target, SYMBOL)
@@ -161,7 +161,7 @@ def _random_arguments(
 
     Positive data, so that no root or logarithm fails; a result of NaN, so that gaps show.
     """
-    from cmpc_cost_models.lowering.kernel_code import pack_constants
+    from cmpc_cost_models.kernels.code import pack_constants
 
     spec, rng = workload.spec, np.random.default_rng(0)
     constants: tuple[Array, ...] = ()

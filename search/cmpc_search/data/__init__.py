@@ -1,6 +1,6 @@
 """Images for training, search and evaluation: sources, preparation, splits, one preprocessing."""
 
-from cmpc_search.data.base import (
+from cmpc_search.data.image_set import (
     ROLES,
     SPLITS,
     Dropped,
@@ -9,9 +9,9 @@ from cmpc_search.data.base import (
     ImageSet,
     SetCounts,
 )
-from cmpc_search.data.catalogue import CATALOGUE, CatalogueEntry
 from cmpc_search.data.images import load_image
 from cmpc_search.data.loading import gallery_item_names, load_image_set
+from cmpc_search.data.sources.catalogue import CATALOGUE, CatalogueEntry
 from cmpc_search.data.splits import SplitFractions
 
 __all__ = [

@@ -22,7 +22,7 @@ from PIL import Image
 
 from cmpc_search.data.colours import WHITE, on_white, with_true_levels
 from cmpc_search.data.picture_file import opened_picture, read_file, unavailable
-from cmpc_search.data.svg import is_svg, svg_to_png
+from cmpc_search.data.sources.svg import is_svg, svg_to_png
 from cmpc_search.errors import BadArgument, FileUnavailable, UnusablePicture
 from cmpc_search.printable import printable
 

@@ -21,11 +21,8 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from cmpc_search.data.base import SPLITS, ImageSet
 from cmpc_search.data.cache import remove_folder
-from cmpc_search.data.catalogue import CATALOGUE, named_source
-from cmpc_search.data.csv_file import CsvSource
-from cmpc_search.data.folder import FolderSource
+from cmpc_search.data.image_set import SPLITS, ImageSet
 from cmpc_search.data.images import PREPROCESSING_VERSION
 from cmpc_search.data.items import (
     CANONICAL_SIZE_PX,
@@ -36,7 +33,10 @@ from cmpc_search.data.items import (
     read_items,
 )
 from cmpc_search.data.prepared import PreparedImages, check_space, prepare_images, read_prepared
-from cmpc_search.data.source import Picture, Source
+from cmpc_search.data.sources.base import Picture, Source
+from cmpc_search.data.sources.catalogue import CATALOGUE, named_source
+from cmpc_search.data.sources.csv_file import CsvSource
+from cmpc_search.data.sources.folder import FolderSource
 from cmpc_search.data.splits import MIN_CLASSES, SplitFractions, assign_roles, split_classes
 from cmpc_search.errors import BadArgument, BadData
 from cmpc_search.progress import Progress

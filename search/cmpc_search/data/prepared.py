@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from cmpc_search.data.cache import new_folder, read_record, write_record
 from cmpc_search.data.items import CANONICAL_SIZE_PX, Items
-from cmpc_search.data.source import Picture
+from cmpc_search.data.sources.base import Picture
 from cmpc_search.errors import BadData
 from cmpc_search.progress import Progress
 

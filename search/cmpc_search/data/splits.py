@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cmpc_search.data.base import SPLITS
+from cmpc_search.data.image_set import SPLITS
 from cmpc_search.errors import BadArgument, BadData
 
 __all__ = [

@@ -66,8 +66,8 @@ def save_gallery_network(
 
     ``facts`` are further JSON values to keep, such as how the network was trained.
     """
-    from cmpc_cost_models.counted import count_network
-    from cmpc_search.export import export_gallery_network
+    from cmpc_cost_models.graphs.reading import count_network
+    from cmpc_search.networks.onnx_export import export_gallery_network
 
     path.mkdir(parents=True, exist_ok=True)
     (path / RECORD_FILE).unlink(missing_ok=True)

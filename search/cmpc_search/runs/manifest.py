@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from cmpc_cost_models.machine import describe_machine, describe_versions
+from cmpc_cost_models.targets.machine import describe_machine, describe_versions
 from cmpc_search.locks import exclusive
 from cmpc_search.runs.files import read_record, write_json
 from cmpc_search.runs.folder import RunFolder

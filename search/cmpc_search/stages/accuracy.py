@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from cmpc_kernels import QueryRanks, rank_right_items
 from cmpc_search.data import ImageSet
-from cmpc_search.embedding import embed_images
 from cmpc_search.networks.query import QueryNetwork
 from cmpc_search.study.records import Accuracy
+from cmpc_search.training.embedding import embed_images
 
 __all__ = ["PairRanks", "accuracy_of", "rank_both_ways", "rank_queries"]
 

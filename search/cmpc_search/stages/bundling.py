@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cmpc_cost_models import Target
-from cmpc_cost_models.base import CompiledNetwork
-from cmpc_cost_models.bundles import (
+from cmpc_cost_models.bundles.bundle import (
     Bundle,
     BundleContents,
     open_bundle,
     write_bundle,
 )
-from cmpc_cost_models.compiling import cxx_compiler_for
-from cmpc_cost_models.cross.toolchain import Toolchain, find_toolchain, is_native
-from cmpc_cost_models.cross.verification import verifier
+from cmpc_cost_models.bundles.verification import verifier
+from cmpc_cost_models.compiling.network import cxx_compiler_for
+from cmpc_cost_models.records import CompiledNetwork
+from cmpc_cost_models.targets.toolchain import Toolchain, find_toolchain, is_native
 from cmpc_search.data.preprocessing import our_preprocessing
 from cmpc_search.embeddings import GALLERY_NETWORK_KEY, SPLIT_SEED_KEY
 from cmpc_search.errors import BadArgument

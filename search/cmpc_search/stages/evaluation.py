@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cmpc_cost_models.base import Cost
-from cmpc_cost_models.counted import count_network
+from cmpc_cost_models.graphs.reading import count_network
+from cmpc_cost_models.records import Cost
 from cmpc_kernels import QueryRanks
 from cmpc_search.data import ImageSet
 from cmpc_search.errors import BadRun

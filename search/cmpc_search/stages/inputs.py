@@ -16,7 +16,7 @@ from torch import Tensor
 
 from cmpc_cost_models import Target
 from cmpc_cost_models.leftovers import sweep
-from cmpc_cost_models.target_table import target_names
+from cmpc_cost_models.targets.table import find_target, target_names
 from cmpc_search.compatibility.base import NO_LABEL
 from cmpc_search.data import CATALOGUE, ImageSet, load_image_set
 from cmpc_search.data.splits import ENOUGH_VALIDATION_CLASSES
@@ -261,7 +261,7 @@ def target_of(run: RunFolder) -> Target:
     """Return the target that ``run`` was searched for."""
     kept = run.inputs.get(TARGET_KEY)
     if kept is None:
-        return Target.named(search_settings_of(run).target)
+        return find_target(search_settings_of(run).target)
     return Target.from_json(kept)
 
 

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from cmpc_cost_models import Measurement
-from cmpc_cost_models.counted import count_network
-from cmpc_search.export import export_query_network
+from cmpc_cost_models.graphs.reading import count_network
+from cmpc_search.networks.onnx_export import export_query_network
 from cmpc_search.networks.supernet import Supernet
 from cmpc_search.pixels import to_float
 from cmpc_search.space import Architecture
@@ -30,7 +30,7 @@ MAX_CALIBRATION_IMAGES = 4096
 
 
 class Meter(Protocol):
-    """What measures a network: one of `cmpc_cost_models.meters`, or a test's fake."""
+    """What measures a network: one of `cmpc_cost_models.models.catalogue`, or a test's fake."""
 
     def measure(self, onnx_path: Path) -> Measurement: ...
 

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from cmpc_cost_models.target_table import aliases
-from cmpc_search.data.catalogue import CATALOGUE
+from cmpc_cost_models.targets.table import aliases
+from cmpc_search.data.sources.catalogue import CATALOGUE
 from cmpc_search.networks.gallery import ResidualShape, load_gallery_shape
 from cmpc_search.study.settings import Budget, StudySettings
 from cmpc_search.training.gallery import GalleryTraining

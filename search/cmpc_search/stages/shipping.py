@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cmpc_cost_models import Cost, Measurement, Target
-from cmpc_cost_models.base import CompiledNetwork
-from cmpc_cost_models.compiling import compile_network, find_compiled
-from cmpc_cost_models.devices import Device
+from cmpc_cost_models.compiling.network import compile_network, find_compiled
 from cmpc_cost_models.digests import file_sha256
 from cmpc_cost_models.errors import DeviceUnreachable
-from cmpc_cost_models.meters import make_meter
-from cmpc_cost_models.tuning.source import open_schedules
+from cmpc_cost_models.models.catalogue import make_meter
+from cmpc_cost_models.records import CompiledNetwork
+from cmpc_cost_models.schedules.source import open_schedules
+from cmpc_cost_models.targets.device import Device
 from cmpc_search.errors import BadRun
 from cmpc_search.runs import RunFolder, read_json
 from cmpc_search.stages.inputs import search_settings_of, target_of

@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from cmpc_search.errors import BadRun
-from cmpc_search.export import export_query_network
+from cmpc_search.networks.onnx_export import export_query_network
 from cmpc_search.networks.query import QueryNetwork
 from cmpc_search.runs import RunFolder
 from cmpc_search.space import Architecture, SearchSpace, load_space

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 import torch
 from torch import Tensor, nn
 
-from cmpc_cost_models.machine import allowed_cpus
+from cmpc_cost_models.targets.machine import allowed_cpus
 
 __all__ = ["has_fast_bfloat16", "mixed_precision", "set_up_torch", "to_layout", "use_channels_last"]
 

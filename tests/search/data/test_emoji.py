@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from cmpc_search.data import CATALOGUE, load_image_set
-from cmpc_search.data import emoji as emoji_module
-from cmpc_search.data.emoji import EmojiSource
+from cmpc_search.data.sources import emoji as emoji_module
+from cmpc_search.data.sources.emoji import EmojiSource
 from cmpc_search.errors import BadData
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from cmpc_search.data import folder as folder_module
 from cmpc_search.data import load_image_set
 from cmpc_search.data import passed_over as passed_over_module
-from cmpc_search.data.folder import FolderSource
 from cmpc_search.data.picture_file import readable_suffixes
+from cmpc_search.data.sources import folder as folder_module
+from cmpc_search.data.sources.folder import FolderSource
 from cmpc_search.errors import BadData
 
 SavePicture = Callable[..., Path]

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from cmpc_search.data import DropReason, gallery_item_names, load_image, load_image_set
-from cmpc_search.data import folder as folder_module
 from cmpc_search.data.items import decide_items, read_items
-from cmpc_search.data.source import Picture, Source
+from cmpc_search.data.sources import folder as folder_module
+from cmpc_search.data.sources.base import Picture, Source
 from cmpc_search.errors import BadData
 
 

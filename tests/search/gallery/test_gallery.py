@@ -8,8 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from cmpc_cost_models.counted import count_network
-from cmpc_search.embedding import embed_images
+from cmpc_cost_models.graphs.reading import count_network
 from cmpc_search.embeddings import Embeddings, read_embeddings, write_embeddings
 from cmpc_search.errors import BadEmbeddings, BadGallery
 from cmpc_search.gallery import (
@@ -22,6 +21,7 @@ from cmpc_search.gallery import (
     read_classifier,
     save_gallery_network,
 )
+from cmpc_search.training.embedding import embed_images
 
 FACTS = {"num_steps": 7}
 

@@ -8,12 +8,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from cmpc_cost_models.counted import count_network
-from cmpc_cost_models.graph_writer import GraphWriter
-from cmpc_search.embedding import embed_images
+from cmpc_cost_models.graphs.reading import count_network
+from cmpc_cost_models.graphs.writing import GraphWriter
 from cmpc_search.embeddings import Embeddings, read_embeddings, write_embeddings
 from cmpc_search.errors import BadArgument, BadEmbeddings, BadGallery
 from cmpc_search.gallery import GallerySources, embed_gallery, import_gallery
+from cmpc_search.training.embedding import embed_images
 
 ROWS = np.random.default_rng(0).standard_normal((10, 6)).astype(np.float32)
 

@@ -12,10 +12,10 @@ from safetensors.torch import save_file
 
 from cmpc.cli import command_line
 from cmpc_search.data import load_image_set
-from cmpc_search.embedding import embed_images
 from cmpc_search.embeddings import Embeddings, read_embeddings, write_embeddings
 from cmpc_search.errors import BadEmbeddings, BadGallery
 from cmpc_search.gallery import GallerySources, embed_gallery, import_gallery, open_gallery
+from cmpc_search.training.embedding import embed_images
 
 
 @pytest.fixture

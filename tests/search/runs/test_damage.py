@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cmpc_cost_models import CostModelsError, Target
+from cmpc_cost_models import CostModelsError
+from cmpc_cost_models.targets.table import find_target
 from cmpc_search.errors import SearchError
 from cmpc_search.runs import note_session, open_run, read_pick, reopen_run, write_pick
 from cmpc_search.space import Architecture
@@ -37,7 +38,7 @@ def run(tmp_path_factory):
     made = open_run(
         tmp_path_factory.mktemp("runs") / "run",
         settings=SearchSettings().model_dump(mode="json"),
-        inputs={"data_sha256": "d0", "target": Target.named("host").to_json()},
+        inputs={"data_sha256": "d0", "target": find_target("host").to_json()},
     )
     budget = Budget(latency_ms=4.0)
     write_pick(made, Candidate(number=3, score=PICK), how="best", cost="latency", budget=budget)

@@ -19,7 +19,7 @@ import numpy as np
 from torch import nn
 
 from cmpc_search.data import ImageSet
-from cmpc_search.data.base import SPLITS, Drops
+from cmpc_search.data.image_set import SPLITS, Drops
 
 NUM_CLASSES = 12
 NUM_QUERIES, NUM_GALLERY = 2 * NUM_CLASSES, NUM_CLASSES + 1

@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cmpc_cost_models import Cost, Measurement, Target
-from cmpc_cost_models.compiling import compile_network
+from cmpc_cost_models import Cost, Measurement
+from cmpc_cost_models.compiling.network import compile_network
 from cmpc_cost_models.digests import file_sha256
-from cmpc_cost_models.graph_writer import GraphWriter
+from cmpc_cost_models.graphs.writing import GraphWriter
+from cmpc_cost_models.targets.table import find_target
 from cmpc_search.data.images import PREPROCESSING_VERSION
 from cmpc_search.data.preprocessing import our_preprocessing
 from cmpc_search.embeddings import split_seed_of
@@ -48,7 +49,7 @@ def leave_trained(run, architecture, seed, num_steps=100):
 
 @pytest.fixture
 def host():
-    return Target.named("host")
+    return find_target("host")
 
 
 def leave_network(run, architecture, seed):

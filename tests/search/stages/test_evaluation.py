@@ -23,7 +23,7 @@ from known_set import (
 )
 
 from cmpc_cost_models import Cost, Measurement
-from cmpc_cost_models.base import Unknown
+from cmpc_cost_models.records import Unknown
 from cmpc_search.errors import BadRun
 from cmpc_search.gallery import Gallery
 from cmpc_search.runs import RunFolder

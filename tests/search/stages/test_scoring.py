@@ -8,7 +8,7 @@ import torch
 from known_set import FOUND, RedNetwork, make_known_set, top1
 
 from cmpc_cost_models import Cost, Measurement
-from cmpc_cost_models.base import Unknown
+from cmpc_cost_models.records import Unknown
 from cmpc_search.networks.supernet import Supernet
 from cmpc_search.stages import scoring
 from cmpc_search.stages.accuracy import PairRanks

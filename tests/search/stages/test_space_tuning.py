@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from cmpc_cost_models import Target
+from cmpc_cost_models.schedules.similar import features_of
+from cmpc_cost_models.targets.table import find_target
 from cmpc_cost_models.tuning import extract_tasks
-from cmpc_cost_models.tuning.similar import features_of
-from cmpc_search.export import export_query_network
+from cmpc_search.networks.onnx_export import export_query_network
 from cmpc_search.networks.query import QueryNetwork
 from cmpc_search.space import load_space
 from cmpc_search.stages.tuning import export_covering_networks
 
-TARGET = Target.named("x86-64-v3")
+TARGET = find_target("x86-64-v3")
 
 
 def features_in(paths):

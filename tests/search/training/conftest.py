@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cmpc_search.data import ImageSet
-from cmpc_search.data.base import Drops
+from cmpc_search.data.image_set import Drops
 
 # Seven inks on white paper; the class of one of them is left to validation.
 INKS = [

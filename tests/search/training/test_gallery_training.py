@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from cmpc_search.embedding import embed_images
 from cmpc_search.errors import BadData, BadRun
 from cmpc_search.networks.gallery import ResidualShape
+from cmpc_search.training.embedding import embed_images
 from cmpc_search.training.gallery import GalleryTraining, train_gallery_network
 
 SHAPE = ResidualShape(

@@ -1,0 +1,227 @@
+"""Turn an ONNX file into one shared library for a target, or find the one made earlier.
+
+    ONNX --kernels--> code --LLVM--> <cache>/kernels/*/*.o --linker--> <cache>/<key>/network.so
+                                                                      <cache>/<key>/compiled.json
+
+The key is the hash of all that the library depends on: graph, target, threads, schedules, versions
+and our own code (``identity``). An entry appears whole or not at all, and one whose library was
+altered is made again.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cmpc_cost_models.digests import file_sha256
+from cmpc_cost_models.errors import CompileFailed, CostModelsError
+from cmpc_cost_models.graphs.reading import input_and_output_shape, load_graph
+from cmpc_cost_models.identity import CODE_MAKERS, code_identity, versions_of
+from cmpc_cost_models.records import CompiledNetwork
+from cmpc_cost_models.schedules.schedule import ScheduleSource
+from cmpc_cost_models.targets.target import Target
+
+__all__ = ["LIBRARY_NAME", "compile_network", "cxx_compiler_for", "find_compiled", "linker_for"]
+
+LIBRARY_NAME = "network.so"
+RECORD_NAME = "compiled.json"
+OBJECTS_NAME = "kernels"
+PUBLISH_TRIES = 3
+OCCUPIED = (errno.EEXIST, errno.ENOTEMPTY)  # what rename says of a folder that holds something
+TARGET_KEY = "target"  # in a record: all of the target that the code depends on
+# The last two read the graph and fold its constants: they decide which weights are in the library.
+PACKAGES_THAT_COUNT = (*CODE_MAKERS, "onnx", "numpy")
+
+
+def compile_network(
+    onnx_path: Path,
+    target: Target,
+    *,
+    cache_dir: Path,
+    num_threads: int = 1,
+    schedules: ScheduleSource | None = None,
+) -> CompiledNetwork:
+    """Compile an ONNX file for ``target``, or return what an earlier call compiled.
+
+    Args:
+        num_threads: How many threads will run it. It answers the same with any other number, but
+            only more than one makes parallel loops.
+        schedules: Who chooses the kernels' schedules; rules of our own where nobody does.
+
+    Raises:
+        BadNetworkFile: the file can't be read or isn't static.
+        CompileFailed: TVM or the linker refuses it.
+    """
+    graph_sha256 = file_sha256(onnx_path) if onnx_path.is_file() else ""
+    how = _How(
+        target=target,
+        num_threads=num_threads,
+        schedules=schedules,
+        objects_dir=cache_dir / OBJECTS_NAME,
+    )
+    folder = cache_dir / _cache_key(graph_sha256, how)
+    if found := _read_entry(folder):
+        return found
+    cache_dir.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(dir=cache_dir, prefix="draft-"))
+    try:
+        record = _compile(onnx_path, how, draft) | {"graph_sha256": graph_sha256}
+        (draft / RECORD_NAME).write_text(json.dumps(record, indent=2, sort_keys=True))
+        return _publish(draft, folder, record)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def find_compiled(cache_dir: Path, sha256: str, target: Target) -> CompiledNetwork | None:
+    """Return the compiled network of this hash that was made for ``target``, if it is still there.
+
+    Nothing is compiled: it is for whoever wants the very library that a cost was measured of,
+    whatever the same graph would become today.
+    """
+    for path in sorted(cache_dir.glob(f"*/{RECORD_NAME}")):
+        try:
+            record = json.loads(path.read_text())
+            is_wanted = (record["sha256"], record[TARGET_KEY]) == (sha256, _target_of_code(target))
+        except (OSError, ValueError, KeyError, TypeError):  # somebody is at it, or it is damaged
+            continue
+        if is_wanted and (found := _read_entry(path.parent)):
+            return found
+    return None
+
+
+def linker_for(target: Target) -> str | None:
+    """Return what links a library for ``target``, a C compiler at least, or ``None``."""
+    found = cxx_compiler_for(target)
+    if found is not None or target.architecture != os.uname().machine:
+        return found
+    return next(filter(None, map(shutil.which, ("gcc", "clang", "cc"))), None)
+
+
+def cxx_compiler_for(target: Target) -> str | None:
+    """Return the C++ compiler for ``target``, or ``None`` if there is none here."""
+    if target.architecture == os.uname().machine:
+        return next(filter(None, map(shutil.which, ("g++", "clang++", "c++"))), None)
+    return shutil.which(f"{target.triple}-g++")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _How:
+    """All that decides what a graph becomes, and where parts of the work are kept."""
+
+    target: Target
+    num_threads: int
+    schedules: ScheduleSource | None
+    objects_dir: Path
+
+
+def _compile(onnx_path: Path, how: _How, folder: Path) -> dict[str, Any]:
+    """Compile into ``folder`` and return the record of what was made."""
+    target = how.target
+    model = load_graph(onnx_path)
+    input_shape, output_shape = input_and_output_shape(model)
+    linker = linker_for(target)
+    if linker is None:
+        raise CompileFailed(
+            f"linking for {target.name} needs a C++ compiler and none was found; "
+            f"install g++ (for another processor: g++-{target.triple.replace('_', '-')})"
+        )
+    from cmpc_cost_models.compiling.executable import build_executable, export_library
+
+    start = time.perf_counter()
+    library = folder / LIBRARY_NAME
+    try:
+        built = build_executable(
+            model,
+            target,
+            objects_dir=how.objects_dir,
+            num_threads=how.num_threads,
+            schedules=how.schedules,
+        )
+        export_library(built, target, library, linker=linker)
+    except CostModelsError:
+        raise
+    # TVM raises whatever its passes raise; all of it means that this network does not compile.
+    except Exception as error:
+        raise CompileFailed(
+            f"{onnx_path.name} must compile for {target.name}: {_first_line(error)}"
+        ) from error
+    return {
+        "sha256": file_sha256(library),
+        TARGET_KEY: _target_of_code(target),
+        "compile_seconds": time.perf_counter() - start,
+        "input_shape": list(input_shape),
+        "output_shape": list(output_shape),
+        "num_threads": how.num_threads,
+        "kernels": [kernel.to_json() for kernel in built.kernels],
+        "nodes": [node.to_json() for node in built.nodes],
+    }
+
+
+def _publish(draft: Path, folder: Path, record: dict[str, Any]) -> CompiledNetwork:
+    """Move a finished entry to its place, and return what is there in the end.
+
+    That is another process's, should it have been faster: who compiles twice need not get the same
+    bytes, and whoever measures must name those that stay.
+    """
+    for _ in range(PUBLISH_TRIES):
+        try:
+            os.rename(draft, folder)
+        except OSError as error:
+            if error.errno not in OCCUPIED:
+                raise
+            if found := _read_entry(folder):
+                return found
+            shutil.rmtree(folder, ignore_errors=True)  # altered, or half of an older time
+        else:
+            return _as_compiled(folder, record, from_cache=False)
+    raise CompileFailed(f"{folder} must take a compiled network, and others keep putting theirs in")
+
+
+def _read_entry(folder: Path) -> CompiledNetwork | None:
+    """Return the entry in ``folder`` if it is whole and its library is the recorded one."""
+    try:
+        record = json.loads((folder / RECORD_NAME).read_text())
+        if file_sha256(folder / LIBRARY_NAME) != record["sha256"]:
+            return None
+        return _as_compiled(folder, record, from_cache=True)
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+    ):  # BadArgument is a ValueError: fields of another time
+        return None
+
+
+def _as_compiled(folder: Path, record: dict[str, Any], *, from_cache: bool) -> CompiledNetwork:
+    place = {"path": str(folder / LIBRARY_NAME), "from_cache": from_cache}
+    fields = {name: value for name, value in record.items() if name != TARGET_KEY}
+    return CompiledNetwork.from_json(fields | place)
+
+
+def _target_of_code(target: Target) -> dict[str, Any]:
+    """Return what of a target decides the code that is made for it, as JSON values."""
+    return {**target.to_tvm(), "vector_bits": target.vector_bits}
+
+
+def _cache_key(graph_sha256: str, how: _How) -> str:
+    ingredients = {
+        "graph": graph_sha256,
+        "target": _target_of_code(how.target),
+        "versions": versions_of(*PACKAGES_THAT_COUNT),
+        "code": code_identity("compiling.network"),
+        "num_threads": how.num_threads,
+        "schedules": how.schedules.state_sha256() if how.schedules else "",
+    }
+    return hashlib.sha256(json.dumps(ingredients, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[-1] if lines else 'no message'}"[:500]

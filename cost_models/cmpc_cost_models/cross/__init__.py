@@ -1,1 +1,0 @@
-"""Everything that a target needs which is not this machine: tools, runtime, an emulated check."""

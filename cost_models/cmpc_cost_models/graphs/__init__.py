@@ -1,0 +1,1 @@
+"""What does an ONNX file hold? Reading, cleaning, counting and writing graphs."""

@@ -1,0 +1,1 @@
+"""The code of each kernel: loops for TVM from a spec and a schedule."""

@@ -1,0 +1,159 @@
+"""What does a kernel compute, on what size, with how much arithmetic? Facts for profiles.
+
+Counted from the specification, not from the loops: tiles that overlap compute some values twice,
+and that is a cost of the schedule, not work of the network. Free of TVM, but for
+``foreign_records``, which asks TVM to count in the loops that its importer made.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from cmpc_cost_models.plans.specs import (
+    Affine,
+    Binary,
+    Convolution,
+    GlobalMean,
+    KernelSpec,
+    LocalNorm,
+    Map,
+    MaxPool,
+    MeanPool,
+    Normalise,
+    Softmax,
+    View,
+    Window,
+)
+from cmpc_cost_models.records import KernelRecord
+
+__all__ = ["flops_of", "foreign_records", "kernel_record", "kind_of", "shape_of"]
+
+NORMALISE_FLOPS = 3  # of a number: square, add, divide
+SOFTMAX_FLOPS = 5  # of a number: largest, subtract, exponential, add, divide
+LOCAL_NORM_FLOPS = 4  # of a number, beside two for each neighbour
+
+
+def kernel_record(
+    symbol: str, spec: KernelSpec, origin: str, schedule: Mapping[str, Any] | None = None
+) -> KernelRecord:
+    """Return the facts of a kernel written for ``spec`` and called ``symbol``."""
+    return KernelRecord(
+        symbol=symbol,
+        kind=kind_of(spec),
+        shape=shape_of(spec),
+        flops=flops_of(spec),
+        origin=origin,
+        schedule=schedule,
+    )
+
+
+def foreign_records(module: Any) -> tuple[KernelRecord, ...]:
+    """Return the facts of each loop nest in ``module``, which TVM imported and fused."""
+    from tvm import tirx
+
+    return tuple(
+        KernelRecord(
+            symbol=variable.name_hint,
+            kind=re.sub(r"\d+$", "", variable.name_hint).removeprefix("fused_").replace("_", " "),
+            shape=_parameter_shapes(function),
+            flops=_counted_flops(function),
+            origin="importer",
+        )
+        for variable, function in module.functions.items()
+        if isinstance(function, tirx.PrimFunc)
+    )
+
+
+def kind_of(spec: KernelSpec) -> str:
+    """Say what a kernel computes: the layer, and what it has taken in."""
+    name = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(spec).__name__).lower()
+    if isinstance(spec, Convolution):
+        name = _kind_of_convolution(spec)
+    elif isinstance(spec, Binary):
+        name = spec.operator
+    activation = getattr(spec, "activation", None)
+    words = [name]
+    words += ["residual"] if getattr(spec, "residual", None) else []
+    words += ["concat"] if getattr(spec, "kept", None) else []
+    words += [activation.kind.replace("_", " ")] if activation else []
+    return " + ".join(words)
+
+
+def shape_of(spec: KernelSpec) -> str:
+    """Say of what size a kernel is: window and stride, then height x width x channels."""
+    channels = spec.out_channels if isinstance(spec, Convolution) else spec.target.channels
+    text = _size(spec.target, channels)
+    source = getattr(spec, "source", getattr(spec, "left", None))
+    if isinstance(source, View):
+        text = f"{_size(source.map, source.channels)} to {text}"
+    return f"{_window(spec)}{text}"
+
+
+def flops_of(spec: KernelSpec) -> int:
+    """Count the arithmetic of one call, two operations for a multiply-add; copies do none.
+
+    Activations, biases and residuals that a convolution has taken in are not counted.
+    """
+    num_values = spec.target.height * spec.target.width * spec.target.channels
+    if isinstance(spec, Convolution):
+        size = spec.target.height * spec.target.width * spec.out_channels
+        return 2 * size * math.prod(spec.kernel) * spec.depth
+    if isinstance(spec, MaxPool | MeanPool):
+        return num_values * math.prod(spec.window.kernel)
+    if isinstance(spec, GlobalMean):
+        return num_values * spec.source.map.height * spec.source.map.width
+    if isinstance(spec, LocalNorm):
+        return num_values * (2 * spec.size + LOCAL_NORM_FLOPS)
+    per_value = {Affine: 2, Binary: 1, Normalise: NORMALISE_FLOPS, Softmax: SOFTMAX_FLOPS}
+    return num_values * per_value.get(type(spec), 0)
+
+
+def _kind_of_convolution(spec: Convolution) -> str:
+    if spec.source.map.height * spec.source.map.width == 1 == math.prod(spec.kernel):
+        return "dense"
+    if spec.is_depthwise:
+        return "depthwise convolution"
+    return "grouped convolution" if spec.groups > 1 else "convolution"
+
+
+def _size(stored: Map, channels: int) -> str:
+    is_map = max(stored.height, stored.width) > 1
+    return f"{stored.height}x{stored.width}x{channels}" if is_map else str(channels)
+
+
+def _window(spec: KernelSpec) -> str:
+    """Return ``3x3/2, `` for a window of 3 x 3 that moves by 2; nothing for a mere pixel."""
+    if isinstance(spec, Convolution):
+        window = Window(kernel=spec.kernel, strides=spec.strides, dilations=spec.dilations)
+    elif isinstance(spec, MaxPool | MeanPool):
+        window = spec.window
+    else:
+        return ""
+    text = "x".join(map(str, window.kernel))
+    text += f"/{_once(window.strides)}" if window.strides != (1, 1) else ""
+    text += f" dilated {_once(window.dilations)}" if window.dilations != (1, 1) else ""
+    return "" if text == "1x1" else f"{text}, "
+
+
+def _once(pair: tuple[int, int]) -> str:
+    return str(pair[0]) if pair[0] == pair[1] else f"{pair[0]}x{pair[1]}"
+
+
+def _parameter_shapes(function: Any) -> str:
+    """Return the sizes of a loop nest's buffers, its result last."""
+    buffers = [one for one in function.params if hasattr(one, "shape")]
+    # Of a fixed size only the number is wanted, without TVM's name of its type.
+    shapes = ["x".join(str(getattr(size, "value", size)) for size in one.shape) for one in buffers]
+    return f"{', '.join(shapes[:-1])} to {shapes[-1]}" if len(shapes) > 1 else "".join(shapes)
+
+
+def _counted_flops(function: Any) -> int | None:
+    """Let TVM count the operations of a loop nest; None where it can't, as for a computed bound."""
+    import tvm
+    from tvm.s_tir.analysis import estimate_tir_flops
+
+    try:
+        return int(estimate_tir_flops(tvm.IRModule({"main": function})))
+    except (ValueError, RuntimeError):  # TVM's own errors inherit from these
+        return None

@@ -1,0 +1,120 @@
+"""Pooling kernels: the largest or the mean of windows, or of the whole map."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from tvm import tirx
+from tvm.script.ir_builder import tirx as T
+
+from cmpc_cost_models.kernels.parts import (
+    FLOAT,
+    Loops,
+    clamp,
+    constant,
+    load_channels,
+    parameter,
+    pixel_start,
+    pixels,
+    store_vector,
+    vector_dtype,
+    zero_border,
+)
+from cmpc_cost_models.plans.specs import GlobalMean, MaxPool, MeanPool, Window
+
+__all__ = ["write_global_mean", "write_max_pool", "write_mean_pool"]
+
+Expr = Any  # TVM's expressions have no useful static type
+
+MOST_TAPS_WRITTEN_OUT = 25
+LOWEST = -math.inf
+
+
+def write_max_pool(spec: MaxPool, loops: Loops) -> None:
+    source, target, window = spec.source, spec.target, spec.window
+    data, result = parameter("data", source.map.size), parameter("result", target.size)
+    zero_border(result, target)
+    with loops.pixels(target) as pixel, loops.chunks(target.channels) as (channel, lanes):
+
+        def load(row: Expr, column: Expr) -> Expr:
+            # What is clamped to the edge lies in the window anyway: it can't win unduly.
+            inside = clamp(row, source.map.height), clamp(column, source.map.width)
+            return load_channels(data, source, inside, channel, lanes)
+
+        largest = _reduce(window, pixel, load, combine=tirx.max, first=LOWEST, lanes=lanes)
+        store_vector(result, pixel_start(target, *pixel) + channel, largest, lanes)
+
+
+def write_mean_pool(spec: MeanPool, loops: Loops) -> None:
+    source, target, window = spec.source, spec.target, spec.window
+    data, result = parameter("data", source.map.size), parameter("result", target.size)
+    zero_border(result, target)
+    with loops.pixels(target) as pixel, loops.chunks(target.channels) as (channel, lanes):
+
+        def load(row: Expr, column: Expr) -> Expr:
+            return load_channels(data, source, (row, column), channel, lanes)
+
+        total = _reduce(window, pixel, load, combine=lambda x, y: x + y, first=0.0, lanes=lanes)
+        share = tirx.const(1.0, FLOAT) / _num_counted(spec, pixel).astype(FLOAT)
+        mean = total * (share if lanes == 1 else tirx.Broadcast(share, lanes))
+        store_vector(result, pixel_start(target, *pixel) + channel, mean, lanes)
+
+
+def write_global_mean(spec: GlobalMean, loops: Loops) -> None:
+    source, target = spec.source, spec.target
+    data, result = parameter("data", source.map.size), parameter("result", target.size)
+    zero_border(result, target)
+    factor = 1.0 if spec.is_max else 1.0 / (source.map.height * source.map.width)
+    with loops.chunks(target.channels) as (channel, lanes):
+        total = T.alloc_buffer((1,), vector_dtype(lanes), scope="local")
+        T.buffer_store(total, constant(LOWEST if spec.is_max else 0.0, lanes), [0])
+        with pixels(source.map) as pixel:
+            value = load_channels(data, source, pixel, channel, lanes)
+            value = _larger(total[0], value) if spec.is_max else total[0] + value
+            T.buffer_store(total, value, [0])
+        start = pixel_start(target, 0, 0) + channel
+        store_vector(result, start, total[0] * constant(factor, lanes), lanes)
+
+
+def _larger(largest: Expr, value: Expr) -> Expr:
+    """Return the larger of two; NaN if either is NaN, so that it reaches the result."""
+    return tirx.Select(tirx.isnan(largest), largest, tirx.max(largest, value))
+
+
+def _reduce(
+    window: Window,
+    pixel: tuple[Expr, Expr],
+    load: Callable[[Expr, Expr], Expr],
+    *,
+    combine: Callable[[Expr, Expr], Expr],
+    first: float,
+    lanes: int,
+) -> Expr:
+    """Combine what ``load`` gives for all taps of the window of ``pixel``."""
+    (height, width), (dy, dx) = window.kernel, window.dilations
+    top, left = (
+        one * stride - pad
+        for one, stride, pad in zip(pixel, window.strides, window.pads, strict=True)
+    )
+    if height * width <= MOST_TAPS_WRITTEN_OUT:
+        result = constant(first, lanes)
+        for row in range(height):
+            for column in range(width):
+                result = combine(result, load(top + row * dy, left + column * dx))
+        return result
+    state = T.alloc_buffer((1,), vector_dtype(lanes), scope="local")
+    T.buffer_store(state, constant(first, lanes), [0])
+    with T.serial(height) as row, T.serial(width) as column:
+        T.buffer_store(state, combine(state[0], load(top + row * dy, left + column * dx)), [0])
+    return state[0]
+
+
+def _num_counted(spec: MeanPool, pixel: tuple[Expr, Expr]) -> Expr:
+    """Return how many taps of the window of ``pixel`` count."""
+    count: Expr = tirx.const(1, "int32")
+    window = spec.window
+    for axis, (low, high) in enumerate(spec.counted):
+        start = pixel[axis] * window.strides[axis] - window.pads[axis]
+        stop = tirx.min(start + window.kernel[axis], high)
+        count = count * (stop - tirx.max(start, low))
+    return count

@@ -1,1 +1,0 @@
-"""What ``measured.LatencyMeter`` is made of: the worker process, its messages, the verdict."""

@@ -1,0 +1,1 @@
+"""What does a network cost? Counted, predicted, or measured: one meter each."""

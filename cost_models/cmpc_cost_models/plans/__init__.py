@@ -1,0 +1,1 @@
+"""Which kernels does a network need, in which order? Specs, rules for nodes, the plan."""

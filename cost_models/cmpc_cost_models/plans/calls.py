@@ -1,0 +1,160 @@
+"""The records of which a plan is made: calls of kernels and imports, and where tensors lie."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto
+
+from cmpc_cost_models.plans.specs import (
+    Affine,
+    Binary,
+    Convolution,
+    KernelSpec,
+    View,
+)
+
+__all__ = [
+    "Call",
+    "Grouped",
+    "Image",
+    "Import",
+    "NotOurs",
+    "Plan",
+    "PlannedNode",
+    "Value",
+    "Waiting",
+]
+
+Array = npt.NDArray[Any]
+Shape = tuple[int, ...]
+
+
+class NotOurs(Exception):
+    """A node that our kernels don't do; TVM's importer may."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Call:
+    """One kernel at work: which buffers it reads and which it fills.
+
+    Attributes:
+        inputs: Names of buffers: the data first, then residual and kept maps.
+        constants: Weights; a kernel takes them between its first input and the others.
+        root: The tensor whose node began the kernel that later nodes became part of.
+    """
+
+    spec: KernelSpec
+    inputs: tuple[str, ...]
+    constants: tuple[Array, ...]
+    output: str
+    root: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Value:
+    """A tensor that is computed: a view into the buffer of some call."""
+
+    buffer: str
+    view: View
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Image:
+    """A tensor that lies in ONNX's order; ``element_type`` is ONNX's number of its type."""
+
+    buffer: str
+    shape: Shape
+    element_type: int = TensorProto.FLOAT
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Import:
+    """Neighbouring nodes that TVM's importer turns into one function.
+
+    Attributes:
+        inputs: The tensors they read, each with the image that holds it.
+        outputs: All tensors they make, by name.
+    """
+
+    nodes: tuple[onnx.NodeProto, ...]
+    inputs: dict[str, Image]
+    outputs: tuple[str, ...]
+
+    def only(self, outputs: tuple[str, ...]) -> "Import":
+        """Return the same import with fewer outputs."""
+        return Import(nodes=self.nodes, inputs=self.inputs, outputs=outputs)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Waiting:
+    """A kernel whose call waits for what it may take in; its target has no border yet.
+
+    Attributes:
+        root: The tensor whose node began it.
+    """
+
+    spec: Convolution | Affine | Binary
+    inputs: tuple[str, ...]
+    constants: tuple[Array, ...]
+    root: str
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether factors and shifts of channels may still be taken in, or a residual."""
+        spec = self.spec
+        if isinstance(spec, Binary) or spec.activation or spec.residual:
+            return False
+        return not (isinstance(spec, Affine) and spec.has_slopes)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Grouped:
+    """A map [1, C, H, W] seen as [1, groups, C / groups, H, W], or with these two axes swapped."""
+
+    source: str
+    groups: int
+    is_dealt: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlannedNode:
+    """What became of one node of the graph.
+
+    Attributes:
+        call: Which call of the plan computes it; ``None`` if it needs none of its own.
+        reason: Why it was left to the importer, if it was.
+    """
+
+    name: str
+    operator: str
+    call: int | None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """All that is done to compute a network, in order.
+
+    Attributes:
+        model: The graph, whose constants the imported nodes read.
+        input_name: The buffer of the network's input, of ``input_shape``.
+        output: The buffer of its result, to be read as ``output_shape``.
+        stored: Constants that are operands, as flat maps.
+    """
+
+    model: onnx.ModelProto
+    input_name: str
+    input_shape: Shape
+    output: str
+    output_shape: Shape
+    calls: tuple[Call | Import, ...]
+    stored: Mapping[str, Array]
+    nodes: tuple[PlannedNode, ...]
+
+    @property
+    def num_imported(self) -> int:
+        """How many nodes TVM imports."""
+        return sum(len(call.nodes) for call in self.calls if isinstance(call, Import))

@@ -1,0 +1,80 @@
+"""How convolutions and dense layers become kernels.
+
+Nothing here is called at once: a kernel waits for the batch norm, the residual or the activation
+that alone reads its result and takes them in.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from cmpc_cost_models.graphs.parts import is_padded_by_rule
+from cmpc_cost_models.plans.borders import border_of
+from cmpc_cost_models.plans.calls import NotOurs, Waiting
+from cmpc_cost_models.plans.planner import Planner
+from cmpc_cost_models.plans.specs import Convolution, Map
+
+__all__ = ["conv", "dense"]
+
+Attributes = dict[str, Any]
+
+
+def conv(planner: Planner, node: onnx.NodeProto, attributes: Attributes) -> None:
+    data, result = node.input[0], node.output[0]
+    weight = planner.constant(node.input[1])
+    size, out_size = planner.shape(data)[2:], planner.shape(result)[2:]
+    groups, pads = attributes.get("group", 1), attributes.get("pads", [0, 0, 0, 0])
+    if weight.ndim != 4 or min(pads) < 0 or is_padded_by_rule(attributes):
+        raise NotOurs("only convolutions of two dimensions with explicit pads are ours")
+    out_channels, _, *kernel = weight.shape
+    border = border_of(attributes, tuple(kernel), size, out_size)
+    source = planner.bordered(planner.value(data), border)
+    bias = _bias(planner, node, out_channels)
+    spec = Convolution(
+        source=source.view,
+        target=Map(height=out_size[0], width=out_size[1], channels=out_channels),
+        kernel=(kernel[0], kernel[1]),
+        strides=_pair(attributes.get("strides", [1, 1])),
+        pads=_pair(pads[:2]),
+        dilations=_pair(attributes.get("dilations", [1, 1])),
+        groups=groups,
+    )
+    packed = weight.transpose(2, 3, 1, 0)  # [kH, kW, I / groups, O]
+    planner.values[result] = Waiting(
+        spec=spec, inputs=(source.buffer,), constants=(packed, bias), root=result
+    )
+
+
+def dense(planner: Planner, node: onnx.NodeProto, attributes: Attributes) -> None:
+    data, result = node.input[0], node.output[0]
+    weight = planner.constant(node.input[1])
+    bias_factor = 1.0
+    if node.op_type == "Gemm":
+        weight = weight.T if attributes.get("transB") else weight
+        if (alpha := attributes.get("alpha", 1.0)) != 1.0:
+            weight = weight * np.float32(alpha)
+        bias_factor = attributes.get("beta", 1.0)
+    if weight.ndim != 2 or attributes.get("transA") or len(planner.shape(data)) != 2:
+        raise NotOurs("only a vector times a constant matrix is ours")
+    source = planner.value(data)
+    spec = Convolution(source=source.view, target=Map.vector(weight.shape[1]))
+    bias = _bias(planner, node, weight.shape[1]) * bias_factor
+    planner.values[result] = Waiting(
+        spec=spec, inputs=(source.buffer,), constants=(weight, bias), root=result
+    )
+
+
+def _bias(planner: Planner, node: onnx.NodeProto, length: int) -> npt.NDArray[Any]:
+    """Return the layer's bias [length]; zeros if it has none."""
+    name = (*node.input, "", "")[2]
+    bias = planner.constant(name) if name else np.zeros(1)
+    if bias.size not in (1, length) or bias.size != bias.shape[-1:][0]:
+        raise NotOurs("a bias must have one number for each channel")
+    return np.broadcast_to(bias.reshape(-1), (length,))
+
+
+def _pair(values: list[int]) -> tuple[int, int]:
+    height, width = values
+    return height, width

@@ -1,0 +1,82 @@
+"""How pooling becomes kernels."""
+
+from typing import Any
+
+import onnx
+
+from cmpc_cost_models.graphs.parts import is_padded_by_rule
+from cmpc_cost_models.plans.borders import border_of
+from cmpc_cost_models.plans.calls import NotOurs
+from cmpc_cost_models.plans.planner import Planner
+from cmpc_cost_models.plans.specs import GlobalMean, Map, MaxPool, MeanPool, Window
+
+__all__ = ["global_pool", "max_pool", "mean_pool"]
+
+Attributes = dict[str, Any]
+
+
+def max_pool(planner: Planner, node: onnx.NodeProto, attributes: Attributes) -> None:
+    window = _window(planner, node, attributes)
+    source, target = planner.value(node.input[0]), planner.map(node.output[0])
+    if window.dilations != (1, 1) and _reaches_out(window, source.view.map, target):
+        raise NotOurs("a window with gaps must lie inside the map")
+    spec = MaxPool(source=source.view, target=target, window=window)
+    planner.call(spec, (source.buffer,), node.output[0])
+
+
+def mean_pool(planner: Planner, node: onnx.NodeProto, attributes: Attributes) -> None:
+    window = _window(planner, node, attributes)
+    if window.dilations != (1, 1):
+        raise NotOurs("the mean is only taken of windows without gaps")
+    target = planner.map(node.output[0])
+    size = planner.shape(node.input[0])[2:]
+    border = border_of(attributes, window.kernel, size, (target.height, target.width))
+    source = planner.bordered(planner.value(node.input[0]), border)
+    far = attributes.get("pads", [0, 0, 0, 0])[2:]
+    counted = tuple(
+        (-pad, length + last) if attributes.get("count_include_pad") else (0, length)
+        for pad, length, last in zip(window.pads, size, far, strict=True)
+    )
+    spec = MeanPool(
+        source=source.view, target=target, window=window, counted=(counted[0], counted[1])
+    )
+    planner.call(spec, (source.buffer,), node.output[0])
+
+
+def global_pool(planner: Planner, node: onnx.NodeProto, attributes: Attributes) -> None:
+    """Plan GlobalAveragePool, GlobalMaxPool and the reductions over all pixels."""
+    if node.op_type.startswith("Reduce"):
+        name = (*node.input, "")[1]
+        axes = planner.constant(name).tolist() if name else attributes.get("axes", [])
+        if len(planner.shape(node.input[0])) != 4 or sorted(axis % 4 for axis in axes) != [2, 3]:
+            raise NotOurs("only rows and columns are reduced")
+    source, target = planner.value(node.input[0]), planner.map(node.output[0])
+    spec = GlobalMean(source=source.view, target=target, is_max="Max" in node.op_type)
+    planner.call(spec, (source.buffer,), node.output[0])
+
+
+def _window(planner: Planner, node: onnx.NodeProto, attributes: Attributes) -> Window:
+    kernel, pads = attributes["kernel_shape"], attributes.get("pads", [0, 0, 0, 0])
+    if len(kernel) != 2 or any(node.output[1:]) or min(pads) < 0 or is_padded_by_rule(attributes):
+        raise NotOurs("only pools of two dimensions with explicit pads and one result are ours")
+    strides, dilations = (attributes.get(name, [1, 1]) for name in ("strides", "dilations"))
+    size, result = (planner.shape(name)[2:] for name in (node.input[0], node.output[0]))
+    begins = [
+        (count - 1) * step - pad for count, step, pad in zip(result, strides, pads, strict=False)
+    ]
+    is_blind = any(pad >= taps for pad, taps in zip(pads[:2], kernel, strict=True))
+    if is_blind or any(begin >= length for begin, length in zip(begins, size, strict=True)):
+        raise NotOurs("every window must see a pixel")
+    return Window(
+        kernel=(kernel[0], kernel[1]),
+        strides=(strides[0], strides[1]),
+        pads=(pads[0], pads[1]),
+        dilations=(dilations[0], dilations[1]),
+    )
+
+
+def _reaches_out(window: Window, size: Map, target: Map) -> bool:
+    given = {"pads": [*window.pads, 0, 0], "strides": window.strides}
+    given["dilations"] = window.dilations
+    result = (target.height, target.width)
+    return border_of(given, window.kernel, (size.height, size.width), result) > 0

@@ -1,0 +1,306 @@
+"""What is a cost, and what came of measuring one network? The records everything here returns.
+
+A cost is never a bare number: it says its unit, where it comes from and which compiled artefact it
+belongs to. ``measured``, ``predicted`` and ``counted`` values are never mixed under one name. A
+network that would not compile, hung, crashed or answered wrongly is a ``Measurement`` with an
+error: a result, not an exception. Where nobody can tell the cost, ``Unknown`` says why.
+"""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Self
+
+from cmpc_cost_models.errors import BadArgument
+
+__all__ = [
+    "ORIGINS",
+    "SOURCES",
+    "CompiledNetwork",
+    "Cost",
+    "KernelRecord",
+    "Measurement",
+    "NodePath",
+    "Unknown",
+]
+
+SOURCES = ("measured", "predicted", "counted")
+ORIGINS = ("record", "similar", "rule", "importer")
+PATHS = ("kernel", "folded", "import")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cost:
+    """A number with a unit, a source and its evidence.
+
+    Attributes:
+        name: What was asked, e.g. ``latency``.
+        value: The answer.
+        source: One of ``SOURCES``.
+        estimator: How the value follows from what was seen, e.g. ``undisturbed median`` (see
+            ``timing.verdict``); ``None`` where there is nothing to estimate.
+        count: How many repeats the value summarises; 1 where nothing is repeated.
+        num_set_aside: How many repeats besides the value leaves out, as something disturbed them.
+        spread: Median absolute deviation of the repeats that count, in ``unit``.
+        num_single_runs: How many inferences were timed one by one, for the percentiles.
+        p50, p90, p99: Percentiles of those, disturbed ones included, in ``unit``; ``None`` where
+            too few were timed.
+        drift: Relative change from the first third of the repeats to the last.
+        target: Name of the target the value holds for; ``None`` where it holds on all.
+        machine: The machine that measured, as ``machine.describe_machine`` tells it, and under
+            ``conditions`` what else went on there meanwhile.
+        not_observed: What could have disturbed the measurement unseen, in words.
+        artefact_sha256: Hash of the compiled network the value belongs to.
+        kernel_origins: How many of its kernels have each origin, see ``KernelRecord.origin``.
+    """
+
+    name: str
+    value: float
+    unit: str
+    source: str
+    estimator: str | None = None
+    count: int = 1
+    num_set_aside: int = 0
+    spread: float | None = None
+    num_single_runs: int = 0
+    p50: float | None = None
+    p90: float | None = None
+    p99: float | None = None
+    drift: float | None = None
+    target: str | None = None
+    machine: Mapping[str, Any] = field(default_factory=dict)
+    not_observed: tuple[str, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+    artefact_sha256: str | None = None
+    kernel_origins: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.source not in SOURCES:
+            raise BadArgument(f"`source` must be one of {SOURCES}, got {self.source!r}")
+        if not math.isfinite(self.value) or self.value < 0:
+            raise BadArgument(f"`0 <= value < inf` must hold, got {self.value}")
+        if self.count < 1:
+            raise BadArgument(f"`count >= 1` must hold, got {self.count}")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the cost as JSON values; ``from_json`` reads it back unchanged."""
+        return asdict(self) | {"not_observed": list(self.not_observed)}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """Read what ``to_json`` wrote.
+
+        Raises:
+            BadArgument: a field is unknown, missing or breaks its condition.
+        """
+        values = _known_fields(cls, document)
+        return cls(**values | {"not_observed": tuple(values.get("not_observed", ()))})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KernelRecord:
+    """One function of a compiled network, as its writer knows it.
+
+    Attributes:
+        symbol: What the compiled network calls it.
+        kind: What it computes, e.g. ``depthwise convolution``.
+        shape: Of what size, e.g. ``3x3/2, 112x112x16 to 56x56x64``.
+        flops: Counted: two for each multiply-add of one call. ``None`` where nobody could count
+            them, as in some of the importer's loops.
+        origin: Where its loops come from: a tuned ``record`` of this very workload, one of a
+            ``similar`` workload, a ``rule``, or TVM's ``importer``, which leaves loops plain.
+        schedule: The loops' parameters; ``None`` where there are none.
+    """
+
+    symbol: str
+    kind: str
+    shape: str
+    flops: int | None
+    origin: str
+    schedule: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if self.origin not in ORIGINS:
+            raise BadArgument(f"`origin` must be one of {ORIGINS}, got {self.origin!r}")
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        return cls(**_known_fields(cls, document))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NodePath:
+    """Which way one node of the ONNX graph took.
+
+    Attributes:
+        node, operator: Its name and its ONNX operator.
+        path: ``kernel``, one of ours; ``folded`` into a constant or another node's kernel;
+            ``import``, TVM's importer.
+        kernel: The function that computes it; ``None`` where it was folded into a constant.
+        reason: Of an import, why it is none of our kernels; ``None`` where another node is why.
+    """
+
+    node: str
+    operator: str
+    path: str
+    kernel: str | None = None
+    reason: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.path not in PATHS:
+            raise BadArgument(f"`path` must be one of {PATHS}, got {self.path!r}")
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        return cls(**_known_fields(cls, document))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CompiledNetwork:
+    """A compiled network on disk: one shared library with code and weights.
+
+    Attributes:
+        path: The library.
+        sha256: Hash of the library: what a measurement names and a bundle must contain.
+        graph_sha256: Hash of the ONNX file it was compiled from.
+        from_cache: Whether an earlier call had compiled it.
+        compile_seconds: What compiling took when it was done.
+        input_shape, output_shape: float32 tensors, batch first.
+        num_threads: How many threads its loops are divided for.
+        kernels: Its functions, each once.
+        nodes: Which way each node of the graph took.
+    """
+
+    path: Path
+    sha256: str
+    graph_sha256: str
+    from_cache: bool
+    compile_seconds: float
+    input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+    num_threads: int = 1
+    kernels: tuple[KernelRecord, ...] = ()
+    nodes: tuple[NodePath, ...] = ()
+
+    def num_kernels_by_origin(self) -> dict[str, int]:
+        """Return how many functions come from each origin; those from none are left out."""
+        counts = Counter(kernel.origin for kernel in self.kernels)
+        return {origin: counts[origin] for origin in ORIGINS if counts[origin]}
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self) | {
+            "path": str(self.path),
+            "input_shape": list(self.input_shape),
+            "output_shape": list(self.output_shape),
+            "kernels": [kernel.to_json() for kernel in self.kernels],
+            "nodes": [node.to_json() for node in self.nodes],
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        values = _known_fields(cls, document)
+        shapes = {name: tuple(values[name]) for name in ("input_shape", "output_shape")}
+        lists = {
+            "kernels": tuple(KernelRecord.from_json(one) for one in values.get("kernels", ())),
+            "nodes": tuple(NodePath.from_json(one) for one in values.get("nodes", ())),
+        }
+        return cls(**values | shapes | lists | {"path": Path(values["path"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A cost that can't be told, and why not: an answer, neither a number nor a failure.
+
+    Raises:
+        BadArgument: there is no reason.
+    """
+
+    reasons: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not self.reasons:
+            raise BadArgument("what is unknown must have a reason, got none")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measurement:
+    """What came of one network on one target: a cost, or the reason why there is none.
+
+    Attributes:
+        cost: The measured or predicted cost; exactly one of it, ``error`` and ``unknown`` is set.
+        error: Why the network is no good, in words.
+        unknown: Why its cost can't be told, although nothing is wrong with it.
+        compiled: What was compiled, as far as it came.
+        is_stable: Whether the cost may be trusted as what its source says, a timing that nothing
+            disturbed for example; ``unstable_reasons`` says why not.
+    """
+
+    cost: Cost | None = None
+    error: str | None = None
+    unknown: Unknown | None = None
+    compiled: CompiledNetwork | None = None
+    is_stable: bool = False
+    unstable_reasons: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if sum(one is not None for one in (self.cost, self.error, self.unknown)) != 1:
+            raise BadArgument(
+                "a measurement must have a cost, an error or reasons why its cost is unknown, "
+                f"one of them, got {self.cost=}, {self.error=} and {self.unknown=}"
+            )
+
+    @property
+    def unknown_reasons(self) -> tuple[str, ...]:
+        """Why the cost can't be told; empty where it can, or where there is an error."""
+        return () if self.unknown is None else self.unknown.reasons
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "cost": self.cost and self.cost.to_json(),
+            "error": self.error,
+            "unknown_reasons": list(self.unknown_reasons),
+            "compiled": self.compiled and self.compiled.to_json(),
+            "is_stable": self.is_stable,
+            "unstable_reasons": list(self.unstable_reasons),
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        document = dict(document)
+        reasons = tuple(document.pop("unknown_reasons", ()))
+        values = _known_fields(cls, document)
+        cost, compiled = values.get("cost"), values.get("compiled")
+        return cls(
+            cost=None if cost is None else Cost.from_json(cost),
+            error=values.get("error"),
+            unknown=Unknown(reasons) if reasons else None,
+            compiled=None if compiled is None else CompiledNetwork.from_json(compiled),
+            is_stable=values.get("is_stable", False),
+            unstable_reasons=tuple(values.get("unstable_reasons", ())),
+        )
+
+
+def _known_fields(record: type[Any], document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``document`` if its keys are those of ``record``; json.loads gives nothing else."""
+    if not isinstance(document, Mapping):
+        raise BadArgument(f"a {record.__name__} must be an object with fields, got {document!r}")
+    names = {one.name for one in fields(record)}
+    required = {
+        one.name
+        for one in fields(record)
+        if one.default is MISSING and one.default_factory is MISSING
+    }
+    if unknown := document.keys() - names:
+        raise BadArgument(f"a {record.__name__} has no field {sorted(unknown)}")
+    if missing := required - document.keys():
+        raise BadArgument(f"a {record.__name__} needs the field {sorted(missing)}")
+    return json.loads(json.dumps(dict(document)))  # type: ignore[no-any-return]

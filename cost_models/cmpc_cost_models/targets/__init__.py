@@ -1,0 +1,1 @@
+"""What can be compiled for, and what with? Targets, devices, this machine, toolchains, runtimes."""

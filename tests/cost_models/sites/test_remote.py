@@ -1,0 +1,222 @@
+"""A real server and a real tracker of TVM's, on the loopback; and what befalls them."""
+
+import importlib.util
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from cmpc_cost_models.compiling.network import compile_network
+from cmpc_cost_models.errors import BadArgument, DeviceUnreachable
+from cmpc_cost_models.models.remote import RemoteMeter
+from cmpc_cost_models.targets.device import Device
+from cmpc_cost_models.targets.table import find_target
+from cmpc_cost_models.targets.target import Target
+from cmpc_cost_models.timing.blocks import Blocks
+from cmpc_cost_models.timing.conditions import Conditions
+from cmpc_cost_models.timing.settings import MeasureSettings
+
+LOOPBACK = "127.0.0.1"
+QUICK = MeasureSettings(num_blocks=6, block_ms=1.0, warmup_ms=5.0, max_attempts=1)
+START_SECONDS = 60
+
+needs_server = pytest.mark.skipif(
+    importlib.util.find_spec("cloudpickle") is None, reason="TVM's server needs cloudpickle"
+)
+
+
+@contextmanager
+def server(*arguments: str) -> Iterator[tuple[int, subprocess.Popen[str]]]:
+    """Start TVM's server in a process group of its own; give its port."""
+    words = ["--host", LOOPBACK, "--port", "9490", "--port-end", "9590", *arguments]
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "tvm.exec.rpc_server", *words],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "TVM_NUM_THREADS": "1"},
+    )
+    try:
+        yield port_of(process), process
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def port_of(process: subprocess.Popen[str]) -> int:
+    """Read what the server says until it names its port; go on reading, so that it never waits."""
+    deadline = time.monotonic() + START_SECONDS
+    for line in process.stderr:
+        if found := re.search(rf"bind to {LOOPBACK}:(\d+)", line):
+            threading.Thread(target=process.stderr.read, daemon=True).start()
+            return int(found[1])
+        assert time.monotonic() < deadline
+    raise AssertionError("the server ended before it listened")
+
+
+def remote_meter(host: Target, port: int, cache_dir, *, key: str = "", **options) -> RemoteMeter:
+    device = Device(kind="rpc", host=LOOPBACK, port=port, key=key)
+    return RemoteMeter(host, device, cache_dir=cache_dir, settings=QUICK, **options)
+
+
+@pytest.mark.slow
+@needs_server
+def test_a_network_is_measured_on_a_device_until_that_dies(host, cache_dir, write_tiny):
+    with server() as (port, process), remote_meter(host, port, cache_dir) as meter:
+        first, second = meter.measure_interleaved([write_tiny(0), write_tiny(2)])
+
+        assert first.error is None
+        assert second.error is None
+        assert first.cost.source == "measured"
+        assert 0 < first.cost.value < 100
+        assert first.cost.machine["device"] == f"rpc://{LOOPBACK}:{port}"
+        assert "its clock and temperature" in first.cost.not_observed
+        assert first.cost.p50 > 0
+        assert "conditions" not in first.cost.machine  # those would be this machine's
+        assert first.cost.artefact_sha256 == first.compiled.sha256 != second.compiled.sha256
+
+        threading.Timer(0.3, os.killpg, (process.pid, signal.SIGKILL)).start()
+        with pytest.raises(DeviceUnreachable) as lost:
+            measure_for_ever(meter, write_tiny(0))
+        assert lost.value.exit_code == 4
+        assert str(port) in str(lost.value)
+
+
+def test_rounds_that_a_device_slowed_down_are_set_aside_as_they_are_here(
+    host, cache_dir, tiny_network, monkeypatch
+):
+    fast, slow = [1.0, 1.002, 0.998, 1.0], [1.08, 1.09, 1.08, 1.08]
+    blocks = Blocks(
+        blocks_ms=[(fast + slow) * 5],
+        blocks_per_round=4,
+        runs_per_block=[1],
+        warmup_ms=1.0,
+        is_steady=True,
+        conditions=Conditions(wall_s=0.0, cpu_share=1.0),
+    )
+    meter = remote_meter(host, 1, cache_dir)
+    compiled = compile_network(tiny_network, host, cache_dir=cache_dir)
+    monkeypatch.setattr(meter, "_prepare", lambda _: compiled)
+    monkeypatch.setattr(meter, "_ask_device", lambda *_: {"result": blocks.to_json()})
+
+    found = meter.measure(tiny_network)
+    meter.close()
+
+    assert found.is_stable
+    assert found.cost.value == 1.0
+    assert (found.cost.count, found.cost.num_set_aside) == (20, 20)
+    assert any("whether its processor is the target's" in one for one in found.cost.not_observed)
+
+
+def measure_for_ever(meter: RemoteMeter, network) -> None:
+    for _ in range(1000):
+        meter.measure(network)
+
+
+@needs_server
+@pytest.mark.slow
+def test_a_wrong_answer_on_a_device_is_a_result_and_the_device_goes_on(
+    host, cache_dir, write_tiny, tmp_path
+):
+    with server() as (port, _), remote_meter(host, port, cache_dir) as meter:
+        broken = tmp_path / "broken.onnx"
+        broken.write_bytes(b"no network")
+
+        assert meter.measure(broken).error is not None
+        assert meter.measure(write_tiny(0)).error is None
+
+
+@needs_server
+@pytest.mark.slow
+def test_a_server_with_a_key_wants_that_key(host, cache_dir, tiny_network):
+    with server("--key", "pi4") as (port, _):
+        with remote_meter(host, port, cache_dir, key="pi4") as meter:
+            assert meter.measure(tiny_network).error is None
+        wrong = remote_meter(host, port, cache_dir, key="pi5")
+        with pytest.raises(DeviceUnreachable, match="'pi5'"):
+            wrong.__enter__()
+
+
+@needs_server
+@pytest.mark.slow
+def test_a_tracker_hands_out_the_boards_with_the_key_and_names_them(host, cache_dir, tiny_network):
+    pytest.importorskip("tornado", reason="TVM's tracker needs tornado")
+    with tracker() as address, server("--tracker", address, "--key", "pi4"):
+        port = int(address.rpartition(":")[2])
+        with remote_meter(host, port, cache_dir, key="pi4") as meter:
+            assert meter.measure(tiny_network).error is None
+        with pytest.raises(DeviceUnreachable, match="it has pi4"):
+            remote_meter(host, port, cache_dir, key="pi5").__enter__()
+
+
+@contextmanager
+def tracker() -> Iterator[str]:
+    port = free_port()
+    words = ["--port", str(port), "--port-end", str(port + 1)]
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "tvm.exec.rpc_tracker", "--host", LOOPBACK, *words],
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        wait_for(port)
+        yield f"{LOOPBACK}:{port}"
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def free_port() -> int:
+    with socket.create_server((LOOPBACK, 0)) as listener:
+        return listener.getsockname()[1]
+
+
+def wait_for(port: int) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection((LOOPBACK, port), 1).close()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    raise AssertionError("nobody listened in time")
+
+
+@pytest.mark.slow
+def test_an_address_where_nobody_listens_is_told_at_once(host, cache_dir):
+    meter = remote_meter(host, free_port(), cache_dir)
+
+    with pytest.raises(DeviceUnreachable, match="rpc_server") as unreachable:
+        meter.__enter__()
+    assert unreachable.value.exit_code == 4
+
+
+@pytest.mark.slow
+def test_a_peer_that_never_speaks_is_given_up(host, cache_dir):
+    with socket.create_server((LOOPBACK, 0)) as silent:
+        port = silent.getsockname()[1]
+        meter = remote_meter(host, port, cache_dir, connect_seconds=1.0)
+
+        with pytest.raises(DeviceUnreachable, match="longer than 1 s"):
+            meter.__enter__()
+
+
+def test_a_device_of_another_architecture_is_refused(cache_dir, monkeypatch):
+    target = find_target("arm")
+    meter = remote_meter(target, 1, cache_dir)
+    facts = {"triple": "x86_64-unknown-linux-gnu", "cpu": "znver4", "governor": None}
+    monkeypatch.setattr(meter._worker, "ask", lambda request, **_: {"result": facts})
+
+    with pytest.raises(BadArgument, match="aarch64"), meter:
+        pass

@@ -1,0 +1,93 @@
+"""The table of targets, a user's own, and what makes either of them wrong."""
+
+import subprocess
+import sys
+
+import pytest
+
+from cmpc_cost_models.errors import BadArgument, UnknownTarget
+from cmpc_cost_models.targets.table import find_target, read_targets, target_names
+from cmpc_cost_models.targets.target import Target
+
+HEAVY = {"numpy", "onnx", "onnxruntime", "torch", "tvm"}
+
+
+@pytest.mark.parametrize("name", target_names())
+def test_every_listed_target_is_complete_and_survives_json(name):
+    target = find_target(name)
+
+    described = target.to_tvm()
+    assert described["kind"] == "llvm"
+    assert described["mcpu"]
+    assert described["num-cores"] >= 1
+    assert target.source
+    assert Target.from_json(target.to_json()) == target
+
+
+@pytest.mark.parametrize(
+    ("name", "gflops"),
+    # FLOPS per cycle and core of the usual tables, times the clock of the board
+    [("cortex-a53", 8 * 1.2), ("arm", 8 * 1.5), ("cortex-a76", 16 * 2.4), ("x86-64-v3", 32 * 3.4)],
+)
+def test_the_peak_is_that_of_the_published_tables(name, gflops):
+    assert find_target(name).peak_gflops == pytest.approx(gflops)
+
+
+def test_an_unknown_target_is_refused_with_the_nearest_name():
+    with pytest.raises(UnknownTarget, match="did you mean 'cortex-a72'"):
+        find_target("cortexa72")
+
+
+def test_the_host_can_run_its_own_target():
+    assert find_target("host").why_not_here() is None
+
+
+def test_a_target_of_another_architecture_does_not_run_here():
+    foreign = "cortex-a72" if find_target("host").architecture == "x86_64" else "x86-64-v3"
+
+    assert "processor" in (find_target(foreign).why_not_here() or "")
+
+
+def test_a_user_adds_a_target_that_differs_from_one_of_ours():
+    tables = {"my-board": {"like": "arm", "clock_ghz": 1.8}, "twin": {"like": "my-board"}}
+
+    own = read_targets(tables, origin="cmpc.toml")
+
+    board = find_target("my-board", own)
+    assert board.clock_ghz == find_target("twin", own).clock_ghz == 1.8
+    assert board.to_tvm() == find_target("cortex-a72").to_tvm()
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ({"like": "arm", "clock": 1.8}, "did you mean 'clock_ghz'"),
+        ({"like": "arm", "clock_ghz": "fast"}, "must be a number, got 'fast'"),
+        ({"like": "arm", "clock_ghz": 0}, "must be positive"),
+        *(({"like": "arm", "vector_bits": bits}, "128, 256, 512") for bits in (64, 100, 1024)),
+        ({"like": "arm", "cache_bytes": {"L1": 1}}, "did you mean 'l1'"),
+        ({"like": "arm", "features": "+neon"}, "must be a list of texts"),
+        ({"like": "arn"}, "did you mean 'arm'"),
+        ({"triple": "aarch64-linux-gnu"}, "required_flags"),
+    ],
+    ids=str,
+)
+def test_a_wrong_description_of_a_target_is_refused_with_what_is_wrong(table, said):
+    with pytest.raises(BadArgument, match=said):
+        read_targets({"my-board": table}, origin="cmpc.toml")
+
+
+def test_a_name_of_ours_is_not_described_again():
+    with pytest.raises(BadArgument, match="a name of its own"):
+        read_targets({"arm": {"like": "cortex-a53"}}, origin="cmpc.toml")
+
+
+def test_costs_and_targets_import_nothing_heavy():
+    script = "import sys, cmpc_cost_models; from cmpc_cost_models.targets import toolchain; "
+    script += "from cmpc_cost_models.targets.table import find_target; find_target('host')"
+    script += "; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+
+    assert HEAVY.isdisjoint(done.stdout.split())

@@ -1,0 +1,140 @@
+"""What the machine did meanwhile: worked out by hand, and seen on this machine."""
+
+import os
+import time
+
+import pytest
+
+from cmpc_cost_models.timing import conditions
+from cmpc_cost_models.timing.blocks import TimingSettings, time_in_turn
+from cmpc_cost_models.timing.conditions import (
+    Conditions,
+    Snapshot,
+    conditions_between,
+    conditions_together,
+    take_snapshot,
+)
+from cmpc_cost_models.timing.pinning import pinned
+
+BEFORE = Snapshot(
+    clock_s=100.0,
+    thread_s=5.0,
+    process_s=6.0,
+    waited_s={1: 0.5, 2: 0.0},
+    busy_s=50.0,
+    stolen_s=1.0,
+    voluntary=3,
+    involuntary=1,
+    num_runnable=1,
+    load_average=0.1,
+    governor="performance",
+    clock_mhz=3000.0,
+    temperature_c=40.0,
+)
+AFTER = Snapshot(
+    clock_s=102.0,
+    thread_s=6.5,
+    process_s=8.0,
+    waited_s={1: 0.7, 2: 0.0, 3: 0.1},
+    busy_s=53.01,
+    stolen_s=1.2,
+    voluntary=5,
+    involuntary=41,
+    num_runnable=2,
+    load_average=0.2,
+    governor="performance",
+    clock_mhz=3100.0,
+    temperature_c=41.0,
+)
+
+
+def test_conditions_are_what_lies_between_two_snapshots():
+    found = conditions_between(BEFORE, AFTER, num_cpus=2)
+
+    assert found.wall_s == 2.0
+    assert found.cpu_share == 0.75
+    assert found.waiting_share == pytest.approx(0.1)  # thread 1: 0.2 s of 2 s
+    assert found.others_share == pytest.approx(0.25)  # 3 s busy, 2 s own, of 2 x 2 s
+    assert found.stolen_share == pytest.approx(0.05)
+    assert (found.voluntary_switches, found.involuntary_switches) == (2, 40)
+    assert found.governor == ("performance", "performance")
+    assert Conditions.from_json(found.to_json()) == found
+
+
+def test_a_thread_that_sleeps_is_seen_to_sleep():
+    before = take_snapshot((0,))
+    for _ in range(3):
+        time.sleep(0.02)
+    found = conditions_between(before, take_snapshot((0,)), num_cpus=1)
+
+    assert found.cpu_share < 0.5
+    assert found.voluntary_switches >= 3
+
+
+def test_things_are_timed_in_turn_after_a_warm_up_that_waits_for_steady_blocks():
+    turns = []
+    ramp = iter([5.0, 4.0, 3.0, 2.0])
+
+    def warming(num_runs: int) -> float:
+        turns.append("warming")
+        return next(ramp, 1.0)
+
+    def restless(num_runs: int) -> float:
+        turns.append("restless")
+        return 1.0 + len(turns) % 2
+
+    settings = TimingSettings(num_blocks=3, block_ms=1.0, warmup_ms=0.5, max_seconds=1.0)
+    alone = time_in_turn([warming], settings, cpus=(0,))
+    turns.clear()
+    both = time_in_turn([warming, restless], settings, cpus=(0,))
+
+    assert alone.blocks_ms == [[1.0, 1.0, 1.0]]
+    assert alone.is_steady
+    assert not both.is_steady
+    assert turns[-6:] == ["warming", "restless"] * 3
+
+
+def test_rounds_go_on_until_half_of_them_are_undisturbed():
+    slowed = iter([2.0] * (1 + 7 * 4))  # the warm-up, and all of the rounds asked for but one
+    settings = TimingSettings(num_blocks=32, block_ms=1.0, warmup_ms=0.0, max_seconds=5.0)
+
+    blocks = time_in_turn([lambda _: next(slowed, 1.0)], settings, cpus=(0,))
+
+    assert blocks.blocks_per_round == 4
+    assert blocks.blocks_ms == [[2.0] * 7 * 4 + [1.0] * 7 * 4]
+
+
+def test_a_system_that_pins_nothing_and_has_no_proc_still_times(monkeypatch, tmp_path):
+    for name in ("sched_getaffinity", "sched_setaffinity"):
+        monkeypatch.delattr(os, name, raising=False)
+    monkeypatch.setattr(conditions, "TASKS", tmp_path / "nothing")
+
+    with pinned([0]):
+        snapshot = take_snapshot([0])
+
+    assert snapshot.waited_s is None
+    assert (snapshot.voluntary, snapshot.involuntary) == (0, 0)
+
+
+def test_conditions_of_several_rounds_are_weighted_by_their_time():
+    long = Conditions(
+        wall_s=3.0,
+        cpu_share=1.0,
+        waiting_share=0.0,
+        involuntary_switches=1,
+        clock_mhz=(3000.0, 2900.0),
+    )
+    short = Conditions(
+        wall_s=1.0,
+        cpu_share=0.5,
+        waiting_share=0.4,
+        involuntary_switches=2,
+        clock_mhz=(2800.0, 2000.0),
+    )
+
+    found = conditions_together([long, short])
+
+    assert (found.wall_s, found.cpu_share, found.waiting_share) == (4.0, 0.875, 0.1)
+    assert found.involuntary_switches == 3
+    assert found.clock_mhz == (3000.0, 2000.0)  # before the first round and after the last
+    assert found.stolen_share is None

@@ -1,0 +1,145 @@
+import json
+import re
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from cmpc_cost_models.models.costs import measurement_of
+from cmpc_cost_models.timing.blocks import Blocks, TimingSettings, with_single_runs
+from cmpc_cost_models.timing.conditions import Conditions
+from cmpc_cost_models.timing.verdict import doubts_of_ratio, percentiles_of, summarise_blocks
+
+QUIET_BLOCKS = [1.0, 1.01, 0.99, 1.0, 1.01, 0.99, 1.0, 1.01, 0.99] * 3
+QUIET = Conditions(wall_s=1.0, cpu_share=0.999, waiting_share=0.0, stolen_share=0.0)
+
+
+def test_quiet_blocks_are_trusted():
+    blocks = summarise_blocks(QUIET_BLOCKS, QUIET)
+
+    assert blocks.unstable_reasons == ()
+    assert blocks.undisturbed_ms == 1.0
+    assert blocks.mad_ms == pytest.approx(0.01)
+    assert blocks.drift == 0.0
+
+
+@pytest.mark.parametrize(
+    ("blocks_ms", "reason"),
+    [
+        ([1.0, 1.2] * 6, "spread by"),
+        ([1.0] * 8 + [1.02, 1.03, 1.04, 1.1] + [1.1] * 8, r"drifted by \+10"),
+        ([1.0, 1.015, 0.985], "too few blocks"),
+    ],
+)
+def test_blocks_that_disagree_are_doubted(blocks_ms, reason):
+    [*_, last] = summarise_blocks(blocks_ms, QUIET).unstable_reasons
+
+    assert re.search(reason, last)
+
+
+def test_rounds_that_something_slowed_down_are_set_aside_and_counted():
+    fast, slow = [1.0, 1.002, 0.998, 1.0], [1.08, 1.09, 1.08, 1.08]
+
+    blocks = summarise_blocks((fast + 2 * slow) * 5, QUIET, blocks_per_round=4)
+
+    assert blocks.unstable_reasons == ()
+    assert blocks.undisturbed_ms == 1.0
+    assert blocks.disturbed_share == pytest.approx(2 / 3)
+    assert (blocks.num_blocks, blocks.num_set_aside) == (20, 40)
+
+
+def test_percentiles_are_those_of_single_runs_and_none_of_too_few():
+    single_ms = [1.0] * 95 + [9.0] * 5  # the mean of every block of 100 runs would be 1.4
+
+    found = percentiles_of(single_ms)
+
+    assert found == {"p50": 1.0, "p90": 1.0, "p99": 9.0}
+    assert percentiles_of(single_ms[:99])["p99"] is None
+    assert set(percentiles_of([1.0] * 9).values()) == {None}
+
+
+def test_a_latency_is_of_the_blocks_and_single_runs_of_its_own_network():
+    disturbed = [9.0] * 4
+    blocks = Blocks(
+        blocks_ms=[[1.0] * 20 + disturbed, [2.0, 2.0, 2.02, 1.98] * 5 + disturbed],
+        blocks_per_round=4,
+        runs_per_block=[10, 5],
+        warmup_ms=1.0,
+        is_steady=True,
+        conditions=QUIET,
+        single_ms=[[1.1] * 100, [2.2] * 89 + [7.0] * 10 + [8.0]],
+    )
+    second = SimpleNamespace(sha256="ab", num_kernels_by_origin=lambda: {"rule": 3})
+
+    measured = measurement_of(
+        second, blocks, 1, target=SimpleNamespace(name="host"), machine={}, not_observed=()
+    )
+
+    cost = measured.cost
+    assert (cost.value, cost.unit, cost.source) == (2.0, "ms", "measured")
+    assert (cost.count, cost.num_set_aside, cost.num_single_runs) == (20, 4, 100)
+    assert (cost.p50, cost.p90) == (2.2, 7.0)
+    assert cost.machine["disturbed_share"] == pytest.approx(1 / 6)
+    assert (cost.artefact_sha256, cost.kernel_origins) == ("ab", {"rule": 3})
+
+
+def test_of_what_is_slow_fewer_single_runs_are_timed_and_none_where_nobody_asked():
+    blocks = Blocks(
+        blocks_ms=[[0.1, 0.2], [50.0, 60.0]],
+        blocks_per_round=1,
+        runs_per_block=[10, 1],
+        warmup_ms=1.0,
+        is_steady=True,
+        conditions=QUIET,
+    )
+    settings = TimingSettings(
+        num_blocks=3, block_ms=1.0, warmup_ms=0.0, max_seconds=1.0, num_single_runs=400
+    )
+    runners = [lambda number: [0.1] * number, lambda number: [50.0] * number]
+
+    timed = with_single_runs(blocks, runners, settings)
+
+    assert [len(one) for one in timed.single_ms] == [400, 20]
+    assert Blocks.from_json(json.loads(json.dumps(timed.to_json()))) == timed
+    unasked = with_single_runs(blocks, runners, replace(settings, num_single_runs=0))
+    assert unasked.single_ms == [[], []]
+
+
+def test_a_single_fast_round_is_luck():
+    blocks = summarise_blocks([1.0] * 4 + [1.08] * 36, QUIET, blocks_per_round=4)
+
+    assert "only 1 of 10 rounds" in blocks.unstable_reasons[0]
+
+
+def test_a_short_leap_of_the_clock_does_not_discredit_rounds_that_agree():
+    blocks = summarise_blocks([0.988] * 4 + [1.0] * 24 + [1.07] * 12, QUIET, blocks_per_round=4)
+
+    assert blocks.unstable_reasons == ()
+    assert blocks.undisturbed_ms == 1.0
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"cpu_share": 0.7}, "had its core for 70%"),
+        ({"waiting_share": 0.5}, "waited for its core 50%"),
+        ({"others_share": 0.2}, "others used 20%"),
+        ({"stolen_share": 0.1}, "hypervisor took 10%"),
+        ({"clock_mhz": (3000.0, 2000.0)}, "from 3000 to 2000 MHz"),
+    ],
+)
+def test_a_busy_machine_is_doubted_even_where_blocks_agree(change, reason):
+    [only] = summarise_blocks(QUIET_BLOCKS, replace(QUIET, **change)).unstable_reasons
+
+    assert reason in only
+
+
+def test_a_single_tick_of_the_system_clock_raises_no_doubt():
+    short = replace(QUIET, wall_s=0.1, stolen_share=0.2, others_share=0.2)  # 20 ms: two ticks
+
+    assert summarise_blocks(QUIET_BLOCKS, short).unstable_reasons == ()
+
+
+def test_a_ratio_is_trusted_when_enough_pairs_agree():
+    assert list(doubts_of_ratio(0.01, 20)) == []
+    assert "known to" in next(doubts_of_ratio(0.2, 20))
