@@ -1,17 +1,24 @@
 """Small real networks for the tests; TVM is loaded once in this process and once in a worker."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from cmpc_cost_models.compiling.network import linker_for
 from cmpc_cost_models.graphs.writing import GraphWriter
 from cmpc_cost_models.models.measured import LatencyMeter, MeasureSettings
+from cmpc_cost_models.records import CompiledNetwork
+from cmpc_cost_models.sites.emulated import ProgramStage
+from cmpc_cost_models.sites.loaded import LoadedNetwork
 from cmpc_cost_models.targets.table import find_target
 from cmpc_cost_models.targets.target import Target
+from cmpc_cost_models.targets.toolchain import find_toolchain
 
 sys.path.insert(0, str(Path(__file__).parent))  # for made_up_models, which several tests share
 
@@ -67,3 +74,32 @@ def meter(host: Target, cache_dir: Path) -> Iterator[LatencyMeter]:
     )
     with LatencyMeter(host, cache_dir=cache_dir, settings=settings) as meter:
         yield meter
+
+
+@pytest.fixture(scope="session")
+def runtime_dir() -> Path:
+    """The user's own cache: tests fetch nothing, and use what `cmpc targets fetch arm` left."""
+    return Path(os.environ.get("CMPC_CACHE", Path.home() / ".cache" / "cmpc"))
+
+
+RunCompiled = Callable[[CompiledNetwork, npt.NDArray[np.float32]], npt.NDArray[np.float32]]
+
+
+@pytest.fixture(scope="module")
+def runner_of(runtime_dir: Path) -> Iterator[Callable[[Target], RunCompiled]]:
+    """Tells how networks for a target are run: here if this machine can, else emulated."""
+    with ExitStack() as stages:
+
+        def runner(target: Target) -> RunCompiled:
+            if target.why_not_here() is None:
+                return run_here
+            toolchain = find_toolchain(target, cache_dir=runtime_dir)
+            if not toolchain.emulator or toolchain.lacking:
+                pytest.skip("; ".join(toolchain.lacking) or str(target.why_not_here()))
+            return stages.enter_context(ProgramStage(toolchain)).run
+
+        yield runner
+
+
+def run_here(compiled: CompiledNetwork, image: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    return LoadedNetwork(compiled.path, compiled.input_shape).run(image)

@@ -34,12 +34,6 @@ FOREIGN = "cortex-a72" if os.uname().machine == "x86_64" else "x86-64-v3"
 
 
 @pytest.fixture(scope="module")
-def runtime_dir() -> Path:
-    """The user's own cache: tests fetch nothing, and use what `cmpc targets fetch arm` left."""
-    return Path(os.environ.get("CMPC_CACHE", Path.home() / ".cache" / "cmpc"))
-
-
-@pytest.fixture(scope="module")
 def arm(runtime_dir):
     """The tools for ARM boards, where they are."""
     toolchain = find_toolchain(find_target("arm"), cache_dir=runtime_dir)
