@@ -156,8 +156,9 @@ def test_a_rival_is_timed_in_turn_with_us(profile):
     compared = profile.comparison
 
     assert compared.rival == "onnxruntime"
-    assert compared.ratio_p10 <= compared.ratio <= compared.ratio_p90
-    assert 0.01 < compared.ratio < 100
+    assert compared.num_pairs >= 3
+    # The median of ratios is near the ratio of medians, whichever of the two is faster.
+    assert 0.5 < compared.ratio / (compared.ours_ms / compared.rival_ms) < 2
 
 
 def blocks_of(*blocks_ms):
