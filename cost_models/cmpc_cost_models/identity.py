@@ -8,20 +8,67 @@ as the linter demands. Comments and docstrings don't count: they change no code.
     compiling.network   compiled networks: planning, kernels, assembling, linking
     compiling.objects   machine code of single kernels
     kernels.code        tuned schedules, see ``schedules.database``
+
+All keys are made here: ``code_document`` says what decides the code, and ``key_of`` names it.
 """
 
 import ast
 import hashlib
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from cmpc_cost_models.targets.machine import describe_versions
+from cmpc_cost_models.targets.target import Target
 
-__all__ = ["CODE_MAKERS", "code_identity", "versions_of"]
+__all__ = [
+    "CODE_MAKERS",
+    "code_document",
+    "code_identity",
+    "key_of",
+    "target_document",
+    "versions_of",
+]
 
 PACKAGE = Path(__file__).parent
 CODE_MAKERS = ("apache-tvm", "apache-tvm-ffi")  # the packages that make machine code of a kernel
+KEY_DIGITS = 32
+
+
+def key_of(document: Mapping[str, Any]) -> str:
+    """Return the name of what all parts of a JSON document decide: 32 hexadecimal digits."""
+    text = json.dumps(document, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:KEY_DIGITS]
+
+
+def code_document(
+    module: str,
+    target: Target,
+    *,
+    below: tuple[str, ...] = ("",),
+    packages: tuple[str, ...] = CODE_MAKERS,
+) -> dict[str, Any]:
+    """Return what decides which machine code ``module`` makes for ``target``, as a JSON document.
+
+    Args:
+        module, below: Our own code, as ``code_identity`` takes it.
+        packages: Whose versions count.
+    """
+    return {
+        "target": target_document(target),
+        "code": code_identity(module, below=below),
+        "versions": versions_of(*packages),
+    }
+
+
+def target_document(target: Target) -> dict[str, Any]:
+    """Return what of a target decides the code that is made for it, as JSON values.
+
+    Not its name: `host` and the level of its processor are one target. Not its cores either.
+    """
+    return {**target.to_tvm(), "vector_bits": target.vector_bits}
 
 
 @cache

@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from cmpc_cost_models.compiling.network import linker_for
 from cmpc_cost_models.graphs.writing import GraphWriter
 from cmpc_cost_models.models.measured import LatencyMeter, MeasureSettings
 from cmpc_cost_models.records import CompiledNetwork
 from cmpc_cost_models.sites.emulated import ProgramStage
 from cmpc_cost_models.sites.loaded import LoadedNetwork
+from cmpc_cost_models.targets.compilers import linker_for
 from cmpc_cost_models.targets.table import find_target
 from cmpc_cost_models.targets.target import Target
 from cmpc_cost_models.targets.toolchain import find_toolchain

@@ -1,18 +1,24 @@
 """What a change of our own code does to the names under which its products are kept."""
 
+import dataclasses
+import re
 from pathlib import Path
 
+import onnx
 import pytest
 
 from cmpc_cost_models import identity
 from cmpc_cost_models.compiling import network as compiling
-from cmpc_cost_models.compiling import objects as kernel_objects
+from cmpc_cost_models.compiling.executable import build_executable
 from cmpc_cost_models.compiling.network import compile_network
 from cmpc_cost_models.compiling.objects import KernelObjects
+from cmpc_cost_models.graphs.reading import load_graph
 from cmpc_cost_models.identity import PACKAGE, code_identity
 from cmpc_cost_models.plans.specs import Map, MaxPool, View, Window
+from cmpc_cost_models.schedules.database import database_path
 from cmpc_cost_models.schedules.schedule import rule_schedule
 from cmpc_cost_models.schedules.workload import Workload
+from cmpc_cost_models.targets.target import Target
 
 # They say which schedule is taken, and a network's key has that schedule's state.
 NEVER_IN_MACHINE_CODE = {
@@ -85,17 +91,19 @@ def test_every_file_that_decides_machine_code_is_in_the_identity_of_networks():
     assert not {name for name in needed if name.startswith(("timing", "tuning", "sites"))}
 
 
-@pytest.mark.parametrize("change", ["code", "onnx", "numpy", "apache-tvm"])
+@pytest.mark.parametrize("change", ["code", "onnx", "numpy", "apache-tvm", "linker"])
 def test_a_network_is_compiled_again_after_a_change_of_what_makes_it(
     host, tiny_network, tmp_path, monkeypatch, change
 ):
     first = compile_network(tiny_network, host, cache_dir=tmp_path)
     assert compile_network(tiny_network, host, cache_dir=tmp_path).from_cache
     if change == "code":
-        monkeypatch.setattr(compiling, "code_identity", lambda *_, **__: "another compiler")
+        monkeypatch.setattr(identity, "code_identity", lambda *_, **__: "another compiler")
+    elif change == "linker":
+        monkeypatch.setattr(compiling, "describe_program", lambda path: {"path": path})
     else:
-        versions = compiling.versions_of(*compiling.PACKAGES_THAT_COUNT) | {change: "0.0.1"}
-        monkeypatch.setattr(compiling, "versions_of", lambda *_: versions)
+        versions = identity.versions_of(*compiling.PACKAGES_THAT_COUNT) | {change: "0.0.1"}
+        monkeypatch.setattr(identity, "versions_of", lambda *_: versions)
 
     second = compile_network(tiny_network, host, cache_dir=tmp_path)
 
@@ -111,9 +119,46 @@ def test_a_kernel_is_compiled_again_after_a_change_of_its_code(host, tmp_path, m
     schedule = rule_schedule(workload)
     first = KernelObjects(tmp_path, host).find_or_compile(workload, schedule)
     again = KernelObjects(tmp_path, host).find_or_compile(workload, schedule)
-    monkeypatch.setattr(kernel_objects, "code_identity", lambda *_, **__: "another kernel")
+    monkeypatch.setattr(identity, "code_identity", lambda *_, **__: "another kernel")
 
     changed = KernelObjects(tmp_path, host).find_or_compile(workload, schedule)
 
     assert first == again
     assert first.path.parent != changed.path.parent
+
+
+def test_a_machine_that_gains_cores_keeps_all_that_was_compiled_for_it(
+    host, tiny_network, tmp_path
+):
+    first = compile_network(tiny_network, host, cache_dir=tmp_path)
+    resized = dataclasses.replace(host, num_cores=host.num_cores + 62)
+
+    assert compile_network(tiny_network, resized, cache_dir=tmp_path).path == first.path
+    assert database_path(tmp_path, resized) == database_path(tmp_path, host)
+
+
+@pytest.mark.parametrize("num_threads", [1, 3])
+def test_no_machine_code_depends_on_how_many_cores_tvm_is_told_of(
+    host, tiny_network, tmp_path, monkeypatch, num_threads
+):
+    """Of our kernels, of TVM's own for an imported node, and of what calls them."""
+    sine = tmp_path / "sine.onnx"
+    model = onnx.load(tiny_network)
+    node = model.graph.node[-1]
+    model.graph.node.append(onnx.helper.make_node("Sin", [node.output[0]], ["sine"]))
+    model.graph.output[0].name = "sine"
+    onnx.save(model, sine)
+    told = host.to_tvm()
+    monkeypatch.setattr(identity, "target_document", lambda _: told)  # names of kernels have it
+
+    def code_with(num_cores):
+        monkeypatch.setattr(Target, "to_tvm", lambda _: told | {"num-cores": num_cores})
+        objects_dir = tmp_path / f"of {num_cores} cores"
+        built = build_executable(
+            load_graph(sine), host, objects_dir=objects_dir, num_threads=num_threads
+        )
+        names = {path.name for path in objects_dir.rglob("*.o")}  # each is the hash of its content
+        [rest] = [one for one in built.executable.mod.imports if one.kind == "llvm"]
+        return names, re.sub(r'"0x[0-9a-f]+"', "", rest.inspect_source("ll"))  # TVM's own pointers
+
+    assert code_with(1) == code_with(64)

@@ -3,13 +3,12 @@
     ONNX --kernels--> code --LLVM--> <cache>/kernels/*/*.o --linker--> <cache>/<key>/network.so
                                                                       <cache>/<key>/compiled.json
 
-The key is the hash of all that the library depends on: graph, target, threads, schedules, versions
-and our own code (``identity``). An entry appears whole or not at all, and one whose library was
-altered is made again.
+The key is the hash of all that the library depends on: graph, target, threads, schedules, linker,
+versions and our own code (``identity``). An entry appears whole or not at all, and one whose
+library was altered is made again.
 """
 
 import errno
-import hashlib
 import json
 import os
 import shutil
@@ -22,12 +21,13 @@ from typing import Any
 from cmpc_cost_models.digests import file_sha256
 from cmpc_cost_models.errors import CompileFailed, CostModelsError
 from cmpc_cost_models.graphs.reading import input_and_output_shape, load_graph
-from cmpc_cost_models.identity import CODE_MAKERS, code_identity, versions_of
+from cmpc_cost_models.identity import CODE_MAKERS, code_document, key_of, target_document
 from cmpc_cost_models.records import CompiledNetwork
 from cmpc_cost_models.schedules.schedule import ScheduleSource
+from cmpc_cost_models.targets.compilers import describe_program, linker_for
 from cmpc_cost_models.targets.target import Target
 
-__all__ = ["LIBRARY_NAME", "compile_network", "cxx_compiler_for", "find_compiled", "linker_for"]
+__all__ = ["LIBRARY_NAME", "compile_network", "find_compiled"]
 
 LIBRARY_NAME = "network.so"
 RECORD_NAME = "compiled.json"
@@ -87,27 +87,12 @@ def find_compiled(cache_dir: Path, sha256: str, target: Target) -> CompiledNetwo
     for path in sorted(cache_dir.glob(f"*/{RECORD_NAME}")):
         try:
             record = json.loads(path.read_text())
-            is_wanted = (record["sha256"], record[TARGET_KEY]) == (sha256, _target_of_code(target))
+            is_wanted = (record["sha256"], record[TARGET_KEY]) == (sha256, target_document(target))
         except (OSError, ValueError, KeyError, TypeError):  # somebody is at it, or it is damaged
             continue
         if is_wanted and (found := _read_entry(path.parent)):
             return found
     return None
-
-
-def linker_for(target: Target) -> str | None:
-    """Return what links a library for ``target``, a C compiler at least, or ``None``."""
-    found = cxx_compiler_for(target)
-    if found is not None or target.architecture != os.uname().machine:
-        return found
-    return next(filter(None, map(shutil.which, ("gcc", "clang", "cc"))), None)
-
-
-def cxx_compiler_for(target: Target) -> str | None:
-    """Return the C++ compiler for ``target``, or ``None`` if there is none here."""
-    if target.architecture == os.uname().machine:
-        return next(filter(None, map(shutil.which, ("g++", "clang++", "c++"))), None)
-    return shutil.which(f"{target.triple}-g++")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -153,7 +138,7 @@ def _compile(onnx_path: Path, how: _How, folder: Path) -> dict[str, Any]:
         ) from error
     return {
         "sha256": file_sha256(library),
-        TARGET_KEY: _target_of_code(target),
+        TARGET_KEY: target_document(target),
         "compile_seconds": time.perf_counter() - start,
         "input_shape": list(input_shape),
         "output_shape": list(output_shape),
@@ -205,21 +190,15 @@ def _as_compiled(folder: Path, record: dict[str, Any], *, from_cache: bool) -> C
     return CompiledNetwork.from_json(fields | place)
 
 
-def _target_of_code(target: Target) -> dict[str, Any]:
-    """Return what of a target decides the code that is made for it, as JSON values."""
-    return {**target.to_tvm(), "vector_bits": target.vector_bits}
-
-
 def _cache_key(graph_sha256: str, how: _How) -> str:
-    ingredients = {
+    code = code_document("compiling.network", how.target, packages=PACKAGES_THAT_COUNT)
+    parts = {
         "graph": graph_sha256,
-        "target": _target_of_code(how.target),
-        "versions": versions_of(*PACKAGES_THAT_COUNT),
-        "code": code_identity("compiling.network"),
+        "linker": describe_program(linker_for(how.target)),
         "num_threads": how.num_threads,
         "schedules": how.schedules.state_sha256() if how.schedules else "",
     }
-    return hashlib.sha256(json.dumps(ingredients, sort_keys=True).encode()).hexdigest()[:32]
+    return key_of(code | parts)
 
 
 def _first_line(error: Exception) -> str:

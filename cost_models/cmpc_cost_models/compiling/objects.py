@@ -6,8 +6,6 @@ Most of the time of a compilation goes into a kernel's loops, and none of it dep
 around them. A file is named after its content: one that was altered is found out and made again.
 """
 
-import hashlib
-import json
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +15,7 @@ import tvm
 
 from cmpc_cost_models.digests import file_sha256
 from cmpc_cost_models.files import replacing
-from cmpc_cost_models.identity import CODE_MAKERS, code_identity, versions_of
+from cmpc_cost_models.identity import code_document, key_of
 from cmpc_cost_models.kernels.code import write_kernel
 from cmpc_cost_models.schedules.schedule import Schedule, Workload
 from cmpc_cost_models.targets.target import Target
@@ -57,11 +55,7 @@ class KernelObjects:
 
     def __init__(self, folder: Path, target: Target) -> None:
         self._folder, self._target = folder, target
-        self._how = {
-            "target": target.to_tvm(),
-            "code": code_identity("compiling.objects"),
-            "versions": versions_of(*CODE_MAKERS),
-        }
+        self._how = code_document("compiling.objects", target)
 
     def find_or_compile(self, workload: Workload, schedule: Schedule) -> KernelObject:
         """Return the kernel's object file, compiled now unless it was before."""
@@ -76,8 +70,7 @@ class KernelObjects:
 
     def _key(self, workload: Workload, schedule: Schedule) -> str:
         what = {"workload": workload.key, "schedule": schedule.to_json()}
-        text = json.dumps(self._how | what, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:32]
+        return key_of(self._how | what)
 
 
 def _whole_file(folder: Path) -> Path | None:

@@ -10,8 +10,8 @@ from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 
-from cmpc_cost_models.compiling.network import linker_for
 from cmpc_cost_models.errors import CompileFailed
+from cmpc_cost_models.targets.compilers import linker_for
 from cmpc_cost_models.targets.target import Target
 
 __all__ = ["NativeLibrary"]

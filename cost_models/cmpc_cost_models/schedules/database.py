@@ -25,7 +25,7 @@ from typing import Self
 
 from cmpc_cost_models.closing import ClosedAtEnd
 from cmpc_cost_models.errors import BadScheduleDatabase
-from cmpc_cost_models.identity import CODE_MAKERS, code_identity, versions_of
+from cmpc_cost_models.identity import code_document
 from cmpc_cost_models.schedules.records import (
     COLUMNS,
     TuningRecord,
@@ -223,12 +223,9 @@ def _create(path: Path, identity: str) -> None:
 def _identity(target: Target) -> str:
     """Return all that decides which code a schedule becomes, as one text.
 
-    Not the target's name: `host` and the level of its processor are one target. Of our own code
-    only what writes a kernel's loops, so that records outlive changes of planning or compiling.
+    Of our own code only what writes a kernel's loops, so that records outlive changes of planning
+    or compiling.
     """
-    document = {
-        "target": target.to_tvm() | {"vector_bits": target.vector_bits},
-        "kernel_code": code_identity("kernels.code", below=("kernels.", "plans.", "schedules.")),
-        "versions": versions_of(*CODE_MAKERS),
-    }
+    below = ("kernels.", "plans.", "schedules.")
+    document = code_document("kernels.code", target, below=below)
     return json.dumps(document, sort_keys=True)

@@ -13,8 +13,8 @@ from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 
-from cmpc_cost_models.compiling.network import cxx_compiler_for
 from cmpc_cost_models.errors import BadArgument, CompileFailed
+from cmpc_cost_models.targets.compilers import cxx_compiler_for
 from cmpc_cost_models.targets.target import Target
 
 __all__ = ["RUNNER_NAME", "build_runner", "copy_runtime"]

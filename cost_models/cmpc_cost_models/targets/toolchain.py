@@ -9,12 +9,12 @@ Time under an emulator says nothing about a processor: it is never measured, and
 
 import os
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cmpc_cost_models.errors import BadArgument
+from cmpc_cost_models.targets.compilers import FindProgram, linker_for
 from cmpc_cost_models.targets.runtimes import find_runtime, runtime_advice
 from cmpc_cost_models.targets.target import Target
 
@@ -22,9 +22,6 @@ __all__ = ["Toolchain", "find_toolchain", "is_native"]
 
 EMULATOR_PACKAGE = "qemu-user-static"
 CROSS_ROOT = Path("/usr")
-OWN_COMPILERS = ("g++", "clang++", "c++", "gcc", "clang", "cc")
-
-FindProgram = Callable[[str], str | None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,7 +80,7 @@ def find_toolchain(
     target: Target, *, cache_dir: Path, find_program: FindProgram = shutil.which
 ) -> Toolchain:
     """Look for everything that ``target`` needs; nothing is fetched."""
-    compiler = _find_compiler(target, find_program)
+    compiler = linker_for(target, find_program)
     emulator = _find_emulator(target, find_program)
     is_own = target.architecture == os.uname().machine
     runtime = None if is_own else find_runtime(target, cache_dir=cache_dir)
@@ -104,13 +101,6 @@ def find_toolchain(
         emulator=emulator,
         lacking=tuple(lacking),
     )
-
-
-def _find_compiler(target: Target, find_program: FindProgram) -> str | None:
-    """Return what links for ``target``: for this machine a C compiler does, too."""
-    is_own = target.architecture == os.uname().machine
-    names = OWN_COMPILERS if is_own else (f"{target.triple}-g++",)
-    return next(filter(None, map(find_program, names)), None)
 
 
 def _find_emulator(target: Target, find_program: FindProgram) -> tuple[str, ...] | None:

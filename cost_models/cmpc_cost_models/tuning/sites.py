@@ -9,9 +9,9 @@ import tempfile
 from pathlib import Path
 from typing import Any, Protocol
 
-from cmpc_cost_models.compiling.network import linker_for
 from cmpc_cost_models.errors import CompileFailed
 from cmpc_cost_models.sites.connection import connect, facts_of
+from cmpc_cost_models.targets.compilers import linker_for
 from cmpc_cost_models.targets.device import Device
 from cmpc_cost_models.targets.target import Target
 

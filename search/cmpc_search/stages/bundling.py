@@ -14,8 +14,8 @@ from cmpc_cost_models.bundles.bundle import (
     write_bundle,
 )
 from cmpc_cost_models.bundles.verification import verifier
-from cmpc_cost_models.compiling.network import cxx_compiler_for
 from cmpc_cost_models.records import CompiledNetwork
+from cmpc_cost_models.targets.compilers import cxx_compiler_for
 from cmpc_cost_models.targets.toolchain import Toolchain, find_toolchain, is_native
 from cmpc_search.data.preprocessing import our_preprocessing
 from cmpc_search.embeddings import GALLERY_NETWORK_KEY, SPLIT_SEED_KEY

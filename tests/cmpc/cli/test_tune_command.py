@@ -11,9 +11,9 @@ import pytest
 from made_up_project import Project
 
 from cmpc.cli.tune import summary, table_of, totals
-from cmpc_cost_models.compiling.network import linker_for
 from cmpc_cost_models.graphs.writing import GraphWriter
 from cmpc_cost_models.plans.specs import Concat, Map, View
+from cmpc_cost_models.targets.compilers import linker_for
 from cmpc_cost_models.targets.table import find_target
 from cmpc_cost_models.tuning import open_schedules
 from cmpc_cost_models.tuning.tuner import TaskReport

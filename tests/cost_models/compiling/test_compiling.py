@@ -3,6 +3,8 @@
 import errno
 import json
 import shutil
+import subprocess
+import sys
 from functools import partial
 
 import numpy as np
@@ -251,3 +253,43 @@ def test_what_is_not_supported_is_refused_in_words(tmp_path, host):
         compile_network(path, host, cache_dir=tmp_path)
     with pytest.raises(BadNetworkFile, match="can't be read"):
         compile_network(tmp_path / "nowhere.onnx", host, cache_dir=tmp_path)
+
+
+COMPILE = """
+import sys
+from pathlib import Path
+from cmpc_cost_models.compiling import network
+from cmpc_cost_models.targets.table import find_target
+
+compile_here = network._compile
+
+def in_step(*arguments):
+    made = compile_here(*arguments)
+    with (arguments[2] / network.LIBRARY_NAME).open("ab") as library:
+        library.write(sys.argv[3].encode())  # no two processes get the same bytes
+    sha256 = network.file_sha256(arguments[2] / network.LIBRARY_NAME)
+    print("compiled", flush=True)
+    sys.stdin.readline()
+    return made | {"sha256": sha256}
+
+network._compile = in_step
+path, cache_dir = Path(sys.argv[1]), Path(sys.argv[2])
+found = network.compile_network(path, find_target("host"), cache_dir=cache_dir)
+print(found.sha256, network.file_sha256(found.path), found.from_cache)
+"""
+
+
+@pytest.mark.slow  # two processes that load TVM
+def test_of_two_processes_that_compile_one_network_both_name_the_library_that_stays(
+    tiny_network, host, tmp_path
+):
+    words = [sys.executable, "-c", COMPILE, str(tiny_network), str(tmp_path)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    both = [subprocess.Popen([*words, name], **pipes) for name in ("a", "b")]
+    assert [one.stdout.readline() for one in both] == ["compiled\n"] * 2
+
+    told = [one.communicate("go\n")[0].split() for one in both]
+
+    [stays] = tmp_path.glob(f"*/{LIBRARY_NAME}")
+    assert [one[:2] for one in told] == [[file_sha256(stays)] * 2] * 2
+    assert [one[2] for one in told] == ["False", "True"]

@@ -133,11 +133,11 @@ def test_another_layout_is_refused(tmp_path):
 
 
 def test_other_code_and_other_processors_have_other_files(tmp_path, monkeypatch):
-    from cmpc_cost_models.schedules import database as module
+    from cmpc_cost_models import identity
 
     paths = {database_path(tmp_path, find_target(name)) for name in ("x86-64-v3", "x86-64-v4")}
     assert len(paths) == 2
-    monkeypatch.setattr(module, "code_identity", lambda *_, **__: "another kernel")
+    monkeypatch.setattr(identity, "code_identity", lambda *_, **__: "another kernel")
     assert database_path(tmp_path, TARGET) not in paths
 
 

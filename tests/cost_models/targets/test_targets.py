@@ -19,7 +19,6 @@ def test_every_listed_target_is_complete_and_survives_json(name):
     described = target.to_tvm()
     assert described["kind"] == "llvm"
     assert described["mcpu"]
-    assert described["num-cores"] >= 1
     assert target.source
     assert Target.from_json(target.to_json()) == target
 
