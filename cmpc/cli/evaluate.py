@@ -81,29 +81,29 @@ def evaluate(
     from cmpc_search.runs import reopen_run, write_json
     from cmpc_search.stages.evaluation import evaluate as evaluate_run
     from cmpc_search.stages.evaluation import rank_seeds, scored_names
-    from cmpc_search.stages.inputs import load_run_inputs, target_of
+    from cmpc_search.stages.material import load_run_material, target_of
     from cmpc_search.stages.picks import control_of, picked_architecture, trained_picks
-    from cmpc_search.training.numerics import set_up_torch
+    from cmpc_search.training.compute import set_up_torch
 
     set_up_torch(threads)
     run = reopen_run(run_folder)
-    inputs = load_run_inputs(run, cache_dir=cache_dir, gallery_path=gallery_path, data=data_set)
+    material = load_run_material(run, cache_dir=cache_dir, gallery_path=gallery_path, data=data_set)
     architecture = picked_architecture(run)
     picks = trained_picks(run, architecture, new_galleries=new_galleries)
     with ExitStack() as stack:
         meter = None
-        if inputs.settings.needs_latency:
+        if material.settings.needs_latency:
             meter = make_meter(
                 target_of(run),
-                device or inputs.settings.device,
+                device or material.settings.device,
                 compiled_dir=run.compiled_path,
                 cache_dir=cache_dir,
             )
             if note := note_on_costs(meter):
                 say(note)
             stack.enter_context(meter)
-        ranked = rank_seeds(run, inputs, picks)
-        found = evaluate_run(inputs, ranked, picks[0], control_of(run, architecture), meter)
+        ranked = rank_seeds(run, material, picks)
+        found = evaluate_run(material, ranked, picks[0], control_of(run, architecture), meter)
     document = {
         "schema_version": SCHEMA_VERSION,
         "run": str(run.path),
@@ -114,7 +114,7 @@ def evaluate(
             "queries_per_gallery_image": queries_per_gallery_image,
             "macs": amortised,
         }
-    names = scored_names(inputs.image_set, ranked[0].paragon)
+    names = scored_names(material.image_set, ranked[0].paragon)
     write_outcomes(run.outcomes_path, names, ranked)
     write_json(run.evaluation_path, plain_mapping(document))
     emit(document, accuracy_table(found), as_json=as_json)

@@ -80,7 +80,7 @@ def train(ctx: click.Context, /, **_: object) -> None:
     from cmpc_search.gallery import RECORD_FILE, check_free, existing_gallery
     from cmpc_search.stages.gallery_training import load_training_set, train_gallery
     from cmpc_search.stages.settings import GallerySettings
-    from cmpc_search.training.numerics import set_up_torch
+    from cmpc_search.training.compute import set_up_torch
 
     options = ctx.params
     settings = resolve_settings(ctx, GallerySettings, "gallery")
@@ -128,7 +128,7 @@ def embed(
     from cmpc.progress import progress
     from cmpc_search.gallery import embed_gallery, open_gallery, remember_data
     from cmpc_search.stages.settings import absolute_data
-    from cmpc_search.training.numerics import set_up_torch
+    from cmpc_search.training.compute import set_up_torch
 
     set_up_torch(threads)
     opened = open_gallery(folder)
@@ -205,7 +205,7 @@ def import_(
     from cmpc_search.data import ImageSet
     from cmpc_search.gallery import GallerySources, import_gallery
     from cmpc_search.stages.settings import absolute_data
-    from cmpc_search.training.numerics import set_up_torch
+    from cmpc_search.training.compute import set_up_torch
 
     set_up_torch(threads)
     sources = GallerySources(

@@ -54,7 +54,7 @@ def pareto(
     from cmpc.outputs import PNG, check_output
     from cmpc.reports import front_document, front_image, front_table
     from cmpc_search.runs import read_pick, reopen_run, write_pick
-    from cmpc_search.stages.inputs import search_settings_of
+    from cmpc_search.stages.material import search_settings_of
     from cmpc_search.study import pareto_front, pick
     from cmpc_search.study.loop import load_candidates
 

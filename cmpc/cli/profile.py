@@ -92,7 +92,7 @@ def profile(
         say(f"profiling {chosen.what}")
     run = chosen.run_folder
     if target_name is None and run is not None:
-        from cmpc_search.stages.inputs import target_of
+        from cmpc_search.stages.material import target_of
 
         target = target_of(run)
     else:

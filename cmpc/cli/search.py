@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from cmpc_cost_models.models.catalogue import AnyMeter
     from cmpc_search.networks.supernet import Supernet
     from cmpc_search.runs import RunFolder
-    from cmpc_search.stages.inputs import Inputs
+    from cmpc_search.stages.material import SearchMaterial
     from cmpc_search.stages.settings import SearchSettings
     from cmpc_search.study import StudySummary, TrialProgress
 
@@ -100,22 +100,22 @@ def search(ctx: click.Context, /, **_: object) -> None:
     from cmpc.targets import make_meter, named_target
     from cmpc.trust import trust_or_raise
     from cmpc_search.runs import RunFolder, note_session, open_run, write_front, write_trials
-    from cmpc_search.stages.inputs import load_inputs, place_facts, target_facts
+    from cmpc_search.stages.material import load_material, place_facts, target_facts
     from cmpc_search.stages.scoring import CandidateScorer
     from cmpc_search.stages.settings import FREE_SETTINGS, SearchSettings, as_of_today
     from cmpc_search.study import pareto_front, pick
     from cmpc_search.study.loop import run_study
-    from cmpc_search.training.numerics import set_up_torch
+    from cmpc_search.training.compute import set_up_torch
 
     options = ctx.params
     settings = with_data(resolve_settings(ctx, SearchSettings, "search"), options["gallery_path"])
     set_up_torch(options["threads"])
     with progress(f"Preparing {settings.data}") as steps:
-        inputs = load_inputs(
+        material = load_material(
             settings, options["gallery_path"], cache_dir=options["cache_dir"], progress=steps
         )
-    check_feasible(inputs)
-    say(inputs.note_on_validation())
+    check_feasible(material)
+    say(material.note_on_validation())
     target = named_target(settings.target, options["toml_path"])
     new_meter = partial(
         make_meter,
@@ -130,23 +130,23 @@ def search(ctx: click.Context, /, **_: object) -> None:
     run = open_run(
         options["run_folder"],
         settings=settings.model_dump(mode="json"),
-        inputs=inputs.hashes() | place_facts(options["gallery_path"]) | target_facts(target),
+        inputs=material.hashes() | place_facts(options["gallery_path"]) | target_facts(target),
         free=FREE_SETTINGS,
         meaning=as_of_today,
         fresh=options["fresh"],
     )
     note_session(run, sys.argv)
-    supernet = obtain_supernet(run, inputs)
+    supernet = obtain_supernet(run, material)
     with ExitStack() as stack:
         meter = None
         if settings.needs_latency:
             meter = new_meter()
             stack.enter_context(meter)
-        scorer = CandidateScorer(supernet, inputs, meter, folder=run.candidates_path)
+        scorer = CandidateScorer(supernet, material, meter, folder=run.candidates_path)
         with progress("Searching", total=settings.trials) as steps:
             summary = run_study(
                 scorer,
-                inputs.space,
+                material.space,
                 settings.study,
                 storage_path=run.study_path,
                 on_trial=lambda trial: steps.reach(trial.finished, note=described(trial)),
@@ -159,7 +159,7 @@ def search(ctx: click.Context, /, **_: object) -> None:
     for line in told(summary, len(front)):
         say(line)
     document = front_document(run, front, counts) | {
-        "validation": inputs.image_set.counts()["validation"]
+        "validation": material.image_set.counts()["validation"]
     }
     emit(document, front_table(front), as_json=options["as_json"])
     if front or not counts.running:
@@ -189,7 +189,7 @@ def with_data(settings: "SearchSettings", gallery_path: Path) -> "SearchSettings
     return type(settings).model_validate(settings.model_dump() | {"data": data})
 
 
-def check_feasible(inputs: "Inputs") -> None:
+def check_feasible(material: "SearchMaterial") -> None:
     """Let fail here what would fail after hours of training, or bind a run.
 
     Raises:
@@ -199,8 +199,8 @@ def check_feasible(inputs: "Inputs") -> None:
     from cmpc_search.compatibility import make_method
     from cmpc_search.errors import BudgetNotMet
 
-    make_method(inputs.settings.method, inputs.directions)
-    limit, space = inputs.settings.budget.macs, inputs.space
+    make_method(material.settings.method, material.directions)
+    limit, space = material.settings.budget.macs, material.space
     least = space.macs(space.smallest())
     if limit is not None and least > limit:
         raise BudgetNotMet(
@@ -224,7 +224,7 @@ def check_meter(meter: "AnyMeter") -> None:
         pass  # its session is short: training may take hours, and others want the device
 
 
-def obtain_supernet(run: "RunFolder", inputs: "Inputs") -> "Supernet":
+def obtain_supernet(run: "RunFolder", material: "SearchMaterial") -> "Supernet":
     """Load the supernet of a run, or train it with progress shown; one process trains."""
     from cmpc.output import say
     from cmpc.progress import progress
@@ -236,11 +236,11 @@ def obtain_supernet(run: "RunFolder", inputs: "Inputs") -> "Supernet":
 
     with exclusive(run.supernet_path / "training.lock", on_wait=tell):
         if has_supernet(run):
-            return load_supernet(run, inputs)
+            return load_supernet(run, material)
         with progress("Embedding views with the gallery network") as steps:
-            bank = inputs.view_bank(steps)
+            bank = material.view_bank(steps)
         with progress("Training the supernet") as steps:
-            return make_supernet(run, inputs, bank, progress=steps)
+            return make_supernet(run, material, bank, progress=steps)
 
 
 def described(trial: "TrialProgress") -> str:

@@ -62,14 +62,14 @@ def train(ctx: click.Context, /, **_: object) -> None:
     from cmpc.progress import progress
     from cmpc_search.locks import exclusive
     from cmpc_search.runs import reopen_run, write_pick
-    from cmpc_search.stages.inputs import load_run_inputs
+    from cmpc_search.stages.material import load_run_material
     from cmpc_search.stages.picks import picked_architecture
     from cmpc_search.stages.seeds import Seed, check_new_galleries
     from cmpc_search.stages.settings import TrainSettings
     from cmpc_search.stages.training import train_control_of_run, train_seed
     from cmpc_search.study import pick
     from cmpc_search.study.loop import load_candidates
-    from cmpc_search.training.numerics import set_up_torch
+    from cmpc_search.training.compute import set_up_torch
 
     def tell(holder: str) -> None:
         say(f"waiting for {holder}, which trains in {run.path}")
@@ -78,18 +78,18 @@ def train(ctx: click.Context, /, **_: object) -> None:
     settings = resolve_settings(ctx, TrainSettings, "train")
     set_up_torch(options["threads"])
     run = reopen_run(options["run_folder"])
-    inputs = load_run_inputs(
+    material = load_run_material(
         run,
         cache_dir=options["cache_dir"],
         gallery_path=options["gallery_path"],
         data=options["data_set"],
     )
     if options["new_galleries"]:
-        check_new_galleries(inputs.gallery)
+        check_new_galleries(material.gallery)
     how = options["how"]
     with exclusive(run.path / "train.lock", on_wait=tell):
         if how is not None:
-            study = inputs.settings.study
+            study = material.settings.study
             candidates = load_candidates(run.study_path, on_notice=say)
             picked = pick(candidates, how, cost=study.cost, budget=study.budget)
             write_pick(run, picked, how=how, cost=study.cost, budget=study.budget)
@@ -97,9 +97,9 @@ def train(ctx: click.Context, /, **_: object) -> None:
         trained = []
         for number in range(options["seeds"]):
             seed = Seed(number=number, has_new_gallery=options["new_galleries"] and number > 0)
-            trained.append(train_seed(run, inputs, architecture, settings, seed, progress))
+            trained.append(train_seed(run, material, architecture, settings, seed, progress))
         if settings.control_steps:
-            trained.append(train_control_of_run(run, inputs, architecture, settings, progress))
+            trained.append(train_control_of_run(run, material, architecture, settings, progress))
     names = [one.folder.name for one in trained]
     emit(
         {"run": run.path, "architecture": architecture.key, "trained": names},

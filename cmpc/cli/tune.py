@@ -144,7 +144,7 @@ def default_target(path: Path) -> str:
     if path.is_file():
         return "host"
     from cmpc_search.runs import reopen_run
-    from cmpc_search.stages.inputs import search_settings_of
+    from cmpc_search.stages.material import search_settings_of
 
     return search_settings_of(reopen_run(path)).target
 

@@ -21,8 +21,8 @@ from cmpc_search.gallery.unfinished import RECORD_FILE
 from cmpc_search.networks.gallery import GalleryNetwork, ResidualShape
 from cmpc_search.pixels import resize_images, to_bytes, to_float
 from cmpc_search.progress import Progress
+from cmpc_search.training.compute import has_fast_bfloat16, mixed_precision, use_channels_last
 from cmpc_search.training.embedding import embed_images
-from cmpc_search.training.numerics import has_fast_bfloat16, mixed_precision, use_channels_last
 
 __all__ = ["LargeNetwork", "OnnxNetwork", "TorchNetwork", "resized", "unit_embeddings"]
 

@@ -25,7 +25,7 @@ from cmpc_search.gallery.folder import (
 from cmpc_search.gallery.unfinished import RECORD_FILE
 from cmpc_search.networks.gallery import GalleryNetwork
 from cmpc_search.runs.files import write_json
-from cmpc_search.training.numerics import has_fast_bfloat16
+from cmpc_search.training.compute import has_fast_bfloat16
 
 __all__ = ["checkpoint_of", "existing_gallery", "save_gallery_network"]
 

@@ -21,7 +21,7 @@ from cmpc_search.data.preprocessing import our_preprocessing
 from cmpc_search.embeddings import GALLERY_NETWORK_KEY, SPLIT_SEED_KEY
 from cmpc_search.errors import BadArgument
 from cmpc_search.runs import RunFolder
-from cmpc_search.stages.inputs import search_settings_of, target_of
+from cmpc_search.stages.material import search_settings_of, target_of
 from cmpc_search.stages.picks import trained_pick
 from cmpc_search.stages.shipping import Shipper
 

@@ -28,7 +28,7 @@ from cmpc_search.evaluation.judgement import Judgement, PairAccuracy, judge, jud
 from cmpc_search.evaluation.outcomes import SeedRanks
 from cmpc_search.runs import RunFolder
 from cmpc_search.stages.accuracy import rank_both_ways, rank_queries
-from cmpc_search.stages.inputs import Inputs
+from cmpc_search.stages.material import SearchMaterial
 from cmpc_search.stages.picks import TrainedPick
 from cmpc_search.stages.scoring import Meter
 from cmpc_search.stages.seeds import parts_of
@@ -155,18 +155,18 @@ def amortised_macs(query_macs: int, gallery_macs: int, queries_per_gallery_image
 
 
 def rank_seeds(
-    run: RunFolder, inputs: Inputs, picks: Sequence[TrainedPick]
+    run: RunFolder, material: SearchMaterial, picks: Sequence[TrainedPick]
 ) -> tuple[SeedRanks, ...]:
     """Return how each trained network ranks the test split, and its gallery network with it.
 
     Raises:
         BadRun: a pick was trained to fit another gallery network than the one that is there.
     """
-    return tuple(_ranks_of(pick, _inputs_of(run, inputs, pick)) for pick in picks)
+    return tuple(_ranks_of(pick, _material_of(run, material, pick)) for pick in picks)
 
 
 def evaluate(
-    inputs: Inputs,
+    material: SearchMaterial,
     ranked: Sequence[SeedRanks],
     trained: TrainedPick,
     control: TrainedPick | None,
@@ -175,16 +175,16 @@ def evaluate(
     """Evaluate a run on its test split.
 
     Args:
-        inputs: Those of the search.
+        material: Those of the search.
         ranked: What `rank_seeds` gave.
         trained: One of the trained picks; all are one architecture and cost the same.
     """
-    gallery_path = inputs.gallery.onnx_path
+    gallery_path = material.gallery.onnx_path
     return Evaluation(
-        seen_classes=inputs.seen_classes,
-        queries=_queries_of(inputs.image_set, ranked[0].paragon),
+        seen_classes=material.seen_classes,
+        queries=_queries_of(material.image_set, ranked[0].paragon),
         judgement=judge(ranked),
-        chance_check=None if control is None else _across(control, inputs),
+        chance_check=None if control is None else _across(control, material),
         query_cost=_cost_of(trained.onnx_path, meter),
         gallery_cost=None if gallery_path is None else _cost_of(gallery_path, meter),
     )
@@ -196,9 +196,9 @@ def scored_names(image_set: ImageSet, ranks: QueryRanks) -> tuple[str, ...]:
     return tuple(image_set.item_names[position] for position in queries[ranks.query_ids])
 
 
-def _inputs_of(run: RunFolder, inputs: Inputs, pick: TrainedPick) -> Inputs:
-    """Return the inputs with the gallery network that a pick was trained to fit."""
-    own = parts_of(run, inputs, pick.seed_of_parts).inputs
+def _material_of(run: RunFolder, material: SearchMaterial, pick: TrainedPick) -> SearchMaterial:
+    """Return the material with the gallery network that a pick was trained to fit."""
+    own = parts_of(run, material, pick.seed_of_parts).material
     if own.gallery.network_sha256 != pick.gallery_network_sha256:
         raise BadRun(
             f"{pick.folder} must be judged beside the gallery network that it was trained to fit "
@@ -208,11 +208,11 @@ def _inputs_of(run: RunFolder, inputs: Inputs, pick: TrainedPick) -> Inputs:
     return own
 
 
-def _ranks_of(pick: TrainedPick, inputs: Inputs) -> SeedRanks:
-    image_set, rows = inputs.image_set, inputs.gallery_rows
+def _ranks_of(pick: TrainedPick, material: SearchMaterial) -> SeedRanks:
+    image_set, rows = material.image_set, material.gallery_rows
     queries = image_set.select(split=SPLIT, role="query")
     gallery = image_set.select(split=SPLIT, role="gallery")
-    both = rank_both_ways(pick.load(inputs), image_set, SPLIT, rows)
+    both = rank_both_ways(pick.load(material), image_set, SPLIT, rows)
     return SeedRanks(
         seed=pick.seed,
         paragon=rank_queries(
@@ -223,9 +223,9 @@ def _ranks_of(pick: TrainedPick, inputs: Inputs) -> SeedRanks:
     )
 
 
-def _across(control: TrainedPick, inputs: Inputs) -> PairAccuracy:
+def _across(control: TrainedPick, material: SearchMaterial) -> PairAccuracy:
     """Return M(q, g) of a network that was trained without the gallery."""
-    both = rank_both_ways(control.load(inputs), inputs.image_set, SPLIT, inputs.gallery_rows)
+    both = rank_both_ways(control.load(material), material.image_set, SPLIT, material.gallery_rows)
     return judge_pair(both.heterogeneous)
 
 

@@ -33,7 +33,7 @@ from cmpc_search.networks.query import QueryNetwork
 from cmpc_search.progress import Progress
 from cmpc_search.runs import RunFolder, parsed_record, read_json, read_pick, write_json
 from cmpc_search.space import Architecture
-from cmpc_search.stages.inputs import Inputs
+from cmpc_search.stages.material import SearchMaterial
 from cmpc_search.stages.seeds import Seed, SeedParts
 from cmpc_search.stages.settings import GREATEST_SEED, TrainSettings
 from cmpc_search.stages.supernet import load_supernet
@@ -128,13 +128,13 @@ class TrainedPick:
     def _facts(self) -> "_Facts":
         return parsed_record(self.facts, _Facts, self.folder / FACTS_FILE)
 
-    def load(self, inputs: Inputs) -> QueryNetwork:
+    def load(self, material: SearchMaterial) -> QueryNetwork:
         """Return the network.
 
         Raises:
             BadRun: its weights are damaged or of another architecture.
         """
-        network = QueryNetwork(inputs.space.layers(self.architecture))
+        network = QueryNetwork(material.space.layers(self.architecture))
         try:
             network.load_state_dict(load_file(self.folder / WEIGHTS_FILE))
         except (SafetensorError, OSError, RuntimeError) as error:
@@ -166,17 +166,17 @@ def train_pick(
         BadRun: the supernet is not trained, or a checkpoint is damaged.
     """
     pick, facts = pick_of(run, architecture, parts.seed), _facts(parts, architecture, settings)
-    inputs = parts.inputs
-    torch.manual_seed(inputs.settings.seed)
-    network = load_supernet(parts.run, inputs).extract(architecture)
-    method = make_method(inputs.settings.method, inputs.directions)
+    material = parts.material
+    torch.manual_seed(material.settings.seed)
+    network = load_supernet(parts.run, material).extract(architecture)
+    method = make_method(material.settings.method, material.directions)
     checkpoint = _checkpoint(pick, facts)
     train_query_network(
         network,
         method,
         bank,
         settings.pick,
-        seed=inputs.settings.seed + 1,  # not the order in which the supernet saw the views
+        seed=material.settings.seed + 1,  # not the order in which the supernet saw the views
         checkpoint=checkpoint,
         progress=progress,
     )
@@ -184,15 +184,15 @@ def train_pick(
 
 
 def find_control(
-    run: RunFolder, inputs: Inputs, architecture: Architecture, settings: TrainSettings
+    run: RunFolder, material: SearchMaterial, architecture: Architecture, settings: TrainSettings
 ) -> TrainedPick | None:
     """Return the control that `train_control` would train, if it is there already."""
-    return _already(_control(run, architecture), _control_facts(inputs, architecture, settings))
+    return _already(_control(run, architecture), _control_facts(material, architecture, settings))
 
 
 def train_control(
     run: RunFolder,
-    inputs: Inputs,
+    material: SearchMaterial,
     bank: ViewBank,
     architecture: Architecture,
     settings: TrainSettings,
@@ -201,10 +201,10 @@ def train_control(
 ) -> TrainedPick:
     """Train ``architecture`` from random weights with the classifier of its own alone."""
     control = _control(run, architecture)
-    facts = _control_facts(inputs, architecture, settings)
-    torch.manual_seed(inputs.settings.seed)
-    network = QueryNetwork(inputs.space.layers(architecture))
-    method = make_method("independent", torch.randn_like(inputs.directions))
+    facts = _control_facts(material, architecture, settings)
+    torch.manual_seed(material.settings.seed)
+    network = QueryNetwork(material.space.layers(architecture))
+    method = make_method("independent", torch.randn_like(material.directions))
     checkpoint = _checkpoint(control, facts)
     train_query_network(
         network,
@@ -294,14 +294,14 @@ def _facts(parts: SeedParts, architecture: Architecture, settings: TrainSettings
     return {
         "schema_version": SCHEMA_VERSION,
         "architecture": architecture.key,
-        "method": parts.inputs.settings.method,
+        "method": parts.material.settings.method,
         "training": settings.pick.model_dump(),
         **parts.facts,
     }
 
 
 def _control_facts(
-    inputs: Inputs, architecture: Architecture, settings: TrainSettings
+    material: SearchMaterial, architecture: Architecture, settings: TrainSettings
 ) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
@@ -309,7 +309,7 @@ def _control_facts(
         "method": "independent",
         "training": _control_training(settings).model_dump(),
         "seed": 0,
-        "bank_seed": inputs.settings.seed,
+        "bank_seed": material.settings.seed,
     }
 
 

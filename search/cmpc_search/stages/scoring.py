@@ -19,7 +19,7 @@ from cmpc_search.networks.supernet import Supernet
 from cmpc_search.pixels import to_float
 from cmpc_search.space import Architecture
 from cmpc_search.stages.accuracy import accuracy_of, rank_both_ways
-from cmpc_search.stages.inputs import Inputs
+from cmpc_search.stages.material import SearchMaterial
 from cmpc_search.study import Accuracy, CandidateScore
 from cmpc_search.training.recalibration import rebuild_batch_norms
 
@@ -42,15 +42,15 @@ class CandidateScorer:
     """
 
     def __init__(
-        self, supernet: Supernet, inputs: Inputs, meter: Meter | None, *, folder: Path
+        self, supernet: Supernet, material: SearchMaterial, meter: Meter | None, *, folder: Path
     ) -> None:
         self._supernet = supernet
-        self._inputs = inputs
+        self._material = material
         self._meter = meter
         self._folder = folder
-        positions = inputs.image_set.select(split="train")
+        positions = material.image_set.select(split="train")
         chosen = positions[:: math.ceil(len(positions) / MAX_CALIBRATION_IMAGES)]
-        images = np.ascontiguousarray(inputs.image_set.images[chosen])
+        images = np.ascontiguousarray(material.image_set.images[chosen])
         self._calibration_images = to_float(torch.from_numpy(images))
 
     def __call__(self, architecture: Architecture) -> CandidateScore:
@@ -61,7 +61,9 @@ class CandidateScorer:
         path = self._folder / f"{architecture.key}.onnx"
         export_query_network(network, path)
         counted = count_network(path)
-        ranks = rank_both_ways(network, self._inputs.image_set, SPLIT, self._inputs.gallery_rows)
+        ranks = rank_both_ways(
+            network, self._material.image_set, SPLIT, self._material.gallery_rows
+        )
         homogeneous = accuracy_of(ranks.homogeneous)
         heterogeneous = accuracy_of(ranks.heterogeneous)
         measurement = None if self._meter is None else self._meter.measure(path)
@@ -83,13 +85,13 @@ class CandidateScorer:
 
     @property
     def _reward_name(self) -> str:
-        settings = self._inputs.settings
+        settings = self._material.settings
         return f"{settings.reward} {settings.metric}"
 
     def _reward(self, homogeneous: Accuracy, heterogeneous: Accuracy) -> float:
         """Return R1 = M(q, q), R2 = M(q, g) or R3 = R1 * R2 of CMP-NAS."""
-        is_map = self._inputs.settings.metric == "map"
+        is_map = self._material.settings.metric == "map"
         own = homogeneous.mean_average_precision if is_map else homogeneous.top1
         across = heterogeneous.mean_average_precision if is_map else heterogeneous.top1
         rewards = {"homogeneous": own, "heterogeneous": across, "product": own * across}
-        return rewards[self._inputs.settings.reward]
+        return rewards[self._material.settings.reward]

@@ -21,7 +21,7 @@ from cmpc_search.gallery import Gallery, embed_gallery
 from cmpc_search.progress import Progress
 from cmpc_search.runs import RunFolder
 from cmpc_search.stages.gallery_training import load_training_set, train_gallery
-from cmpc_search.stages.inputs import Inputs, load_inputs
+from cmpc_search.stages.material import SearchMaterial, load_material
 from cmpc_search.stages.settings import GallerySettings
 
 __all__ = ["Seed", "SeedParts", "check_new_galleries", "make_new_gallery", "parts_of"]
@@ -41,40 +41,40 @@ class Seed:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SeedParts:
-    """The folder that holds a seed's supernet, and the inputs that give its views."""
+    """The folder that holds a seed's supernet, and the material that give its views."""
 
     seed: Seed
     run: RunFolder
-    inputs: Inputs
+    material: SearchMaterial
 
     @property
     def facts(self) -> dict[str, Any]:
         """What a pick of this seed is trained from, as JSON values."""
-        drawn_with = self.inputs.settings.seed
+        drawn_with = self.material.settings.seed
         return {
             "seed": self.seed.number,
             "has_new_gallery": self.seed.has_new_gallery,
             "supernet_seed": drawn_with,
             "bank_seed": drawn_with,
-            "gallery_network_sha256": self.inputs.gallery.network_sha256,
+            "gallery_network_sha256": self.material.gallery.network_sha256,
         }
 
 
-def parts_of(run: RunFolder, inputs: Inputs, seed: Seed) -> SeedParts:
-    """Return where a seed's supernet is, or will be, and its inputs.
+def parts_of(run: RunFolder, material: SearchMaterial, seed: Seed) -> SeedParts:
+    """Return where a seed's supernet is, or will be, and its material.
 
     Raises:
         BadGallery: the seed's gallery network is not trained and embedded yet.
     """
-    settings = inputs.settings.model_copy(update={"seed": inputs.settings.seed + seed.number})
+    settings = material.settings.model_copy(update={"seed": material.settings.seed + seed.number})
     if seed.number == 0:
-        return SeedParts(seed=seed, run=run, inputs=inputs)
+        return SeedParts(seed=seed, run=run, material=material)
     own = (
-        load_inputs(settings, _gallery_folder(run, seed), cache_dir=inputs.cache_dir)
+        load_material(settings, _gallery_folder(run, seed), cache_dir=material.cache_dir)
         if seed.has_new_gallery
-        else replace(inputs, settings=settings)
+        else replace(material, settings=settings)
     )
-    return SeedParts(seed=seed, run=RunFolder(_folder(run, seed)), inputs=own)
+    return SeedParts(seed=seed, run=RunFolder(_folder(run, seed)), material=own)
 
 
 def check_new_galleries(gallery: Gallery) -> GallerySettings:
@@ -99,36 +99,38 @@ def check_new_galleries(gallery: Gallery) -> GallerySettings:
 
 
 def make_new_gallery(
-    run: RunFolder, inputs: Inputs, seed: Seed, progress: Progress | None = None
+    run: RunFolder, material: SearchMaterial, seed: Seed, progress: Progress | None = None
 ) -> Gallery:
     """Train a seed's own gallery network and embed the run's data with it; both are kept.
 
     Raises:
         BadGallery: the run's gallery network is not cmpc's, or its data have changed since.
     """
-    alike = check_new_galleries(inputs.gallery)
+    alike = check_new_galleries(material.gallery)
     settings = alike.model_copy(update={"seed": alike.seed + seed.number})
     searched = load_image_set(
-        inputs.settings.data,
+        material.settings.data,
         size_px=settings.shape.input_size_px,
-        cache_dir=inputs.cache_dir,
+        cache_dir=material.cache_dir,
         seed=settings.split_seed,
     )
-    training_set = _training_set(inputs, settings, searched)
+    training_set = _training_set(material, settings, searched)
     gallery = train_gallery(_gallery_folder(run, seed), settings, training_set, progress=progress)
     embed_gallery(gallery, searched)
     return gallery
 
 
-def _training_set(inputs: Inputs, settings: GallerySettings, searched: ImageSet) -> ImageSet:
+def _training_set(
+    material: SearchMaterial, settings: GallerySettings, searched: ImageSet
+) -> ImageSet:
     """Return what the run's gallery network was trained on: most often what is searched."""
-    wanted = inputs.gallery.record["data_sha256"]
+    wanted = material.gallery.record["data_sha256"]
     if searched.sha256 == wanted:
         return searched
-    found = load_training_set(settings, cache_dir=inputs.cache_dir)
+    found = load_training_set(settings, cache_dir=material.cache_dir)
     if found.sha256 != wanted:
         raise BadGallery(
-            f"a new gallery network must be trained on what that of {inputs.gallery.path} was, "
+            f"a new gallery network must be trained on what that of {material.gallery.path} was, "
             f"but {settings.data} has changed since"
         )
     return found

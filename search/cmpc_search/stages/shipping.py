@@ -22,7 +22,7 @@ from cmpc_cost_models.schedules.source import open_schedules
 from cmpc_cost_models.targets.device import Device
 from cmpc_search.errors import BadRun
 from cmpc_search.runs import RunFolder, read_json
-from cmpc_search.stages.inputs import search_settings_of, target_of
+from cmpc_search.stages.material import search_settings_of, target_of
 from cmpc_search.stages.picks import TrainedPick
 
 __all__ = ["ShippedNetwork", "Shipper"]

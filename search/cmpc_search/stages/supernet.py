@@ -10,7 +10,7 @@ from cmpc_search.files import replacing
 from cmpc_search.networks.supernet import Supernet
 from cmpc_search.progress import Progress
 from cmpc_search.runs import RunFolder
-from cmpc_search.stages.inputs import Inputs
+from cmpc_search.stages.material import SearchMaterial
 from cmpc_search.training.query import train_supernet
 from cmpc_search.training.views import ViewBank
 
@@ -26,13 +26,13 @@ def has_supernet(run: RunFolder) -> bool:
 
 
 def make_supernet(
-    run: RunFolder, inputs: Inputs, bank: ViewBank, *, progress: Progress | None = None
+    run: RunFolder, material: SearchMaterial, bank: ViewBank, *, progress: Progress | None = None
 ) -> Supernet:
     """Train the supernet of ``run`` from its beginning or its last checkpoint, and keep it."""
-    settings = inputs.settings
+    settings = material.settings
     torch.manual_seed(settings.seed)
-    supernet = Supernet(inputs.space)
-    method = make_method(settings.method, inputs.directions)
+    supernet = Supernet(material.space)
+    method = make_method(settings.method, material.directions)
     checkpoint = run.supernet_path / CHECKPOINT_FILE
     train_supernet(
         supernet,
@@ -50,18 +50,18 @@ def make_supernet(
     return supernet.eval()
 
 
-def load_supernet(run: RunFolder, inputs: Inputs) -> Supernet:
+def load_supernet(run: RunFolder, material: SearchMaterial) -> Supernet:
     """Return the trained supernet of ``run``.
 
     Raises:
         BadRun: it is missing, or of another space.
     """
-    supernet = Supernet(inputs.space)
+    supernet = Supernet(material.space)
     try:
         supernet.load_state_dict(load_file(run.supernet_path / WEIGHTS_FILE))
     except (SafetensorError, OSError, RuntimeError) as error:
         raise BadRun(
             f"{run.supernet_path} must hold the trained supernet of space "
-            f"{inputs.space.name!r}; run `cmpc search` to the end of its training ({error})"
+            f"{material.space.name!r}; run `cmpc search` to the end of its training ({error})"
         ) from error
     return supernet.eval()

@@ -7,7 +7,7 @@ that was killed goes on with the part that was at work.
 from cmpc_search.progress import ShowProgress
 from cmpc_search.runs import RunFolder
 from cmpc_search.space import Architecture
-from cmpc_search.stages.inputs import Inputs
+from cmpc_search.stages.material import SearchMaterial
 from cmpc_search.stages.picks import (
     TrainedPick,
     find_control,
@@ -24,7 +24,7 @@ __all__ = ["train_control_of_run", "train_seed"]
 
 def train_seed(
     run: RunFolder,
-    inputs: Inputs,
+    material: SearchMaterial,
     architecture: Architecture,
     settings: TrainSettings,
     seed: Seed,
@@ -39,32 +39,32 @@ def train_seed(
     name = f"Seed {seed.number}"
     if seed.has_new_gallery:
         with show(f"{name}: training a gallery network") as steps:
-            make_new_gallery(run, inputs, seed, steps)
-    parts = parts_of(run, inputs, seed)
+            make_new_gallery(run, material, seed, steps)
+    parts = parts_of(run, material, seed)
     found = find_pick(run, parts, architecture, settings)
     if found is not None:
         return found
     with show(f"{name}: embedding views with the gallery network") as steps:
-        bank = parts.inputs.view_bank(steps)
+        bank = parts.material.view_bank(steps)
     if seed.number > 0 and not has_supernet(parts.run):
         with show(f"{name}: training the supernet") as steps:
-            make_supernet(parts.run, parts.inputs, bank, progress=steps)
+            make_supernet(parts.run, parts.material, bank, progress=steps)
     with show(f"{name}: training the pick") as steps:
         return train_pick(run, parts, bank, architecture, settings, progress=steps)
 
 
 def train_control_of_run(
     run: RunFolder,
-    inputs: Inputs,
+    material: SearchMaterial,
     architecture: Architecture,
     settings: TrainSettings,
     show: ShowProgress,
 ) -> TrainedPick:
     """Train the control of ``architecture``, or find it trained."""
-    found = find_control(run, inputs, architecture, settings)
+    found = find_control(run, material, architecture, settings)
     if found is not None:
         return found
     with show("Control: embedding views with the gallery network") as steps:
-        bank = inputs.view_bank(steps)
+        bank = material.view_bank(steps)
     with show("Control: training without the gallery") as steps:
-        return train_control(run, inputs, bank, architecture, settings, progress=steps)
+        return train_control(run, material, bank, architecture, settings, progress=steps)

@@ -17,7 +17,7 @@ from cmpc_search.networks.onnx_export import export_query_network
 from cmpc_search.networks.query import QueryNetwork
 from cmpc_search.runs import RunFolder
 from cmpc_search.space import Architecture, SearchSpace, load_space
-from cmpc_search.stages.inputs import search_settings_of
+from cmpc_search.stages.material import search_settings_of
 from cmpc_search.stages.supernet import WEIGHTS_FILE
 
 __all__ = ["covering_architectures", "export_covering_networks", "space_of_run"]

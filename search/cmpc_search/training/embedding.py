@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from cmpc_search.pixels import to_float
-from cmpc_search.training.numerics import to_layout
+from cmpc_search.training.compute import to_layout
 
 __all__ = ["embed_images"]
 

@@ -24,13 +24,13 @@ from cmpc_search.networks.heads import CosineClassifier, margin_cross_entropy
 from cmpc_search.pixels import to_float
 from cmpc_search.progress import Progress
 from cmpc_search.training.augmentation import Augmentation
-from cmpc_search.training.numerics import (
+from cmpc_search.training.compute import (
     has_fast_bfloat16,
     mixed_precision,
     to_layout,
     use_channels_last,
 )
-from cmpc_search.training.optimisation import Schedule, optimise
+from cmpc_search.training.loop import Schedule, optimise
 
 __all__ = ["GalleryTraining", "train_gallery_network"]
 

@@ -10,8 +10,8 @@ from cmpc_search.compatibility import CompatibilityMethod
 from cmpc_search.networks.query import QueryNetwork
 from cmpc_search.networks.supernet import Supernet
 from cmpc_search.progress import Progress
-from cmpc_search.training.numerics import use_channels_last
-from cmpc_search.training.optimisation import Schedule, optimise
+from cmpc_search.training.compute import use_channels_last
+from cmpc_search.training.loop import Schedule, optimise
 from cmpc_search.training.views import ViewBank
 
 __all__ = [

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from cmpc_search.networks.query import QueryNetwork
-from cmpc_search.training.numerics import to_layout
+from cmpc_search.training.compute import to_layout
 
 __all__ = ["rebuild_batch_norms"]
 

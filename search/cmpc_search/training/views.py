@@ -22,7 +22,7 @@ from cmpc_search.compatibility.base import NO_LABEL
 from cmpc_search.pixels import resize_images, to_bytes, to_float
 from cmpc_search.progress import Progress
 from cmpc_search.training.augmentation import Augmentation
-from cmpc_search.training.numerics import to_layout
+from cmpc_search.training.compute import to_layout
 
 __all__ = ["ViewBank", "ViewSettings", "make_views"]
 

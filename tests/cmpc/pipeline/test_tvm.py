@@ -9,7 +9,7 @@ import pytest
 from cmpc_search.data import load_image
 from cmpc_search.runs import reopen_run
 from cmpc_search.space import Architecture
-from cmpc_search.stages.inputs import load_run_inputs
+from cmpc_search.stages.material import load_run_material
 from cmpc_search.stages.picks import trained_picks
 from cmpc_search.training.embedding import embed_images
 
@@ -39,7 +39,7 @@ def answers(project, run):
 @pytest.fixture(scope="module")
 def image_set(project, run):
     cache_dir = project.folder / "cache"
-    return load_run_inputs(reopen_run(run), project.gallery, cache_dir=cache_dir).image_set
+    return load_run_material(reopen_run(run), project.gallery, cache_dir=cache_dir).image_set
 
 
 def test_every_candidate_was_measured(answers):
@@ -67,13 +67,15 @@ def test_the_bundle_computes_what_torch_computes_on_every_test_image(
     names = [image_set.item_names[position] for position in image_set.select(split="test")]
     images = [project.pictures / name for name in names]
     shown = project.answer("run", run / "bundle", *images)["embeddings"]
-    inputs = load_run_inputs(reopen_run(run), project.gallery, cache_dir=project.folder / "cache")
+    material = load_run_material(
+        reopen_run(run), project.gallery, cache_dir=project.folder / "cache"
+    )
     key = answers["train"]["architecture"]
     (pick,) = trained_picks(reopen_run(run), Architecture.from_key(key))
-    size_px = inputs.space.input_size_px
+    size_px = material.space.input_size_px
     pixels = np.stack([load_image(image, size_px) for image in images])
 
-    expected = embed_images(pick.load(inputs), pixels)
+    expected = embed_images(pick.load(material), pixels)
 
     rows = np.array([row["embedding"] for row in shown])
     lengths = np.linalg.norm(rows, axis=1) * np.linalg.norm(expected, axis=1)

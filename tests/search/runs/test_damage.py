@@ -13,7 +13,7 @@ from cmpc_cost_models.targets.table import find_target
 from cmpc_search.errors import SearchError
 from cmpc_search.runs import note_session, open_run, read_pick, reopen_run, write_pick
 from cmpc_search.space import Architecture
-from cmpc_search.stages.inputs import search_settings_of, target_of
+from cmpc_search.stages.material import search_settings_of, target_of
 from cmpc_search.stages.picks import TrainedPick
 from cmpc_search.stages.settings import SearchSettings
 from cmpc_search.study import Accuracy, Budget, Candidate, CandidateScore

@@ -14,7 +14,7 @@ from cmpc_search.data import load_image_set
 from cmpc_search.gallery import GallerySources, embed_gallery, import_gallery, save_gallery_network
 from cmpc_search.networks.gallery import GalleryNetwork, ResidualShape
 from cmpc_search.runs import open_run
-from cmpc_search.stages.inputs import load_inputs
+from cmpc_search.stages.material import load_material
 from cmpc_search.stages.settings import SearchSettings
 
 EMBEDDING_DIM = 8
@@ -82,12 +82,12 @@ def ready_gallery_path(tmp_path_factory, gallery_path, image_set):
 
 
 @pytest.fixture
-def inputs(settings, gallery_path, cache_dir):
-    return load_inputs(settings, gallery_path, cache_dir=cache_dir)
+def material(settings, gallery_path, cache_dir):
+    return load_material(settings, gallery_path, cache_dir=cache_dir)
 
 
 @pytest.fixture
-def run(tmp_path, settings, inputs):
+def run(tmp_path, settings, material):
     return open_run(
-        tmp_path / "run", settings=settings.model_dump(mode="json"), inputs=inputs.hashes()
+        tmp_path / "run", settings=settings.model_dump(mode="json"), inputs=material.hashes()
     )

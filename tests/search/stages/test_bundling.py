@@ -25,9 +25,9 @@ from cmpc_search.study import Budget, Candidate, CandidateScore
 
 
 @pytest.fixture
-def picked(run, inputs):
+def picked(run, material):
     """The architecture that the run picked."""
-    architecture = inputs.space.smallest()
+    architecture = material.space.smallest()
     score = CandidateScore(architecture=architecture.key, reward_name="product map", reward=0.5)
     candidate = Candidate(number=0, score=score)
     write_pick(run, candidate, how="best", cost="macs", budget=Budget())
@@ -224,8 +224,8 @@ def test_a_seed_that_was_not_trained_is_refused_with_those_that_were(run, picked
         build_bundle(run, BundleOrder(folder=tmp_path / "bundle", cache_dir=tmp_path, seed=1))
 
 
-def test_networks_of_an_earlier_pick_are_not_the_pick(run, inputs, picked):
-    leave_trained(run, inputs.space.uniform(3, max(inputs.space.width_choices)), 0)
+def test_networks_of_an_earlier_pick_are_not_the_pick(run, material, picked):
+    leave_trained(run, material.space.uniform(3, max(material.space.width_choices)), 0)
 
     with pytest.raises(BadRun, match="cmpc train"):
         trained_picks(run, picked)

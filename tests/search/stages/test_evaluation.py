@@ -59,25 +59,25 @@ class DullNetwork(RedNetwork):
         return super().forward(images.where(is_red_known, 1.0 * (DIM - 1) / 255))
 
 
-def trained(network, inputs, seed=0):
+def trained(network, material, seed=0):
     return SimpleNamespace(
         load=lambda _: network(),
         seed=seed,
         seed_of_parts=Seed(number=seed),
-        gallery_network_sha256=inputs.gallery.network_sha256,
+        gallery_network_sha256=material.gallery.network_sha256,
         folder=Path("seed-0"),
         onnx_path=Path("query.onnx"),
     )
 
 
 @pytest.fixture
-def known_inputs(inputs):
+def known_material(material):
     image_set, gallery_rows = make_known_set()
-    return replace(inputs, image_set=image_set, gallery_rows=gallery_rows)
+    return replace(material, image_set=image_set, gallery_rows=gallery_rows)
 
 
 @pytest.fixture
-def judged(known_inputs, monkeypatch):
+def judged(known_material, monkeypatch):
     """Evaluate the network of the known set, and one that sees little as the control."""
     monkeypatch.setattr(
         evaluation,
@@ -85,10 +85,10 @@ def judged(known_inputs, monkeypatch):
         lambda path: SimpleNamespace(macs=SIZES[path.name][0], parameters=SIZES[path.name][1]),
     )
 
-    def judge(meter=None, inputs=known_inputs):
-        pick = trained(RedNetwork, inputs)
-        ranked = rank_seeds(RUN, inputs, [pick])
-        return evaluate(inputs, ranked, pick, trained(DullNetwork, inputs), meter)
+    def judge(meter=None, material=known_material):
+        pick = trained(RedNetwork, material)
+        ranked = rank_seeds(RUN, material, [pick])
+        return evaluate(material, ranked, pick, trained(DullNetwork, material), meter)
 
     return judge
 
@@ -172,11 +172,11 @@ def test_a_cost_says_why_its_latency_may_not_be_trusted_or_is_not_there(judged, 
         assert {name: getattr(cost, name) for name in nothing} == nothing | told
 
 
-def test_ratios_are_unknown_without_a_gallery_network(judged, known_inputs):
-    record = known_inputs.gallery.record | {"network": None}
-    ready = replace(known_inputs, gallery=Gallery(known_inputs.gallery.path, record))
+def test_ratios_are_unknown_without_a_gallery_network(judged, known_material):
+    record = known_material.gallery.record | {"network": None}
+    ready = replace(known_material, gallery=Gallery(known_material.gallery.path, record))
 
-    found = judged(inputs=ready)
+    found = judged(material=ready)
 
     assert (found.macs_ratio, found.parameters_ratio, found.latency_ratio) == (None,) * 3
     assert found.amortised_macs(10) is None
@@ -197,27 +197,29 @@ def test_the_document_holds_what_follows_and_a_cost_that_reads_back(judged):
 
 
 @pytest.mark.parametrize("seen", SeenClasses)
-def test_an_evaluation_says_what_was_known_of_its_test_classes(judged, known_inputs, seen):
-    found = judged(inputs=replace(known_inputs, seen_classes=seen))
+def test_an_evaluation_says_what_was_known_of_its_test_classes(judged, known_material, seen):
+    found = judged(material=replace(known_material, seen_classes=seen))
 
     assert found.to_json()["test_classes"] == seen.value
 
 
-def test_scored_queries_are_kept_by_the_names_of_their_items(known_inputs):
-    (ranked,) = rank_seeds(RUN, known_inputs, [trained(RedNetwork, known_inputs)])
+def test_scored_queries_are_kept_by_the_names_of_their_items(known_material):
+    (ranked,) = rank_seeds(RUN, known_material, [trained(RedNetwork, known_material)])
 
-    names = evaluation.scored_names(known_inputs.image_set, ranked.paragon)
+    names = evaluation.scored_names(known_material.image_set, ranked.paragon)
 
-    image_set = known_inputs.image_set
+    image_set = known_material.image_set
     classes = [image_set.labels[image_set.item_names.index(name)] for name in names]
     assert [image_set.class_names[label] for label in classes] == [
         f"test {number // 2}" for number in range(NUM_QUERIES)
     ]
 
 
-def test_a_pick_is_not_judged_beside_a_gallery_network_that_it_was_not_trained_to_fit(known_inputs):
-    pick = trained(RedNetwork, known_inputs)
+def test_a_pick_is_not_judged_beside_a_gallery_network_that_it_was_not_trained_to_fit(
+    known_material,
+):
+    pick = trained(RedNetwork, known_material)
     pick.gallery_network_sha256 = "another"
 
     with pytest.raises(BadRun, match="trained to fit"):
-        rank_seeds(RUN, known_inputs, [pick])
+        rank_seeds(RUN, known_material, [pick])

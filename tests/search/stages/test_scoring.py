@@ -12,7 +12,7 @@ from cmpc_cost_models.records import Unknown
 from cmpc_search.networks.supernet import Supernet
 from cmpc_search.stages import scoring
 from cmpc_search.stages.accuracy import PairRanks
-from cmpc_search.stages.inputs import load_inputs
+from cmpc_search.stages.material import load_material
 from cmpc_search.stages.scoring import CandidateScorer
 from cmpc_search.study import Accuracy
 
@@ -35,11 +35,11 @@ def score_with(settings, gallery_path, cache_dir, tmp_path):
 
     def score(meter=None, **changes):
         changed = settings.model_copy(update=changes)
-        inputs = load_inputs(changed, gallery_path, cache_dir=cache_dir)
+        material = load_material(changed, gallery_path, cache_dir=cache_dir)
         torch.manual_seed(0)
-        supernet = Supernet(inputs.space).eval()
-        scorer = CandidateScorer(supernet, inputs, meter, folder=tmp_path)
-        return scorer(inputs.space.smallest())
+        supernet = Supernet(material.space).eval()
+        scorer = CandidateScorer(supernet, material, meter, folder=tmp_path)
+        return scorer(material.space.smallest())
 
     return score
 
@@ -72,17 +72,17 @@ def test_a_network_that_does_not_compile_is_a_score_with_an_error(score_with):
     assert score.heterogeneous is not None  # what was found out before stays
 
 
-def test_without_a_meter_the_cost_is_counted_and_nothing_else(score_with, inputs):
+def test_without_a_meter_the_cost_is_counted_and_nothing_else(score_with, material):
     score = score_with()
 
     assert score.latency is None
     assert score.error is None
-    assert score.macs == inputs.space.macs(inputs.space.smallest())
+    assert score.macs == material.space.macs(material.space.smallest())
 
 
 @pytest.mark.parametrize("limit", [7, 10, 17, 18, 1000])
 def test_batch_norms_are_rebuilt_on_no_more_images_than_the_limit(
-    score_with, inputs, monkeypatch, limit
+    score_with, material, monkeypatch, limit
 ):
     seen = []
     monkeypatch.setattr(scoring, "MAX_CALIBRATION_IMAGES", limit)
@@ -90,7 +90,7 @@ def test_batch_norms_are_rebuilt_on_no_more_images_than_the_limit(
 
     score_with()
 
-    num_training = len(inputs.image_set.select(split="train"))
+    num_training = len(material.image_set.select(split="train"))
     assert min(limit, num_training) / 2 <= seen[0] <= limit
 
 
@@ -122,17 +122,17 @@ def test_the_reward_is_the_one_that_was_asked_for(
 
 
 def test_candidates_are_scored_on_the_validation_classes_and_no_others(
-    inputs, monkeypatch, tmp_path
+    material, monkeypatch, tmp_path
 ):
     image_set, gallery_rows = make_known_set()
-    known = replace(inputs, image_set=image_set, gallery_rows=gallery_rows)
+    known = replace(material, image_set=image_set, gallery_rows=gallery_rows)
     for part in ("rebuild_batch_norms", "export_query_network"):
         monkeypatch.setattr(scoring, part, lambda *_: None)
     counted = SimpleNamespace(macs=300, parameters=20)
     monkeypatch.setattr(scoring, "count_network", lambda _: counted)
     supernet = SimpleNamespace(extract=lambda _: RedNetwork())
 
-    score = CandidateScorer(supernet, known, None, folder=tmp_path)(inputs.space.smallest())
+    score = CandidateScorer(supernet, known, None, folder=tmp_path)(material.space.smallest())
 
     assert score.homogeneous.top1 == pytest.approx(top1(FOUND["validation"].own))
     assert score.heterogeneous.top1 == pytest.approx(top1(FOUND["validation"].across))
@@ -140,10 +140,10 @@ def test_candidates_are_scored_on_the_validation_classes_and_no_others(
 
 
 def test_what_is_judged_and_what_is_exported_has_batch_norms_of_training_images(
-    inputs, monkeypatch, tmp_path
+    material, monkeypatch, tmp_path
 ):
     image_set, gallery_rows = make_known_set()
-    known = replace(inputs, image_set=image_set, gallery_rows=gallery_rows)
+    known = replace(material, image_set=image_set, gallery_rows=gallery_rows)
     steps, shown = [], []
     judge = scoring.rank_both_ways
 
@@ -164,7 +164,7 @@ def test_what_is_judged_and_what_is_exported_has_batch_norms_of_training_images(
     monkeypatch.setattr(scoring, "count_network", lambda _: SimpleNamespace(macs=1, parameters=1))
     supernet = SimpleNamespace(extract=lambda _: RedNetwork())
 
-    CandidateScorer(supernet, known, None, folder=tmp_path)(inputs.space.smallest())
+    CandidateScorer(supernet, known, None, folder=tmp_path)(material.space.smallest())
 
     assert steps == ["rebuilt", "exported", "judged"]
     assert shown == image_set.images[image_set.select(split="train"), 0, 0, 0].tolist()
@@ -172,11 +172,11 @@ def test_what_is_judged_and_what_is_exported_has_batch_norms_of_training_images(
 
 @pytest.mark.parametrize("num_images", [1, 4, 5, 7, 8])
 def test_batch_norms_are_rebuilt_from_as_many_images_as_allowed_at_most(
-    inputs, monkeypatch, tmp_path, num_images
+    material, monkeypatch, tmp_path, num_images
 ):
     monkeypatch.setattr(scoring, "MAX_CALIBRATION_IMAGES", 4)
-    training = inputs.image_set.select(split="train")[:num_images]
-    known = replace(inputs, image_set=inputs.image_set.subset(training))
+    training = material.image_set.select(split="train")[:num_images]
+    known = replace(material, image_set=material.image_set.subset(training))
 
     scorer = CandidateScorer(None, known, None, folder=tmp_path)
 

@@ -12,7 +12,7 @@ from cmpc_search.runs import RunFolder, open_run
 from cmpc_search.stages import picks
 from cmpc_search.stages.evaluation import rank_seeds
 from cmpc_search.stages.gallery_training import train_gallery
-from cmpc_search.stages.inputs import load_inputs
+from cmpc_search.stages.material import load_material
 from cmpc_search.stages.picks import train_control, trained_picks
 from cmpc_search.stages.seeds import Seed, check_new_galleries, make_new_gallery, parts_of
 from cmpc_search.stages.settings import GallerySettings, TrainSettings
@@ -60,51 +60,51 @@ def own_gallery(tmp_path_factory, pictures, image_set):
 
 
 @pytest.fixture
-def own_inputs(settings, own_gallery, cache_dir):
+def own_material(settings, own_gallery, cache_dir):
     short = settings.model_copy(update={"supernet": SupernetTraining(num_steps=2, batch_size=4)})
-    return load_inputs(short, own_gallery, cache_dir=cache_dir)
+    return load_material(short, own_gallery, cache_dir=cache_dir)
 
 
 @pytest.fixture
-def new_run(tmp_path, own_inputs):
+def new_run(tmp_path, own_material):
     """Return a function that makes a run whose supernet is trained."""
 
     def make(name="run"):
         made = open_run(
             tmp_path / name,
-            settings=own_inputs.settings.model_dump(mode="json"),
-            inputs=own_inputs.hashes(),
+            settings=own_material.settings.model_dump(mode="json"),
+            inputs=own_material.hashes(),
         )
-        make_supernet(made, own_inputs, own_inputs.view_bank())
+        make_supernet(made, own_material, own_material.view_bank())
         return made
 
     return make
 
 
 @pytest.fixture
-def train(own_inputs):
+def train(own_material):
     """Return a function that trains the smallest architecture with some seed."""
 
     def trained(run, seed, show=None):
-        architecture = own_inputs.space.smallest()
-        return train_seed(run, own_inputs, architecture, TRAIN, seed, show or Show())
+        architecture = own_material.space.smallest()
+        return train_seed(run, own_material, architecture, TRAIN, seed, show or Show())
 
     return trained
 
 
-def test_a_seed_has_views_a_supernet_and_weights_of_its_own(new_run, train, own_inputs):
+def test_a_seed_has_views_a_supernet_and_weights_of_its_own(new_run, train, own_material):
     run = new_run()
 
     first, second = train(run, Seed(number=0)), train(run, Seed(number=1))
 
-    parts = parts_of(run, own_inputs, Seed(number=1))
-    assert not torch.equal(own_inputs.view_bank().views, parts.inputs.view_bank().views)
-    supernets = [load_supernet(one, own_inputs).embedding.weight for one in (run, parts.run)]
+    parts = parts_of(run, own_material, Seed(number=1))
+    assert not torch.equal(own_material.view_bank().views, parts.material.view_bank().views)
+    supernets = [load_supernet(one, own_material).embedding.weight for one in (run, parts.run)]
     assert not torch.equal(*supernets)
     assert first.onnx_path.read_bytes() != second.onnx_path.read_bytes()
 
 
-def test_facts_say_what_a_pick_was_trained_from(new_run, train, own_inputs):
+def test_facts_say_what_a_pick_was_trained_from(new_run, train, own_material):
     run = new_run()
 
     facts = [train(run, seed).facts for seed in (Seed(number=0), Seed(number=1), NEW)]
@@ -113,7 +113,7 @@ def test_facts_say_what_a_pick_was_trained_from(new_run, train, own_inputs):
     assert [one["supernet_seed"] for one in facts] == [0, 1, 1]
     assert [one["bank_seed"] for one in facts] == [0, 1, 1]
     galleries = [one["gallery_network_sha256"] for one in facts]
-    assert galleries[0] == galleries[1] == own_inputs.gallery.network_sha256
+    assert galleries[0] == galleries[1] == own_material.gallery.network_sha256
     assert galleries[2] not in galleries[:2]
 
 
@@ -130,14 +130,14 @@ def test_a_new_gallery_network_is_trained_as_the_first_was_but_with_another_seed
     assert new.network_sha256 != first.network_sha256
 
 
-def test_a_seed_is_judged_beside_the_gallery_network_that_it_fits(new_run, train, own_inputs):
+def test_a_seed_is_judged_beside_the_gallery_network_that_it_fits(new_run, train, own_material):
     run = new_run()
     for seed in (Seed(number=0), Seed(number=1), NEW):
         train(run, seed)
-    architecture = own_inputs.space.smallest()
+    architecture = own_material.space.smallest()
 
-    kept = rank_seeds(run, own_inputs, trained_picks(run, architecture))
-    new = rank_seeds(run, own_inputs, trained_picks(run, architecture, new_galleries=True))
+    kept = rank_seeds(run, own_material, trained_picks(run, architecture))
+    new = rank_seeds(run, own_material, trained_picks(run, architecture, new_galleries=True))
 
     assert [one.seed for one in kept] == [one.seed for one in new] == [0, 1]
     precisions = [one.paragon.average_precisions.tolist() for one in (*kept, *new)]
@@ -173,37 +173,39 @@ def test_a_seed_that_was_killed_in_any_part_goes_on_there_and_ends_as_if_it_had_
     assert show.parts == []
 
 
-def test_new_galleries_are_refused_where_cmpc_did_not_train_the_first(own_inputs, tmp_path):
-    record = own_inputs.gallery.record | {"network": "onnx"}
+def test_new_galleries_are_refused_where_cmpc_did_not_train_the_first(own_material, tmp_path):
+    record = own_material.gallery.record | {"network": "onnx"}
     imported = Gallery(tmp_path, {key: record[key] for key in record if key != "training"})
 
     with pytest.raises(BadGallery, match="it is your own"):
         check_new_galleries(imported)
 
 
-def test_a_new_gallery_network_is_not_trained_on_other_data(new_run, own_inputs):
-    gallery = own_inputs.gallery
+def test_a_new_gallery_network_is_not_trained_on_other_data(new_run, own_material):
+    gallery = own_material.gallery
     changed = Gallery(gallery.path, gallery.record | {"data_sha256": "of last year"})
 
     with pytest.raises(BadGallery, match="has changed since"):
-        make_new_gallery(new_run(), replace(own_inputs, gallery=changed), NEW)
+        make_new_gallery(new_run(), replace(own_material, gallery=changed), NEW)
 
 
 def test_seeds_with_new_galleries_must_be_trained_before_they_are_judged(
-    new_run, train, own_inputs
+    new_run, train, own_material
 ):
     run = new_run()
     train(run, Seed(number=0))
 
     with pytest.raises(BadRun, match="--new-galleries"):
-        trained_picks(run, own_inputs.space.smallest(), new_galleries=True)
+        trained_picks(run, own_material.space.smallest(), new_galleries=True)
 
 
-def test_the_control_is_trained_once_and_says_that_it_met_no_gallery(new_run, own_inputs):
-    run, architecture = new_run(), own_inputs.space.smallest()
+def test_the_control_is_trained_once_and_says_that_it_met_no_gallery(new_run, own_material):
+    run, architecture = new_run(), own_material.space.smallest()
     shows = [Show(), Show()]
 
-    controls = [train_control_of_run(run, own_inputs, architecture, TRAIN, show) for show in shows]
+    controls = [
+        train_control_of_run(run, own_material, architecture, TRAIN, show) for show in shows
+    ]
 
     assert "gallery_network_sha256" not in controls[0].facts
     assert controls[0].facts["method"] == "independent"
@@ -211,41 +213,41 @@ def test_the_control_is_trained_once_and_says_that_it_met_no_gallery(new_run, ow
     assert shows[1].parts == []
 
 
-def test_nothing_of_the_gallery_network_reaches_the_control(tmp_path, own_inputs):
-    architecture, bank = own_inputs.space.smallest(), own_inputs.view_bank()
+def test_nothing_of_the_gallery_network_reaches_the_control(tmp_path, own_material):
+    architecture, bank = own_material.space.smallest(), own_material.view_bank()
     other = ViewBank(views=bank.views, labels=bank.labels, targets=-bank.targets)
-    turned = replace(own_inputs, directions=-own_inputs.directions)
+    turned = replace(own_material, directions=-own_material.directions)
 
     controls = [
-        train_control(RunFolder(tmp_path / name), inputs, views, architecture, TRAIN)
-        for name, inputs, views in (("one", own_inputs, bank), ("two", turned, other))
+        train_control(RunFolder(tmp_path / name), material, views, architecture, TRAIN)
+        for name, material, views in (("one", own_material, bank), ("two", turned, other))
     ]
 
-    one, two = (control.load(own_inputs).state_dict() for control in controls)
+    one, two = (control.load(own_material).state_dict() for control in controls)
     assert all(torch.equal(value, two[name]) for name, value in one.items())
 
 
-def test_a_pick_starts_from_the_supernet_of_its_own_seed(new_run, train, own_inputs, monkeypatch):
+def test_a_pick_starts_from_the_supernet_of_its_own_seed(new_run, train, own_material, monkeypatch):
     run, load, read = new_run(), picks.load_supernet, []
 
-    def note(folder, inputs):
+    def note(folder, material):
         read.append(folder.path)
-        return load(folder, inputs)
+        return load(folder, material)
 
     monkeypatch.setattr(picks, "load_supernet", note)
     for number in (0, 1):
         train(run, Seed(number=number))
 
-    assert read == [run.path, parts_of(run, own_inputs, Seed(number=1)).run.path]
+    assert read == [run.path, parts_of(run, own_material, Seed(number=1)).run.path]
 
 
-def test_weights_of_another_architecture_stay_when_one_is_trained(new_run, own_inputs):
-    run, space = new_run(), own_inputs.space
+def test_weights_of_another_architecture_stay_when_one_is_trained(new_run, own_material):
+    run, space = new_run(), own_material.space
     architectures = space.smallest(), space.uniform(3, max(space.width_choices))
 
     picks = [
-        train_seed(run, own_inputs, one, TRAIN, Seed(number=0), Show()) for one in architectures
+        train_seed(run, own_material, one, TRAIN, Seed(number=0), Show()) for one in architectures
     ]
 
     assert [trained_picks(run, one)[0].architecture for one in architectures] == [*architectures]
-    assert all(pick.load(own_inputs) is not None for pick in picks)
+    assert all(pick.load(own_material) is not None for pick in picks)

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from cmpc_search.errors import BadGallery
 from cmpc_search.gallery import embed_gallery, open_gallery, save_gallery_network
 from cmpc_search.networks.gallery import GalleryNetwork, ResidualShape
-from cmpc_search.stages.inputs import load_inputs
+from cmpc_search.stages.material import load_material
 from cmpc_search.stages.seen_classes import SeenClasses, check_seen_classes
 
 SHAPE = ResidualShape(name="tiny", input_size_px=32, depths=(1, 1), width=4, embedding_dim=8)
@@ -54,8 +54,8 @@ def renamed(image_set, prefix):
     )
 
 
-def test_a_gallery_trained_on_this_data_leaves_the_test_classes_unseen(inputs):
-    assert inputs.seen_classes is SeenClasses.UNSEEN
+def test_a_gallery_trained_on_this_data_leaves_the_test_classes_unseen(material):
+    assert material.seen_classes is SeenClasses.UNSEEN
 
 
 @pytest.mark.parametrize("split", ["validation", "test"])
@@ -68,7 +68,7 @@ def test_a_gallery_trained_on_a_class_that_is_held_out_is_refused(
     with pytest.raises(
         BadGallery, match=rf"1 of \d+, .*{image_set.class_names[label]!r} \({split}"
     ):
-        load_inputs(settings, gallery.path, cache_dir=cache_dir)
+        load_material(settings, gallery.path, cache_dir=cache_dir)
 
 
 def test_classes_of_another_data_set_are_the_same_by_key_whatever_their_name(image_set, trained_on):
@@ -117,9 +117,9 @@ def test_a_gallery_that_cmpc_trained_must_say_on_what(image_set, trained_on):
 
 
 def test_of_a_network_of_the_users_own_nothing_is_known(settings, ready_gallery_path, cache_dir):
-    inputs = load_inputs(settings, ready_gallery_path, cache_dir=cache_dir)
+    material = load_material(settings, ready_gallery_path, cache_dir=cache_dir)
 
-    assert inputs.seen_classes is SeenClasses.UNKNOWN
+    assert material.seen_classes is SeenClasses.UNKNOWN
 
 
 def test_a_users_classifier_that_names_test_classes_tells_that_they_were_seen(

@@ -34,9 +34,9 @@ from cmpc_search.training.augmentation import Augmentation
 from cmpc_search.training.views import ViewBank, ViewSettings, make_views
 
 __all__ = [
-    "Inputs",
-    "load_inputs",
-    "load_run_inputs",
+    "SearchMaterial",
+    "load_material",
+    "load_run_material",
     "place_facts",
     "search_settings_of",
     "target_facts",
@@ -48,7 +48,7 @@ GALLERY_PATH_KEY = "gallery_path"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Inputs:
+class SearchMaterial:
     """Data, gallery and space of a run, found to fit together.
 
     Attributes:
@@ -68,7 +68,7 @@ class Inputs:
     cache_dir: Path
 
     def hashes(self) -> dict[str, str | int]:
-        """Return what identifies the inputs of a run."""
+        """Return what identifies the material of a run."""
         return {
             "data_sha256": self.image_set.sha256,
             SPLIT_SEED_KEY: self.gallery.split_seed,
@@ -149,13 +149,13 @@ class Inputs:
         return by_label[image_set.labels]
 
 
-def load_inputs(
+def load_material(
     settings: SearchSettings,
     gallery_path: Path,
     *,
     cache_dir: Path,
     progress: Progress | None = None,
-) -> Inputs:
+) -> SearchMaterial:
     """Load everything that a search reads and check that it fits together.
 
     Raises:
@@ -172,7 +172,7 @@ def load_inputs(
             f"embeddings of {gallery.path} must have {gallery.embedding_dim} values, "
             f"got {rows.shape[1]}"
         )
-    return Inputs(
+    return SearchMaterial(
         settings=settings,
         image_set=image_set,
         gallery=gallery,
@@ -184,13 +184,13 @@ def load_inputs(
     )
 
 
-def load_run_inputs(
+def load_run_material(
     run: RunFolder,
     gallery_path: Path | None = None,
     *,
     cache_dir: Path,
     data: str | None = None,
-) -> Inputs:
+) -> SearchMaterial:
     """Load what the search of ``run`` read, known again by its hashes.
 
     ``gallery_path`` and ``data`` say where gallery and data are now; else they are looked for where
@@ -207,14 +207,14 @@ def load_run_inputs(
             f"the data of {run.path} must be at {settings.data}, where the search read them; "
             "say with --data where they are now"
         )
-    inputs = load_inputs(settings, gallery_path or _gallery_of(run), cache_dir=cache_dir)
-    for name, now in inputs.hashes().items():
+    material = load_material(settings, gallery_path or _gallery_of(run), cache_dir=cache_dir)
+    for name, now in material.hashes().items():
         if run.inputs.get(name) != now:
             raise BadRun(
                 f"{run.path} must be used with the {name} that it was searched with "
                 f"({run.inputs.get(name)}), got {now}"
             )
-    return inputs
+    return material
 
 
 def _gallery_of(run: RunFolder) -> Path:

@@ -24,20 +24,20 @@ from cmpc_search.gallery import (
     save_gallery_network,
 )
 from cmpc_search.networks.gallery import GalleryNetwork, ResidualShape
-from cmpc_search.stages import inputs as inputs_module
-from cmpc_search.stages.inputs import load_inputs, load_run_inputs
+from cmpc_search.stages import material as material_module
+from cmpc_search.stages.material import load_material, load_run_material
 from cmpc_search.stages.settings import SearchSettings
 from cmpc_search.training import views as views_module
 from cmpc_search.training.augmentation import Augmentation
 
 
 def test_a_run_opens_with_the_gallery_it_was_searched_for(run, gallery_path, cache_dir):
-    assert load_run_inputs(run, gallery_path, cache_dir=cache_dir).hashes() == run.inputs
+    assert load_run_material(run, gallery_path, cache_dir=cache_dir).hashes() == run.inputs
 
 
 def test_a_run_refuses_another_gallery(run, ready_gallery_path, cache_dir):
     with pytest.raises(BadRun, match="gallery_network_sha256"):
-        load_run_inputs(run, ready_gallery_path, cache_dir=cache_dir)
+        load_run_material(run, ready_gallery_path, cache_dir=cache_dir)
 
 
 def test_a_run_of_another_version_says_which_setting_is_foreign(run, gallery_path, cache_dir):
@@ -46,7 +46,7 @@ def test_a_run_of_another_version_says_which_setting_is_foreign(run, gallery_pat
     run.settings_path.write_text(json.dumps(document))
 
     with pytest.raises(BadRun, match="temperature"):
-        load_run_inputs(run, gallery_path, cache_dir=cache_dir)
+        load_run_material(run, gallery_path, cache_dir=cache_dir)
 
 
 def test_a_network_that_gives_no_directions_for_views_is_told_with_the_items(
@@ -58,10 +58,10 @@ def test_a_network_that_gives_no_directions_for_views_is_told_with_the_items(
     broken = {name: value * torch.nan for name, value in weights.items() if "weight" in name}
     save_file(weights | broken, tmp_path / "gallery" / "network.safetensors")
     other_seed = settings.model_copy(update={"seed": 77})  # a bank that nobody has made
-    inputs = load_inputs(other_seed, tmp_path / "gallery", cache_dir=cache_dir)
+    material = load_material(other_seed, tmp_path / "gallery", cache_dir=cache_dir)
 
     with pytest.raises(BadEmbeddings, match=r"network\.safetensors gives must be finite .*class"):
-        inputs.view_bank()
+        material.view_bank()
 
 
 def test_pictures_that_changed_after_they_were_embedded_are_refused(
@@ -72,10 +72,10 @@ def test_pictures_that_changed_after_they_were_embedded_are_refused(
         picture = np.asarray(Image.open(path))
         Image.fromarray(255 - picture).save(path)
     settings = SearchSettings(data=str(tmp_path / "pictures"), cost="macs", views_per_image=1)
-    inputs = load_inputs(settings, gallery_path, cache_dir=cache_dir)
+    material = load_material(settings, gallery_path, cache_dir=cache_dir)
 
     with pytest.raises(BadGallery, match="as it is now, it has changed since; run `cmpc gallery e"):
-        inputs.view_bank()
+        material.view_bank()
 
 
 def test_views_and_classifier_agree_where_the_gallery_sees_what_queries_can_not(
@@ -103,21 +103,21 @@ def test_views_and_classifier_agree_where_the_gallery_sees_what_queries_can_not(
     embed_gallery(gallery, large)
     settings = SearchSettings(data=str(folder), cost="macs", views_per_image=1, mixed_share=0)
 
-    inputs = load_inputs(settings, tmp_path / "gallery", cache_dir=cache_dir)
-    bank = inputs.view_bank()
+    material = load_material(settings, tmp_path / "gallery", cache_dir=cache_dir)
+    bank = material.view_bank()
 
-    small = inputs.image_set
+    small = material.image_set
     assert (small.size_px, large.size_px) == (32, 64)
     trained = np.unique(small.labels[small.select(split="train")])
-    assert len(trained) == len(inputs.directions) == num_classes
+    assert len(trained) == len(material.directions) == num_classes
     shown = [large.item_names[place].split("/")[0] for place in large.select(split="train")]
     assert [small.class_names[trained[row]] for row in bank.labels] == shown
     stored = read_classifier(tmp_path / "gallery" / "classifier.safetensors")
     for row, label in enumerate(trained):
-        torch.testing.assert_close(inputs.directions[row], stored[small.class_names[label]])
+        torch.testing.assert_close(material.directions[row], stored[small.class_names[label]])
 
 
-def test_views_are_numbered_by_the_names_of_their_classes(inputs, image_set):
+def test_views_are_numbered_by_the_names_of_their_classes(material, image_set):
     order = np.random.default_rng(0).permutation(image_set.num_classes)
     renumbered = replace(
         image_set,
@@ -125,36 +125,36 @@ def test_views_are_numbered_by_the_names_of_their_classes(inputs, image_set):
         class_names=tuple(image_set.class_names[label] for label in order),
     )
 
-    rows = inputs._classifier_rows(renumbered)
+    rows = material._classifier_rows(renumbered)
 
-    np.testing.assert_array_equal(rows, inputs._classifier_rows(image_set))
+    np.testing.assert_array_equal(rows, material._classifier_rows(image_set))
     is_training = np.isin(np.arange(len(rows)), image_set.select(split="train"))
     assert ((rows != NO_LABEL) == is_training).all()
 
 
-def test_data_that_change_under_a_run_give_no_views(inputs, image_set, monkeypatch):
+def test_data_that_change_under_a_run_give_no_views(material, image_set, monkeypatch):
     others = replace(image_set, item_names=image_set.item_names[::-1])
-    monkeypatch.setattr(inputs_module, "_load", lambda *_: others)
+    monkeypatch.setattr(material_module, "_load", lambda *_: others)
 
     with pytest.raises(BadData, match="must hold the same items"):
-        inputs._make_views(None)
+        material._make_views(None)
 
 
 @pytest.mark.parametrize(("limit", "is_little"), [(2, False), (100, True)])
-def test_a_search_says_on_how_much_it_judges(inputs, monkeypatch, limit, is_little):
-    monkeypatch.setattr(inputs_module, "ENOUGH_VALIDATION_CLASSES", limit)
-    count = inputs.image_set.counts()["validation"]
+def test_a_search_says_on_how_much_it_judges(material, monkeypatch, limit, is_little):
+    monkeypatch.setattr(material_module, "ENOUGH_VALIDATION_CLASSES", limit)
+    count = material.image_set.counts()["validation"]
 
-    note = inputs.note_on_validation()
+    note = material.note_on_validation()
 
     assert f"{count.num_classes} validation classes ({count.num_queries} queries" in note
     assert (f"fewer than {limit}" in note) == is_little
 
 
-def test_the_classes_that_candidates_are_judged_on_are_those_that_validate(inputs):
+def test_the_classes_that_candidates_are_judged_on_are_those_that_validate(material):
     image_set, gallery_rows = make_known_set()
 
-    note = replace(inputs, image_set=image_set, gallery_rows=gallery_rows).note_on_validation()
+    note = replace(material, image_set=image_set, gallery_rows=gallery_rows).note_on_validation()
 
     assert f"{NUM_CLASSES + 1} validation classes ({NUM_QUERIES} queries, {NUM_GALLERY} " in note
 
@@ -167,7 +167,7 @@ def test_the_data_are_divided_as_the_gallery_divided_them(
     record = json.loads((gallery / "gallery.json").read_text())
     (gallery / "gallery.json").write_text(json.dumps(record | {"split_seed": 5}))
 
-    found = load_inputs(settings, gallery, cache_dir=cache_dir)
+    found = load_material(settings, gallery, cache_dir=cache_dir)
 
     other = load_image_set(settings.data, size_px=32, cache_dir=cache_dir, seed=5)
     assert found.image_set.split.tolist() == other.split.tolist() != image_set.split.tolist()
@@ -183,63 +183,63 @@ def test_a_gallery_without_embeddings_says_how_to_make_them(
         (bare / name).write_bytes((gallery_path / name).read_bytes())
 
     with pytest.raises(BadGallery, match="cmpc gallery embed"):
-        load_inputs(settings, bare, cache_dir=cache_dir)
+        load_material(settings, bare, cache_dir=cache_dir)
 
 
-def test_views_are_made_once_and_read_from_then_on(inputs, monkeypatch):
-    made = inputs.view_bank()
-    monkeypatch.setattr(inputs_module, "make_views", None)  # calling it again would fail
+def test_views_are_made_once_and_read_from_then_on(material, monkeypatch):
+    made = material.view_bank()
+    monkeypatch.setattr(material_module, "make_views", None)  # calling it again would fail
 
-    read = inputs.view_bank()
+    read = material.view_bank()
 
     assert torch.equal(read.views, made.views)
     assert torch.equal(read.labels, made.labels)
     assert torch.equal(read.targets, made.targets)
 
 
-def test_views_of_another_augmentation_are_other_views(inputs, monkeypatch):
-    made = inputs.view_bank()
+def test_views_of_another_augmentation_are_other_views(material, monkeypatch):
+    made = material.view_bank()
     strong = partial(Augmentation, max_gain=0.9)
-    for module in (inputs_module, views_module):
+    for module in (material_module, views_module):
         monkeypatch.setattr(module, "Augmentation", strong)
 
-    assert not torch.equal(inputs.view_bank().views, made.views)
+    assert not torch.equal(material.view_bank().views, made.views)
 
 
 @pytest.mark.parametrize("damage", ["cut", "emptied"])
-def test_views_that_were_damaged_are_made_again(inputs, damage):
-    made = inputs.view_bank()
-    (path,) = (inputs.cache_dir / "views").glob(f"{inputs._view_key()}*")
+def test_views_that_were_damaged_are_made_again(material, damage):
+    made = material.view_bank()
+    (path,) = (material.cache_dir / "views").glob(f"{material._view_key()}*")
     left = b"" if damage == "emptied" else path.read_bytes()[:-1000]
     path.unlink()  # banks are memory-mapped: what is in use must not shrink
     path.write_bytes(left)
 
-    again = inputs.view_bank()
+    again = material.view_bank()
 
     assert torch.equal(again.views, made.views)
     assert torch.equal(again.targets, made.targets)
 
 
-def test_views_of_a_network_are_partly_mixed_and_aim_at_what_it_sees(inputs):
-    bank = inputs.view_bank()
+def test_views_of_a_network_are_partly_mixed_and_aim_at_what_it_sees(material):
+    bank = material.view_bank()
 
     is_mixed = bank.labels == NO_LABEL
     assert 0 < is_mixed.sum() < len(bank.labels)
-    seen = inputs.gallery.embed(bank.views.numpy())  # both networks read 32 px here
+    seen = material.gallery.embed(bank.views.numpy())  # both networks read 32 px here
     np.testing.assert_allclose(bank.targets.float(), seen, atol=2e-2)
 
 
 def test_views_of_ready_embeddings_aim_at_the_kept_rows_and_are_never_mixed(
     settings, ready_gallery_path, cache_dir
 ):
-    inputs = load_inputs(settings, ready_gallery_path, cache_dir=cache_dir)
+    material = load_material(settings, ready_gallery_path, cache_dir=cache_dir)
 
-    bank = inputs.view_bank()
+    bank = material.view_bank()
 
-    positions = inputs.image_set.select(split="train")
+    positions = material.image_set.select(split="train")
     kept = read_embeddings(ready_gallery_path / EMBEDDINGS_FILE)
     rows = dict(zip(kept.item_names, kept.rows, strict=True))
-    aims = np.stack([rows[inputs.image_set.item_names[position]] for position in positions])
+    aims = np.stack([rows[material.image_set.item_names[position]] for position in positions])
     aims /= np.linalg.norm(aims, axis=1, keepdims=True)
     views_per_image = len(bank.views) // len(positions)
     assert views_per_image == settings.views_per_image
@@ -248,12 +248,12 @@ def test_views_of_ready_embeddings_aim_at_the_kept_rows_and_are_never_mixed(
 
 
 def test_ready_embeddings_that_name_a_network_do_not_get_its_views(
-    settings, inputs, gallery_path, cache_dir, tmp_path
+    settings, material, gallery_path, cache_dir, tmp_path
 ):
     sources = GallerySources(embeddings_path=gallery_path / EMBEDDINGS_FILE)
     import_gallery(tmp_path / "same", sources)
-    ready = load_inputs(settings, tmp_path / "same", cache_dir=cache_dir)
-    assert ready.hashes() == inputs.hashes()
-    inputs.view_bank()
+    ready = load_material(settings, tmp_path / "same", cache_dir=cache_dir)
+    assert ready.hashes() == material.hashes()
+    material.view_bank()
 
     assert (ready.view_bank().labels != NO_LABEL).all()

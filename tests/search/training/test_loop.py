@@ -12,8 +12,8 @@ from torch import nn
 from cmpc_search.errors import BadRun
 from cmpc_search.networks.supernet import Supernet
 from cmpc_search.space import SearchSpace, Stage
-from cmpc_search.training.numerics import use_channels_last
-from cmpc_search.training.optimisation import Schedule, optimise
+from cmpc_search.training.compute import use_channels_last
+from cmpc_search.training.loop import Schedule, optimise
 
 SPACE = SearchSpace(
     name="tiny",
