@@ -68,10 +68,10 @@ def build(
       cmpc build runs/emoji --out bundles/emoji --target host
       cmpc build runs/emoji --out bundles/emoji-arm --target arm
     """
+    from cmpc.cli.output_files import check_new_folder
+    from cmpc.cli.trust import known_or_raise, trust_or_raise
     from cmpc.output import emit, make_table, say
-    from cmpc.outputs import check_new_folder
-    from cmpc.targets import named_target
-    from cmpc.trust import known_or_raise, trust_or_raise
+    from cmpc.settings.targets import named_target
     from cmpc_cost_models.bundles.bundle import MANIFEST_NAME
     from cmpc_cost_models.compiling.network import LIBRARY_NAME
     from cmpc_search.runs import reopen_run

@@ -113,7 +113,7 @@ def prepare(
     Example:
       cmpc data prepare emoji9 --size-px 64
     """
-    from cmpc import data_sets
+    from cmpc.cli import data_sets
     from cmpc.output import emit, make_table
     from cmpc_search.data.loading import find_source
 
@@ -193,9 +193,9 @@ def show(
     Example:
       cmpc data show emoji --out sheet.png --count 40
     """
-    from cmpc import data_sets
+    from cmpc.cli import data_sets
+    from cmpc.cli.output_files import PNG, check_output, pictures_of
     from cmpc.output import emit, say
-    from cmpc.outputs import PNG, check_output, pictures_of
     from cmpc.pictures.contact_sheet import write_contact_sheet
 
     check_output("--out", sheet_path, PNG, inputs=pictures_of(name_or_path))

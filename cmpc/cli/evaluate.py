@@ -66,22 +66,24 @@ def evaluate(
     """
     from contextlib import ExitStack
 
+    from cmpc.cli.trust import known_or_raise, trust_or_raise
     from cmpc.output import emit, plain_mapping, say
     from cmpc.reports import (
         accuracy_table,
         cost_table,
+        note_on_costs,
         unknown_latencies,
         unstable_latencies,
         verdict,
         warnings_of,
     )
-    from cmpc.targets import make_meter, note_on_costs
-    from cmpc.trust import known_or_raise, trust_or_raise
+    from cmpc_cost_models.targets.device import Device
     from cmpc_search.evaluation.outcomes import write_outcomes
     from cmpc_search.runs import reopen_run, write_json
     from cmpc_search.stages.evaluation import evaluate as evaluate_run
     from cmpc_search.stages.evaluation import rank_seeds, scored_names
     from cmpc_search.stages.material import load_run_material, target_of
+    from cmpc_search.stages.measuring import make_meter
     from cmpc_search.stages.picks import control_of, picked_architecture, trained_picks
     from cmpc_search.training.compute import set_up_torch
 
@@ -93,10 +95,11 @@ def evaluate(
     with ExitStack() as stack:
         meter = None
         if material.settings.needs_latency:
+            named = device or material.settings.device
             meter = make_meter(
+                run,
                 target_of(run),
-                device or material.settings.device,
-                compiled_dir=run.compiled_path,
+                None if named is None else Device.named(named),
                 cache_dir=cache_dir,
             )
             if note := note_on_costs(meter):

@@ -123,7 +123,7 @@ def embed(
     Example:
       cmpc gallery embed galleries/emoji --data emoji
     """
-    from cmpc import data_sets
+    from cmpc.cli import data_sets
     from cmpc.output import emit, make_table
     from cmpc.progress import progress
     from cmpc_search.gallery import embed_gallery, open_gallery, remember_data
@@ -200,7 +200,7 @@ def import_(
       cmpc gallery import galleries/shop --network large.onnx --data shop.csv
       cmpc gallery import galleries/shop --embeddings shop.npy --ids shop.txt
     """
-    from cmpc import data_sets
+    from cmpc.cli import data_sets
     from cmpc.progress import progress
     from cmpc_search.data import ImageSet
     from cmpc_search.gallery import GallerySources, import_gallery

@@ -159,7 +159,7 @@ def info(index_path: Path, verify: bool, as_json: bool) -> None:
 
 def check_target(path: Path, rows_per_shard: int | None, *, inputs: list[Path | None]) -> None:
     """Refuse a target that would take something from the user, before anything is read."""
-    from cmpc.outputs import INDEX, check_new_folder, check_output
+    from cmpc.cli.output_files import INDEX, check_new_folder, check_output
 
     if rows_per_shard is not None:
         check_new_folder("--out", path)

@@ -24,8 +24,8 @@ def to_faiss(index_path: Path, faiss_path: Path, as_json: bool) -> None:
     Example:
       cmpc index to-faiss gallery.index gallery.faiss
     """
+    from cmpc.cli.output_files import FAISS, check_output
     from cmpc.output import emit, make_table
-    from cmpc.outputs import FAISS, check_output
     from cmpc_kernels import GalleryIndex
     from cmpc_kernels import to_faiss as convert
 
@@ -67,8 +67,8 @@ def from_faiss(
     Example:
       cmpc index from-faiss shop.faiss shop.index --metric cosine
     """
+    from cmpc.cli.output_files import INDEX, check_output
     from cmpc.output import emit, make_table
-    from cmpc.outputs import INDEX, check_output
     from cmpc_kernels import from_faiss as convert
 
     check_output("INDEX", index_path, INDEX, inputs=[faiss_path])

@@ -162,7 +162,7 @@ def flags_given(ctx: click.Context) -> dict[str, object]:
 
 def resolve_settings(ctx: click.Context, model_class: type[Settings], table: str) -> Settings:
     """Return the settings of a command's table: from the file, the environment, typed flags."""
-    from cmpc.settings import resolve
+    from cmpc.settings.resolution import resolve
 
     return resolve(
         model_class,

@@ -50,8 +50,8 @@ def pareto(
       cmpc pareto runs/emoji
       cmpc pareto runs/emoji --pick knee --picture front.png
     """
+    from cmpc.cli.output_files import PNG, check_output
     from cmpc.output import emit, say
-    from cmpc.outputs import PNG, check_output
     from cmpc.reports import front_document, front_image, front_table
     from cmpc_search.runs import read_pick, reopen_run, write_pick
     from cmpc_search.stages.material import search_settings_of

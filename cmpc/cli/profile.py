@@ -77,11 +77,11 @@ def profile(
       cmpc profile resnet18.onnx --target host --compare onnxruntime
       cmpc profile runs/emoji --threads 2 --html profile.html
     """
+    from cmpc.cli.output_files import HTML, check_output
+    from cmpc.cli.trust import trust_or_raise
     from cmpc.output import emit, say
-    from cmpc.outputs import HTML, check_output
-    from cmpc.profiles import doubts, kernel_table, network_of, summary
-    from cmpc.targets import SCHEDULES, named_target
-    from cmpc.trust import trust_or_raise
+    from cmpc.reports.profile import doubts, kernel_table, network_of, summary
+    from cmpc.settings.targets import named_target
     from cmpc_cost_models.profiling.profiler import Profiler
     from cmpc_cost_models.timing.settings import MeasureSettings
 
@@ -100,7 +100,7 @@ def profile(
     with Profiler(
         target,
         cache_dir=cache_dir / "compiled" if run is None else run.compiled_path,
-        schedules_dir=cache_dir / SCHEDULES,
+        schedules_dir=cache_dir / "schedules",
         num_threads=num_threads,
         settings=MeasureSettings(max_seconds=max_seconds, span_seconds=min(2.5, max_seconds / 2)),
     ) as profiler:

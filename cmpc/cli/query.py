@@ -85,9 +85,9 @@ def query(
 
     import numpy as np
 
-    from cmpc import data_sets
+    from cmpc.cli import data_sets
+    from cmpc.cli.output_files import PNG, check_output, pictures_of
     from cmpc.output import emit, make_table, say
-    from cmpc.outputs import PNG, check_output, pictures_of
     from cmpc.pictures import neighbours_picture, save_picture
     from cmpc.queries import (
         KnownItems,

@@ -54,8 +54,8 @@ def run(
     """
     import numpy as np
 
+    from cmpc.cli.output_files import check_embeddings_output
     from cmpc.output import emit, make_table
-    from cmpc.outputs import check_embeddings_output
     from cmpc_cost_models.bundles.bundle import open_bundle
     from cmpc_cost_models.bundles.verification import embed_emulated
     from cmpc_cost_models.targets.toolchain import find_toolchain

@@ -94,13 +94,15 @@ def search(ctx: click.Context, /, **_: object) -> None:
       cmpc search runs/board --gallery galleries/emoji --target arm
       cmpc search runs/board --gallery galleries/emoji --target arm --device rpc://board:9090
     """
+    from cmpc.cli.trust import trust_or_raise
     from cmpc.output import emit, say
     from cmpc.progress import progress
     from cmpc.reports import front_document, front_table, unstable_trials
-    from cmpc.targets import make_meter, named_target
-    from cmpc.trust import trust_or_raise
+    from cmpc.settings.targets import named_target
+    from cmpc_cost_models.targets.device import Device
     from cmpc_search.runs import RunFolder, note_session, open_run, write_front, write_trials
     from cmpc_search.stages.material import load_material, place_facts, target_facts
+    from cmpc_search.stages.measuring import make_meter
     from cmpc_search.stages.scoring import CandidateScorer
     from cmpc_search.stages.settings import FREE_SETTINGS, SearchSettings, as_of_today
     from cmpc_search.study import pareto_front, pick
@@ -119,9 +121,9 @@ def search(ctx: click.Context, /, **_: object) -> None:
     target = named_target(settings.target, options["toml_path"])
     new_meter = partial(
         make_meter,
+        RunFolder(options["run_folder"]),
         target,
-        settings.device,
-        compiled_dir=RunFolder(options["run_folder"]).compiled_path,
+        None if settings.device is None else Device.named(settings.device),
         cache_dir=options["cache_dir"],
         is_brief=True,
     )
@@ -216,7 +218,7 @@ def check_meter(meter: "AnyMeter") -> None:
         DeviceUnreachable: it does not answer.
     """
     from cmpc.output import say
-    from cmpc.targets import note_on_costs
+    from cmpc.reports import note_on_costs
 
     if note := note_on_costs(meter):
         say(note)

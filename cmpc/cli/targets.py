@@ -41,7 +41,7 @@ def list_targets(toml_path: Path | None, cache_dir: Path, as_json: bool) -> None
       cmpc targets list --json
     """
     from cmpc.output import emit, make_table
-    from cmpc.targets import own_targets
+    from cmpc.settings.targets import own_targets
     from cmpc_cost_models.targets.table import aliases, find_target, target_names
     from cmpc_cost_models.targets.toolchain import find_toolchain
 
@@ -78,7 +78,7 @@ def fetch(name: str, toml_path: Path | None, cache_dir: Path, as_json: bool) -> 
       cmpc targets fetch arm
     """
     from cmpc.output import emit, make_table, say
-    from cmpc.targets import named_target
+    from cmpc.settings.targets import named_target
     from cmpc_cost_models.targets.runtimes import fetch_runtime, find_runtime, wheels_for
 
     target = named_target(name, toml_path)

@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cmpc.profiles import singles_told, uncounted_told
+from cmpc.reports.profile import singles_told, uncounted_told
 from cmpc_search.files import replacing
 from cmpc_search.printable import printable
 

@@ -3,6 +3,7 @@
 from cmpc.reports.accuracies import accuracy_table, verdict
 from cmpc.reports.costs import (
     cost_table,
+    note_on_costs,
     unknown_latencies,
     unstable_latencies,
     warnings_of,
@@ -15,6 +16,7 @@ __all__ = [
     "front_document",
     "front_image",
     "front_table",
+    "note_on_costs",
     "unknown_latencies",
     "unstable_latencies",
     "unstable_trials",

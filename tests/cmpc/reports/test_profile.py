@@ -10,10 +10,10 @@ from click.testing import CliRunner
 from made_up_profile import PROFILE, TOTAL, kernel
 
 from cmpc.cli import command_line
+from cmpc.cli.trust import trust_or_raise
 from cmpc.errors import BadSettings, UntrustedTiming
 from cmpc.pictures.profile_page import profile_page
-from cmpc.profiles import doubts, kernel_table, network_of, summary
-from cmpc.trust import trust_or_raise
+from cmpc.reports.profile import doubts, kernel_table, network_of, summary
 from cmpc_cost_models.graphs.writing import GraphWriter
 from cmpc_cost_models.profiling.records import Comparison
 from cmpc_cost_models.records import NodePath

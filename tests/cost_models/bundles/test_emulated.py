@@ -13,7 +13,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
-from cmpc.targets import note_on_costs
+from cmpc.reports import note_on_costs
 from cmpc_cost_models.bundles.bundle import BundleContents, Preprocessing, open_bundle, write_bundle
 from cmpc_cost_models.bundles.verification import embed_emulated, verifier
 from cmpc_cost_models.compiling.network import compile_network

@@ -20,14 +20,13 @@ from pydantic import BaseModel, ValidationError
 
 from cmpc.commands import COMMANDS
 from cmpc.errors import BadSettings
-from cmpc.targets import TARGETS_TABLE, read_toml
+from cmpc.settings.file import TARGETS_TABLE, read_toml
 
 __all__ = ["resolve"]
 
 Settings = TypeVar("Settings", bound=BaseModel)
-KeyPath = tuple[
-    str, ...
-]  # ("training", "epochs") is the key `epochs` of the table [TABLE.training]
+KeyPath = tuple[str, ...]
+"""("training", "epochs") is the key `epochs` of the table [TABLE.training]."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from cmpc.cli import command_line
-from cmpc.errors import BadOutput
-from cmpc.outputs import (
+from cmpc.cli.output_files import (
     FAISS,
     HTML,
     INDEX,
@@ -24,6 +23,7 @@ from cmpc.outputs import (
     check_output,
     pictures_of,
 )
+from cmpc.errors import BadOutput
 from cmpc_kernels import GalleryIndex, to_faiss
 from cmpc_search.embeddings import Embeddings, write_embeddings
 

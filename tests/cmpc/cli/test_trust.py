@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from cmpc.cli.trust import known_or_raise, trust_or_raise
 from cmpc.errors import UntrustedTiming
 from cmpc.reports import (
     cost_table,
@@ -14,7 +15,6 @@ from cmpc.reports import (
     unstable_trials,
     warnings_of,
 )
-from cmpc.trust import known_or_raise, trust_or_raise
 from cmpc_cost_models import Cost
 from cmpc_search.errors import CostUnknown
 from cmpc_search.stages.evaluation import NetworkCost

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
-from cmpc import settings
 from cmpc.commands import CommandEntry
 from cmpc.errors import BadSettings
-from cmpc.settings import resolve
+from cmpc.settings import resolution
+from cmpc.settings.resolution import resolve
 
 
 class Training(BaseModel):
@@ -27,7 +27,7 @@ class Search(BaseModel):
 @pytest.fixture(autouse=True)
 def _search_has_a_table(monkeypatch):
     entry = CommandEntry("nowhere:search", "Search.", reads_settings=True)
-    monkeypatch.setattr(settings, "COMMANDS", {"search": entry})
+    monkeypatch.setattr(resolution, "COMMANDS", {"search": entry})
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_the_strongest_place_that_gives_a_value_wins(
     flags = {} if as_flag is None else {"trials": as_flag}
     entry = CommandEntry("nowhere:search", "Search.", reads_settings=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(settings, "COMMANDS", {"search": entry})
+        patch.setattr(resolution, "COMMANDS", {"search": entry})
         found = resolve(
             Search, "search", toml_path=path, environment=environment, flags=flags
         ).trials
