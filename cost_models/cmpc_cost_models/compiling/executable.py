@@ -64,7 +64,7 @@ def build_executable(
     num_threads: int = 1,
     schedules: ScheduleSource | None = None,
 ) -> BuiltNetwork:
-    """Build ``model``, as ``counted.load_graph`` reads it, for ``target``.
+    """Build ``model``, as ``reading.load_graph`` reads it, for ``target``.
 
     Args:
         objects_dir: Where machine code of kernels is kept for the next network.

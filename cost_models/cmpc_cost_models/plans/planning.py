@@ -35,7 +35,7 @@ Shape = tuple[int, ...]
 
 
 def plan_network(model: onnx.ModelProto) -> Plan:
-    """Return what computes ``model``, as ``counted.load_graph`` reads it.
+    """Return what computes ``model``, as ``reading.load_graph`` reads it.
 
     Raises:
         BadNetworkFile: it has several inputs or outputs, or they are not of fixed size.

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import onnx
 from onnx import external_data_helper, helper
 
-from cmpc_cost_models.graphs.reading import count_network
+from cmpc_cost_models.graphs.counting import count_network
 from cmpc_search.directions import check_directions
 from cmpc_search.errors import BadGallery
 from cmpc_search.gallery.matching import LEAST_COSINE, cosines

@@ -66,7 +66,7 @@ def save_gallery_network(
 
     ``facts`` are further JSON values to keep, such as how the network was trained.
     """
-    from cmpc_cost_models.graphs.reading import count_network
+    from cmpc_cost_models.graphs.counting import count_network
     from cmpc_search.networks.onnx_export import export_gallery_network
 
     path.mkdir(parents=True, exist_ok=True)

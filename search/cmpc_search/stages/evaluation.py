@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cmpc_cost_models.graphs.reading import count_network
+from cmpc_cost_models.graphs.counting import count_network
 from cmpc_cost_models.records import Cost
 from cmpc_kernels import QueryRanks
 from cmpc_search.data import ImageSet

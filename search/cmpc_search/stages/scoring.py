@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from cmpc_cost_models import Measurement
-from cmpc_cost_models.graphs.reading import count_network
+from cmpc_cost_models.graphs.counting import count_network
 from cmpc_search.networks.onnx_export import export_query_network
 from cmpc_search.networks.supernet import Supernet
 from cmpc_search.pixels import to_float

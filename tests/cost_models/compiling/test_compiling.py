@@ -17,7 +17,8 @@ from cmpc_cost_models.compiling import network as compiling
 from cmpc_cost_models.compiling.network import LIBRARY_NAME, compile_network, find_compiled
 from cmpc_cost_models.digests import file_sha256
 from cmpc_cost_models.errors import BadNetworkFile, CompileFailed
-from cmpc_cost_models.graphs.reading import count_network, load_graph
+from cmpc_cost_models.graphs.counting import count_network
+from cmpc_cost_models.graphs.reading import load_graph
 from cmpc_cost_models.graphs.writing import GraphWriter
 from cmpc_cost_models.plans.planning import plan_network
 from cmpc_cost_models.sites.loaded import LoadedNetwork

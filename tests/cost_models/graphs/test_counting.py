@@ -7,7 +7,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from cmpc_cost_models.errors import BadNetworkFile
-from cmpc_cost_models.graphs.reading import count_network, input_and_output_shape, load_graph
+from cmpc_cost_models.graphs.counting import count_network
+from cmpc_cost_models.graphs.reading import input_and_output_shape, load_graph
 from cmpc_cost_models.graphs.writing import GraphWriter
 
 

@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from cmpc_cost_models.errors import BadArgument, BadNetworkFile, ProfileFailed
-from cmpc_cost_models.graphs.reading import count_network
+from cmpc_cost_models.graphs.counting import count_network
 from cmpc_cost_models.graphs.writing import GraphWriter
 from cmpc_cost_models.models.measured import MeasureSettings
 from cmpc_cost_models.profiling.profiler import Profiler, comparison_of

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from cmpc_cost_models.graphs.reading import count_network
+from cmpc_cost_models.graphs.counting import count_network
 from cmpc_search.embeddings import Embeddings, read_embeddings, write_embeddings
 from cmpc_search.errors import BadEmbeddings, BadGallery
 from cmpc_search.gallery import (

@@ -5,7 +5,7 @@ import onnx
 import pytest
 from onnx import TensorProto, external_data_helper, helper, numpy_helper
 
-from cmpc_cost_models.graphs.reading import count_network
+from cmpc_cost_models.graphs.counting import count_network
 from cmpc_search.errors import BadEmbeddings, BadGallery, SearchError
 from cmpc_search.gallery import GallerySources, import_gallery
 

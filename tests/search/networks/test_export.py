@@ -7,7 +7,7 @@ import onnxruntime
 import pytest
 import torch
 
-from cmpc_cost_models.graphs.reading import count_network
+from cmpc_cost_models.graphs.counting import count_network
 from cmpc_search.networks.gallery import GalleryNetwork, ResidualShape
 from cmpc_search.networks.onnx_export import export_gallery_network, export_query_network
 from cmpc_search.networks.query import QueryNetwork

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from cmpc_cost_models.graphs.reading import count_network
+from cmpc_cost_models.graphs.counting import count_network
 from cmpc_search.errors import BadArgument, UnknownName
 from cmpc_search.networks.onnx_export import export_query_network
 from cmpc_search.networks.query import QueryNetwork
