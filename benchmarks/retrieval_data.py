@@ -130,8 +130,8 @@ def main() -> None:
     arguments = parser.parse_args()
     import torch
 
+    from cmpc_base.files import replacing
     from cmpc_search.data import load_image_set
-    from cmpc_search.files import replacing
     from cmpc_search.gallery import open_gallery
     from cmpc_search.pixels import to_float
     from cmpc_search.training.augmentation import Augmentation

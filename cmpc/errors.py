@@ -7,19 +7,14 @@ CmpcError
 +-- UntrustedTiming               what was asked for is a latency, and it may not be trusted
 """
 
+from cmpc_base.errors import CmpcError
+
 __all__ = [
     "BadOutput",
     "BadSettings",
-    "CmpcError",
     "OutputFailed",
     "UntrustedTiming",
 ]
-
-
-class CmpcError(Exception):
-    """Base of every error of the command line that a user can act on."""
-
-    exit_code = 1
 
 
 class BadOutput(CmpcError, ValueError):

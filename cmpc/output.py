@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cmpc.errors import OutputFailed
-from cmpc_search.printable import printable, screen_text
+from cmpc_base.printable import printable, screen_text
 
 if TYPE_CHECKING:
     from rich.table import Table

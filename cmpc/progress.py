@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from cmpc.output import say
-from cmpc_search.printable import screen_text
+from cmpc_base.printable import screen_text
 
 if TYPE_CHECKING:
     from rich.progress import Progress

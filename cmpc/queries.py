@@ -17,11 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from cmpc.pictures import NeighbourRow, ShownItem
+from cmpc_base.files import is_file
+from cmpc_base.printable import printable
 from cmpc_kernels import Neighbours
 from cmpc_search.data import ImageSet, load_image
 from cmpc_search.errors import BadArgument
-from cmpc_search.files import is_file
-from cmpc_search.printable import printable
 
 __all__ = [
     "Answer",

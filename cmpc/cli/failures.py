@@ -1,6 +1,6 @@
 """What a user reads when a command fails, and the exit code that goes with it.
 
-    an error of the four packages      its own words              its own exit code
+    an error of cmpc's own              its own words              its own exit code
     a library that is not there        which extra to install     2
     a file, disk or memory that fails  what the system says       1
     Ctrl-C                             "interrupted"              130
@@ -10,24 +10,17 @@ The table of exit codes for users is in docs/cli.md.
 """
 
 import re
-import sys
 
 import click
 
-from cmpc.errors import CmpcError
-from cmpc_cost_models.machine_faults import machine_fault
-from cmpc_search.printable import screen_text
+from cmpc_base.errors import CmpcError
+from cmpc_base.machine_faults import machine_fault
+from cmpc_base.printable import screen_text
 
 __all__ = ["EXTRA_OF_LIBRARY", "as_click_error"]
 
 ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # of an object in memory: another one in each process
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
-
-LOWER_ERROR_TREES = {
-    "cmpc_cost_models.errors": "CostModelsError",
-    "cmpc_kernels.errors": "KernelsError",
-    "cmpc_search.errors": "SearchError",
-}
 
 EXTRA_OF_LIBRARY = {
     "faiss": "faiss",
@@ -56,8 +49,8 @@ def as_click_error(error: BaseException) -> click.ClickException:
     """Return what Click shall show, and exit with, for an error that left a command."""
     if isinstance(error, KeyboardInterrupt | click.Abort):
         return failure("interrupted", INTERRUPTED)
-    if isinstance(error, expected_errors()):
-        return failure(str(error), getattr(error, "exit_code", 1))
+    if isinstance(error, CmpcError):
+        return failure(str(error), error.exit_code)
     if isinstance(error, ModuleNotFoundError) and error.name:
         library = error.name.partition(".")[0]
         if library in EXTRA_OF_LIBRARY:
@@ -70,19 +63,6 @@ def as_click_error(error: BaseException) -> click.ClickException:
     if fault := machine_fault(error):
         return failure(f"the machine refused what this needs: {fault}", 1)
     return failure(bug_report(error), 1)
-
-
-def expected_errors() -> tuple[type[Exception], ...]:
-    """Return the roots of the error trees.
-
-    A package that was never imported has raised nothing, so none is imported to ask.
-    """
-    loaded = [
-        getattr(sys.modules[module], name)
-        for module, name in LOWER_ERROR_TREES.items()
-        if module in sys.modules
-    ]
-    return (CmpcError, *loaded)
 
 
 def missing_library(library: str) -> str:

@@ -18,7 +18,7 @@ import click
 
 from cmpc.cli.failures import as_click_error
 from cmpc.commands import COMMANDS, CommandEntry
-from cmpc_search.printable import printable
+from cmpc_base.printable import printable
 
 __all__ = ["CmpcGroup"]
 

@@ -64,8 +64,8 @@ def remove(index_path: Path, names_path: Path, as_json: bool) -> None:
     Example:
       cmpc index remove shop.index sold-out.txt
     """
+    from cmpc_base.name_lists import read_names
     from cmpc_kernels import open_index
-    from cmpc_search.name_lists import read_names
 
     names = read_names(names_path)
     with changing(index_path):

@@ -141,7 +141,7 @@ def query(
 def allowed_ids(index: "GalleryIndex | ShardedIndex", path: Path) -> "npt.NDArray[np.int64]":
     """Return the ids of the items that a text file names; say how many names are of no item."""
     from cmpc.output import say
-    from cmpc_search.name_lists import read_names
+    from cmpc_base.name_lists import read_names
 
     names = read_names(path)
     ids, unknown = known_ids(index, names)

@@ -56,13 +56,13 @@ def run(
 
     from cmpc.cli.output_files import check_embeddings_output
     from cmpc.output import emit, make_table
+    from cmpc_base.printable import printable
     from cmpc_cost_models.bundles.bundle import open_bundle
     from cmpc_cost_models.bundles.verification import embed_emulated
     from cmpc_cost_models.targets.toolchain import find_toolchain
     from cmpc_search.data import load_image
     from cmpc_search.data.preprocessing import image_size_of
     from cmpc_search.embeddings import Embeddings, gallery_network_of, write_embeddings
-    from cmpc_search.printable import printable
 
     if embeddings_path is not None:
         check_embeddings_output("--out", embeddings_path, inputs=images)

@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from cmpc.pictures.lettering import Lettering, lettering
-from cmpc_search.files import replacing
+from cmpc_base.files import replacing
 
 __all__ = ["AMBER", "BLUE", "GREEN", "GREY", "INK", "PALE", "RED", "Canvas", "save_picture"]
 

@@ -16,7 +16,7 @@ from functools import cache, lru_cache
 
 from PIL import ImageFont
 
-from cmpc_search.printable import printable
+from cmpc_base.printable import printable
 
 __all__ = ["Lettering", "lettering"]
 

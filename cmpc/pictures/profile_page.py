@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cmpc.reports.profile import singles_told, uncounted_told
-from cmpc_search.files import replacing
-from cmpc_search.printable import printable
+from cmpc_base.files import replacing
+from cmpc_base.printable import printable
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

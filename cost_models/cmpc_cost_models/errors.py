@@ -3,17 +3,18 @@
 CostModelsError
 +-- BadArgument (ValueError)       a value breaks a stated condition
 |   +-- UnknownTarget              no target has this name
-+-- BadNetworkFile (ValueError)    the ONNX file can't be read or uses what is not supported
-+-- BadBundle (ValueError)         a bundle is incomplete, altered or for another machine
-+-- BadScheduleDatabase (ValueError)  tuned schedules are damaged or of another layout
++-- BadNetworkFile (BadFile)    the ONNX file can't be read or uses what is not supported
++-- BadBundle (BadFile)         a bundle is incomplete, altered or for another machine
++-- BadScheduleDatabase (BadFile)  tuned schedules are damaged or of another layout
 +-- CompileFailed (RuntimeError)   the chosen network, not a mere candidate, will not build
 +-- DeviceUnreachable (OSError)    the machine that should measure does not answer
-+-- MachineFault (OSError)         disk, memory or rights that any work needs are not there
 +-- MachineBusy (RuntimeError)     others use the processors that should be timed
 +-- PackageNotFetched (OSError)    the package index did not give what cmpc asked for
 +-- ProfileFailed (RuntimeError)   the network can't be compiled, checked or timed
 +-- ProgramFailed (RuntimeError)   a native program, not a mere candidate's, ended with an error
 """
+
+from cmpc_base import errors
 
 __all__ = [
     "BadArgument",
@@ -24,7 +25,6 @@ __all__ = [
     "CostModelsError",
     "DeviceUnreachable",
     "MachineBusy",
-    "MachineFault",
     "PackageNotFetched",
     "ProfileFailed",
     "ProgramFailed",
@@ -32,31 +32,27 @@ __all__ = [
 ]
 
 
-class CostModelsError(Exception):
+class CostModelsError(errors.CmpcError):
     """Base of every error about costs, compiling or measuring that a user can act on."""
 
-    exit_code = 1
 
-
-class BadArgument(CostModelsError, ValueError):
+class BadArgument(CostModelsError, errors.BadArgument):
     """A value breaks a stated condition."""
 
-    exit_code = 2
 
-
-class UnknownTarget(BadArgument):
+class UnknownTarget(BadArgument, errors.UnknownName):
     """No target has this name."""
 
 
-class BadNetworkFile(CostModelsError, ValueError):
+class BadNetworkFile(CostModelsError, errors.BadFile):
     """The ONNX file can't be read or uses what is not supported."""
 
 
-class BadBundle(CostModelsError, ValueError):
+class BadBundle(CostModelsError, errors.BadFile):
     """A bundle is incomplete, altered or made for another machine."""
 
 
-class BadScheduleDatabase(CostModelsError, ValueError):
+class BadScheduleDatabase(CostModelsError, errors.BadFile):
     """The file of tuned schedules is damaged or of another layout."""
 
 
@@ -68,10 +64,6 @@ class DeviceUnreachable(CostModelsError, OSError):
     """The machine that should measure does not answer."""
 
     exit_code = 4
-
-
-class MachineFault(CostModelsError, OSError):
-    """The disk, the memory or the rights that any work here needs are not there."""
 
 
 class MachineBusy(CostModelsError, RuntimeError):

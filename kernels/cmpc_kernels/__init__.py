@@ -14,7 +14,7 @@ Imports point down: evaluation and engines, gallery, nearest, compiled, checks, 
 
 from cmpc_kernels.engines.faiss_engine import FaissIndex, FaissSettings
 from cmpc_kernels.engines.faiss_files import from_faiss, to_faiss
-from cmpc_kernels.errors import BadArgument, BadIndexFile, KernelsError, MissingPackage
+from cmpc_kernels.errors import BadArgument, BadIndexFile, KernelsError
 from cmpc_kernels.evaluation.metrics import retrieval_scores, tar_at_far, tpir_at_fpir
 from cmpc_kernels.evaluation.ranking import QueryRanks, rank_right_items
 from cmpc_kernels.evaluation.score_tiles import IgnoredPairs
@@ -37,7 +37,6 @@ __all__ = [
     "IgnoredPairs",
     "IndexSettings",
     "KernelsError",
-    "MissingPackage",
     "Neighbours",
     "QuantizedQueries",
     "QueryContract",

@@ -21,10 +21,10 @@ import numpy.typing as npt
 from safetensors import SafetensorError, deserialize, safe_open
 from safetensors.numpy import save
 
+from cmpc_base.files import replacing
+from cmpc_base.name_lists import read_names
 from cmpc_search.directions import check_finite
 from cmpc_search.errors import BadArgument, BadEmbeddings
-from cmpc_search.files import replacing
-from cmpc_search.name_lists import read_names
 
 if TYPE_CHECKING:  # bundles import ONNX, which an index does without
     from cmpc_cost_models.bundles.bundle import Bundle

@@ -2,7 +2,6 @@
 
 SearchError
 +-- BadArgument (ValueError)        a value breaks a stated condition
-|   +-- UnknownName                 no data set, space, sampler or method has this name
 +-- BadData (ValueError)            images, labels or splits can't be used as they are
 |   +-- DownloadFailed              a package could not be fetched or is damaged
 |   +-- UnusablePicture             a file is no picture, is damaged, or can't be read truly
@@ -14,12 +13,11 @@ SearchError
 +-- BudgetNotMet (RuntimeError)     no candidate stays within the budget
 +-- CostUnknown (RuntimeError)      what was asked for is a cost, and nobody can tell it
 +-- NothingScored (RuntimeError)    every candidate of a run failed, or none was tried
-+-- MissingLibrary (ImportError)    an extra of this package is not installed
 """
 
-from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
+
+from cmpc_base import errors
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -34,11 +32,9 @@ __all__ = [
     "CostUnknown",
     "DownloadFailed",
     "FileUnavailable",
-    "MissingLibrary",
     "NothingScored",
     "SearchError",
     "StudyUnavailable",
-    "UnknownName",
     "UnusablePicture",
     "first_complaint",
 ]
@@ -51,28 +47,12 @@ def first_complaint(error: "ValidationError") -> str:
     return f"{place}: {first['msg']}" if place else str(first["msg"])
 
 
-class SearchError(Exception):
+class SearchError(errors.CmpcError):
     """Base of every error about data, training or search that a user can act on."""
 
-    exit_code = 1
 
-
-class BadArgument(SearchError, ValueError):
+class BadArgument(SearchError, errors.BadArgument):
     """A value breaks a stated condition."""
-
-    exit_code = 2
-
-
-class UnknownName(BadArgument):
-    """No data set, space, sampler or method has this name."""
-
-    @classmethod
-    def among(cls, known: Iterable[str], what: str, name: str) -> "UnknownName":
-        """Return the error that lists the ``known`` names of ``what``, and the nearest to this."""
-        names = sorted(known)
-        near = get_close_matches(name, names, n=1, cutoff=0.5)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        return cls(f"no {what} is called {name!r}; choose one of {', '.join(names)}{hint}")
 
 
 class BadData(SearchError, ValueError):
@@ -133,9 +113,3 @@ class CostUnknown(SearchError, RuntimeError):
 
 class NothingScored(SearchError, RuntimeError):
     """Every candidate of a run failed, or none was tried."""
-
-
-class MissingLibrary(SearchError, ImportError):
-    """An extra of this package is not installed."""
-
-    exit_code = 2

@@ -23,9 +23,9 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from cmpc_base.hashing import file_hash
 from cmpc_cost_models.bundles.preprocessing import Preprocessing
 from cmpc_cost_models.compiling.network import LIBRARY_NAME
-from cmpc_cost_models.digests import file_sha256
 from cmpc_cost_models.errors import BadArgument, BadBundle
 from cmpc_cost_models.records import CompiledNetwork, Cost
 from cmpc_cost_models.sites.loaded import LoadedNetwork
@@ -189,7 +189,7 @@ def write_bundle(
     draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
     try:
         shutil.copyfile(contents.compiled.path, draft / LIBRARY_NAME)
-        if file_sha256(draft / LIBRARY_NAME) != contents.compiled.sha256:
+        if file_hash(draft / LIBRARY_NAME) != contents.compiled.sha256:
             raise BadArgument(f"{contents.compiled.path} must be the library that was compiled")
         copy_runtime(contents.target, draft, runtime_folder)
         if with_runner:
@@ -232,7 +232,7 @@ def _problems(bundle: Bundle, *, must_run_here: bool) -> Iterator[str]:
             yield f"{name!r} lies outside of the bundle"
         elif not path.is_file() or path.stat().st_size != expected["size_bytes"]:
             yield f"{name} is missing or of another size"
-        elif file_sha256(path) != expected["sha256"]:
+        elif file_hash(path) != expected["sha256"]:
             yield f"{name} was altered"
     if problem := bundle.preprocessing.problem:
         yield problem
@@ -265,7 +265,7 @@ def _manifest(
         "versions": describe_versions(),
         "files": {
             path.relative_to(draft).as_posix(): {
-                "sha256": file_sha256(path),
+                "sha256": file_hash(path),
                 "size_bytes": path.stat().st_size,
             }
             for path in files

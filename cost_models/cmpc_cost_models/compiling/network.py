@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cmpc_cost_models.digests import file_sha256
-from cmpc_cost_models.errors import CompileFailed, CostModelsError
+from cmpc_base.errors import CmpcError
+from cmpc_base.hashing import file_hash
+from cmpc_cost_models.errors import CompileFailed
 from cmpc_cost_models.graphs.reading import input_and_output_shape, load_graph
 from cmpc_cost_models.identity import CODE_MAKERS, code_document, key_of, target_document
 from cmpc_cost_models.records import CompiledNetwork
@@ -58,7 +59,7 @@ def compile_network(
         BadNetworkFile: the file can't be read or isn't static.
         CompileFailed: TVM or the linker refuses it.
     """
-    graph_sha256 = file_sha256(onnx_path) if onnx_path.is_file() else ""
+    graph_sha256 = file_hash(onnx_path) if onnx_path.is_file() else ""
     how = _How(
         target=target,
         num_threads=num_threads,
@@ -129,7 +130,7 @@ def _compile(onnx_path: Path, how: _How, folder: Path) -> dict[str, Any]:
             schedules=how.schedules,
         )
         export_library(built, target, library, linker=linker)
-    except CostModelsError:
+    except CmpcError:
         raise
     # TVM raises whatever its passes raise; all of it means that this network does not compile.
     except Exception as error:
@@ -137,7 +138,7 @@ def _compile(onnx_path: Path, how: _How, folder: Path) -> dict[str, Any]:
             f"{onnx_path.name} must compile for {target.name}: {_first_line(error)}"
         ) from error
     return {
-        "sha256": file_sha256(library),
+        "sha256": file_hash(library),
         TARGET_KEY: target_document(target),
         "compile_seconds": time.perf_counter() - start,
         "input_shape": list(input_shape),
@@ -172,7 +173,7 @@ def _read_entry(folder: Path) -> CompiledNetwork | None:
     """Return the entry in ``folder`` if it is whole and its library is the recorded one."""
     try:
         record = json.loads((folder / RECORD_NAME).read_text())
-        if file_sha256(folder / LIBRARY_NAME) != record["sha256"]:
+        if file_hash(folder / LIBRARY_NAME) != record["sha256"]:
             return None
         return _as_compiled(folder, record, from_cache=True)
     except (

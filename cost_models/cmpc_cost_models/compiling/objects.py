@@ -13,8 +13,8 @@ from typing import Any
 
 import tvm
 
-from cmpc_cost_models.digests import file_sha256
-from cmpc_cost_models.files import replacing
+from cmpc_base.files import replacing
+from cmpc_base.hashing import file_hash
 from cmpc_cost_models.identity import code_document, key_of
 from cmpc_cost_models.kernels.code import write_kernel
 from cmpc_cost_models.schedules.schedule import Schedule, Workload
@@ -82,7 +82,7 @@ def _whole_file(folder: Path) -> Path | None:
 
 def _is_whole(path: Path) -> bool:
     try:
-        return file_sha256(path) == path.stem
+        return file_hash(path) == path.stem
     except OSError:  # another process removed it
         return False
 
@@ -92,7 +92,7 @@ def _store(code: Any, folder: Path) -> Path:
     with tempfile.TemporaryDirectory() as draft_folder:
         draft = Path(draft_folder) / "kernel.o"
         code.mod.write_to_file(str(draft))
-        path = folder / f"{file_sha256(draft)}.o"
+        path = folder / f"{file_hash(draft)}.o"
         with replacing(path) as file:
             file.write(draft.read_bytes())
     return path

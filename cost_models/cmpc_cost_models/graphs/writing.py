@@ -17,8 +17,8 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from cmpc_base.files import replacing
 from cmpc_cost_models.errors import BadArgument
-from cmpc_cost_models.files import replacing
 
 __all__ = ["INPUT_NAME", "OUTPUT_NAME", "GraphWriter", "fold_batch_norm"]
 

@@ -12,7 +12,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from cmpc_cost_models.closing import ClosedAtEnd
+from cmpc_base.closeable import Closeable
 from cmpc_cost_models.models.costs import as_measurements
 from cmpc_cost_models.models.workbench import Workbench
 from cmpc_cost_models.records import CompiledNetwork, Measurement
@@ -28,7 +28,7 @@ __all__ = ["LatencyMeter", "MeasureSettings"]
 MOST_REFERENCE_TRIES = 3  # to prepare it: each may take the whole time limit
 
 
-class LatencyMeter(ClosedAtEnd):
+class LatencyMeter(Closeable):
     """Measures networks, one after the other, in a worker of its own.
 
         with LatencyMeter(find_target("host"), cache_dir=cache) as meter:

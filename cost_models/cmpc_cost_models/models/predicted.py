@@ -12,7 +12,7 @@ cost: ``machine["executed"]``.
 from pathlib import Path
 from typing import Any
 
-from cmpc_cost_models.closing import ClosedAtEnd
+from cmpc_base.closeable import Closeable
 from cmpc_cost_models.errors import ProgramFailed
 from cmpc_cost_models.records import CompiledNetwork, Cost, Measurement, Unknown
 from cmpc_cost_models.sites.agreement import Agreement, check_images
@@ -29,7 +29,7 @@ NUM_THREADS = 1
 LIMIT_SECONDS = 120.0
 
 
-class PredictedMeter(ClosedAtEnd):
+class PredictedMeter(Closeable):
     """Predicts latencies, one network after the other; each is compiled, and checked if possible.
 
     Args:

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
-from cmpc_cost_models.closing import ClosedAtEnd
+from cmpc_base.closeable import Closeable
 from cmpc_cost_models.errors import BadArgument, DeviceUnreachable
 from cmpc_cost_models.models.costs import measurement_of
 from cmpc_cost_models.records import CompiledNetwork, Measurement
@@ -36,7 +36,7 @@ NOT_OBSERVED = (
 UNKNOWN_PROCESSOR = "whether its processor is the target's: its TVM does not tell"
 
 
-class RemoteMeter(ClosedAtEnd):
+class RemoteMeter(Closeable):
     """Measures networks on a device, one after the other.
 
         with RemoteMeter(target, Device.named("rpc://board:9090"), cache_dir=cache) as meter:

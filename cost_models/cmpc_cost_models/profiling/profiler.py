@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from cmpc_cost_models.closing import ClosedAtEnd
+from cmpc_base.closeable import Closeable
 from cmpc_cost_models.errors import BadArgument, ProfileFailed
 from cmpc_cost_models.models.costs import as_measurements
 from cmpc_cost_models.models.workbench import Workbench
@@ -29,7 +29,7 @@ __all__ = ["Profiler", "comparison_of"]
 WORKER = "cmpc_cost_models.profiling.worker"
 
 
-class Profiler(ClosedAtEnd):
+class Profiler(Closeable):
     """Profiles networks, one after the other, in a worker of its own.
 
         with Profiler(find_target("host"), cache_dir=cache) as profiler:

@@ -23,7 +23,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Self
 
-from cmpc_cost_models.closing import ClosedAtEnd
+from cmpc_base.closeable import Closeable
 from cmpc_cost_models.errors import BadScheduleDatabase
 from cmpc_cost_models.identity import code_document
 from cmpc_cost_models.schedules.records import (
@@ -63,7 +63,7 @@ def database_path(schedules_dir: Path, target: Target) -> Path:
     return schedules_dir / f"{target.cpu}-{digest}.db"
 
 
-class ScheduleDatabase(ClosedAtEnd):
+class ScheduleDatabase(Closeable):
     """The open file; close it, or use it as a context.
 
         with ScheduleDatabase.open(schedules_dir, target) as database:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from cmpc_cost_models.closing import ClosedAtEnd
+from cmpc_base.closeable import Closeable
 from cmpc_cost_models.compiling.network import LIBRARY_NAME
 from cmpc_cost_models.errors import ProgramFailed
 from cmpc_cost_models.records import CompiledNetwork
@@ -59,7 +59,7 @@ def run_program(
         return np.fromfile(answered, np.float32)
 
 
-class ProgramStage(ClosedAtEnd):
+class ProgramStage(Closeable):
     """Runs compiled networks of one target, one after the other, through one native program.
 
     The program looks for the network beside itself, so that it is built once for each input shape,

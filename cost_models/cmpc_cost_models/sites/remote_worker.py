@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cmpc_cost_models.digests import file_sha256
+from cmpc_base.hashing import file_hash
 from cmpc_cost_models.sites.agreement import compare, random_image
 from cmpc_cost_models.sites.connection import connect, facts_of
 from cmpc_cost_models.sites.loaded import loop_ms
@@ -91,7 +91,7 @@ class _RemoteNetwork:
         import tvm
         from tvm import relax
 
-        name = f"{file_sha256(library)[:16]}.so"
+        name = f"{file_hash(library)[:16]}.so"
         session.upload(str(library), name)
         module = session.load_module(name)
         session.remove(name)  # it is loaded; a small board's disk must not fill

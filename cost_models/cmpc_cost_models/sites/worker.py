@@ -17,9 +17,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from cmpc_base.errors import CmpcError
+from cmpc_base.machine_faults import machine_fault
 from cmpc_cost_models.compiling.network import compile_network
-from cmpc_cost_models.errors import CostModelsError
-from cmpc_cost_models.machine_faults import machine_fault
 from cmpc_cost_models.schedules.source import open_schedules
 from cmpc_cost_models.sites.agreement import compare
 from cmpc_cost_models.sites.loaded import LoadedNetwork
@@ -62,7 +62,7 @@ def _answer(verbs: Mapping[str, Verb], request: dict[str, Any]) -> dict[str, Any
     except Exception as error:
         if fault := machine_fault(error):
             return {"machine_fault": f"{verb} failed: {fault}"[:MAX_ERROR_LENGTH]}
-        if isinstance(error, CostModelsError):
+        if isinstance(error, CmpcError):
             return {"error": str(error)}
         return {"error": f"{verb} failed: {type(error).__name__}: {error}"[:MAX_ERROR_LENGTH]}
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from cmpc_cost_models.digests import file_sha256
+from cmpc_base.hashing import file_hash
 from cmpc_cost_models.errors import BadArgument, PackageNotFetched
 from cmpc_cost_models.targets.machine import describe_versions
 from cmpc_cost_models.targets.target import Target
@@ -78,7 +78,7 @@ def find_runtime(target: Target, *, cache_dir: Path) -> Path | None:
     folder = _folder(target, wheels, cache_dir)
     try:
         record = json.loads((folder / RECORD_NAME).read_text())
-        if any(file_sha256(folder / name) != known for name, known in record["files"].items()):
+        if any(file_hash(folder / name) != known for name, known in record["files"].items()):
             return None
     except (OSError, ValueError, KeyError, AttributeError):
         return None
@@ -161,7 +161,7 @@ def _unpack(wheels: Mapping[str, Any], folder: Path) -> None:
         library = folder / Path(member).name
         with zipfile.ZipFile(wheel) as archive:
             library.write_bytes(archive.read(member))
-        hashes[library.name] = file_sha256(library)
+        hashes[library.name] = file_hash(library)
         wheel.unlink()
     (folder / "requirements.txt").unlink()
     versions = {package: wheels[package]["version"] for package in MEMBERS}

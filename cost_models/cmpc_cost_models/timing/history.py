@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from cmpc_cost_models.files import replacing
+from cmpc_base.files import replacing
 from cmpc_cost_models.records import Measurement
 
 __all__ = ["doubted_by_history", "doubts_of_history", "keep_timings"]

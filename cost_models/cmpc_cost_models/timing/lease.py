@@ -16,14 +16,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from cmpc_cost_models.closing import ClosedAtEnd
+from cmpc_base.closeable import Closeable
 from cmpc_cost_models.errors import BadArgument
 from cmpc_cost_models.targets.machine import core_of, rank_cpus
 
 __all__ = ["CpuLease"]
 
 
-class CpuLease(ClosedAtEnd):
+class CpuLease(Closeable):
     """Processors for threads to be timed on, one each.
 
     Args:

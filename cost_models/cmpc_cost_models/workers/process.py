@@ -11,7 +11,8 @@ import sys
 import tempfile
 from typing import Any, BinaryIO
 
-from cmpc_cost_models.errors import DeviceUnreachable, MachineFault
+from cmpc_base.errors import MachineFault
+from cmpc_cost_models.errors import DeviceUnreachable
 from cmpc_cost_models.workers.messages import read_message, write_message
 
 __all__ = ["Answer", "WorkerProcess"]

@@ -24,8 +24,9 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from cmpc_base.errors import MissingLibrary
 from cmpc_kernels.checks import check_count, check_metric, check_rows, check_unmasked
-from cmpc_kernels.errors import BadArgument, MissingPackage
+from cmpc_kernels.errors import BadArgument
 from cmpc_kernels.nearest.similarity import compiled_rows, unit_rows
 from cmpc_kernels.records import Neighbours
 
@@ -85,7 +86,7 @@ class FaissIndex:
 
         Raises:
             BadArgument: the rows are not finite, or a name is unknown.
-            MissingPackage: FAISS is not installed.
+            MissingLibrary: FAISS is not installed.
         """
         check_metric(metric)
         if kind not in KINDS:
@@ -202,7 +203,7 @@ def load_faiss() -> Any:
     try:
         import faiss  # an extra, and slow to load: only where it is used
     except ImportError as error:
-        raise MissingPackage(
+        raise MissingLibrary(
             f"FAISS must be installed for this, and cannot be imported ({error}); "
             f'run pip install "cmpc[faiss]", or use GalleryIndex, which needs nothing more'
         ) from error

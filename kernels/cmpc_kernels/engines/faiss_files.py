@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cmpc_base.files import replacing
 from cmpc_kernels.engines.faiss_engine import load_faiss
 from cmpc_kernels.errors import BadArgument, BadIndexFile
-from cmpc_kernels.files import replacing
 from cmpc_kernels.gallery.index import GalleryIndex
 from cmpc_kernels.gallery.settings import IndexSettings
 from cmpc_kernels.nearest.similarity import unit_rows
@@ -36,7 +36,7 @@ def to_faiss(index: GalleryIndex, path: str | os.PathLike[str]) -> None:
 
     Raises:
         BadArgument: the index keeps codes only, and no rows.
-        MissingPackage: FAISS is not installed.
+        MissingLibrary: FAISS is not installed.
     """
     faiss = load_faiss()
     if index.rows is None:
@@ -67,7 +67,7 @@ def from_faiss(
     Raises:
         BadIndexFile: FAISS cannot read the file, or its rows cannot be had back.
         BadArgument: ``metric`` is not what the file holds.
-        MissingPackage: FAISS is not installed.
+        MissingLibrary: FAISS is not installed.
     """
     faiss = load_faiss()
     path = Path(path)

@@ -31,8 +31,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from cmpc_base.files import replacing
 from cmpc_kernels.errors import BadIndexFile
-from cmpc_kernels.files import replacing
 from cmpc_kernels.gallery.columns import Array
 
 __all__ = ["altered", "header_sha256", "read_index_file", "write_index_file"]

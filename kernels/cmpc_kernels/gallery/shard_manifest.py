@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from cmpc_base.files import replacing
 from cmpc_kernels.errors import BadArgument, BadIndexFile
-from cmpc_kernels.files import replacing
 from cmpc_kernels.gallery.settings import IndexSettings
 
 __all__ = ["MANIFEST_NAME", "Manifest", "ShardFile"]

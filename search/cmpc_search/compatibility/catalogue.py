@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from cmpc_base.errors import UnknownName
 from cmpc_search.compatibility.base import CompatibilityMethod
 from cmpc_search.compatibility.bct import BackwardCompatible, Independent
 from cmpc_search.compatibility.regression import Regression, RegressionWithBct
-from cmpc_search.errors import UnknownName
 
 __all__ = ["METHODS", "make_method"]
 

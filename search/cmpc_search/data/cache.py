@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from cmpc_cost_models.digests import file_sha256
+from cmpc_base.files import replacing
+from cmpc_base.hashing import file_hash
 from cmpc_search.errors import BadData
-from cmpc_search.files import replacing
 
 __all__ = [
     "RECORD_NAME",
@@ -70,7 +70,7 @@ def remove_folder(folder: Path) -> None:
 
 def write_record(folder: Path, record: dict[str, Any]) -> None:
     """Write the record last: it seals the files that are in the folder by now."""
-    seals = {path.name: file_sha256(path) for path in sorted(folder.iterdir())}
+    seals = {path.name: file_hash(path) for path in sorted(folder.iterdir())}
     sealed = {**record, "sha256": seals}
     sealed["record_sha256"] = _sha256_of_record(sealed)
     with replacing(folder / RECORD_NAME) as file:
@@ -85,7 +85,7 @@ def read_record(folder: Path) -> dict[str, Any]:
             raise BadData(f"{folder / RECORD_NAME} is not what was written: its sha256 differs")
         seals: dict[str, str] = record["sha256"]
         for name, seal in seals.items():
-            if file_sha256(folder / name) != seal:
+            if file_hash(folder / name) != seal:
                 raise BadData(f"{folder / name} is not what was written: its sha256 differs")
     except UNREADABLE as error:
         raise BadData(f"{folder} can't be read: {type(error).__name__} {error}") from error

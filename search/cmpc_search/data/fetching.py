@@ -18,7 +18,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from cmpc_search.errors import DownloadFailed, MissingLibrary
+from cmpc_base.errors import MissingLibrary
+from cmpc_search.errors import DownloadFailed
 
 __all__ = ["NpmPackage", "digest", "fetch_debian_files", "fetch_npm_package", "read_tar_member"]
 

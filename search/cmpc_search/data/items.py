@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cmpc_base.progress import Progress
 from cmpc_search.data.cache import new_folder, read_record, write_record
 from cmpc_search.data.image_set import ROLES, SPLITS, Dropped, DropReason, Drops
 from cmpc_search.data.sources.base import Picture, Source
 from cmpc_search.data.text import normalised_text
 from cmpc_search.errors import BadData, UnusablePicture
-from cmpc_search.progress import Progress
 
 __all__ = [
     "CANONICAL_SIZE_PX",

@@ -21,6 +21,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from cmpc_base.progress import Progress
 from cmpc_search.data.cache import remove_folder
 from cmpc_search.data.image_set import SPLITS, ImageSet
 from cmpc_search.data.images import PREPROCESSING_VERSION
@@ -39,7 +40,6 @@ from cmpc_search.data.sources.csv_file import CsvSource
 from cmpc_search.data.sources.folder import FolderSource
 from cmpc_search.data.splits import MIN_CLASSES, SplitFractions, assign_roles, split_classes
 from cmpc_search.errors import BadArgument, BadData
-from cmpc_search.progress import Progress
 
 __all__ = ["find_source", "gallery_item_names", "load_image_set"]
 

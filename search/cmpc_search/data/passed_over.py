@@ -11,7 +11,7 @@ from enum import StrEnum
 from itertools import islice
 from pathlib import Path
 
-from cmpc_search.printable import printable
+from cmpc_base.printable import printable
 
 __all__ = [
     "JUNK_FOLDERS",

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
+from cmpc_base.printable import printable
 from cmpc_search.errors import BadData, FileUnavailable
-from cmpc_search.printable import printable
 
 __all__ = ["MAX_FILE_BYTES", "MAX_PIXELS", "opened_picture", "read_file", "readable_suffixes"]
 

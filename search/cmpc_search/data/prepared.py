@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from cmpc_base.progress import Progress
 from cmpc_search.data.cache import new_folder, read_record, write_record
 from cmpc_search.data.items import CANONICAL_SIZE_PX, Items
 from cmpc_search.data.sources.base import Picture
 from cmpc_search.errors import BadData
-from cmpc_search.progress import Progress
 
 __all__ = ["PreparedImages", "check_space", "prepare_images", "read_prepared"]
 

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from cmpc_base.files import replacing
 from cmpc_kernels import QueryRanks
-from cmpc_search.files import replacing
 
 __all__ = ["PAIRS", "TOP1", "SeedRanks", "outcomes_of", "write_outcomes"]
 

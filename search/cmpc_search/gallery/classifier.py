@@ -10,11 +10,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from cmpc_base.files import replacing
 from cmpc_search.data import ImageSet
 from cmpc_search.data.text import normalised_text
 from cmpc_search.directions import unit_rows
 from cmpc_search.errors import BadGallery
-from cmpc_search.files import replacing
 
 __all__ = ["check_knows", "read_classifier", "training_classes", "write_classifier"]
 

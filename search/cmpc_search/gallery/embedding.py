@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from cmpc_base.progress import Progress
 from cmpc_search.data import ImageSet
 from cmpc_search.embeddings import (
     EMBEDDINGS_FILE,
@@ -11,7 +12,6 @@ from cmpc_search.embeddings import (
     write_embeddings,
 )
 from cmpc_search.gallery.folder import Gallery
-from cmpc_search.progress import Progress
 
 __all__ = ["embed_gallery"]
 

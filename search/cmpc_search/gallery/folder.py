@@ -26,6 +26,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from cmpc_base.progress import Progress
 from cmpc_search.data import ImageSet
 from cmpc_search.directions import unit_rows
 from cmpc_search.embeddings import Embeddings, embeddings_files, read_embeddings
@@ -40,7 +41,6 @@ from cmpc_search.gallery.network import LargeNetwork, OnnxNetwork, TorchNetwork,
 from cmpc_search.gallery.record import check_record
 from cmpc_search.gallery.unfinished import RECORD_FILE, is_unfinished
 from cmpc_search.networks.heads import class_means
-from cmpc_search.progress import Progress
 from cmpc_search.runs.files import read_json, write_json
 
 __all__ = [

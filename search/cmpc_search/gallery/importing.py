@@ -15,7 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from cmpc_cost_models.digests import file_sha256
+from cmpc_base.files import replacing
+from cmpc_base.hashing import file_hash
+from cmpc_base.progress import Progress
 from cmpc_search.data import ImageSet
 from cmpc_search.directions import check_directions
 from cmpc_search.embeddings import (
@@ -26,7 +28,6 @@ from cmpc_search.embeddings import (
     write_embeddings,
 )
 from cmpc_search.errors import BadArgument, BadGallery
-from cmpc_search.files import replacing
 from cmpc_search.gallery.classifier import check_knows, read_classifier
 from cmpc_search.gallery.folder import (
     CLASSIFIER_FILE,
@@ -44,7 +45,6 @@ from cmpc_search.gallery.onnx_file import (
     read_own_network,
 )
 from cmpc_search.gallery.unfinished import RECORD_FILE, check_free, making
-from cmpc_search.progress import Progress
 from cmpc_search.runs.files import write_json
 
 __all__ = ["GallerySources", "import_gallery"]
@@ -142,7 +142,7 @@ def _facts(sources: GallerySources, found: _Found) -> dict[str, Any]:
         assert sources.embeddings_path is not None
         facts = {
             "network": None,
-            "network_sha256": embeddings.network_sha256 or file_sha256(sources.embeddings_path),
+            "network_sha256": embeddings.network_sha256 or file_hash(sources.embeddings_path),
             "embedding_dim": embeddings.rows.shape[1],
         }
     if embeddings is not None and images is not None:

@@ -15,12 +15,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from cmpc_base.progress import Progress
 from cmpc_search.directions import unit_rows
 from cmpc_search.errors import BadGallery
 from cmpc_search.gallery.unfinished import RECORD_FILE
 from cmpc_search.networks.gallery import GalleryNetwork, ResidualShape
 from cmpc_search.pixels import resize_images, to_bytes, to_float
-from cmpc_search.progress import Progress
 from cmpc_search.training.compute import has_fast_bfloat16, mixed_precision, use_channels_last
 from cmpc_search.training.embedding import embed_images
 

@@ -9,9 +9,9 @@ from typing import Any
 from safetensors.torch import save
 from torch import Tensor
 
+from cmpc_base.files import replacing
 from cmpc_search.data import ImageSet
 from cmpc_search.errors import BadGallery
-from cmpc_search.files import replacing
 from cmpc_search.gallery.classes import write_classes
 from cmpc_search.gallery.classifier import training_classes, write_classifier
 from cmpc_search.gallery.folder import (

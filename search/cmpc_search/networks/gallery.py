@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cmpc_search.errors import BadArgument, UnknownName
+from cmpc_base.errors import UnknownName
+from cmpc_search.errors import BadArgument
 from cmpc_search.networks.query import ConvNorm, EmbeddingLayer
 from cmpc_search.space.layers import Convolution
 

@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from cmpc_base.files import replacing
 from cmpc_search.errors import BadRun, first_complaint
-from cmpc_search.files import replacing
 
 __all__ = ["parsed_record", "read_json", "read_record", "write_json", "write_text"]
 

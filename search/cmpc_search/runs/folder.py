@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cmpc_cost_models.leftovers import sweep
+from cmpc_base.leftovers import sweep
 from cmpc_search.errors import BadRun
 from cmpc_search.locks import live_workers, workers_folder
 from cmpc_search.runs.files import parsed_record, read_json, read_record, write_json

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from cmpc_search.errors import UnknownName
+from cmpc_base.errors import UnknownName
 from cmpc_search.space.search_space import SearchSpace, Stage
 
 __all__ = ["SPACES", "load_space"]

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from cmpc_base.progress import Progress
 from cmpc_search.data import ImageSet, load_image_set
 from cmpc_search.gallery import (
     Gallery,
@@ -11,7 +12,6 @@ from cmpc_search.gallery import (
     making,
     save_gallery_network,
 )
-from cmpc_search.progress import Progress
 from cmpc_search.stages.settings import GallerySettings
 from cmpc_search.training.gallery import train_gallery_network
 

@@ -14,18 +14,18 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from cmpc_base.files import replacing
+from cmpc_base.leftovers import sweep
+from cmpc_base.progress import Progress
 from cmpc_cost_models import Target
-from cmpc_cost_models.leftovers import sweep
 from cmpc_cost_models.targets.table import find_target, target_names
 from cmpc_search.compatibility.base import NO_LABEL
 from cmpc_search.data import CATALOGUE, ImageSet, load_image_set
 from cmpc_search.data.splits import ENOUGH_VALIDATION_CLASSES
 from cmpc_search.embeddings import SPLIT_SEED_KEY
 from cmpc_search.errors import BadData, BadGallery, BadRun, first_complaint
-from cmpc_search.files import replacing
 from cmpc_search.gallery import Gallery, open_gallery
 from cmpc_search.gallery.classifier import training_classes
-from cmpc_search.progress import Progress
 from cmpc_search.runs import RunFolder
 from cmpc_search.space import SearchSpace, load_space
 from cmpc_search.stages.seen_classes import SeenClasses, check_seen_classes

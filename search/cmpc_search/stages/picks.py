@@ -25,12 +25,12 @@ from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
+from cmpc_base.files import replacing
+from cmpc_base.progress import Progress
 from cmpc_search.compatibility import make_method
 from cmpc_search.errors import BadArgument, BadRun
-from cmpc_search.files import replacing
 from cmpc_search.networks.onnx_export import export_query_network
 from cmpc_search.networks.query import QueryNetwork
-from cmpc_search.progress import Progress
 from cmpc_search.runs import RunFolder, parsed_record, read_json, read_pick, write_json
 from cmpc_search.space import Architecture
 from cmpc_search.stages.material import SearchMaterial

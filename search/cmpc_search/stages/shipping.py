@@ -12,9 +12,9 @@ The schedules change whenever somebody tunes, so compiling again may well give a
 from dataclasses import dataclass
 from pathlib import Path
 
+from cmpc_base.hashing import file_hash
 from cmpc_cost_models import Cost, Measurement, Target
 from cmpc_cost_models.compiling.network import compile_network, find_compiled
-from cmpc_cost_models.digests import file_sha256
 from cmpc_cost_models.errors import DeviceUnreachable
 from cmpc_cost_models.models.catalogue import make_meter
 from cmpc_cost_models.records import CompiledNetwork
@@ -81,7 +81,7 @@ class Shipper:
         compiled = kept or self.compiled()
         if compiled.sha256 != cost.artefact_sha256:
             return None
-        if compiled.graph_sha256 != file_sha256(self.trained.onnx_path):
+        if compiled.graph_sha256 != file_hash(self.trained.onnx_path):
             return None
         why = None if cost.source == "measured" else f"its latency was {cost.source}"
         return ShippedNetwork(compiled=compiled, cost=cost, doubts=doubts, why_unmeasured=why)

@@ -4,7 +4,7 @@ Each part (gallery network, views, supernet, pick) is kept as soon as it is whol
 that was killed goes on with the part that was at work.
 """
 
-from cmpc_search.progress import ShowProgress
+from cmpc_base.progress import ShowProgress
 from cmpc_search.runs import RunFolder
 from cmpc_search.space import Architecture
 from cmpc_search.stages.material import SearchMaterial

@@ -13,10 +13,9 @@ from pathlib import Path
 
 from optuna.trial import Trial
 
-from cmpc_cost_models.errors import CostModelsError, MachineFault
-from cmpc_cost_models.machine_faults import machine_fault
-from cmpc_kernels.errors import KernelsError
-from cmpc_search.errors import BudgetNotMet, SearchError
+from cmpc_base.errors import CmpcError, MachineFault
+from cmpc_base.machine_faults import machine_fault
+from cmpc_search.errors import BudgetNotMet
 from cmpc_search.locks import Worker, exclusive, workers_folder
 from cmpc_search.space.architecture import Architecture
 from cmpc_search.study.encoding import Encoding, Space
@@ -37,7 +36,7 @@ __all__ = ["FIRST_FAILURES", "load_candidates", "run_study"]
 FIRST_FAILURES = 10  # so many failed candidates and no other: the fault is hardly theirs
 
 # Whatever happens to one candidate of the search, these would happen to the next one too.
-ABOUT_THE_RUN = (SearchError, CostModelsError, KernelsError, ImportError)
+ABOUT_THE_RUN = (CmpcError, ImportError)
 
 _log = logging.getLogger(__name__)
 

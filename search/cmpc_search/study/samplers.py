@@ -21,7 +21,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
-from cmpc_search.errors import UnknownName
+from cmpc_base.errors import UnknownName
 from cmpc_search.space.architecture import Architecture
 from cmpc_search.study.encoding import Encoding, Space
 from cmpc_search.study.settings import StudySettings

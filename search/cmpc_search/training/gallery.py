@@ -17,12 +17,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cmpc_base.progress import Progress
 from cmpc_search.data import ImageSet
 from cmpc_search.errors import BadData
 from cmpc_search.networks.gallery import GalleryNetwork, ResidualShape
 from cmpc_search.networks.heads import CosineClassifier, margin_cross_entropy
 from cmpc_search.pixels import to_float
-from cmpc_search.progress import Progress
 from cmpc_search.training.augmentation import Augmentation
 from cmpc_search.training.compute import (
     has_fast_bfloat16,

@@ -15,9 +15,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from cmpc_base.files import replacing
+from cmpc_base.progress import Progress
 from cmpc_search.errors import BadRun
-from cmpc_search.files import replacing
-from cmpc_search.progress import Progress
 
 __all__ = ["Schedule", "optimise"]
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from cmpc_base.progress import Progress
 from cmpc_search.compatibility import CompatibilityMethod
 from cmpc_search.networks.query import QueryNetwork
 from cmpc_search.networks.supernet import Supernet
-from cmpc_search.progress import Progress
 from cmpc_search.training.compute import use_channels_last
 from cmpc_search.training.loop import Schedule, optimise
 from cmpc_search.training.views import ViewBank

@@ -17,10 +17,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from cmpc_base.progress import Progress
 from cmpc_search.compatibility import Batch
 from cmpc_search.compatibility.base import NO_LABEL
 from cmpc_search.pixels import resize_images, to_bytes, to_float
-from cmpc_search.progress import Progress
 from cmpc_search.training.augmentation import Augmentation
 from cmpc_search.training.compute import to_layout
 

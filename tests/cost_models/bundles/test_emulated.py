@@ -14,10 +14,10 @@ import pytest
 from onnx import TensorProto, helper
 
 from cmpc.reports import note_on_costs
+from cmpc_base.hashing import file_hash
 from cmpc_cost_models.bundles.bundle import BundleContents, Preprocessing, open_bundle, write_bundle
 from cmpc_cost_models.bundles.verification import embed_emulated, verifier
 from cmpc_cost_models.compiling.network import compile_network
-from cmpc_cost_models.digests import file_sha256
 from cmpc_cost_models.errors import BadArgument, BadBundle, PackageNotFetched, ProgramFailed
 from cmpc_cost_models.models.predicted import PredictedMeter
 from cmpc_cost_models.models.roofline import kernels_of, network_seconds
@@ -71,7 +71,7 @@ def made_up_runtime(folder: Path, target: Target) -> None:
     names = [Path(member).name for member in runtimes.MEMBERS.values()]
     for name in names:
         (folder / name).write_bytes(name.encode())
-    files = {name: file_sha256(folder / name) for name in names}
+    files = {name: file_hash(folder / name) for name in names}
     (folder / "runtime.json").write_text(json.dumps({"files": files}))
 
 
@@ -164,7 +164,7 @@ def test_a_network_with_a_wrong_answer_gets_no_prediction(
     wrong = compile_network(write_tiny(1), host, cache_dir=cache_dir)
     record = json.loads((wrong.path.parent / "compiled.json").read_text())
     wrong.path.write_bytes(right.path.read_bytes())
-    record["sha256"] = file_sha256(wrong.path)
+    record["sha256"] = file_hash(wrong.path)
     (wrong.path.parent / "compiled.json").write_text(json.dumps(record))
 
     with PredictedMeter(host, cache_dir=cache_dir, runtime_dir=tmp_path) as meter:

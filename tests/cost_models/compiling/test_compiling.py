@@ -13,9 +13,9 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
+from cmpc_base.hashing import file_hash
 from cmpc_cost_models.compiling import network as compiling
 from cmpc_cost_models.compiling.network import LIBRARY_NAME, compile_network, find_compiled
-from cmpc_cost_models.digests import file_sha256
 from cmpc_cost_models.errors import BadNetworkFile, CompileFailed
 from cmpc_cost_models.graphs.counting import count_network
 from cmpc_cost_models.graphs.reading import load_graph
@@ -188,7 +188,7 @@ def test_who_publishes_second_names_the_library_of_who_was_first(
     with (theirs / LIBRARY_NAME).open("ab") as library:
         library.write(b"\0")  # another process need not get the same bytes
     record = json.loads((theirs / "compiled.json").read_text())
-    record["sha256"] = file_sha256(theirs / LIBRARY_NAME)
+    record["sha256"] = file_hash(theirs / LIBRARY_NAME)
     (theirs / "compiled.json").write_text(json.dumps(record))
     compile_here = compiling._compile
 
@@ -201,7 +201,7 @@ def test_who_publishes_second_names_the_library_of_who_was_first(
 
     compiled = compile_network(tiny_network, host, cache_dir=tmp_path)
 
-    assert compiled.sha256 == file_sha256(compiled.path) == record["sha256"]
+    assert compiled.sha256 == file_hash(compiled.path) == record["sha256"]
     assert compiled.from_cache
     assert not list(tmp_path.glob("draft-*"))
 
@@ -268,7 +268,7 @@ def in_step(*arguments):
     made = compile_here(*arguments)
     with (arguments[2] / network.LIBRARY_NAME).open("ab") as library:
         library.write(sys.argv[3].encode())  # no two processes get the same bytes
-    sha256 = network.file_sha256(arguments[2] / network.LIBRARY_NAME)
+    sha256 = network.file_hash(arguments[2] / network.LIBRARY_NAME)
     print("compiled", flush=True)
     sys.stdin.readline()
     return made | {"sha256": sha256}
@@ -276,7 +276,7 @@ def in_step(*arguments):
 network._compile = in_step
 path, cache_dir = Path(sys.argv[1]), Path(sys.argv[2])
 found = network.compile_network(path, find_target("host"), cache_dir=cache_dir)
-print(found.sha256, network.file_sha256(found.path), found.from_cache)
+print(found.sha256, network.file_hash(found.path), found.from_cache)
 """
 
 
@@ -292,5 +292,5 @@ def test_of_two_processes_that_compile_one_network_both_name_the_library_that_st
     told = [one.communicate("go\n")[0].split() for one in both]
 
     [stays] = tmp_path.glob(f"*/{LIBRARY_NAME}")
-    assert [one[:2] for one in told] == [[file_sha256(stays)] * 2] * 2
+    assert [one[:2] for one in told] == [[file_hash(stays)] * 2] * 2
     assert [one[2] for one in told] == ["False", "True"]

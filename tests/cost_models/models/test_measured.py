@@ -13,8 +13,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from cmpc_base.hashing import file_hash
 from cmpc_cost_models.compiling.network import compile_network
-from cmpc_cost_models.digests import file_sha256
 from cmpc_cost_models.errors import BadArgument
 from cmpc_cost_models.models.measured import LatencyMeter, MeasureSettings
 from cmpc_cost_models.records import Measurement
@@ -38,7 +38,7 @@ def test_the_cost_names_the_library_that_was_timed(meter, tiny_network):
     assert measurement.cost.count + measurement.cost.num_set_aside >= 6
     assert measurement.cost.num_single_runs == meter.settings.num_single_runs
     assert measurement.cost.p50 <= measurement.cost.p90 <= measurement.cost.p99
-    assert measurement.cost.artefact_sha256 == file_sha256(measurement.compiled.path)
+    assert measurement.cost.artefact_sha256 == file_hash(measurement.compiled.path)
     assert measurement.cost.machine["num_threads"] == 1
     assert measurement.cost.machine["conditions"]["cpu_share"] > 0
     num_kernels = len(measurement.compiled.kernels)

@@ -5,11 +5,11 @@ import math
 import pytest
 import torch
 
+from cmpc_base.errors import UnknownName
 from cmpc_search.compatibility import METHODS, Batch, make_method
 from cmpc_search.compatibility.base import NO_LABEL
 from cmpc_search.compatibility.bct import BackwardCompatible
 from cmpc_search.compatibility.regression import REGRESSION_WEIGHT
-from cmpc_search.errors import UnknownName
 
 # Two classes along the axes; an embedding [a, b] has cosines a and b to them.
 DIRECTIONS = torch.eye(2)

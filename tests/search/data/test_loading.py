@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cmpc_base.errors import UnknownName
 from cmpc_search.data import Dropped, DropReason, Drops, SplitFractions, load_image, load_image_set
 from cmpc_search.data import loading as loading_module
-from cmpc_search.errors import BadArgument, BadData, UnknownName
+from cmpc_search.errors import BadArgument, BadData
 
 
 def load(source, cache_dir, **options):

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from cmpc_search.errors import BadArgument, UnknownName
+from cmpc_base.errors import UnknownName
+from cmpc_search.errors import BadArgument
 from cmpc_search.networks.gallery import (
     GALLERY_NETWORKS,
     GalleryNetwork,

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from cmpc_base.errors import UnknownName
 from cmpc_cost_models.graphs.counting import count_network
-from cmpc_search.errors import BadArgument, UnknownName
+from cmpc_search.errors import BadArgument
 from cmpc_search.networks.onnx_export import export_query_network
 from cmpc_search.networks.query import QueryNetwork
 from cmpc_search.space import SPACES, Architecture, SearchSpace, Stage, load_space

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from cmpc_base.hashing import file_hash
 from cmpc_cost_models import Cost, Measurement
 from cmpc_cost_models.compiling.network import compile_network
-from cmpc_cost_models.digests import file_sha256
 from cmpc_cost_models.graphs.writing import GraphWriter
 from cmpc_cost_models.targets.table import find_target
 from cmpc_search.data.images import PREPROCESSING_VERSION
@@ -83,7 +83,7 @@ def altered(compiled):
     """Make of a cached library one that today's compiler would not make: a byte longer."""
     compiled.path.write_bytes(compiled.path.read_bytes() + b"\0")
     record_path = compiled.path.parent / "compiled.json"
-    record = json.loads(record_path.read_text()) | {"sha256": file_sha256(compiled.path)}
+    record = json.loads(record_path.read_text()) | {"sha256": file_hash(compiled.path)}
     record_path.write_text(json.dumps(record))
     yesterday = compiled.path.parent.with_name("compiled-with-the-schedules-of-yesterday")
     compiled.path.parent.rename(yesterday)

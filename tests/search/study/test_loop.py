@@ -8,8 +8,8 @@ import pytest
 from safetensors import SafetensorError
 from toy_study import ToySpace, toy_score
 
-from cmpc_cost_models.errors import MachineFault
-from cmpc_search.errors import BadRun, BudgetNotMet, CostUnknown, SearchError, UnknownName
+from cmpc_base.errors import MachineFault, UnknownName
+from cmpc_search.errors import BadRun, BudgetNotMet, CostUnknown, SearchError
 from cmpc_search.study import Budget, CandidateScore, StudySettings, pareto_front, pick
 from cmpc_search.study.loop import FIRST_FAILURES, load_candidates, run_study
 from cmpc_search.study.samplers import SAMPLERS

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
+from cmpc_base.errors import UnknownName
 from cmpc_search.data.sources.base import Source
-from cmpc_search.errors import UnknownName
 
 __all__ = ["CATALOGUE", "CatalogueEntry", "named_source"]
 

@@ -18,13 +18,13 @@ from functools import partial
 from pathlib import Path
 from typing import TextIO
 
+from cmpc_base.files import is_file
 from cmpc_search.data.image_set import ROLES, SPLITS
 from cmpc_search.data.images import load_image
 from cmpc_search.data.sources.base import Picture, Source
 from cmpc_search.data.sources.folder import files_version
 from cmpc_search.data.text import normalised_text
 from cmpc_search.errors import BadData
-from cmpc_search.files import is_file
 
 __all__ = ["CsvSource", "listed_files"]
 

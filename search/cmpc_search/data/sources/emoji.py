@@ -15,9 +15,10 @@ from functools import partial
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
+from cmpc_base.errors import MissingLibrary
 from cmpc_search.data.images import load_image
 from cmpc_search.data.sources.base import Picture, Source
-from cmpc_search.errors import BadData, MissingLibrary
+from cmpc_search.errors import BadData
 
 __all__ = ["EmojiSource"]
 

@@ -15,10 +15,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from cmpc_base.errors import MissingLibrary
 from cmpc_search.data.fetching import NpmPackage, fetch_npm_package, read_tar_member
 from cmpc_search.data.images import load_image
 from cmpc_search.data.sources.base import Picture, Source
-from cmpc_search.errors import DownloadFailed, MissingLibrary
+from cmpc_search.errors import DownloadFailed
 
 __all__ = ["PACKAGES", "Emoji9Source"]
 

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
+from cmpc_base.printable import printable
 from cmpc_search.data.image_set import ROLES
 from cmpc_search.data.images import load_image
 from cmpc_search.data.passed_over import (
@@ -34,7 +35,6 @@ from cmpc_search.data.passed_over import (
 from cmpc_search.data.picture_file import readable_suffixes
 from cmpc_search.data.sources.base import Picture, Source
 from cmpc_search.errors import BadData
-from cmpc_search.printable import printable
 
 __all__ = ["FolderSource", "files_version"]
 

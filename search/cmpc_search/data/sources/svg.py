@@ -14,9 +14,10 @@ import threading
 from importlib.util import find_spec
 from typing import IO
 
+from cmpc_base.errors import MissingLibrary
 from cmpc_search.data.sources import svg_program
 from cmpc_search.data.sources.svg_program import ANSWER, MAX_CPU_S, READY, REQUEST
-from cmpc_search.errors import BadData, FileUnavailable, MissingLibrary
+from cmpc_search.errors import BadData, FileUnavailable
 
 __all__ = ["is_svg", "svg_to_png"]
 

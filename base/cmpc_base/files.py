@@ -2,8 +2,7 @@
 
     .NAME.PROCESS-RANDOM.tmp --fsync, rename--> NAME --fsync of the folder--> kept
 
-Every file that takes the place of another is written through here. `cmpc_kernels`, which imports no
-other package, has the same in `cmpc_kernels.files`.
+Every file that takes the place of another is written through here.
 """
 
 import errno
@@ -15,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["replacing"]
+__all__ = ["is_file", "replacing", "temporary_beside", "write_text"]
 
 NUM_NAME_CHARACTERS = 48  # of the file's own in its temporary name: a name has 255 bytes at most
 
@@ -36,8 +35,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     target.parent.mkdir(parents=True, exist_ok=True)
     kept_mode = _mode_of(target)
     first_mode = 0o666 if kept_mode is None else 0o600  # never more open than the file it replaces
-    start = target.name[:NUM_NAME_CHARACTERS]
-    temporary = target.with_name(f".{start}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    temporary = temporary_beside(target)
 
     def opener(name: str, flags: int) -> int:
         return os.open(name, flags, first_mode)
@@ -59,6 +57,39 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` in UTF-8, whole or not at all.
+
+    A path may hold bytes that are no text. They are written as ``\\udce9``, which is what JSON
+    calls such a thing too: a path that comes back from JSON opens the file.
+
+    Raises:
+        OSError: as `replacing`.
+    """
+    with replacing(path) as file:
+        file.write(text.encode("utf-8", "backslashreplace"))
+
+
+def temporary_beside(path: Path) -> Path:
+    """Return a free name beside ``path`` that says which process took it, see `leftovers`."""
+    start = path.name[:NUM_NAME_CHARACTERS]
+    return path.with_name(f".{start}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+
+
+def is_file(path: Path) -> bool:
+    """Whether a path is that of a file; one too long to be any is not, such as a description.
+
+    Raises:
+        OSError: nobody may look there.
+    """
+    try:
+        return path.is_file()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return False
+        raise
 
 
 def _mode_of(target: Path) -> int | None:

@@ -6,7 +6,7 @@ Every command that takes such a list reads it here (`gallery import --ids`, `ind
 
 from pathlib import Path
 
-from cmpc_search.errors import BadArgument
+from cmpc_base.errors import BadArgument
 
 __all__ = ["read_names"]
 

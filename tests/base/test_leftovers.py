@@ -1,5 +1,6 @@
 """Only what a process left for good is swept away."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -7,8 +8,8 @@ import time
 
 import pytest
 
-from cmpc_cost_models.files import replacing
-from cmpc_cost_models.leftovers import QUIET_S, sweep
+from cmpc_base.files import replacing
+from cmpc_base.leftovers import QUIET_S, sweep
 
 LONG_AGO = time.time() - 10 * 365 * 86_400
 
@@ -30,7 +31,7 @@ def written(folder, name, at):
 
 def test_the_file_of_a_process_that_was_killed_is_removed(tmp_path):
     script = (
-        "import os, pathlib, sys; from cmpc_cost_models.files import replacing\n"
+        "import os, pathlib, sys; from cmpc_base.files import replacing\n"
         "with replacing(pathlib.Path(sys.argv[1])) as file: os._exit(9)"
     )
     subprocess.run([sys.executable, "-c", script, str(tmp_path / "weights")])
@@ -48,7 +49,7 @@ def test_what_another_process_of_the_same_number_left_is_removed(tmp_path):
 
 
 def test_a_file_that_is_being_written_stays(tmp_path, monkeypatch):
-    monkeypatch.setattr("cmpc_cost_models.leftovers.QUIET_S", 0.0)
+    monkeypatch.setattr("cmpc_base.leftovers.QUIET_S", 0.0)
     with replacing(tmp_path / "weights") as file:
         file.write(b"new")
         file.flush()
@@ -79,8 +80,12 @@ def test_what_was_written_a_moment_ago_stays_as_its_process_may_be_on_another_ma
     assert sweep(tmp_path, tmp_path / "nowhere") == []
 
 
-def test_what_can_not_be_removed_stays_and_nothing_fails(tmp_path, dead):
-    folder = tmp_path / f".weights.{dead}-0123abcd.tmp"  # a folder is never unlinked
+def test_what_can_not_be_removed_stays_and_nothing_fails(tmp_path, dead, monkeypatch):
+    def refuse(path):
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(path))
+
+    monkeypatch.setattr("shutil.rmtree", refuse)
+    folder = tmp_path / f".weights.{dead}-0123abcd.tmp"
     folder.mkdir()
     os.utime(folder, (LONG_AGO, LONG_AGO))
     file = written(tmp_path, f".zoo.{dead}-0123abcd.tmp", LONG_AGO)

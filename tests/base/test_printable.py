@@ -6,7 +6,7 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cmpc_search.printable import printable, screen_text
+from cmpc_base.printable import printable, screen_text
 
 
 @given(st.binary(min_size=1, max_size=30))

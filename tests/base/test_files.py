@@ -10,15 +10,11 @@ from pathlib import Path
 import pytest
 
 import cmpc
-import cmpc_cost_models.files
-import cmpc_kernels.files
+import cmpc_base
+import cmpc_cost_models
+import cmpc_kernels
 import cmpc_search
-
-
-@pytest.fixture(params=[cmpc_cost_models.files, cmpc_kernels.files], ids=["cost_models", "kernels"])
-def replacing(request):
-    """Both of the writers keep the same promises."""
-    return request.param.replacing
+from cmpc_base.files import replacing
 
 
 def mode_of(path):
@@ -26,7 +22,7 @@ def mode_of(path):
 
 
 @pytest.mark.parametrize("exists", [False, True])
-def test_a_link_stays_a_link_and_what_it_points_to_is_written(replacing, exists, tmp_path):
+def test_a_link_stays_a_link_and_what_it_points_to_is_written(exists, tmp_path):
     target, link = tmp_path / "elsewhere" / "target", tmp_path / "link"
     target.parent.mkdir()
     if exists:
@@ -41,7 +37,7 @@ def test_a_link_stays_a_link_and_what_it_points_to_is_written(replacing, exists,
 
 
 @pytest.mark.parametrize("mode", [0o400, 0o600, 0o640, 0o644, 0o666])
-def test_an_existing_file_keeps_its_permissions(replacing, mode, tmp_path):
+def test_an_existing_file_keeps_its_permissions(mode, tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"old")
     path.chmod(mode)
@@ -53,7 +49,7 @@ def test_an_existing_file_keeps_its_permissions(replacing, mode, tmp_path):
     assert (mode_of(path), path.read_bytes()) == (mode, b"new")
 
 
-def test_a_new_file_has_the_permissions_that_the_umask_leaves(replacing, tmp_path):
+def test_a_new_file_has_the_permissions_that_the_umask_leaves(tmp_path):
     before = os.umask(0o027)
     try:
         with replacing(tmp_path / "made" / "file") as file:
@@ -65,7 +61,7 @@ def test_a_new_file_has_the_permissions_that_the_umask_leaves(replacing, tmp_pat
 
 
 @pytest.mark.parametrize(("exists", "mode"), [(False, 0o640), (True, 0o600)])
-def test_a_library_may_write_by_name_and_even_replace_the_file(replacing, exists, mode, tmp_path):
+def test_a_library_may_write_by_name_and_even_replace_the_file(exists, mode, tmp_path):
     path = tmp_path / "file"
     if exists:
         path.touch(0o600)
@@ -81,7 +77,7 @@ def test_a_library_may_write_by_name_and_even_replace_the_file(replacing, exists
 
 
 @pytest.mark.parametrize("exists", [False, True])
-def test_a_file_system_without_permissions_is_written(replacing, exists, tmp_path, monkeypatch):
+def test_a_file_system_without_permissions_is_written(exists, tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
 
@@ -97,8 +93,8 @@ def test_a_file_system_without_permissions_is_written(replacing, exists, tmp_pat
 
 
 def test_there_is_one_way_to_replace_a_file():
-    allowed = {"files.py", "leftovers.py"}  # that writes, and that removes what a kill left
-    modules = (cmpc, cmpc_search, cmpc_cost_models, cmpc_kernels)
+    allowed = {"files.py", "folders.py", "leftovers.py"}
+    modules = (cmpc, cmpc_base, cmpc_search, cmpc_cost_models, cmpc_kernels)
     packages = [Path(module.__file__).parent for module in modules]
     others = [
         str(path)
@@ -111,7 +107,7 @@ def test_there_is_one_way_to_replace_a_file():
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, OSError])
-def test_a_body_that_fails_leaves_the_old_file_and_nothing_else(replacing, error, tmp_path):
+def test_a_body_that_fails_leaves_the_old_file_and_nothing_else(error, tmp_path):
     (tmp_path / "file").write_bytes(b"old")
 
     def fail_halfway():
@@ -125,7 +121,7 @@ def test_a_body_that_fails_leaves_the_old_file_and_nothing_else(replacing, error
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"file": b"old"}
 
 
-def test_two_writers_of_one_process_do_not_meet(replacing, tmp_path):
+def test_two_writers_of_one_process_do_not_meet(tmp_path):
     contents = [bytes([n]) * 4096 for n in range(8)]
 
     def write(content):
@@ -144,7 +140,7 @@ def test_two_writers_of_one_process_do_not_meet(replacing, tmp_path):
     assert [path.read_bytes() in contents for path in tmp_path.iterdir()] == [True]
 
 
-def test_a_name_as_long_as_names_may_be_is_written(replacing, tmp_path):
+def test_a_name_as_long_as_names_may_be_is_written(tmp_path):
     path = tmp_path / ("é" * 127)  # 254 bytes
 
     with replacing(path) as file:
@@ -153,7 +149,7 @@ def test_a_name_as_long_as_names_may_be_is_written(replacing, tmp_path):
     assert path.read_bytes() == b"new"
 
 
-def test_only_files_are_replaced(replacing, tmp_path):
+def test_only_files_are_replaced(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "null").symlink_to(os.devnull)
     (tmp_path / "folder").mkdir()
@@ -164,7 +160,7 @@ def test_only_files_are_replaced(replacing, tmp_path):
     assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
 
 
-def test_an_error_names_the_file_and_not_the_temporary_one(replacing, tmp_path):
+def test_an_error_names_the_file_and_not_the_temporary_one(tmp_path):
     path = tmp_path / "file"
 
     with pytest.raises(OSError, match="No space left") as full, replacing(path) as file:

@@ -1,14 +1,15 @@
-"""Remove what killed processes left behind: temporary files that nobody will ever rename.
+"""Remove what killed processes left behind: files and folders that nobody will ever rename.
 
-`cmpc_cost_models.files` puts the process into the name of each. A file goes when that process is no
-more, or began after the file was last written and is thus another one of the same number. Folders
-may be shared between machines, whose processes nobody here can see: a file that was written to a
-moment ago stays in any case. The library safetensors names no process: what it left goes after a
+`cmpc_base.files` puts the process into the name of each. It goes when that process is no more, or
+began after it was last written and is thus another one of the same number. Folders may be shared
+between machines, whose processes nobody here can see: what was written to a moment ago stays in any
+case. The library safetensors names no process: what it left goes after a
 day.
 """
 
 import os
 import re
+import shutil
 import time
 from pathlib import Path
 
@@ -22,7 +23,7 @@ CLOCK_SLACK_S = 2.0  # the time of booting is told in whole seconds
 
 
 def sweep(*folders: Path) -> list[Path]:
-    """Remove the temporary files in ``folders``, not below them, and return what is gone.
+    """Remove what is temporary in ``folders``, not below them, and return what is gone.
 
     What the system refuses to remove stays: it is in nobody's way.
     """
@@ -32,7 +33,10 @@ def sweep(*folders: Path) -> list[Path]:
 
 def _is_removed(path: Path) -> bool:
     try:
-        path.unlink(missing_ok=True)
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
     except OSError:
         return False
     return True
@@ -41,7 +45,7 @@ def _is_removed(path: Path) -> bool:
 def _is_left_over(path: Path) -> bool:
     match = TEMPORARY.fullmatch(path.name)
     try:
-        written_at = path.stat().st_mtime
+        written_at = max(one.stat().st_mtime for one in (path, *path.rglob("*")))
     except OSError:
         return False  # its process has just renamed it, or it is not ours to look at
     quiet_s = time.time() - written_at

@@ -9,6 +9,8 @@ import re
 import socket
 from collections.abc import Iterator
 
+from cmpc_base.errors import MachineFault
+
 __all__ = ["machine_fault"]
 
 # What libraries raise as an error of their own although the system refused them something: Rust's
@@ -32,6 +34,8 @@ def machine_fault(error: BaseException) -> str | None:
     for one in _with_causes(error):
         if isinstance(one, OF_A_DEVICE):
             return None
+        if isinstance(one, MachineFault):
+            return " ".join(str(one).split())
         if isinstance(one, MemoryError):
             return " ".join(f"memory is exhausted. {one}".split())
         if isinstance(one, OSError) and one.strerror and not isinstance(one, NOT_A_REFUSAL):

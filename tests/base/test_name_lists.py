@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cmpc_search.errors import BadArgument
-from cmpc_search.name_lists import read_names
+from cmpc_base.errors import BadArgument
+from cmpc_base.name_lists import read_names
 
 NAMES = ["a.png", "b c.png", "ü/é.png", "d\u2028e"]  # the last has a separator that ends no line
 

@@ -1,12 +1,12 @@
-"""What holds a process, a folder or a connection is used in a ``with`` block, which closes it."""
+"""What holds a process, a folder or a connection is closed at the end of its ``with`` block."""
 
 from abc import ABC, abstractmethod
 from typing import Self
 
-__all__ = ["ClosedAtEnd"]
+__all__ = ["Closeable"]
 
 
-class ClosedAtEnd(ABC):
+class Closeable(ABC):
     """A context manager that closes itself."""
 
     @abstractmethod

@@ -1,0 +1,116 @@
+"""One process at a time: `kill -9` is noticed at once, and a slow holder never blamed.
+
+The operating system drops the locks of files the moment their holder dies, however it dies: no
+lock is ever stale, there is no heartbeat and no timeout to choose. Such a lock has one of two
+owners:
+
+    PROCESS    `fcntl.lockf`; a forked child, such as a data loader that outlives its parent for a
+               moment, does not inherit it. Threads of one process do not exclude one another, and
+               closing any file of that path gives it back.
+    OPEN_FILE  `fcntl.flock`; each opening of the path is another owner, so threads exclude one
+               another too; a forked child shares it.
+
+Locks need POSIX. Elsewhere this module can be imported, and taking a lock is an OSError.
+"""
+
+import errno
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from types import ModuleType
+from typing import IO, Any
+
+__all__ = ["PATIENCE_S", "LockOwner", "OnWait", "exclusive", "holder_of", "lock", "try_lock"]
+
+PATIENCE_S = 2.0  # locks are held for milliseconds; who waits longer should know for whom
+KERNEL_LOCKS = Path("/proc/locks")
+
+OnWait = Callable[[str], None]
+"""Called once with who holds what one waits for, "process 4711", when that takes seconds."""
+
+
+class LockOwner(Enum):
+    """Whose a lock is, see above."""
+
+    PROCESS = "lockf"
+    OPEN_FILE = "flock"
+
+
+@contextmanager
+def exclusive(path: Path, *, on_wait: OnWait | None = None) -> Iterator[None]:
+    """Hold the lock of ``path``, which this process owns, while the block runs; wait for it.
+
+    Raises:
+        OSError: the system refuses the file, or locks on this file system.
+    """
+    with path.open("a") as file:
+        lock(file, LockOwner.PROCESS, on_wait=on_wait)
+        yield  # closing the file drops the lock
+
+
+def try_lock(file: IO[Any], owner: LockOwner) -> bool:
+    """Take the lock of an open file, unless another owner has it; closing the file drops it.
+
+    Raises:
+        OSError: the system refuses locks on this file system, or has none.
+    """
+    fcntl = _posix_locks()
+    try:
+        getattr(fcntl, owner.value)(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):  # POSIX lets a system say either
+        return False
+    return True
+
+
+def lock(file: IO[Any], owner: LockOwner, *, on_wait: OnWait | None = None) -> None:
+    """Take the lock of an open file, and wait for it, first come, first served.
+
+    Raises:
+        OSError: as `try_lock`.
+    """
+    if try_lock(file, owner):
+        return
+    fcntl = _posix_locks()
+    path = Path(file.name)
+    tell = threading.Timer(PATIENCE_S, lambda: on_wait and on_wait(holder_of(path)))
+    tell.daemon = True
+    tell.start()
+    try:
+        getattr(fcntl, owner.value)(file, fcntl.LOCK_EX)
+    finally:
+        tell.cancel()
+
+
+def holder_of(*paths: Path) -> str:
+    """Say which process holds a lock on one of ``paths``: "process 4711", or "another process".
+
+    Linux tells. To open a file and ask would drop our own locks on it.
+    """
+    places = {_place(path) for path in paths if path.exists()}
+    try:
+        rows = [row.split() for row in KERNEL_LOCKS.read_text().splitlines()]
+    except OSError:
+        rows = []
+    for row in rows:
+        # 1: POSIX  ADVISORY  WRITE 4711 fd:00:2531452 0 EOF; those that wait have "->" in front
+        if len(row) == 8 and row[5] in places and int(row[4]) not in (-1, 0, os.getpid()):
+            return f"process {row[4]}"
+    return "another process"
+
+
+def _place(path: Path) -> str:
+    """Name the file as the kernel's table does: device and inode."""
+    stat = path.stat()
+    return f"{os.major(stat.st_dev):02x}:{os.minor(stat.st_dev):02x}:{stat.st_ino}"
+
+
+def _posix_locks() -> ModuleType:
+    try:
+        import fcntl
+    except ImportError as error:
+        told = "locks of files need a POSIX system, such as Linux or macOS"
+        raise OSError(errno.ENOTSUP, told) from error
+    return fcntl
