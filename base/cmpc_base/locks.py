@@ -21,15 +21,24 @@ from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from types import ModuleType
-from typing import IO, Any
+from typing import IO, Any, TextIO
 
-__all__ = ["PATIENCE_S", "LockOwner", "OnWait", "exclusive", "holder_of", "lock", "try_lock"]
+__all__ = [
+    "PATIENCE_S",
+    "LockOwner",
+    "OnWait",
+    "exclusive",
+    "holder_of",
+    "lock",
+    "try_lock",
+    "waiting_notice",
+]
 
 PATIENCE_S = 2.0  # locks are held for milliseconds; who waits longer should know for whom
 KERNEL_LOCKS = Path("/proc/locks")
 
 OnWait = Callable[[str], None]
-"""Called once with who holds what one waits for, "process 4711", when that takes seconds."""
+"""Told for whom one waits, "waiting for process 4711, which trains ...", when it takes seconds."""
 
 
 class LockOwner(Enum):
@@ -40,15 +49,35 @@ class LockOwner(Enum):
 
 
 @contextmanager
-def exclusive(path: Path, *, on_wait: OnWait | None = None) -> Iterator[None]:
+def exclusive(path: Path, *, doing: str, on_wait: OnWait | None = None) -> Iterator[None]:
     """Hold the lock of ``path``, which this process owns, while the block runs; wait for it.
+
+    Args:
+        doing: What whoever holds it does, for those who wait: "trains in runs/a".
 
     Raises:
         OSError: the system refuses the file, or locks on this file system.
     """
     with path.open("a") as file:
-        lock(file, LockOwner.PROCESS, on_wait=on_wait)
+        lock(file, LockOwner.PROCESS, doing=doing, on_wait=on_wait)
         yield  # closing the file drops the lock
+
+
+def open_locked(path: Path) -> TextIO:
+    """Open ``path``, and return the file, which owns its lock until it is closed.
+
+    Raises:
+        BlockingIOError: another opening of the path has the lock.
+        OSError: the system refuses the file, or locks on this file system.
+    """
+    file = path.open("a")
+    try:
+        if try_lock(file, LockOwner.OPEN_FILE):
+            return file
+        raise BlockingIOError(errno.EAGAIN, "another process has the lock", str(path))
+    except OSError:
+        file.close()
+        raise
 
 
 def try_lock(file: IO[Any], owner: LockOwner) -> bool:
@@ -65,8 +94,11 @@ def try_lock(file: IO[Any], owner: LockOwner) -> bool:
     return True
 
 
-def lock(file: IO[Any], owner: LockOwner, *, on_wait: OnWait | None = None) -> None:
+def lock(file: IO[Any], owner: LockOwner, *, doing: str, on_wait: OnWait | None = None) -> None:
     """Take the lock of an open file, and wait for it, first come, first served.
+
+    Args:
+        doing: What whoever holds it does, for those who wait.
 
     Raises:
         OSError: as `try_lock`.
@@ -75,13 +107,23 @@ def lock(file: IO[Any], owner: LockOwner, *, on_wait: OnWait | None = None) -> N
         return
     fcntl = _posix_locks()
     path = Path(file.name)
-    tell = threading.Timer(PATIENCE_S, lambda: on_wait and on_wait(holder_of(path)))
+
+    def notify() -> None:
+        if on_wait is not None:
+            on_wait(waiting_notice(doing, path))
+
+    tell = threading.Timer(PATIENCE_S, notify)
     tell.daemon = True
     tell.start()
     try:
         getattr(fcntl, owner.value)(file, fcntl.LOCK_EX)
     finally:
         tell.cancel()
+
+
+def waiting_notice(doing: str, *paths: Path) -> str:
+    """Return "waiting for process 4711, which ...": who holds a lock on one of ``paths``."""
+    return f"waiting for {holder_of(*paths)}, which {doing}"
 
 
 def holder_of(*paths: Path) -> str:

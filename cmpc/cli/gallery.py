@@ -100,7 +100,7 @@ def train(ctx: click.Context, /, **_: object) -> None:
             settings,
             image_set,
             progress=steps,
-            on_wait=lambda who: say(f"waiting for {who}, which trains {folder}"),
+            on_wait=say,
         )
     show(found, as_json=options["as_json"])
 

@@ -22,7 +22,7 @@ def changing(path: Path) -> Iterator[None]:
     from cmpc_kernels import index_lock
 
     refuse_shard(path)
-    with index_lock(path, on_wait=lambda: say(f"waiting for another program that changes {path}")):
+    with index_lock(path, on_wait=say):
         yield
 
 

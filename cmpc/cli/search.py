@@ -230,13 +230,11 @@ def obtain_supernet(run: "RunFolder", material: "SearchMaterial") -> "Supernet":
     """Load the supernet of a run, or train it with progress shown; one process trains."""
     from cmpc.output import say
     from cmpc.progress import progress
-    from cmpc_search.locks import exclusive
+    from cmpc_base.locks import exclusive
     from cmpc_search.stages.supernet import has_supernet, load_supernet, make_supernet
 
-    def tell(holder: str) -> None:
-        say(f"waiting for {holder}, which trains the supernet of {run.path}")
-
-    with exclusive(run.supernet_path / "training.lock", on_wait=tell):
+    doing = f"trains the supernet of {run.path}"
+    with exclusive(run.supernet_path / "training.lock", doing=doing, on_wait=say):
         if has_supernet(run):
             return load_supernet(run, material)
         with progress("Embedding views with the gallery network") as steps:

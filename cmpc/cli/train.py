@@ -60,7 +60,7 @@ def train(ctx: click.Context, /, **_: object) -> None:
     """
     from cmpc.output import emit, make_table, say
     from cmpc.progress import progress
-    from cmpc_search.locks import exclusive
+    from cmpc_base.locks import exclusive
     from cmpc_search.runs import reopen_run, write_pick
     from cmpc_search.stages.material import load_run_material
     from cmpc_search.stages.picks import picked_architecture
@@ -70,9 +70,6 @@ def train(ctx: click.Context, /, **_: object) -> None:
     from cmpc_search.study import pick
     from cmpc_search.study.loop import load_candidates
     from cmpc_search.training.compute import set_up_torch
-
-    def tell(holder: str) -> None:
-        say(f"waiting for {holder}, which trains in {run.path}")
 
     options = ctx.params
     settings = resolve_settings(ctx, TrainSettings, "train")
@@ -87,7 +84,7 @@ def train(ctx: click.Context, /, **_: object) -> None:
     if options["new_galleries"]:
         check_new_galleries(material.gallery)
     how = options["how"]
-    with exclusive(run.path / "train.lock", on_wait=tell):
+    with exclusive(run.path / "train.lock", doing=f"trains in {run.path}", on_wait=say):
         if how is not None:
             study = material.settings.study
             candidates = load_candidates(run.study_path, on_notice=say)

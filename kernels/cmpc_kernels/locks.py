@@ -10,10 +10,12 @@ ever stale. Readers take none: what they open is whole.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
+
+from cmpc_base.locks import LockOwner, OnWait, lock
 
 __all__ = ["index_lock"]
 
@@ -21,9 +23,7 @@ NUM_NAME_CHARACTERS = 56  # of the index in the name of its lock: a name has 255
 
 
 @contextmanager
-def index_lock(
-    path: str | os.PathLike[str], on_wait: Callable[[], None] | None = None
-) -> Iterator[None]:
+def index_lock(path: str | os.PathLike[str], on_wait: OnWait | None = None) -> Iterator[None]:
     """Hold the lock of an index, a file or a folder of shards, while the block runs.
 
     Every path to the index, through links too, is to the same lock. It is not taken again by who
@@ -31,7 +31,7 @@ def index_lock(
 
     Args:
         path: The index; the file need not be there yet, its folder must.
-        on_wait: Called once if another program holds the lock, before waiting for it.
+        on_wait: Told which process holds the lock, when waiting for it takes seconds.
 
     Raises:
         OSError: the folder is not there or can't be written; the error names ``path``.
@@ -40,7 +40,7 @@ def index_lock(
     beside = target.with_name(f".{target.name[:NUM_NAME_CHARACTERS]}.lock")
     lock_path = target / ".lock" if target.is_dir() else beside
     try:
-        file = _locked(lock_path, on_wait)
+        file = _locked(lock_path, f"changes {os.fspath(path)}", on_wait)
     except OSError as error:
         raise OSError(error.errno, error.strerror, os.fspath(path)) from error
     try:
@@ -51,12 +51,12 @@ def index_lock(
         file.close()
 
 
-def _locked(lock_path: Path, on_wait: Callable[[], None] | None) -> BinaryIO:
+def _locked(lock_path: Path, doing: str, on_wait: OnWait | None) -> BinaryIO:
     """Return the open file, locked, that has the name ``lock_path``."""
     while True:
         file = lock_path.open("ab")
         try:
-            _wait_for(file, on_wait)
+            lock(file, LockOwner.OPEN_FILE, doing=doing, on_wait=on_wait)
             if _is_still(file, lock_path):
                 return file
         except BaseException:
@@ -64,19 +64,6 @@ def _locked(lock_path: Path, on_wait: Callable[[], None] | None) -> BinaryIO:
             raise
         file.close()  # whoever had it has taken it away: the name is of another file now
         on_wait = None
-
-
-def _wait_for(file: BinaryIO, on_wait: Callable[[], None] | None) -> None:
-    import fcntl  # of POSIX: who only searches does without
-
-    if on_wait is not None:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            on_wait()
-        else:
-            return
-    fcntl.flock(file, fcntl.LOCK_EX)
 
 
 def _is_still(file: BinaryIO, path: Path) -> bool:

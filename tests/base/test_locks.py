@@ -12,7 +12,7 @@ from cmpc_base.locks import LockOwner, exclusive, try_lock
 HOLD = """
 import pathlib, sys
 from cmpc_base.locks import exclusive
-with exclusive(pathlib.Path(sys.argv[1])):
+with exclusive(pathlib.Path(sys.argv[1]), doing=""):
     print("ready", flush=True)
     sys.stdin.read()
 """
@@ -33,15 +33,15 @@ def test_who_waits_is_told_for_whom_and_a_kill_ends_the_wait(tmp_path, holder, m
     monkeypatch.setattr(locks, "PATIENCE_S", 0.0)
     told, is_told = [], threading.Event()
 
-    def end_it(who):
-        told.append(who)
+    def end_it(notice):
+        told.append(notice)
         is_told.set()
         holder.kill()
 
-    with exclusive(tmp_path / "lock", on_wait=end_it):
+    with exclusive(tmp_path / "lock", doing="trains", on_wait=end_it):
         assert is_told.wait(30)
 
-    assert told == [f"process {holder.pid}"]
+    assert told == [f"waiting for process {holder.pid}, which trains"]
 
 
 def test_an_open_file_owns_its_lock_even_against_its_own_process(tmp_path):
@@ -57,3 +57,12 @@ def test_where_the_system_has_no_such_locks_that_is_said(tmp_path, monkeypatch):
 
     with (tmp_path / "lock").open("a") as file, pytest.raises(OSError, match="POSIX"):
         try_lock(file, LockOwner.PROCESS)
+
+
+def test_a_lock_that_is_free_is_taken_without_a_word(tmp_path):
+    told = []
+
+    with exclusive(tmp_path / "lock", doing="trains", on_wait=told.append):
+        pass
+
+    assert told == []

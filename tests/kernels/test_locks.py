@@ -63,15 +63,19 @@ def test_every_change_of_programs_that_change_at_once_is_kept(kind, tmp_path):
     assert not list(tmp_path.rglob("*lock"))
 
 
-def test_a_kill_leaves_no_lock_behind(tmp_path):
+def test_a_kill_leaves_no_lock_behind(tmp_path, monkeypatch):
+    monkeypatch.setattr("cmpc_base.locks.PATIENCE_S", 0.1)
     path = tmp_path / "shop.index"
     holder = started(HOLD, path)
-    waited = []
+    told = []
 
-    with index_lock(path, on_wait=lambda: waited.append(holder.kill())):
-        waited.append("taken")
+    def kill(notice):
+        told.append(notice)
+        holder.kill()
 
-    assert waited == [None, "taken"]
+    with index_lock(path, on_wait=kill):
+        assert told == [f"waiting for process {holder.pid}, which changes {path}"]
+
     assert ended(holder) < 0
     assert not list(tmp_path.iterdir())
 
@@ -85,13 +89,14 @@ def test_an_index_that_can_not_be_locked_is_named_and_not_its_lock(tmp_path):
     assert told.value.filename == str(path)
 
 
-def test_a_link_to_an_index_has_the_lock_of_the_index(tmp_path):
+def test_a_link_to_an_index_has_the_lock_of_the_index(tmp_path, monkeypatch):
+    monkeypatch.setattr("cmpc_base.locks.PATIENCE_S", 0.1)
     path, link, told = tmp_path / ("n" * 255), tmp_path / "link", threading.Event()
     link.symlink_to(path.name)
     order = []
 
     def change():
-        with index_lock(link, on_wait=told.set):
+        with index_lock(link, on_wait=lambda _: told.set()):
             order.append("second")
 
     with index_lock(path):

@@ -8,7 +8,6 @@ when the process ends, however it ends. Where too few are free the best are shar
 says so until the others have gone.
 """
 
-import fcntl
 import os
 import re
 import tempfile
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import TextIO
 
 from cmpc_base.closeable import Closeable
+from cmpc_base.locks import open_locked
 from cmpc_cost_models.errors import BadArgument
 from cmpc_cost_models.targets.machine import core_of, rank_cpus
 
@@ -92,7 +92,7 @@ class CpuLease(Closeable):
         if core in self._held:
             return True
         try:
-            self._held[core] = _locked(self._folder / _name_of(core)) if self._folder else None
+            self._held[core] = open_locked(self._folder / _name_of(core)) if self._folder else None
         except BlockingIOError:
             return False
         except OSError:  # as where there is no folder: nobody can be asked
@@ -102,22 +102,6 @@ class CpuLease(Closeable):
 
 def _name_of(core: str) -> str:
     return f"core-{re.sub('[^0-9]+', '-', core)}.lock"
-
-
-def _locked(path: Path) -> TextIO:
-    """Return the open file, locked.
-
-    Raises:
-        BlockingIOError: another process has the lock.
-        OSError: the system refuses the file, or locks on this file system.
-    """
-    file = path.open("a")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        raise
-    return file
 
 
 def _own_folder() -> Path | None:

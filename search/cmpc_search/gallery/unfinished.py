@@ -5,12 +5,12 @@ taken out last. So whatever lies beside a marker was written by an earlier try a
 whatever lies in a folder without one belongs to somebody.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from cmpc_base.locks import OnWait, exclusive
 from cmpc_search.errors import BadArgument
-from cmpc_search.locks import exclusive
 
 __all__ = ["RECORD_FILE", "check_free", "is_unfinished", "making"]
 
@@ -20,7 +20,7 @@ NUM_NAMED = 3
 
 
 @contextmanager
-def making(folder: Path, *, on_wait: Callable[[str], None] | None = None) -> Iterator[None]:
+def making(folder: Path, *, on_wait: OnWait | None = None) -> Iterator[None]:
     """Hold ``folder`` while the block makes a gallery in it; another process waits for its turn.
 
     Whoever waited may find the work done. ``on_wait`` is told which process makes it.
@@ -30,7 +30,7 @@ def making(folder: Path, *, on_wait: Callable[[str], None] | None = None) -> Ite
     """
     check_free(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with exclusive(folder / MARKER, on_wait=on_wait):
+    with exclusive(folder / MARKER, doing=f"makes {folder}", on_wait=on_wait):
         yield
         (folder / MARKER).unlink(missing_ok=True)
 

@@ -25,8 +25,8 @@ from typing import Any
 
 from cmpc_base.leftovers import sweep
 from cmpc_search.errors import BadRun
-from cmpc_search.locks import live_workers, workers_folder
 from cmpc_search.runs.files import parsed_record, read_json, read_record, write_json
+from cmpc_search.study.workers import live_workers, workers_folder
 
 __all__ = ["RunFolder", "open_run", "reopen_run"]
 

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from cmpc_base.locks import exclusive
 from cmpc_cost_models.targets.machine import describe_machine, describe_versions
-from cmpc_search.locks import exclusive
 from cmpc_search.runs.files import read_record, write_json
 from cmpc_search.runs.folder import RunFolder
 
@@ -40,7 +40,7 @@ def note_session(run: RunFolder, command: Sequence[str]) -> None:
         "machine": describe_machine(),
         "versions": describe_versions() | _versions(),
     }
-    with exclusive(run.path / "manifest.lock"):
+    with exclusive(run.path / "manifest.lock", doing=f"notes its work in {run.path}"):
         path = run.manifest_path
         earlier = read_record(path, _Manifest).sessions if path.exists() else []
         document = {

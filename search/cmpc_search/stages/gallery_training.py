@@ -1,8 +1,8 @@
 """Train a gallery network as its settings say, or find it trained already."""
 
-from collections.abc import Callable
 from pathlib import Path
 
+from cmpc_base.locks import OnWait
 from cmpc_base.progress import Progress
 from cmpc_search.data import ImageSet, load_image_set
 from cmpc_search.gallery import (
@@ -37,7 +37,7 @@ def train_gallery(
     image_set: ImageSet,
     *,
     progress: Progress | None = None,
-    on_wait: Callable[[str], None] | None = None,
+    on_wait: OnWait | None = None,
 ) -> Gallery:
     """Train the network on ``image_set`` and keep it in ``folder``; it may be there already.
 

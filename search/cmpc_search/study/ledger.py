@@ -19,13 +19,13 @@ import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from cmpc_search.errors import BadRun
-from cmpc_search.locks import Worker
 from cmpc_search.space.architecture import Architecture
 from cmpc_search.study.encoding import Encoding, Space
 from cmpc_search.study.progress import Counts
 from cmpc_search.study.records import Candidate, CandidateScore
 from cmpc_search.study.samplers import Gate
 from cmpc_search.study.settings import StudySettings, cost_of
+from cmpc_search.study.workers import Worker
 
 __all__ = ["Ledger", "Standing", "read_candidates"]
 

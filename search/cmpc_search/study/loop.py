@@ -14,9 +14,9 @@ from pathlib import Path
 from optuna.trial import Trial
 
 from cmpc_base.errors import CmpcError, MachineFault
+from cmpc_base.locks import exclusive
 from cmpc_base.machine_faults import machine_fault
 from cmpc_search.errors import BudgetNotMet
-from cmpc_search.locks import Worker, exclusive, workers_folder
 from cmpc_search.space.architecture import Architecture
 from cmpc_search.study.encoding import Encoding, Space
 from cmpc_search.study.ledger import Ledger, read_candidates
@@ -30,6 +30,7 @@ from cmpc_search.study.storage import (
     telling_of_storage,
     wait_for_turn,
 )
+from cmpc_search.study.workers import Worker, workers_folder
 
 __all__ = ["FIRST_FAILURES", "load_candidates", "run_study"]
 
@@ -168,10 +169,8 @@ class _Search:
         """Hold the study for a moment, against our own processes and against other programs."""
         path = self._storage_path
 
-        def tell(holder: str) -> None:
-            self._on_notice(f"waiting for {holder}, which works on {path}")
-
-        with exclusive(path.with_name(f"{path.name}.lock"), on_wait=tell):
+        lock_path = path.with_name(f"{path.name}.lock")
+        with exclusive(lock_path, doing=f"works on {path}", on_wait=self._on_notice):
             wait_for_turn(path, self._on_notice)
             yield
 

@@ -16,8 +16,8 @@ from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 from sqlalchemy.exc import SQLAlchemyError
 
+from cmpc_base.locks import PATIENCE_S, holder_of, waiting_notice
 from cmpc_search.errors import BadRun, StudyUnavailable
-from cmpc_search.locks import PATIENCE_S, holder_of
 
 __all__ = ["create_study", "load_study", "telling_of_storage", "wait_for_turn"]
 
@@ -57,10 +57,8 @@ def wait_for_turn(
             if not _is_locked(error):
                 raise
             if on_notice is not None:
-                on_notice(
-                    f"waiting for {_holder(path)}, which locks {path}; "
-                    f"this gives up after {LOCK_TIMEOUT_S:g} s"
-                )
+                notice = waiting_notice(f"locks {path}", *_lock_files(path))
+                on_notice(f"{notice}; this gives up after {LOCK_TIMEOUT_S:g} s")
             connection.execute(f"PRAGMA busy_timeout = {round(1000 * LOCK_TIMEOUT_S)}")
             connection.execute(begin)
         connection.rollback()
@@ -110,8 +108,8 @@ def _advice(path: Path, error: Exception) -> str:
     said = " ".join(str(_root_of(error)).split())
     if _is_locked(error):
         return (
-            f"{path} must be free to be written, but {_holder(path)} has locked it for "
-            f"{LOCK_TIMEOUT_S:g} s; end that and give the same command again: "
+            f"{path} must be free to be written, but {holder_of(*_lock_files(path))} has locked it "
+            f"for {LOCK_TIMEOUT_S:g} s; end that and give the same command again: "
             "what was stored is kept"
         )
     if any(
@@ -135,6 +133,6 @@ def _root_of(error: BaseException) -> BaseException:
     return error
 
 
-def _holder(path: Path) -> str:
+def _lock_files(path: Path) -> tuple[Path, Path]:
     # With write-ahead logging the lock of a writer is in the file beside.
-    return holder_of(path, path.with_name(f"{path.name}-shm"))
+    return path, path.with_name(f"{path.name}-shm")

@@ -227,9 +227,9 @@ def test_to_look_at_a_front_changes_no_pick_and_another_pick_deletes_no_weights(
 HOLD = """
 import sys, time
 from pathlib import Path
-from cmpc_search.locks import exclusive
+from cmpc_base.locks import exclusive
 folder = Path(sys.argv[1])
-with exclusive(folder / "train.lock"):
+with exclusive(folder / "train.lock", doing="trains"):
     print("held", flush=True)
     time.sleep(1)
     (folder / "released").touch()

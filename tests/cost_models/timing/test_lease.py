@@ -82,7 +82,7 @@ def test_a_file_system_without_locks_is_no_other_process(number, tmp_path, monke
     def refuse(*_):
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(lease_module.fcntl, "flock", refuse)
+    monkeypatch.setattr("fcntl.flock", refuse)
     with CpuLease(1, folder=tmp_path) as lease:
         assert list(lease.doubts()) == []
 

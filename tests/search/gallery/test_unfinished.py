@@ -8,14 +8,14 @@ import pytest
 from click.testing import CliRunner
 
 from cmpc.cli import command_line
-from cmpc_search import locks
+from cmpc_base import locks
 from cmpc_search.errors import BadArgument, BadGallery
 from cmpc_search.gallery import GallerySources, import_gallery, making, open_gallery
 
 HOLD = """
-import fcntl, sys
-with open(sys.argv[1], "a") as file:
-    fcntl.lockf(file, fcntl.LOCK_EX)
+import pathlib, sys
+from cmpc_base.locks import exclusive
+with exclusive(pathlib.Path(sys.argv[1]), doing=""):
     print("held", flush=True)
     sys.stdin.readline()
 """
@@ -94,12 +94,12 @@ def test_a_second_process_waits_and_says_for_whom(tmp_path, monkeypatch):
     ) as other:
         assert other.stdout.readline() == "held\n"
 
-        def on_wait(who):
-            heard.append(who)
+        def on_wait(notice):
+            heard.append(notice)
             other.stdin.close()
 
         with making(folder, on_wait=on_wait):
-            assert heard == [f"process {other.pid}"]
+            assert heard == [f"waiting for process {other.pid}, which makes {folder}"]
 
 
 def test_a_gallery_that_another_process_made_meanwhile_is_left_alone(tmp_path, onnx_path):

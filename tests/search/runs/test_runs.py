@@ -9,7 +9,6 @@ import sys
 import pytest
 
 from cmpc_search.errors import BadRun
-from cmpc_search.locks import Worker
 from cmpc_search.runs import (
     note_session,
     open_run,
@@ -22,6 +21,7 @@ from cmpc_search.runs import (
     write_trials,
 )
 from cmpc_search.study import Accuracy, Budget, Candidate, CandidateScore
+from cmpc_search.study.workers import Worker
 
 SETTINGS = {"search": {"trials": 10, "seed": 0, "widths": (0.6, 1.0)}, "space": "small"}
 INPUTS = {"data_sha256": "d0", "gallery_sha256": "60"}
@@ -124,7 +124,7 @@ def test_fresh_moves_each_old_run_aside(path):
 def test_fresh_refuses_while_another_process_searches(path):
     run = opened(path)
     hold = (
-        "import sys, pathlib; from cmpc_search.locks import Worker\n"
+        "import sys, pathlib; from cmpc_search.study.workers import Worker\n"
         "with Worker(pathlib.Path(sys.argv[1])): print('held', flush=True); input()"
     )
     arguments = [sys.executable, "-c", hold, f"{run.study_path}.workers"]

@@ -12,11 +12,11 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from cmpc_search.locks import Worker
 from cmpc_search.study.ledger import Ledger
 from cmpc_search.study.loop import load_candidates, run_study
 from cmpc_search.study.settings import StudySettings
 from cmpc_search.study.storage import create_study, load_study
+from cmpc_search.study.workers import Worker
 
 PROGRAM = Path(__file__).with_name("slow_search.py")
 

@@ -8,7 +8,6 @@ import sys
 import pytest
 from toy_study import ToySpace, toy_score
 
-from cmpc_search import locks
 from cmpc_search.errors import StudyUnavailable
 from cmpc_search.study import StudySettings, storage
 from cmpc_search.study.loop import load_candidates, run_study
@@ -49,7 +48,6 @@ def browser(study):
 def impatient(monkeypatch):
     monkeypatch.setattr(storage, "PATIENCE_S", 0.05)
     monkeypatch.setattr(storage, "LOCK_TIMEOUT_S", 0.3)
-    monkeypatch.setattr(locks, "PATIENCE_S", 0.05)
 
 
 def test_a_study_that_another_program_locks_is_waited_for_and_the_program_named(
@@ -117,33 +115,3 @@ def test_a_damaged_study_is_named_with_what_to_do(study, tmp_path, damage, act):
 
     with pytest.raises(StudyUnavailable, match=f"{copy} must hold the study.*--fresh"):
         act(copy)
-
-
-def test_who_waits_for_a_lock_is_told_for_whom(tmp_path):
-    path, told = tmp_path / "training.lock", []
-    hold = (
-        "import sys, pathlib; from cmpc_search.locks import exclusive\n"
-        "with exclusive(pathlib.Path(sys.argv[1])): print('held', flush=True); input()"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", hold, str(path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as holder:
-        assert holder.stdout.readline() == "held\n"
-
-        def release(who):
-            told.append(who)
-            holder.stdin.write("\n")
-            holder.stdin.flush()
-
-        with locks.exclusive(path, on_wait=release):
-            assert told == [f"process {holder.pid}"]
-
-
-def test_a_lock_that_is_free_is_taken_without_a_word(tmp_path):
-    told = []
-    with locks.exclusive(tmp_path / "a.lock", on_wait=told.append):
-        pass
-    assert told == []
