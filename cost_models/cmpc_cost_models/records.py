@@ -21,6 +21,7 @@ __all__ = [
     "SOURCES",
     "CompiledNetwork",
     "Cost",
+    "KernelCall",
     "KernelRecord",
     "Measurement",
     "NodePath",
@@ -30,6 +31,7 @@ __all__ = [
 SOURCES = ("measured", "predicted", "counted")
 ORIGINS = ("record", "similar", "rule", "importer")
 PATHS = ("kernel", "folded", "import")
+MAKERS = ("kernel", "import", "vm")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,6 +114,10 @@ class KernelRecord:
             them, as in some of the importer's loops.
         origin: Where its loops come from: a tuned ``record`` of this very workload, one of a
             ``similar`` workload, a ``rule``, or TVM's ``importer``, which leaves loops plain.
+        num_bytes: Counted: what one call reads and writes, each value once; ``None`` where nobody
+            could count it.
+        workload: The key of what it computes for which kind of processor, see
+            ``schedules.workload``; ``None`` where it is none of ours.
         schedule: The loops' parameters; ``None`` where there are none.
     """
 
@@ -120,11 +126,38 @@ class KernelRecord:
     shape: str
     flops: int | None
     origin: str
+    num_bytes: int | None = None
+    workload: str | None = None
     schedule: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if self.origin not in ORIGINS:
             raise BadArgument(f"`origin` must be one of {ORIGINS}, got {self.origin!r}")
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        return cls(**_known_fields(cls, document))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KernelCall:
+    """One call that a compiled network makes.
+
+    Attributes:
+        symbol: The function: that of a ``KernelRecord``, unless ``made_by`` is ``vm``.
+        made_by: Who wrote it: ``kernel``, one of ours; ``import``, a loop of TVM's importer;
+            ``vm``, a function of TVM's virtual machine, such as a view in another shape.
+    """
+
+    symbol: str
+    made_by: str
+
+    def __post_init__(self) -> None:
+        if self.made_by not in MAKERS:
+            raise BadArgument(f"`made_by` must be one of {MAKERS}, got {self.made_by!r}")
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -177,6 +210,7 @@ class CompiledNetwork:
         input_shape, output_shape: float32 tensors, batch first.
         num_threads: How many threads its loops are divided for.
         kernels: Its functions, each once.
+        calls: What one inference calls, in order, a function as often as it is called.
         nodes: Which way each node of the graph took.
     """
 
@@ -189,7 +223,13 @@ class CompiledNetwork:
     output_shape: tuple[int, ...]
     num_threads: int = 1
     kernels: tuple[KernelRecord, ...] = ()
+    calls: tuple[KernelCall, ...] = ()
     nodes: tuple[NodePath, ...] = ()
+
+    def called_kernels(self) -> tuple[KernelRecord, ...]:
+        """Return the function of each call, in order; calls of the virtual machine are left out."""
+        records = {one.symbol: one for one in self.kernels}
+        return tuple(records[one.symbol] for one in self.calls if one.made_by != "vm")
 
     def num_kernels_by_origin(self) -> dict[str, int]:
         """Return how many functions come from each origin; those from none are left out."""
@@ -202,6 +242,7 @@ class CompiledNetwork:
             "input_shape": list(self.input_shape),
             "output_shape": list(self.output_shape),
             "kernels": [kernel.to_json() for kernel in self.kernels],
+            "calls": [call.to_json() for call in self.calls],
             "nodes": [node.to_json() for node in self.nodes],
         }
 
@@ -211,6 +252,7 @@ class CompiledNetwork:
         shapes = {name: tuple(values[name]) for name in ("input_shape", "output_shape")}
         lists = {
             "kernels": tuple(KernelRecord.from_json(one) for one in values.get("kernels", ())),
+            "calls": tuple(KernelCall.from_json(one) for one in values.get("calls", ())),
             "nodes": tuple(NodePath.from_json(one) for one in values.get("nodes", ())),
         }
         return cls(**values | shapes | lists | {"path": Path(values["path"])})

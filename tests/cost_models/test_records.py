@@ -10,6 +10,7 @@ from cmpc_cost_models.records import (
     SOURCES,
     CompiledNetwork,
     Cost,
+    KernelCall,
     KernelRecord,
     Measurement,
     NodePath,
@@ -56,6 +57,7 @@ def test_a_measurement_comes_back_unchanged_from_json():
                 symbol="convolution", kind="dense", shape="64 to 128", flops=16384, origin="rule"
             ),
         ),
+        calls=(KernelCall(symbol="convolution", made_by="kernel"),) * 2,
         nodes=(NodePath(node="head", operator="Gemm", path="kernel", kernel="convolution"),),
     )
     cost = Cost(name="latency", value=0.5, unit="ms", source="measured", artefact_sha256="ab")

@@ -20,13 +20,14 @@ import tvm
 from tvm.support import cc
 
 from cmpc_cost_models.compiling.assembling import Assembled, assemble
+from cmpc_cost_models.compiling.call_sequence import calls_of
 from cmpc_cost_models.compiling.objects import KernelObject, KernelObjects, compile_module
 from cmpc_cost_models.kernels.code import pack_constants
 from cmpc_cost_models.kernels.facts import foreign_records, kernel_record
 from cmpc_cost_models.plans.calls import Call, Plan
 from cmpc_cost_models.plans.planning import plan_network
 from cmpc_cost_models.plans.specs import KernelSpec
-from cmpc_cost_models.records import KernelRecord, NodePath
+from cmpc_cost_models.records import KernelCall, KernelRecord, NodePath
 from cmpc_cost_models.schedules.schedule import (
     RULES_ONLY,
     Origin,
@@ -48,11 +49,13 @@ class BuiltNetwork:
     Attributes:
         executable: TVM's ``VMExecutable``; only the library exported from it can run.
         kernels: Its functions, each once.
+        calls: What one inference calls, in order.
         nodes: Which way each node of the graph took.
     """
 
     executable: Any
     kernels: tuple[KernelRecord, ...]
+    calls: tuple[KernelCall, ...]
     nodes: tuple[NodePath, ...]
 
 
@@ -86,6 +89,7 @@ def build_executable(
     return BuiltNetwork(
         executable=compile_module(module, target),
         kernels=kernels.records(assembled),
+        calls=tuple(calls_of(assembled.module)),
         nodes=assembled.nodes,
     )
 
@@ -111,6 +115,7 @@ class _Kernels:
     def __init__(
         self, workloads: dict[KernelSpec, Workload], source: ScheduleSource, objects: KernelObjects
     ) -> None:
+        self._workloads = workloads
         self._found: dict[KernelSpec, tuple[Schedule, Origin]] = {
             spec: source.find(workload) for spec, workload in workloads.items()
         }
@@ -147,5 +152,5 @@ class _Kernels:
         ours = []
         for symbol, spec in assembled.kernels.items():
             schedule, origin = self._found[spec]
-            ours.append(kernel_record(symbol, spec, origin, schedule.to_json()))
+            ours.append(kernel_record(symbol, self._workloads[spec], origin, schedule.to_json()))
         return (*ours, *foreign_records(assembled.module))

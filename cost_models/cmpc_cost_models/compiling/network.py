@@ -145,6 +145,7 @@ def _compile(onnx_path: Path, how: _How, folder: Path) -> dict[str, Any]:
         "output_shape": list(output_shape),
         "num_threads": how.num_threads,
         "kernels": [kernel.to_json() for kernel in built.kernels],
+        "calls": [call.to_json() for call in built.calls],
         "nodes": [node.to_json() for node in built.nodes],
     }
 

@@ -1,49 +1,46 @@
 """What does a kernel compute, on what size, with how much arithmetic? Facts for profiles.
 
-Counted from the specification, not from the loops: tiles that overlap compute some values twice,
-and that is a cost of the schedule, not work of the network. Free of TVM, but for
-``foreign_records``, which asks TVM to count in the loops that its importer made.
+Free of TVM, but for ``foreign_records``, which asks TVM to count in the loops that its importer
+made.
 """
 
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+
 from cmpc_cost_models.plans.specs import (
-    Affine,
     Binary,
     Convolution,
-    GlobalMean,
     KernelSpec,
-    LocalNorm,
     Map,
     MaxPool,
     MeanPool,
-    Normalise,
-    Softmax,
     View,
     Window,
 )
+from cmpc_cost_models.plans.work import work_of
 from cmpc_cost_models.records import KernelRecord
+from cmpc_cost_models.schedules.workload import Workload
 
-__all__ = ["flops_of", "foreign_records", "kernel_record", "kind_of", "shape_of"]
-
-NORMALISE_FLOPS = 3  # of a number: square, add, divide
-SOFTMAX_FLOPS = 5  # of a number: largest, subtract, exponential, add, divide
-LOCAL_NORM_FLOPS = 4  # of a number, beside two for each neighbour
+__all__ = ["foreign_records", "kernel_record", "kind_of", "shape_of"]
 
 
 def kernel_record(
-    symbol: str, spec: KernelSpec, origin: str, schedule: Mapping[str, Any] | None = None
+    symbol: str, workload: Workload, origin: str, schedule: Mapping[str, Any]
 ) -> KernelRecord:
-    """Return the facts of a kernel written for ``spec`` and called ``symbol``."""
+    """Return the facts of a kernel of ours that is called ``symbol``."""
+    spec = workload.spec
     return KernelRecord(
         symbol=symbol,
         kind=kind_of(spec),
         shape=shape_of(spec),
-        flops=flops_of(spec),
+        **asdict(work_of(spec)),
         origin=origin,
+        workload=workload.key,
         schedule=schedule,
     )
 
@@ -58,6 +55,7 @@ def foreign_records(module: Any) -> tuple[KernelRecord, ...]:
             kind=re.sub(r"\d+$", "", variable.name_hint).removeprefix("fused_").replace("_", " "),
             shape=_parameter_shapes(function),
             flops=_counted_flops(function),
+            num_bytes=_parameter_bytes(function),
             origin="importer",
         )
         for variable, function in module.functions.items()
@@ -88,25 +86,6 @@ def shape_of(spec: KernelSpec) -> str:
     if isinstance(source, View):
         text = f"{_size(source.map, source.channels)} to {text}"
     return f"{_window(spec)}{text}"
-
-
-def flops_of(spec: KernelSpec) -> int:
-    """Count the arithmetic of one call, two operations for a multiply-add; copies do none.
-
-    Activations, biases and residuals that a convolution has taken in are not counted.
-    """
-    num_values = spec.target.height * spec.target.width * spec.target.channels
-    if isinstance(spec, Convolution):
-        size = spec.target.height * spec.target.width * spec.out_channels
-        return 2 * size * math.prod(spec.kernel) * spec.depth
-    if isinstance(spec, MaxPool | MeanPool):
-        return num_values * math.prod(spec.window.kernel)
-    if isinstance(spec, GlobalMean):
-        return num_values * spec.source.map.height * spec.source.map.width
-    if isinstance(spec, LocalNorm):
-        return num_values * (2 * spec.size + LOCAL_NORM_FLOPS)
-    per_value = {Affine: 2, Binary: 1, Normalise: NORMALISE_FLOPS, Softmax: SOFTMAX_FLOPS}
-    return num_values * per_value.get(type(spec), 0)
 
 
 def _kind_of_convolution(spec: Convolution) -> str:
@@ -146,6 +125,17 @@ def _parameter_shapes(function: Any) -> str:
     # Of a fixed size only the number is wanted, without TVM's name of its type.
     shapes = ["x".join(str(getattr(size, "value", size)) for size in one.shape) for one in buffers]
     return f"{', '.join(shapes[:-1])} to {shapes[-1]}" if len(shapes) > 1 else "".join(shapes)
+
+
+def _parameter_bytes(function: Any) -> int | None:
+    """Return the bytes of a loop nest's buffers; None where a size is computed."""
+    buffers = [one for one in function.params if hasattr(one, "shape")]
+    try:
+        return sum(
+            math.prod(map(int, one.shape)) * np.dtype(str(one.dtype)).itemsize for one in buffers
+        )
+    except TypeError:
+        return None
 
 
 def _counted_flops(function: Any) -> int | None:

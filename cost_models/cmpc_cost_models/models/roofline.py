@@ -17,37 +17,25 @@ away from the roof, so of a network with one of those the latency is ``Unknown``
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import onnx
 
 from cmpc_cost_models.graphs.reading import known_shapes, load_graph
-from cmpc_cost_models.kernels.facts import flops_of
 from cmpc_cost_models.plans.calls import Call, Import, Plan
 from cmpc_cost_models.plans.planning import plan_network
-from cmpc_cost_models.plans.specs import View
+from cmpc_cost_models.plans.work import Work, work_of
 from cmpc_cost_models.records import Unknown
 from cmpc_cost_models.targets.target import Target
 
-__all__ = ["CALL_CYCLES", "Work", "attainable_seconds", "kernels_of", "network_seconds", "work_of"]
+__all__ = ["CALL_CYCLES", "attainable_seconds", "kernels_of", "network_seconds"]
 
-BYTES_PER_FLOAT = 4
 CALL_CYCLES = 400
 """What TVM's virtual machine takes to call one kernel, in clocks of a core.
 
 Measured: the slope of the latency of chains of 20, 60 and 100 tiny kernels was 0.16 us a kernel at
 2.6 GHz (AMD EPYC, November 2026). Cores that issue in order take longer.
 """
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Work:
-    """What one kernel does: float32 operations, and bytes read and written."""
-
-    flops: int
-    num_bytes: int
 
 
 def attainable_seconds(work: Work, target: Target) -> float:
@@ -75,20 +63,7 @@ def kernels_of(onnx_path: Path) -> tuple[Work, ...] | Unknown:
     if reasons := tuple(_why_unknown(plan)):
         return Unknown(reasons)
     calls = (call for call in plan.calls if isinstance(call, Call))
-    return tuple(
-        work_of(call.spec, num_weights=sum(one.size for one in call.constants)) for call in calls
-    )
-
-
-def work_of(spec: Any, *, num_weights: int = 0) -> Work:
-    """Count what a kernel does, from its specification.
-
-    Args:
-        spec: A kernel of ours: it writes the map ``target`` and reads its fields that are views.
-        num_weights: How many float32 constants it reads besides.
-    """
-    num_floats = num_weights + spec.target.size + sum(map(_num_read, _views(spec)))
-    return Work(flops=flops_of(spec), num_bytes=BYTES_PER_FLOAT * num_floats)
+    return tuple(work_of(call.spec) for call in calls)
 
 
 def _why_unknown(plan: Plan) -> Iterator[str]:
@@ -104,15 +79,3 @@ def _why_unknown(plan: Plan) -> Iterator[str]:
 
 def _name_of(node: onnx.NodeProto) -> str:
     return f"{node.op_type} {node.name or node.output[0]!r}"
-
-
-def _views(spec: Any) -> Iterator[View]:
-    for one in fields(spec):
-        value = getattr(spec, one.name)
-        for part in value if isinstance(value, tuple) else (value,):
-            if isinstance(part, View):
-                yield part
-
-
-def _num_read(view: View) -> int:
-    return view.map.height * view.map.width * view.channels

@@ -201,6 +201,12 @@ class Convolution:
         return self.target.channels - (self.kept.channels if self.kept else 0)
 
     @property
+    def macs(self) -> int:
+        """Multiply-adds of one call: each result is one inner product."""
+        num_results = self.target.height * self.target.width * self.out_channels
+        return num_results * self.kernel[0] * self.kernel[1] * self.depth
+
+    @property
     def is_depthwise(self) -> bool:
         """Whether each channel has a filter of its own, so that vectors of channels work."""
         return 1 < self.groups == self.source.channels == self.out_channels

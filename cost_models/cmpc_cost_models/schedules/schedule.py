@@ -227,5 +227,5 @@ def _is_worth_threads(workload: Workload) -> bool:
     if not _may_be_parallel(workload):
         return False
     if isinstance(workload.spec, Convolution):
-        return workload.macs >= FEWEST_PARALLEL_MACS
+        return workload.spec.macs >= FEWEST_PARALLEL_MACS
     return workload.spec.target.size >= FEWEST_PARALLEL_NUMBERS

@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Self
 
-from cmpc_cost_models.plans.specs import Convolution, KernelSpec
+from cmpc_cost_models.plans.specs import KernelSpec
 from cmpc_cost_models.targets.target import Target
 
 __all__ = ["Workload"]
@@ -38,15 +38,6 @@ class Workload:
             "spec": _given_fields(self.spec),
         }
         return json.dumps(ingredients, sort_keys=True, separators=(",", ":"))
-
-    @property
-    def macs(self) -> int:
-        """Multiply-adds of a convolution or dense layer; 0 for other kernels."""
-        spec = self.spec
-        if not isinstance(spec, Convolution):
-            return 0
-        taps = spec.kernel[0] * spec.kernel[1] * spec.depth
-        return spec.target.height * spec.target.width * spec.out_channels * taps
 
 
 def _given_fields(record: Any) -> Any:

@@ -7,14 +7,15 @@ are no task.
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 from cmpc_cost_models.graphs.reading import load_graph
 from cmpc_cost_models.plans.calls import Call
 from cmpc_cost_models.plans.planning import plan_network
-from cmpc_cost_models.plans.specs import KernelSpec, View
+from cmpc_cost_models.plans.specs import Convolution
+from cmpc_cost_models.plans.work import num_read
 from cmpc_cost_models.schedules.schedule import Workload, schedule_space
 from cmpc_cost_models.schedules.similar import Features, features_of
 from cmpc_cost_models.targets.target import Target
@@ -40,8 +41,8 @@ class TuningTask:
     def work(self) -> int:
         """What one call does, in multiply-adds, and in numbers moved as far as these cost more."""
         spec = self.workload.spec
-        moved = spec.target.size + sum(view.map.size for view in _views(spec))
-        return max(self.workload.macs, MACS_OF_A_NUMBER * moved)
+        macs = spec.macs if isinstance(spec, Convolution) else 0
+        return max(macs, MACS_OF_A_NUMBER * (spec.target.size + num_read(spec)))
 
 
 def extract_tasks(
@@ -63,11 +64,6 @@ def extract_tasks(
         for counts in calls.values()
     ]
     return tuple(sorted(filter(_has_choice, tasks), key=lambda task: -task.weight * task.work))
-
-
-def _views(spec: KernelSpec) -> list[View]:
-    values = (getattr(spec, field.name) for field in fields(spec))
-    return [one for one in values if isinstance(one, View)]
 
 
 def _has_choice(task: TuningTask) -> bool:

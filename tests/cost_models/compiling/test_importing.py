@@ -94,6 +94,29 @@ def test_each_node_says_which_way_it_took(host, tmp_path):
     assert functions["layer"] in {one.symbol for one in built.kernels}
 
 
+def test_a_network_names_its_calls_in_order_and_as_often_as_it_makes_them(host, tmp_path):
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["c"]),
+        helper.make_node("Sin", ["c"], ["s"]),
+        helper.make_node("Conv", ["s", "w"], ["y"]),
+    ]
+    model = make_model(nodes, (SHAPE, SHAPE), {"w": np.ones((10, 10, 1, 1), np.float32)})
+    onnx.save(model, tmp_path / "given.onnx")
+
+    built = compile_network(tmp_path / "given.onnx", host, cache_dir=tmp_path)
+
+    kinds = {one.symbol: one.kind for one in built.kernels}
+    convolve = ["image to map", "convolution", "map to image"]
+    assert [kinds[one.symbol] for one in built.calls if one.made_by != "vm"] == [
+        *convolve,
+        "tir sin",
+        *convolve,
+    ]
+    assert [kinds[one.symbol] for one in built.calls if one.made_by == "import"] == ["tir sin"]
+    sine = next(one for one in built.kernels if one.kind == "tir sin")
+    assert (sine.num_bytes, sine.workload) == (2 * 4 * 350, None)
+
+
 def test_an_imported_operator_between_our_kernels_changes_nothing_else(host, rng):
     nodes = [
         helper.make_node("Conv", ["x", "w"], ["c"], pads=[1, 1, 1, 1]),

@@ -10,6 +10,8 @@ from cmpc_cost_models.errors import BadNetworkFile
 from cmpc_cost_models.graphs.counting import count_network
 from cmpc_cost_models.graphs.reading import input_and_output_shape, load_graph
 from cmpc_cost_models.graphs.writing import GraphWriter
+from cmpc_cost_models.plans.planning import plan_network
+from cmpc_cost_models.plans.specs import Convolution
 
 
 def test_a_tiny_network_counts_to_what_the_hand_counts(tmp_path):
@@ -82,6 +84,14 @@ def test_a_dense_layer_counts_a_product_of_the_summed_length_for_each_output(
 )
 def test_a_network_counts_to_what_its_paper_says(name, million_macs, published):
     assert count_network(published[name]).macs == pytest.approx(million_macs * 1e6, rel=0.01)
+
+
+@pytest.mark.parametrize("name", ["resnet-18", "mobilenet-v2", "shufflenet-v2"])
+def test_the_calls_of_a_network_do_the_arithmetic_of_its_graph(name, published):
+    calls = plan_network(load_graph(published[name])).calls
+    macs = sum(one.spec.macs for one in calls if isinstance(one.spec, Convolution))
+
+    assert macs == count_network(published[name]).macs
 
 
 @pytest.fixture(scope="module")

@@ -7,16 +7,17 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from cmpc_cost_models.compiling.network import compile_network
 from cmpc_cost_models.models.roofline import (
     CALL_CYCLES,
-    Work,
     attainable_seconds,
     kernels_of,
     network_seconds,
-    work_of,
 )
-from cmpc_cost_models.plans.specs import Concat, Map, MaxPool, View, Window
+from cmpc_cost_models.plans.specs import Affine, Concat, Map, MaxPool, View, Window
+from cmpc_cost_models.plans.work import Work, work_of
 from cmpc_cost_models.records import Unknown
+from cmpc_cost_models.schedules.workload_text import read_workload
 from cmpc_cost_models.targets.table import find_target
 
 BOARD = replace(
@@ -47,10 +48,18 @@ def test_a_view_is_read_for_its_own_channels_and_a_target_written_with_its_borde
     half = View(map=whole, start=0, step=2, channels=4)
     target = Map(height=4, width=4, channels=12, border=1)
 
-    work = work_of(Concat(sources=(half, View.whole(whole)), target=target), num_weights=5)
+    work = work_of(Concat(sources=(half, View.whole(whole)), target=target))
 
-    assert work.num_bytes == 4 * (16 * 4 + 16 * 8 + 36 * 12 + 5)
+    assert work.num_bytes == 4 * (16 * 4 + 16 * 8 + 36 * 12)
     assert work.flops == 0
+
+
+def test_a_factor_and_a_shift_of_each_channel_are_read_besides():
+    whole = Map(height=4, width=4, channels=8)
+
+    work = work_of(Affine(source=View.whole(whole), target=whole))
+
+    assert work == Work(flops=2 * 128, num_bytes=4 * (128 + 128 + 2 * 8))
 
 
 def test_the_kernels_of_a_network_do_the_arithmetic_that_its_graph_asks_for(tiny_network):
@@ -64,6 +73,17 @@ def test_the_kernels_of_a_network_do_the_arithmetic_that_its_graph_asks_for(tiny
     # The dense layer reads 8 numbers, their weights and 12 biases, and writes 12 numbers.
     [dense] = [work for work in kernels if work.flops == 2 * 8 * 12]
     assert dense.num_bytes == 4 * (8 + 8 * 12 + 12 + 12)
+
+
+def test_the_work_of_the_calls_of_a_compiled_network_adds_up_to_its_roofline(
+    tiny_network, host, cache_dir
+):
+    compiled = compile_network(tiny_network, host, cache_dir=cache_dir)
+
+    called = [Work(flops=one.flops, num_bytes=one.num_bytes) for one in compiled.called_kernels()]
+    assert called == list(kernels_of(tiny_network))
+    assert network_seconds(called, host) == network_seconds(kernels_of(tiny_network), host)
+    assert all(read_workload(one.workload).key == one.workload for one in compiled.kernels)
 
 
 def test_of_a_network_with_an_operator_that_has_no_kernel_of_ours_nobody_knows_the_time(tmp_path):

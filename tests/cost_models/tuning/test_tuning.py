@@ -13,7 +13,8 @@ import pytest
 
 from cmpc_cost_models.compiling.network import compile_network
 from cmpc_cost_models.errors import BadArgument, CompileFailed, MachineBusy
-from cmpc_cost_models.schedules.schedule import RULES_ONLY, rule_schedule
+from cmpc_cost_models.plans.specs import Concat, Map, View
+from cmpc_cost_models.schedules.schedule import RULES_ONLY, Workload, rule_schedule
 from cmpc_cost_models.sites.loaded import LoadedNetwork
 from cmpc_cost_models.targets.table import find_target
 from cmpc_cost_models.tuning import (
@@ -26,6 +27,7 @@ from cmpc_cost_models.tuning import (
     tune,
 )
 from cmpc_cost_models.tuning import runner as runner_module
+from cmpc_cost_models.tuning.tasks import MACS_OF_A_NUMBER, TuningTask
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +96,18 @@ with (
 
 
 @pytest.mark.slow
+def test_all_that_is_concatenated_is_work(host):
+    part = View.whole(Map(height=4, width=4, channels=8))
+    one, two = (
+        Concat(sources=(part,) * count, target=Map(height=4, width=4, channels=8 * count))
+        for count in (1, 2)
+    )
+
+    works = [TuningTask(workload=Workload.of(spec, host), weight=1).work for spec in (one, two)]
+
+    assert works[1] == 2 * works[0] == 2 * MACS_OF_A_NUMBER * (128 + 128)
+
+
 def test_after_a_kill_tuning_goes_on_and_tries_nothing_twice(
     tiny_network, host, runner, database, tasks, monkeypatch
 ):
