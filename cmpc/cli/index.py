@@ -243,6 +243,8 @@ def recall_of(
     """Measure a fast index: some items ask, evenly drawn, and all the others may be found."""
     import numpy as np
 
+    from cmpc_kernels import measure_recall
+
     asking = np.unique(np.linspace(0, len(rows) - 1, NUM_RECALL_QUERIES).astype(np.int64))
     if len(rows) <= 2 * NUM_RECALL_QUERIES:
         asking = np.arange(0, len(rows), 2)
@@ -250,7 +252,9 @@ def recall_of(
     may_be_found[asking] = False
     if not may_be_found.any():
         return {}
-    measured = built.recall(rows[asking], NUM_RECALLED, embeddings=rows, allow=may_be_found)
+    measured = measure_recall(
+        built, rows[asking], NUM_RECALLED, embeddings=rows, allow=may_be_found
+    )
     return {
         f"recall_at_{NUM_RECALLED}": measured.recall,
         "num_recall_queries": measured.num_queries,

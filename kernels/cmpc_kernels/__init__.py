@@ -7,9 +7,10 @@ index_lock          one program at a time changes an index  locks.py
 QueryQuantizer      queries as int8, without the index      gallery/quantizer.py
 FaissIndex          the same interface, served by FAISS     engines/
 retrieval_scores    how good embeddings are at it           evaluation/
+measure_recall      how much of the exact answer comes      evaluation/
 reference           the definitions, in plain NumPy         reference.py
 
-Imports point down: evaluation and engines, gallery, nearest, compiled, checks, errors.
+Imports point down: evaluation and engines, gallery, nearest, compiled, checks, metrics, errors.
 """
 
 from cmpc_kernels.engines.faiss_engine import FaissIndex, FaissSettings
@@ -17,11 +18,11 @@ from cmpc_kernels.engines.faiss_files import from_faiss, to_faiss
 from cmpc_kernels.errors import BadArgument, BadIndexFile, KernelsError
 from cmpc_kernels.evaluation.metrics import retrieval_scores, tar_at_far, tpir_at_fpir
 from cmpc_kernels.evaluation.ranking import QueryRanks, rank_right_items
+from cmpc_kernels.evaluation.recall import Recall, measure_recall
 from cmpc_kernels.evaluation.score_tiles import IgnoredPairs
 from cmpc_kernels.evaluation.verification import VerificationRate, verification_rates
 from cmpc_kernels.gallery.index import GalleryIndex
 from cmpc_kernels.gallery.quantizer import QuantizedQueries, QueryContract, QueryQuantizer
-from cmpc_kernels.gallery.recall import Recall
 from cmpc_kernels.gallery.settings import IndexSettings
 from cmpc_kernels.gallery.shards import ShardedIndex, open_index
 from cmpc_kernels.locks import index_lock
@@ -48,6 +49,7 @@ __all__ = [
     "VerificationRate",
     "from_faiss",
     "index_lock",
+    "measure_recall",
     "open_index",
     "rank_right_items",
     "retrieval_scores",

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cmpc_kernels.errors import BadArgument
+from cmpc_kernels.metrics import METRIC_NUMBERS
 
 __all__ = [
     "check_count",
@@ -18,8 +19,6 @@ __all__ = [
     "check_rows",
     "check_unmasked",
 ]
-
-METRICS = ("cosine", "ip", "l2")
 
 
 def check_rows(name: str, rows: object) -> npt.NDArray[Any]:
@@ -86,8 +85,9 @@ def check_unmasked(name: str, values: object) -> npt.NDArray[Any]:
 
 def check_metric(metric: object) -> None:
     """Refuse a metric that is not one of ours."""
-    if metric not in METRICS:
-        raise BadArgument(f"no metric is called {metric!r}; choose one of {', '.join(METRICS)}")
+    if metric not in METRIC_NUMBERS:
+        names = ", ".join(METRIC_NUMBERS)
+        raise BadArgument(f"no metric is called {metric!r}; choose one of {names}")
 
 
 def check_count(k: object) -> int:

@@ -1,7 +1,8 @@
 """Loops that Numba compiles: arrays in, arrays filled. They check nothing and allocate nothing.
 
 scans          walks over a gallery, with candidates, heaps
-code_tiles     a scan's innermost loops over codes, float_tiles over rows; emitter, intrinsics
+code_tiles     a scan's innermost loops over codes, float_tiles over rows; emitter, intrinsics,
+               unpacking
 encoders       rows and queries to codes
 scores, counts tiles of inner products, and what metrics count in them
 options        how all of them are compiled

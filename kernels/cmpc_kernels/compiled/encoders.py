@@ -1,6 +1,6 @@
 """Compiled: round rows and queries to codes, and measure what the rounding loses.
 
-A row x of D values becomes u, D whole numbers of 1, 2, 4 or 8 bits, and a step s, such that
+A row x of D values becomes u, D whole numbers of 1 or 8 bits, and a step s, such that
 x = s (u - z) + r with z = (2^bits - 1) / 2. A query q becomes v, D signed bytes, and a scale t,
 such that q = t v + p. Then, exactly,
 
@@ -33,19 +33,15 @@ from cmpc_kernels.compiled.code_tiles import (
 )
 from cmpc_kernels.compiled.intrinsics import LANES, as_float32
 from cmpc_kernels.compiled.options import ENTRANCE, FASTMATH, INNER
+from cmpc_kernels.metrics import COSINE, IP
 
 __all__ = [
-    "COSINE",
-    "IP",
-    "L2",
     "encode_block",
     "encode_blocks",
     "encode_queries",
     "num_stages",
     "pack_block",
 ]
-
-IP, COSINE, L2 = range(3)
 
 MIN_STEP = np.float32(2.0**-100)  # rows of smaller values are nearly zero, and get codes of zero
 MAX_FLOAT32 = np.float32(3.4028234e38)
@@ -66,9 +62,8 @@ def first_step(value_D, bits):
         return np.float32(0)
     if bits == 8:
         return max(largest * np.float32(2 / 255), MIN_STEP)
-    # The best uniform steps for normal values: Max, "Quantizing for minimum distortion", 1960.
-    share = 0.3352 if bits == 4 else 0.9957 if bits == 2 else 1.596
-    return max(np.float32(share * np.sqrt(square / value_D.size)), MIN_STEP)
+    # The best step of one bit for normal values: Max, "Quantizing for minimum distortion", 1960.
+    return max(np.float32(1.596 * np.sqrt(square / value_D.size)), MIN_STEP)
 
 
 @njit(**ENTRANCE)

@@ -10,9 +10,9 @@ distance travels with a minus. Equal scores rank by lower id.
 import numpy as np
 from numba import njit
 
-from cmpc_kernels.compiled.encoders import COSINE, IP, L2
 from cmpc_kernels.compiled.intrinsics import as_float32
 from cmpc_kernels.compiled.options import ENTRANCE, FASTMATH, INNER
+from cmpc_kernels.metrics import COSINE, IP, L2
 
 LOST = 2.0**-36  # of a sum of 65,536 numbers, in float64
 MAX_HALVINGS = 24  # of the interval in which a threshold is looked for

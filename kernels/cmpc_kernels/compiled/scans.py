@@ -30,12 +30,13 @@ from cmpc_kernels.compiled.code_tiles import (
     scan_batch,
     scan_first,
     scan_rest,
-    unpack,
 )
-from cmpc_kernels.compiled.encoders import COSINE, L2, encode_block, num_stages
+from cmpc_kernels.compiled.encoders import encode_block, num_stages
 from cmpc_kernels.compiled.float_tiles import FLOAT_QUERIES, dot_queries, dot_query
 from cmpc_kernels.compiled.intrinsics import LANES, as_float32
 from cmpc_kernels.compiled.options import ENTRANCE
+from cmpc_kernels.compiled.unpacking import unpack
+from cmpc_kernels.metrics import COSINE, L2
 
 __all__ = ["scan_plain", "scan_rows", "scan_singly", "scan_together"]
 

@@ -1,4 +1,4 @@
-"""Search with FAISS behind the interface of `GalleryIndex`, for galleries past brute force.
+"""Search with FAISS as with an index of ours, for galleries past brute force.
 
     kind      what it does                                       exact?   when
     flat      compares with every row                            yes      to check against
@@ -25,8 +25,10 @@ import numpy as np
 import numpy.typing as npt
 
 from cmpc_base.errors import MissingLibrary
-from cmpc_kernels.checks import check_count, check_metric, check_rows, check_unmasked
+from cmpc_kernels.checks import check_metric, check_rows
 from cmpc_kernels.errors import BadArgument
+from cmpc_kernels.gallery.ids import Ids
+from cmpc_kernels.gallery.searchable import Searchable
 from cmpc_kernels.nearest.similarity import compiled_rows, unit_rows
 from cmpc_kernels.records import Neighbours
 
@@ -62,15 +64,18 @@ class FaissSettings:
                 raise BadArgument(f"{name} must be at least 1, got {value}")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class FaissIndex:
-    """A gallery inside FAISS. Make one with ``build``; ``native`` is the FAISS index itself."""
+class FaissIndex(Searchable):
+    """A gallery inside FAISS, made with ``build``; ``native`` is the FAISS index itself.
 
-    native: Any
-    kind: str
-    metric: str
-    settings: FaissSettings
-    network_sha256: str | None = None
+    A query with a NaN or infinite value finds nothing, "hnsw" with ``allow`` may return fewer items
+    than it could, and ``num_threads`` is by default FAISS's.
+    """
+
+    def __init__(
+        self, native: Any, kind: str, metric: str, settings: FaissSettings, network: str | None
+    ) -> None:
+        self.native, self.kind, self.settings = native, kind, settings
+        self._metric, self._network_sha256 = metric, network
 
     @classmethod
     def build(
@@ -98,87 +103,64 @@ class FaissIndex:
         settings = settings or FaissSettings()
         native = _native_index(load_faiss(), row_GD, metric, kind, settings)
         native.add(row_GD)
-        return cls(
-            native=native,
-            kind=kind,
-            metric=metric,
-            settings=settings,
-            network_sha256=network_sha256,
-        )
+        return cls(native, kind, metric, settings, network_sha256)
 
     def __len__(self) -> int:
         return int(self.native.ntotal)
 
-    def search(
-        self,
-        queries: npt.NDArray[Any],
-        k: int,
-        *,
-        allow: npt.ArrayLike | None = None,
-        network_sha256: str | None = None,
-        num_threads: int | None = None,
-    ) -> Neighbours:
-        """Return the ``k`` nearest items of each query, best first.
+    def __repr__(self) -> str:
+        what = f"{self.metric}, {self.kind}"
+        return f"<{type(self).__name__}: {len(self)} items, {self.dimension} dimensions, {what}>"
 
-        As ``GalleryIndex.search``, but a query with a NaN or infinite value finds nothing, "hnsw"
-        with ``allow`` may return fewer than it could, and ``num_threads`` is by default FAISS's.
-        """
-        num_kept = check_count(k)
-        query_QD = self._check_queries(queries, network_sha256)
+    @property
+    def metric(self) -> str:
+        return self._metric
+
+    @property
+    def network_sha256(self) -> str | None:
+        return self._network_sha256
+
+    @property
+    def dimension(self) -> int:
+        """Values of an embedding."""
+        return int(self.native.d)
+
+    @property
+    def ids(self) -> npt.NDArray[np.int64]:
+        """The numbers of the rows, int64 [items]."""
+        return np.arange(len(self))
+
+    def search_unrounded(
+        self,
+        query_QD: npt.NDArray[Any],
+        num_kept: int,
+        *,
+        allow: npt.ArrayLike | None,
+        num_threads: int | None,
+    ) -> Neighbours:
+        """Return what ``search`` does; FAISS's scores are float32 from the start."""
         is_finite_Q = np.asarray(np.isfinite(query_QD).all(axis=1))
-        query_QD = np.where(is_finite_Q[:, np.newaxis], query_QD, np.float32(0))
+        query_QD = compiled_rows(np.where(is_finite_Q[:, np.newaxis], query_QD, np.float32(0)))
         if self.metric == "cosine":
             query_QD = unit_rows(query_QD)
         parameters = self._parameters(allow)
         with _threads_of_faiss(num_threads):
             score_QK, id_QK = self.native.search(query_QD, num_kept, params=parameters)
         id_QK[~is_finite_Q] = -1
-        return _best_first(score_QK, id_QK, is_distance=self.metric == "l2")
-
-    def _check_queries(
-        self, queries: npt.NDArray[Any], network_sha256: str | None
-    ) -> npt.NDArray[np.float32]:
-        query_QD = check_rows("queries", queries)
-        if query_QD.shape[1] != self.native.d:
-            raise BadArgument(
-                f"queries must have the {self.native.d} dimensions of the index, got "
-                f"{query_QD.shape[1]}; embed them for the same gallery space"
-            )
-        if network_sha256 is not None and network_sha256 != self.network_sha256:
-            raise BadArgument(
-                f"queries must live in the space of the index, which is that of network "
-                f"{self.network_sha256 or 'unknown'}, got queries for network {network_sha256}; "
-                f"search an index built with that gallery network"
-            )
-        return compiled_rows(query_QD)
+        return _best_first(score_QK.astype(np.float64), id_QK, is_distance=self.metric == "l2")
 
     def _parameters(self, allow: npt.ArrayLike | None) -> Any:
         """Return FAISS's parameters of one search; the selector lives as long as they do."""
         faiss = load_faiss()
         options: dict[str, Any] = {}
-        if allow is not None:
-            mask_G = _mask_of(allow, len(self))
+        mask_G = Ids(len(self)).mask(allow)
+        if mask_G is not None:
             options["sel"] = faiss.IDSelectorBitmap(np.packbits(mask_G, bitorder="little"))
         if self.kind == "ivf":
             return faiss.SearchParametersIVF(nprobe=self.settings.num_probes, **options)
         if self.kind == "hnsw":
             return faiss.SearchParametersHNSW(efSearch=self.settings.search_effort, **options)
         return faiss.SearchParameters(**options)
-
-
-def _mask_of(allow: npt.ArrayLike, num_items: int) -> npt.NDArray[np.bool_]:
-    """Return bool [G]; an id that is not in the index allows nothing."""
-    allowed = check_unmasked("allow", allow)
-    if allowed.dtype == np.bool_ and allowed.shape == (num_items,):
-        return allowed
-    if allowed.dtype.kind not in "iu" or allowed.ndim != 1:
-        raise BadArgument(
-            f"allow must be bool with one value for each of the {num_items} items, or ids, "
-            f"got {allowed.dtype} {list(allowed.shape)}"
-        )
-    mask_G = np.zeros(num_items, np.bool_)
-    mask_G[allowed[(allowed >= 0) & (allowed < num_items)]] = True
-    return mask_G
 
 
 @contextmanager
@@ -238,11 +220,11 @@ def _native_index(
 
 
 def _best_first(
-    score_QK: npt.NDArray[np.float32], id_QK: npt.NDArray[np.int64], *, is_distance: bool
+    score_QK: npt.NDArray[Any], id_QK: npt.NDArray[np.int64], *, is_distance: bool
 ) -> Neighbours:
     """Turn FAISS's answer into ours: empty slots worst, equal scores by id."""
     badness_QK = score_QK if is_distance else -score_QK
-    badness_QK = np.where(id_QK < 0, np.float32(np.inf), badness_QK)
+    badness_QK = np.where(id_QK < 0, np.inf, badness_QK)
     order_QK = np.lexsort((id_QK, badness_QK), axis=-1)
     badness_QK = np.take_along_axis(badness_QK, order_QK, axis=1)
     return Neighbours(

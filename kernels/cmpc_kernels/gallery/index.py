@@ -23,14 +23,14 @@ from cmpc_kernels.gallery.encoding import EncodedRows, check_dimension
 from cmpc_kernels.gallery.ids import Ids, check_new_ids
 from cmpc_kernels.gallery.index_layout import read_index, write_index
 from cmpc_kernels.gallery.items import ItemTable
-from cmpc_kernels.gallery.searchable import Searchable
+from cmpc_kernels.gallery.searchable import KeptIndex
 from cmpc_kernels.gallery.settings import IndexSettings
 from cmpc_kernels.records import Neighbours
 
 __all__ = ["GalleryIndex"]
 
 
-class GalleryIndex(Searchable):
+class GalleryIndex(KeptIndex):
     """An index over gallery embeddings. Make one with ``build`` or ``load``."""
 
     def __init__(self, rows: EncodedRows, items: ItemTable) -> None:

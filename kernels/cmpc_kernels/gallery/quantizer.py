@@ -17,8 +17,9 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from cmpc_kernels.checks import METRICS, check_rows
+from cmpc_kernels.checks import check_rows
 from cmpc_kernels.errors import BadArgument
+from cmpc_kernels.metrics import METRIC_NUMBERS
 
 __all__ = ["QuantizedQueries", "QueryContract", "QueryQuantizer"]
 
@@ -179,7 +180,7 @@ def is_sound(values: Mapping[str, Any]) -> bool:
     return (
         type(dimension) is int
         and 1 <= dimension < math.inf
-        and values["metric"] in METRICS
+        and values["metric"] in METRIC_NUMBERS
         and type(values["unit_queries"]) is bool
         and isinstance(values["network_sha256"], str | None)
     )

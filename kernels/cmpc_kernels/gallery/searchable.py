@@ -1,4 +1,4 @@
-"""What every kind of index does: search, say what queries must be, measure its recall."""
+"""What every kind of index does, ours or FAISS's: search, and say what queries must be."""
 
 import functools
 from abc import ABC, abstractmethod
@@ -11,11 +11,10 @@ from cmpc_kernels.checks import check_count
 from cmpc_kernels.gallery.chunks import EmbeddingSource
 from cmpc_kernels.gallery.merging import rounded
 from cmpc_kernels.gallery.quantizer import QuantizedQueries, QueryContract
-from cmpc_kernels.gallery.recall import Recall, measure_recall
 from cmpc_kernels.gallery.settings import IndexSettings
 from cmpc_kernels.records import Neighbours
 
-__all__ = ["Searchable"]
+__all__ = ["KeptIndex", "Searchable"]
 
 
 class Searchable(ABC):
@@ -23,8 +22,13 @@ class Searchable(ABC):
 
     @property
     @abstractmethod
-    def settings(self) -> IndexSettings:
-        """How the index is made."""
+    def metric(self) -> str:
+        """How it compares: "cosine", "ip" or "l2"."""
+
+    @property
+    @abstractmethod
+    def network_sha256(self) -> str | None:
+        """The gallery network whose embeddings it holds, if that is known."""
 
     @property
     @abstractmethod
@@ -51,21 +55,9 @@ class Searchable(ABC):
     ) -> Neighbours:
         """Return what ``search`` does for queries that are checked, with scores in float64."""
 
-    @abstractmethod
     def stored_embeddings(self) -> EmbeddingSource | None:
-        """Return the embeddings of the items in the order of ``ids``, or None in fast mode."""
-
-    def __repr__(self) -> str:
-        what = f"{self.metric}, {self.settings.mode}, {self.settings.storage}"
-        return f"<{type(self).__name__}: {len(self)} items, {self.dimension} dimensions, {what}>"
-
-    @property
-    def metric(self) -> str:
-        return self.settings.metric
-
-    @property
-    def network_sha256(self) -> str | None:
-        return self.settings.network_sha256
+        """Return the embeddings of the items in the order of ``ids``; None if none are kept."""
+        return None
 
     def query_contract(self) -> QueryContract:
         """Return what queries must be; see ``QueryQuantizer``."""
@@ -99,27 +91,40 @@ class Searchable(ABC):
         )
         return rounded(found)
 
-    def recall(
-        self,
-        queries: npt.NDArray[Any] | QuantizedQueries,
-        k: int,
-        *,
-        embeddings: EmbeddingSource | None = None,
-        allow: npt.NDArray[np.bool_] | None = None,
-    ) -> Recall:
-        """Measure which share of the exact ``k`` nearest items ``search`` finds.
-
-        ``embeddings`` are those of the items in the order of ``ids``; in fast mode they must be
-        given. ``allow`` is bool [items]: leave out items that serve as queries.
-        """
-        source = self.stored_embeddings() if embeddings is None else embeddings
-        return measure_recall(self, queries, k, source, allow)
-
     @functools.cached_property
     def _contract(self) -> QueryContract:
         return QueryContract(
             dimension=self.dimension,
             metric=self.metric,
-            unit_queries=self.settings.unit_queries,
+            unit_queries=self._wants_unit_queries,
             network_sha256=self.network_sha256,
         )
+
+    @property
+    def _wants_unit_queries(self) -> bool:
+        return False
+
+
+class KeptIndex(Searchable):
+    """Base of the indexes of ours, which ``IndexSettings`` describe."""
+
+    @property
+    @abstractmethod
+    def settings(self) -> IndexSettings:
+        """How the index is made."""
+
+    def __repr__(self) -> str:
+        what = f"{self.metric}, {self.settings.mode}, {self.settings.storage}"
+        return f"<{type(self).__name__}: {len(self)} items, {self.dimension} dimensions, {what}>"
+
+    @property
+    def metric(self) -> str:
+        return self.settings.metric
+
+    @property
+    def network_sha256(self) -> str | None:
+        return self.settings.network_sha256
+
+    @property
+    def _wants_unit_queries(self) -> bool:
+        return self.settings.unit_queries

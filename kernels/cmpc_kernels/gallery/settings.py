@@ -3,8 +3,8 @@
 mode     storage              kept for an item                     the answer is
 exact    float32 (default)    the row, and 8-bit codes of it       that of the float32 rows
 exact    float16              the rounded row, and 8-bit codes     that of the rounded rows
-fast     int8 (default)       8-bit codes                          near: `recall` measures it
-fast     binary               1-bit codes                          rough: `recall` measures it
+fast     int8 (default)       8-bit codes                          near: `measure_recall` tells
+fast     binary               1-bit codes                          rough: `measure_recall` tells
 """
 
 from dataclasses import asdict, dataclass

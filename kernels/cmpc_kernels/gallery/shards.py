@@ -27,7 +27,7 @@ from cmpc_kernels.gallery.index import GalleryIndex
 from cmpc_kernels.gallery.items import refuse_half
 from cmpc_kernels.gallery.merging import best_of
 from cmpc_kernels.gallery.names import ChainedNames
-from cmpc_kernels.gallery.searchable import Searchable
+from cmpc_kernels.gallery.searchable import KeptIndex
 from cmpc_kernels.gallery.settings import IndexSettings
 from cmpc_kernels.gallery.shard_files import (
     are_ascending,
@@ -45,7 +45,7 @@ __all__ = ["ShardedIndex", "open_index"]
 ROWS_PER_SHARD = 1_000_000
 
 
-class ShardedIndex(Searchable):
+class ShardedIndex(KeptIndex):
     """A gallery in a folder of index files. Make one with ``build`` or ``open``."""
 
     def __init__(self, folder: Path, manifest: Manifest, shards: Sequence[GalleryIndex]) -> None:

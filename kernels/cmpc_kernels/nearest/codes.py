@@ -1,4 +1,4 @@
-"""Store rows in 1, 2, 4 or 8 bits a value, so that a scan moves fewer bytes.
+"""Store rows in 1 or 8 bits a value, so that a scan moves fewer bytes.
 
 A search over n rows of float32 is bound by memory; codes of 8 bits are a quarter of the bytes.
 ``scanning.py`` says how such a scan stays exact; ``compiled/encoders.py`` what a code means and
@@ -25,28 +25,22 @@ import numpy as np
 import numpy.typing as npt
 
 from cmpc_kernels.checks import check_metric, check_rows
-from cmpc_kernels.compiled.encoders import COSINE, IP, L2, encode_blocks, num_stages
+from cmpc_kernels.compiled.encoders import encode_blocks, num_stages
 from cmpc_kernels.compiled.intrinsics import LANES
 from cmpc_kernels.errors import BadArgument
+from cmpc_kernels.metrics import METRIC_NUMBERS
 
 __all__ = [
     "MAX_DIMENSION",
     "RowCodes",
     "encode_binary",
-    "encode_int2",
-    "encode_int4",
     "encode_int8",
     "join_codes",
 ]
 
-BITS = (1, 2, 4, 8)
+BITS = (1, 8)
 ARRAYS = ("packed", "rests", "gains", "offsets", "bounds")
 MAX_DIMENSION = 65_536  # 255 * 127 * D must fit the 32 bits in which products are summed
-METRIC_NUMBERS = {
-    "ip": IP,
-    "cosine": COSINE,
-    "l2": L2,
-}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -67,7 +61,7 @@ class RowCodes:
 
     def __post_init__(self) -> None:
         if self.bits not in BITS:
-            raise BadArgument(f"codes must have 1, 2, 4 or 8 bits, got {self.bits}")
+            raise BadArgument(f"codes must have 1 or 8 bits, got {self.bits}")
         check_metric(self.metric)
         for name, (dtype, shape) in _layout(self).items():
             array = getattr(self, name)
@@ -158,16 +152,6 @@ class RowCodes:
 def encode_int8(rows: npt.NDArray[Any], *, metric: str = "ip") -> RowCodes:
     """Return 8-bit codes of float32 or float16 rows [G, D]: a quarter of float32's bytes."""
     return _encode(rows, 8, metric)
-
-
-def encode_int4(rows: npt.NDArray[Any], *, metric: str = "ip") -> RowCodes:
-    """Return 4-bit codes of float32 or float16 rows [G, D]: an eighth of float32's bytes."""
-    return _encode(rows, 4, metric)
-
-
-def encode_int2(rows: npt.NDArray[Any], *, metric: str = "ip") -> RowCodes:
-    """Return 2-bit codes of float32 or float16 rows [G, D]: a sixteenth of float32's bytes."""
-    return _encode(rows, 2, metric)
 
 
 def encode_binary(rows: npt.NDArray[Any], *, metric: str = "ip") -> RowCodes:

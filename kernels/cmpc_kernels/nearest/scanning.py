@@ -23,7 +23,8 @@ from cmpc_kernels.compiled.code_tiles import BATCH_BLOCKS, BATCH_QUERIES
 from cmpc_kernels.compiled.heaps import round_scores, settle
 from cmpc_kernels.compiled.scans import scan_singly, scan_together
 from cmpc_kernels.errors import BadArgument
-from cmpc_kernels.nearest.codes import METRIC_NUMBERS, RowCodes, plain_rows
+from cmpc_kernels.metrics import METRIC_NUMBERS
+from cmpc_kernels.nearest.codes import RowCodes, plain_rows
 from cmpc_kernels.nearest.scan_arguments import (
     ALL_ROWS,
     CodeArrays,

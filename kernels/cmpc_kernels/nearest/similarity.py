@@ -27,7 +27,8 @@ import numpy.typing as npt
 from cmpc_kernels.checks import check_count, check_metric, check_pair, check_rows
 from cmpc_kernels.compiled.scans import scan_plain, scan_rows
 from cmpc_kernels.compiled.scores import fill_unit_rows
-from cmpc_kernels.nearest.codes import MAX_DIMENSION, METRIC_NUMBERS, plain_rows
+from cmpc_kernels.metrics import METRIC_NUMBERS
+from cmpc_kernels.nearest.codes import MAX_DIMENSION, plain_rows
 from cmpc_kernels.nearest.scan_arguments import (
     ALL_ROWS,
     FloatRoom,
@@ -55,13 +56,15 @@ def topk(
     metric: str = "ip",
     *,
     num_threads: int | None = None,
+    in_float64: bool = False,
 ) -> Neighbours:
     """Return the ``k`` best gallery items of each query, best first.
 
     ``queries`` is float32 or float16 [Q, D], ``gallery`` the same [G, D]; strided and read-only
     arrays are fine. ``metric`` is "ip" (inner product, larger is nearer), "cosine" (larger) or
     "l2" (squared distance, smaller). ``num_threads`` is by default NUMBA_NUM_THREADS, which is by
-    default all processors that the process may use.
+    default all processors that the process may use. ``in_float64`` leaves the scores unrounded, for
+    those who merge the answers of several parts.
     """
     check_metric(metric)
     num_kept = check_count(k)
@@ -72,7 +75,7 @@ def topk(
     if heaps.ids.size:
         for first_id, row_PD in _pieces(gallery_GD):
             _scan_piece(query, row_PD, first_id, METRIC_NUMBERS[metric], heaps)
-    return neighbours(heaps, num_kept, metric)
+    return neighbours(heaps, num_kept, metric, in_float64=in_float64)
 
 
 def _scan_piece(

@@ -12,11 +12,9 @@ from cmpc_kernels.compiled import code_tiles
 from cmpc_kernels.compiled import heaps as compiled_heaps
 from cmpc_kernels.compiled.heaps import settle
 from cmpc_kernels.compiled.intrinsics import LANES
+from cmpc_kernels.metrics import METRIC_NUMBERS
 from cmpc_kernels.nearest.codes import (
-    METRIC_NUMBERS,
     encode_binary,
-    encode_int2,
-    encode_int4,
     encode_int8,
     plain_rows,
 )
@@ -35,7 +33,7 @@ reached_by = numba.njit(lambda *arguments: compiled_heaps.reached_by(*arguments)
 offer = numba.njit(lambda *arguments: compiled_heaps.offer(*arguments))
 
 METRICS = sorted(METRIC_NUMBERS)
-ENCODERS = {1: encode_binary, 2: encode_int2, 4: encode_int4, 8: encode_int8}
+ENCODERS = {1: encode_binary, 8: encode_int8}
 
 
 def bounded_score(query, row, metric):
@@ -47,7 +45,7 @@ def bounded_score(query, row, metric):
 
 
 @pytest.mark.parametrize("metric", METRICS)
-@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+@pytest.mark.parametrize("bits", [1, 8])
 @pytest.mark.parametrize("scale", [1.0, 1e-30, 1e15])
 def test_a_rows_score_lies_between_its_bounds(bits, metric, scale, rng):
     row_GD = (rng.standard_normal((3 * LANES, 37)) * scale).astype(np.float32)

@@ -9,7 +9,8 @@ from cmpc_kernels import topk
 from cmpc_kernels.compiled import float_tiles
 from cmpc_kernels.compiled.intrinsics import LANES
 from cmpc_kernels.compiled.scans import bound_scores, fill_tails, measure_rows
-from cmpc_kernels.nearest.codes import METRIC_NUMBERS, plain_rows
+from cmpc_kernels.metrics import METRIC_NUMBERS
+from cmpc_kernels.nearest.codes import plain_rows
 from cmpc_kernels.nearest.scan_arguments import FloatRoom, QueryCodes
 
 TILES = {  # lanes, rows at a time, queries; those of every processor, which LLVM splits or joins

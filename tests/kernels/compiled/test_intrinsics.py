@@ -8,7 +8,7 @@ import pytest
 from llvmlite import binding, ir
 from numba import config
 
-from cmpc_kernels.compiled import code_tiles, intrinsics
+from cmpc_kernels.compiled import code_tiles, intrinsics, unpacking
 from cmpc_kernels.compiled.intrinsics import I32_LANES, LANES, dot_instruction, emit_dot
 
 NEEDS = {
@@ -212,7 +212,7 @@ def test_codes_are_unpacked_as_their_definition_does(bits, num_planes, rng):
     rest = rng.integers(0, 2**32, (3, 5 * (num_planes - 1), LANES), dtype=np.uint32)
     found, expected = np.zeros((2, 2, 5 * len(shifts), LANES), np.uint32)
 
-    numba.njit(lambda *arguments: code_tiles.unpack(*arguments))(packed, rest, 1, shifts, found, 1)
+    numba.njit(lambda *arguments: unpacking.unpack(*arguments))(packed, rest, 1, shifts, found, 1)
 
-    code_tiles._plain_unpack(packed, rest, 1, shifts, expected, 1)
+    unpacking._plain_unpack(packed, rest, 1, shifts, expected, 1)
     np.testing.assert_array_equal(found, expected)

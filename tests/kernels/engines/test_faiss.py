@@ -184,7 +184,10 @@ ROWS = np.ones((4, 3), np.float32)
         (lambda: FaissIndex.build(ROWS, kind="pq"), "choose one of flat, ivf, hnsw"),
         (lambda: FaissIndex.build(ROWS * np.nan), "must be finite"),
         (lambda: FaissIndex.build(ROWS).search(ROWS[:, :2], 1), "the 3 dimensions of the index"),
-        (lambda: FaissIndex.build(ROWS).search(ROWS, 1, allow=np.ones(3, bool)), "allow must be"),
+        (
+            lambda: FaissIndex.build(ROWS).search(ROWS, 1, allow=np.ones(3, bool)),
+            "one value for each",
+        ),
         (lambda: FaissIndex.build(ROWS).search(ROWS, 1, network_sha256="7f"), "network unknown"),
         (lambda: FaissIndex.build(ROWS).search(ROWS, 1, num_threads=0), "at least 1, got 0"),
         (lambda: FaissSettings(num_probes=0), "num_probes must be at least 1"),

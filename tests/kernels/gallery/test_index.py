@@ -36,50 +36,6 @@ def test_exact_mode_finds_what_brute_force_finds_in_the_stored_rows(
     assert_same(index.search(queries, 10), reference.topk(queries, stored, 10, metric), atol=1e-3)
 
 
-@pytest.mark.parametrize("metric", METRICS)
-@pytest.mark.parametrize(("storage", "least"), [("int8", 0.95), ("binary", 0.3)])
-def test_fast_mode_says_how_much_it_finds(metric, storage, least, rng):
-    gallery = rng.standard_normal((2000, 64), dtype=np.float32)
-    queries = gallery[:50] + 0.1 * rng.standard_normal((50, 64), dtype=np.float32)
-    index = GalleryIndex.build(gallery, metric, mode="fast", storage=storage)
-
-    measured = index.recall(queries, 10, embeddings=gallery)
-
-    expected = reference.topk(queries, gallery, 10, metric).ids
-    found = index.search(queries, 10).ids
-    shared = [np.isin(expected[n], found[n]).mean() for n in range(50)]
-    assert measured.recall == pytest.approx(np.mean(shared))
-    assert measured.recall >= least
-    assert (measured.k, measured.num_queries) == (10, 50)
-    assert index.rows is None
-
-
-def test_exact_mode_recalls_everything_and_needs_no_embeddings_to_say_so(rng):
-    gallery = rng.standard_normal((200, 9), dtype=np.float32)
-    index = GalleryIndex.build(gallery, "l2")
-    index.remove([3, 7])
-
-    assert index.recall(gallery[:20], 5).recall == 1
-
-
-def test_recall_is_over_what_there_is_to_find_and_who_can_find_it(embeddings):
-    index = GalleryIndex.build(embeddings)
-    queries = np.concatenate([embeddings, np.full((1, 7), np.nan, np.float32)])
-
-    measured = index.recall(queries, 9)  # of four items; the last query finds nothing
-
-    assert (measured.recall, measured.k, measured.num_queries) == (1, 9, 4)
-
-
-def test_the_recall_of_a_fast_index_needs_the_embeddings(embeddings):
-    index = GalleryIndex.build(embeddings, mode="fast")
-
-    with pytest.raises(BadArgument, match="give those that it was built from"):
-        index.recall(embeddings, 1)
-    with pytest.raises(BadArgument, match="one row for each of the 4 items of the index, got 3"):
-        index.recall(embeddings, 1, embeddings=embeddings[:3])
-
-
 @pytest.mark.parametrize("mode", ["exact", "fast"])
 def test_arrays_files_and_streams_build_the_same_index(mode, rng, tmp_path, monkeypatch):
     monkeypatch.setattr("cmpc_kernels.gallery.chunks.CHUNK_VALUES", 200)  # several pieces

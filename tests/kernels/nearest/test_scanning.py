@@ -10,10 +10,10 @@ from hypothesis.extra import numpy as npst
 
 from cmpc_kernels import BadArgument, reference
 from cmpc_kernels.nearest import scanning, threads
-from cmpc_kernels.nearest.codes import encode_binary, encode_int2, encode_int4, encode_int8
+from cmpc_kernels.nearest.codes import encode_binary, encode_int8
 from cmpc_kernels.nearest.scanning import search_exact, search_fast
 
-ENCODERS = {1: encode_binary, 2: encode_int2, 4: encode_int4, 8: encode_int8}
+ENCODERS = {1: encode_binary, 8: encode_int8}
 METRICS = ["cosine", "ip", "l2"]
 every_width = pytest.mark.parametrize("bits", ENCODERS)
 every_metric = pytest.mark.parametrize("metric", METRICS)
@@ -191,7 +191,7 @@ def test_batch_threads_and_neighbours_in_time_change_nothing(cached_bytes, rng, 
     monkeypatch.setattr(scanning, "CACHED_BYTES", cached_bytes)
     rows = rng.standard_normal((60_000, 96), dtype=np.float32)
     queries = rng.standard_normal((40, 96), dtype=np.float32)
-    codes = encode_int4(rows)
+    codes = encode_int8(rows)
     together = search_exact(queries, rows, codes, 10, metric="ip", num_threads=3)
 
     with ThreadPoolExecutor(4) as pool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +12,9 @@ from cmpc_kernels.errors import BadArgument
 from cmpc_kernels.gallery.chunks import Chunks, EmbeddingSource
 from cmpc_kernels.gallery.merging import best_of
 from cmpc_kernels.gallery.quantizer import QuantizedQueries
+from cmpc_kernels.gallery.searchable import Searchable
 from cmpc_kernels.nearest.similarity import topk
 from cmpc_kernels.records import Neighbours
-
-if TYPE_CHECKING:
-    from cmpc_kernels.gallery.searchable import Searchable
 
 __all__ = ["Recall", "measure_recall"]
 
@@ -31,26 +29,36 @@ class Recall:
 
 
 def measure_recall(
-    index: "Searchable",
+    index: Searchable,
     queries: npt.NDArray[Any] | QuantizedQueries,
     k: int,
-    embeddings: EmbeddingSource | None,
+    *,
+    embeddings: EmbeddingSource | None = None,
     allow: npt.NDArray[np.bool_] | None = None,
 ) -> Recall:
-    """Compare an index with an exact search through ``embeddings``, [items, D] in id order.
+    """Measure which share of the exact ``k`` nearest items ``index.search`` finds.
 
-    ``allow`` is bool [items]: only these are searched, here and there.
+    Args:
+        queries: float32 or float16 [Q, D], or int8 codes with their scales.
+        embeddings: Those of the items in the order of ``index.ids``, float [items, D]; needed where
+            the index keeps none.
+        allow: bool [items]: only these are searched, here and there; leave out items that serve as
+            queries.
+
+    Raises:
+        BadArgument: there are no embeddings, or not one for each item, or nothing can be found.
     """
-    if embeddings is None:
+    source = index.stored_embeddings() if embeddings is None else embeddings
+    if source is None:
         raise BadArgument(
-            "an index in fast mode keeps no embeddings to compare with; give those that it was "
-            "built from as `embeddings`"
+            "recall needs embeddings to compare with, and this index keeps none; give those that "
+            "it was built from as `embeddings`"
         )
     num_kept = check_count(k)
     query_QD = index.query_contract().prepare(queries, None)
     found_id_QK = index.search(queries, num_kept, allow=allow).ids
     is_allowed_G = np.ones(len(index), np.bool_) if allow is None else allow
-    pieces = exact_answers(query_QD, embeddings, num_kept, index.metric, is_allowed_G)
+    pieces = exact_answers(query_QD, source, num_kept, index.metric, is_allowed_G)
     exact = best_of(pieces, num_kept, index.metric)
     if not (exact.ids >= 0).any():
         raise BadArgument(
@@ -73,11 +81,11 @@ def exact_answers(
     metric: str,
     is_allowed_G: npt.NDArray[np.bool_],
 ) -> Iterator[Neighbours]:
-    """Yield the exact nearest of each piece of the embeddings, by row number."""
+    """Yield the exact nearest of each piece by row number, in float64: pieces must not tie."""
     first_row = 0
     for row_ND in Chunks.of(embeddings):
         position_N = np.flatnonzero(is_allowed_G[first_row : first_row + len(row_ND)])
-        found = topk(query_QD, row_ND[position_N], num_kept, metric)
+        found = topk(query_QD, row_ND[position_N], num_kept, metric, in_float64=True)
         row_N = np.append(position_N + first_row, -1)  # the id -1 stays what it is
         yield Neighbours(scores=found.scores, ids=row_N[found.ids])
         first_row += len(row_ND)
