@@ -22,7 +22,7 @@ from cmpc_base.printable import screen_text
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-__all__ = ["LineSteps", "Steps", "progress"]
+__all__ = ["LineSteps", "Steps", "TerminalObserver", "progress"]
 
 SECONDS_BETWEEN_LINES = 5.0
 
@@ -44,9 +44,9 @@ class Steps(ABC):
         self.total = total if total is not None else self.total
         self.show(screen_text(note))
 
-    def __call__(self, num_done: int, total: int) -> None:
+    def __call__(self, num_done: int, total: int, note: str = "") -> None:
         """Serve as the callback that long work in the lower packages takes."""
-        self.reach(num_done, total=total)
+        self.reach(num_done, total=total, note=note)
 
     def say(self, message: str) -> None:
         """Tell at once what can't wait for the next step."""
@@ -151,6 +151,27 @@ def progress(description: str, *, total: int | None = None) -> Iterator[Steps]:
         yield steps
     finally:
         steps.close()
+
+
+class TerminalObserver:
+    """What the stages of `cmpc_search` tell, shown to the user of a command."""
+
+    def __init__(self) -> None:
+        self._shown: Steps | None = None
+
+    @contextmanager
+    def progress(self, description: str) -> Iterator[Steps]:
+        """Show how far the block is."""
+        with progress(description) as steps:
+            self._shown = steps
+            try:
+                yield steps
+            finally:
+                self._shown = None
+
+    def notice(self, message: str) -> None:
+        """Write a line, above the bar if one is shown."""
+        (self._shown.say if self._shown else say)(message)
 
 
 def terminal_bar() -> "Progress":

@@ -71,7 +71,6 @@ def evaluate(
     from cmpc.reports import (
         accuracy_table,
         cost_table,
-        note_on_costs,
         unknown_latencies,
         unstable_latencies,
         verdict,
@@ -83,7 +82,7 @@ def evaluate(
     from cmpc_search.stages.evaluation import evaluate as evaluate_run
     from cmpc_search.stages.evaluation import rank_seeds, scored_names
     from cmpc_search.stages.material import load_run_material, target_of
-    from cmpc_search.stages.measuring import make_meter
+    from cmpc_search.stages.measuring import make_meter, note_on_costs
     from cmpc_search.stages.picks import control_of, picked_architecture, trained_picks
     from cmpc_search.training.compute import set_up_torch
 

@@ -83,7 +83,7 @@ def train(ctx: click.Context, /, **_: object) -> None:
     from cmpc_search.training.compute import set_up_torch
 
     options = ctx.params
-    settings = resolve_settings(ctx, GallerySettings, "gallery")
+    settings = resolve_settings(GallerySettings, "gallery", options["toml_path"])
     set_up_torch(options["threads"])
     folder = options["folder"]
     if not (folder / RECORD_FILE).exists():

@@ -5,12 +5,16 @@ are checked in the command's body, where the package that knows them is loaded.
 """
 
 import os
+from collections.abc import Callable
+from dataclasses import fields
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
     from pydantic import BaseModel
 
 __all__ = [
@@ -24,6 +28,7 @@ __all__ = [
     "config_option",
     "data_option",
     "device_option",
+    "filled",
     "flags_given",
     "ids_option",
     "json_option",
@@ -37,6 +42,7 @@ __all__ = [
     "threads_option",
 ]
 
+Options = TypeVar("Options", bound="DataclassInstance")
 Settings = TypeVar("Settings", bound="BaseModel")
 GREATEST_SEED = 2**32 - 1
 MOST_THREADS = 1024
@@ -160,14 +166,33 @@ def flags_given(ctx: click.Context) -> dict[str, object]:
     }
 
 
-def resolve_settings(ctx: click.Context, model_class: type[Settings], table: str) -> Settings:
+def filled(record: type[Options]) -> Callable[[Callable[[Options], None]], Callable[..., None]]:
+    """Let a command take its options as one frozen record.
+
+    A field of the record is the parameter of its name. Options that are settings (see
+    `resolve_settings`) may be missing in the record, no others: a test compares the two.
+    """
+    names = [field.name for field in fields(record)]
+
+    def decorate(command: Callable[[Options], None]) -> Callable[..., None]:
+        @wraps(command)
+        def run(**given: object) -> None:
+            command(record(**{name: given[name] for name in names}))
+
+        return run
+
+    return decorate
+
+
+def resolve_settings(model_class: type[Settings], table: str, toml_path: Path | None) -> Settings:
     """Return the settings of a command's table: from the file, the environment, typed flags."""
     from cmpc.settings.resolution import resolve
 
+    ctx = click.get_current_context()
     return resolve(
         model_class,
         table,
-        toml_path=ctx.params["toml_path"],
+        toml_path=toml_path,
         environment=os.environ,
         flags=flags_given(ctx),
         spellings={str(param.name): param.opts[0] for param in ctx.command.params},

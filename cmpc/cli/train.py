@@ -72,7 +72,7 @@ def train(ctx: click.Context, /, **_: object) -> None:
     from cmpc_search.training.compute import set_up_torch
 
     options = ctx.params
-    settings = resolve_settings(ctx, TrainSettings, "train")
+    settings = resolve_settings(TrainSettings, "train", options["toml_path"])
     set_up_torch(options["threads"])
     run = reopen_run(options["run_folder"])
     material = load_run_material(

@@ -3,12 +3,17 @@
 from cmpc.reports.accuracies import accuracy_table, verdict
 from cmpc.reports.costs import (
     cost_table,
-    note_on_costs,
     unknown_latencies,
     unstable_latencies,
     warnings_of,
 )
-from cmpc.reports.front import front_document, front_image, front_table, unstable_trials
+from cmpc.reports.front import (
+    front_document,
+    front_image,
+    front_table,
+    search_sentences,
+    unstable_trials,
+)
 
 __all__ = [
     "accuracy_table",
@@ -16,7 +21,7 @@ __all__ = [
     "front_document",
     "front_image",
     "front_table",
-    "note_on_costs",
+    "search_sentences",
     "unknown_latencies",
     "unstable_latencies",
     "unstable_trials",

@@ -1,6 +1,5 @@
 """How the costs of an evaluation read, and what is to be said of those that may not be trusted."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cmpc.output import make_table
@@ -8,12 +7,10 @@ from cmpc.output import make_table
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from cmpc_cost_models.models.catalogue import AnyMeter
     from cmpc_search.stages.evaluation import Evaluation, NetworkCost
 
 __all__ = [
     "cost_table",
-    "note_on_costs",
     "unknown_latencies",
     "unstable_latencies",
     "warnings_of",
@@ -68,31 +65,6 @@ def unknown_latencies(found: "Evaluation") -> list[str]:
         for name, cost in costs.items()
         if cost is not None and cost.unknown_reasons
     ]
-
-
-def note_on_costs(meter: "AnyMeter") -> str | None:
-    """Say what a user must know of a meter's latencies before there are any; None for a timer."""
-    from cmpc_cost_models.models.predicted import PredictedMeter
-    from cmpc_cost_models.models.remote import RemoteMeter
-
-    if isinstance(meter, RemoteMeter):
-        return (
-            f"Latencies are measured on {meter.device.name}, where nobody sees what else runs or "
-            "how hot it is: only timings that disagree raise doubts."
-        )
-    if not isinstance(meter, PredictedMeter):
-        return None
-    target = meter.target
-    note = (
-        f"Latencies for {target.name} are PREDICTED, not measured: the roofline of the target's "
-        f"table ({target.peak_gflops:g} GFLOP/s a core, {target.memory_gb_per_s:g} GB/s), summed "
-        "over the fused kernels. `--device rpc://HOST:PORT` measures."
-    )
-    if not meter.lacking:
-        runner = Path(meter.toolchain.emulator[0]).name if meter.toolchain.emulator else "here"
-        return f"{note} Each candidate is run once ({runner}) for its answer, never for its time."
-    lacking = "; ".join(meter.lacking)
-    return f"{note} Candidates are compiled but NOT executed, so none is checked: {lacking}."
 
 
 def _ratio_row(found: "Evaluation") -> tuple[object, ...]:

@@ -1,12 +1,20 @@
 """How a run's front reads: a table for people, a document for programs, a picture."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from cmpc.output import make_table, plain
 from cmpc_search.runs import RunFolder
-from cmpc_search.study import Budget, Candidate, CostName, Counts, cost_of, pareto_front
+from cmpc_search.study import (
+    Budget,
+    Candidate,
+    CostName,
+    Counts,
+    StudySummary,
+    cost_of,
+    pareto_front,
+)
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -14,7 +22,7 @@ if TYPE_CHECKING:
 
     from cmpc.pictures import CostAxis
 
-__all__ = ["front_document", "front_image", "front_table", "unstable_trials"]
+__all__ = ["front_document", "front_image", "front_table", "search_sentences", "unstable_trials"]
 
 MMAC = 1e6
 Z_95 = 1.96  # standard errors on either side of a mean; that of a share is 0.5 / sqrt(n) at most
@@ -76,6 +84,34 @@ def unstable_trials(front: Sequence[Candidate]) -> list[str]:
         for one in front
         if one.score.unstable_reasons
     ]
+
+
+def search_sentences(summary: StudySummary, num_on_front: int) -> Iterator[str]:
+    """Yield what is to be said of a search when this process has nothing more to do."""
+    counts = summary.counts
+    if summary.stopped_early:
+        yield summary.stopped_early
+    yield (
+        f"{counts.finished} candidates: {counts.feasible} within the budget, {counts.failed} "
+        f"failed, {counts.unknown} of unknown cost; {num_on_front} on the front"
+    )
+    scores = [one.score for one in summary.candidates if one.is_scored]
+    rewards = [score.reward for score in scores if score.reward is not None]
+    if len(rewards) > 1 and len(set(rewards)) == 1:
+        yield (
+            f"all {len(rewards)} candidates have a reward of {rewards[0]:.4g}: it can't tell them "
+            "apart, so the cheapest leads; validate on more classes and images"
+        )
+    if counts.reused or counts.over_budget:
+        yield (
+            f"drawn again before they were scored: {counts.reused} proposals that were known "
+            f"and {counts.over_budget} over the budget in MACs"
+        )
+    if counts.running:
+        yield (
+            f"other processes are at work on {counts.running} candidates, and this is the front "
+            "without them: `cmpc search` once more, or `cmpc pareto`, shows all when they are done"
+        )
 
 
 def _axis(scored: Sequence[Candidate], cost: CostName, budget: Budget) -> "CostAxis":

@@ -5,11 +5,13 @@ from pathlib import Path
 from cmpc_cost_models import Target
 from cmpc_cost_models.models import catalogue as meters
 from cmpc_cost_models.models.catalogue import AnyMeter
+from cmpc_cost_models.models.predicted import PredictedMeter
+from cmpc_cost_models.models.remote import RemoteMeter
 from cmpc_cost_models.targets.device import Device
 from cmpc_cost_models.timing.settings import MeasureSettings
 from cmpc_search.runs import RunFolder
 
-__all__ = ["SCHEDULES", "make_meter"]
+__all__ = ["SCHEDULES", "make_meter", "note_on_costs"]
 
 SCHEDULES = "schedules"  # in the cache: what `cmpc tune` found
 
@@ -40,3 +42,25 @@ def make_meter(
         schedules_dir=cache_dir / SCHEDULES,
         settings=MeasureSettings.brief() if is_brief else None,
     )
+
+
+def note_on_costs(meter: AnyMeter) -> str | None:
+    """Say what a user must know of a meter's latencies before there are any; None for a timer."""
+    if isinstance(meter, RemoteMeter):
+        return (
+            f"Latencies are measured on {meter.device.name}, where nobody sees what else runs or "
+            "how hot it is: only timings that disagree raise doubts."
+        )
+    if not isinstance(meter, PredictedMeter):
+        return None
+    target = meter.target
+    note = (
+        f"Latencies for {target.name} are PREDICTED, not measured: the roofline of the target's "
+        f"table ({target.peak_gflops:g} GFLOP/s a core, {target.memory_gb_per_s:g} GB/s), summed "
+        "over the fused kernels. `--device rpc://HOST:PORT` measures."
+    )
+    if not meter.lacking:
+        runner = Path(meter.toolchain.emulator[0]).name if meter.toolchain.emulator else "here"
+        return f"{note} Each candidate is run once ({runner}) for its answer, never for its time."
+    lacking = "; ".join(meter.lacking)
+    return f"{note} Candidates are compiled but NOT executed, so none is checked: {lacking}."

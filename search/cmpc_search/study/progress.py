@@ -46,6 +46,19 @@ class TrialProgress:
     candidate: Candidate
     best_reward: float | None
 
+    def describe(self) -> str:
+        """Tell in a few words what came of the candidate."""
+        score = self.candidate.score
+        if score.error is not None:
+            return f"failed: {score.error}"
+        if score.unknown_reasons:
+            return f"its cost is not known: {'; '.join(score.unknown_reasons)}"
+        cost = f"{score.macs} MACs"
+        if score.latency is not None:
+            cost = f"{score.latency_ms:.3f} ms {score.latency['source']}"
+        best = "" if self.best_reward is None else f", best {self.best_reward:.3f}"
+        return f"{score.reward_name} {score.reward:.3f} at {cost}{best}"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StudySummary:

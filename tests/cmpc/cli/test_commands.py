@@ -1,7 +1,10 @@
 """What holds for every command: real help, an example, one wording, and pure JSON on request."""
 
+import inspect
 import re
 from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
 
 import click
 import pytest
@@ -10,6 +13,8 @@ from click.testing import CliRunner
 from cmpc import __version__
 from cmpc.cli import command_line
 from cmpc.commands import COMMANDS
+from cmpc.settings.resolution import key_paths
+from cmpc_search.stages.settings import GallerySettings, SearchSettings, TrainSettings
 
 
 def leaves(command: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
@@ -25,6 +30,14 @@ def leaves(command: click.Command, name: str) -> Iterator[tuple[str, click.Comma
 
 
 COMMAND_LINES = dict(leaves(command_line, "cmpc"))
+SETTINGS_FLAGS = {
+    name: {"_".join(path) for path in key_paths(model)}
+    for name, model in (
+        ("cmpc search", SearchSettings),
+        ("cmpc train", TrainSettings),
+        ("cmpc gallery train", GallerySettings),
+    )
+}
 
 
 @pytest.mark.parametrize("name", COMMAND_LINES)
@@ -40,6 +53,38 @@ def test_each_option_says_what_it_is_for(name):
     options = [p for p in COMMAND_LINES[name].params if isinstance(p, click.Option)]
 
     assert [option.name for option in options if not option.help] == []
+
+
+def test_a_command_or_an_option_comes_and_goes_on_purpose_only():
+    """Scripts of users hold these words: whoever changes one changes the list beside this file."""
+    frozen = Path(__file__).with_name("command_lines.txt").read_text(encoding="utf-8")
+
+    found = [
+        " ".join([name, *(word for parameter in command.params for word in spelt(parameter))])
+        for name, command in COMMAND_LINES.items()
+    ]
+
+    assert found == frozen.splitlines()
+
+
+def spelt(parameter: click.Parameter) -> list[str]:
+    if isinstance(parameter, click.Argument):
+        return [parameter.metavar or parameter.human_readable_name]
+    return [*parameter.opts, *parameter.secondary_opts]
+
+
+@pytest.mark.parametrize("name", ["cmpc search"])
+def test_a_record_of_options_holds_all_that_is_no_setting(name):
+    callback = COMMAND_LINES[name].callback
+    if not hasattr(callback, "__wrapped__"):
+        assert len(inspect.signature(callback).parameters) <= 5
+        return
+    [options] = inspect.signature(callback.__wrapped__).parameters.values()
+    typed = {parameter.name for parameter in COMMAND_LINES[name].params}
+    held = {field.name for field in fields(options.annotation)}
+
+    assert held <= typed
+    assert typed - held <= SETTINGS_FLAGS.get(name, set())
 
 
 @pytest.mark.parametrize("name", COMMANDS)

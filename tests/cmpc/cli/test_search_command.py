@@ -2,8 +2,8 @@
 
 import pytest
 
-from cmpc.cli.search import described, told
-from cmpc.progress import progress
+from cmpc.progress import TerminalObserver
+from cmpc.reports import search_sentences
 from cmpc_search.study import Candidate, CandidateScore, Counts, StudySummary
 from cmpc_search.study.progress import TrialProgress
 
@@ -33,13 +33,13 @@ def summary(
     ],
 )
 def test_a_search_says_at_its_end_what_its_front_can_not_show(ended, said):
-    assert said in "\n".join(told(ended, num_on_front=0))
+    assert said in "\n".join(search_sentences(ended, num_on_front=0))
 
 
 def test_a_search_counts_at_its_end_what_came_of_its_candidates():
     ended = summary(finished=9, feasible=5, failed=3, unknown=1)
 
-    [counted] = told(ended, num_on_front=2)
+    [counted] = search_sentences(ended, num_on_front=2)
 
     assert counted == (
         "9 candidates: 5 within the budget, 3 failed, 1 of unknown cost; 2 on the front"
@@ -61,18 +61,19 @@ def test_each_candidate_is_told_with_its_own_reward_and_cost_and_the_best_so_far
         finished=3, total=9, candidate=Candidate(number=7, score=score), best_reward=0.75
     )
 
-    assert described(trial) == f"product map {said}, best 0.750"
+    assert trial.describe() == f"product map {said}, best 0.750"
 
 
 @pytest.mark.parametrize("rewards", [(), (1.0,), (1.0, 0.5)])
 def test_a_search_without_anything_special_ends_with_one_line(rewards):
     ended = summary(finished=3, feasible=2, failed=1, rewards=rewards)
 
-    assert len(list(told(ended, num_on_front=1))) == 1
+    assert len(list(search_sentences(ended, num_on_front=1))) == 1
 
 
 def test_what_can_not_wait_is_on_stderr_before_the_next_step(capsys):
-    with progress("Searching", total=48) as steps:
-        steps.say("waiting for process 12")
+    observer = TerminalObserver()
+    with observer.progress("Searching"):
+        observer.notice("waiting for process 12")
 
         assert capsys.readouterr().err == "waiting for process 12\n"

@@ -13,7 +13,6 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
-from cmpc.reports import note_on_costs
 from cmpc_base.hashing import file_hash
 from cmpc_cost_models.bundles.bundle import BundleContents, Preprocessing, open_bundle, write_bundle
 from cmpc_cost_models.bundles.verification import embed_emulated, verifier
@@ -29,6 +28,7 @@ from cmpc_cost_models.targets.runtimes import fetch_runtime, find_runtime
 from cmpc_cost_models.targets.table import find_target
 from cmpc_cost_models.targets.target import Target
 from cmpc_cost_models.targets.toolchain import find_toolchain
+from cmpc_search.stages.measuring import note_on_costs
 
 FOREIGN = "cortex-a72" if os.uname().machine == "x86_64" else "x86-64-v3"
 

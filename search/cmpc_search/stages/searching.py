@@ -1,0 +1,240 @@
+"""Search query networks that fit a gallery: an order in, the run with its front out.
+
+    order --> material checked, run opened --> supernet trained or loaded
+          --> candidates scored, each on its validation classes and for its cost --> front
+
+What is done already is not done again: the same order goes on where a killed process stopped, and
+several processes may work on one run.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from cmpc_base.locks import exclusive
+from cmpc_base.progress import SILENT, Observer
+from cmpc_cost_models import Target
+from cmpc_cost_models.models.catalogue import AnyMeter
+from cmpc_cost_models.targets.device import Device
+from cmpc_cost_models.targets.table import find_target
+from cmpc_search.compatibility import make_method
+from cmpc_search.data.image_set import SetCounts
+from cmpc_search.errors import BadArgument, BudgetNotMet
+from cmpc_search.gallery import open_gallery
+from cmpc_search.networks.supernet import Supernet
+from cmpc_search.runs import RunFolder, note_session, open_run, write_front, write_trials
+from cmpc_search.stages.material import SearchMaterial, load_material, place_facts, target_facts
+from cmpc_search.stages.measuring import make_meter, note_on_costs
+from cmpc_search.stages.scoring import CandidateScorer, Meter
+from cmpc_search.stages.settings import FREE_SETTINGS, SearchSettings, as_of_today
+from cmpc_search.stages.supernet import has_supernet, load_supernet, make_supernet
+from cmpc_search.study import Candidate, StudySummary, pareto_front, pick
+from cmpc_search.study.loop import run_study
+
+__all__ = ["SearchOrder", "SearchResult", "obtain_supernet", "run_search", "with_gallery_data"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SearchOrder:
+    """What to search, and where.
+
+    Attributes:
+        run_folder: Where the run is, or will be.
+        gallery_folder: The gallery that query networks must fit.
+        settings: Everything that decides the result.
+        cache_dir: Where data, views and compiled networks are kept.
+        target: What is compiled for; None is the target of that name in the settings.
+        begins_again: Keep a run that is there aside, and begin anew.
+    """
+
+    run_folder: Path
+    gallery_folder: Path
+    settings: SearchSettings
+    cache_dir: Path
+    target: Target | None = None
+    begins_again: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SearchResult:
+    """What a search left when this process had nothing more to do.
+
+    Attributes:
+        front: The Pareto front within the budget, cheapest first.
+        validation: On how much candidates were judged.
+    """
+
+    run: RunFolder
+    settings: SearchSettings
+    summary: StudySummary
+    front: tuple[Candidate, ...]
+    validation: SetCounts
+
+    def best(self) -> Candidate:
+        """Return the candidate with the highest reward within the budget.
+
+        Raises:
+            BudgetNotMet, CostUnknown, NothingScored: no candidate will do, and why.
+        """
+        settings = self.settings
+        return pick(self.summary.candidates, cost=settings.cost, budget=settings.budget)
+
+
+def run_search(
+    order: SearchOrder, cost_model: Meter | None = None, observer: Observer = SILENT
+) -> SearchResult:
+    """Search until the run has as many scored candidates as its settings ask for.
+
+    Args:
+        cost_model: Tells the latency of each candidate, where the settings need one. Without it
+            the device of the settings does, or this machine.
+
+    Raises:
+        BadArgument: the settings name no data, and the gallery knows of none.
+        BadGallery: the gallery does not fit the data, or knows the classes that are to test.
+        BadRun: the run was begun with other settings.
+        BudgetNotMet: the smallest architecture takes more than the budget in MACs.
+        DeviceUnreachable: the device does not answer.
+        MachineFault: the machine refused what a candidate needs.
+    """
+    target = order.target or find_target(order.settings.target)
+    settings = with_gallery_data(order.settings, order.gallery_folder, observer)
+    with observer.progress(f"Preparing {settings.data}") as steps:
+        material = load_material(
+            settings, order.gallery_folder, cache_dir=order.cache_dir, progress=steps
+        )
+    check_feasible(material)
+    observer.notice(material.note_on_validation())
+    costs = _Costs(order, settings, target, cost_model)
+    costs.check(observer)
+    run = _open_run(order, material, target)
+    note_session(run, sys.argv)
+    supernet = obtain_supernet(run, material, observer)
+    with costs.opened() as opened, observer.progress("Searching") as steps:
+        summary = run_study(
+            CandidateScorer(supernet, material, opened, folder=run.candidates_path),
+            material.space,
+            settings.study,
+            storage_path=run.study_path,
+            on_trial=lambda trial: steps(trial.finished, trial.total, trial.describe()),
+            on_notice=observer.notice,
+        )
+    return _kept(run, material, summary)
+
+
+def with_gallery_data(
+    settings: SearchSettings, gallery_folder: Path, observer: Observer = SILENT
+) -> SearchSettings:
+    """Return the settings with the gallery's own data where nobody named other ones.
+
+    Raises:
+        BadArgument: the gallery doesn't know of any.
+    """
+    if "data" in settings.model_fields_set:
+        return settings
+    data = open_gallery(gallery_folder).data
+    if data is None:
+        raise BadArgument(
+            f"the data set must be named with --data: {gallery_folder} was not trained by cmpc, "
+            "and doesn't tell"
+        )
+    observer.notice(f"searching on the data of the gallery: {data}")
+    return type(settings).model_validate(settings.model_dump() | {"data": data})
+
+
+def check_feasible(material: SearchMaterial) -> None:
+    """Let fail here what would fail after hours of training, or bind a run.
+
+    Raises:
+        UnknownName: no method has this name.
+        BudgetNotMet: the smallest architecture takes more than the budget in MACs.
+    """
+    make_method(material.settings.method, material.directions)
+    limit, space = material.settings.budget.macs, material.space
+    least = space.macs(space.smallest())
+    if limit is not None and least > limit:
+        raise BudgetNotMet(
+            f"an architecture must stay within {limit} MACs; the smallest of space "
+            f"{space.name!r} takes {least}: raise the budget or take a smaller space"
+        )
+
+
+def obtain_supernet(
+    run: RunFolder, material: SearchMaterial, observer: Observer = SILENT
+) -> Supernet:
+    """Load the supernet of a run, or train it; of several processes one trains."""
+    doing = f"trains the supernet of {run.path}"
+    lock_path = run.supernet_path / "training.lock"
+    with exclusive(lock_path, doing=doing, on_wait=observer.notice):
+        if has_supernet(run):
+            return load_supernet(run, material)
+        with observer.progress("Embedding views with the gallery network") as steps:
+            bank = material.view_bank(steps)
+        with observer.progress("Training the supernet") as steps:
+            return make_supernet(run, material, bank, progress=steps)
+
+
+@dataclass(frozen=True, slots=True)
+class _Costs:
+    """Who tells latencies: what was handed in, or the device of the settings, if one is needed."""
+
+    order: SearchOrder
+    settings: SearchSettings
+    target: Target
+    given: Meter | None
+
+    def check(self, observer: Observer) -> None:
+        """Say what latencies will be worth, and reach the device before anything is trained.
+
+        Raises:
+            DeviceUnreachable: it does not answer.
+        """
+        if self.given is not None or not self.settings.needs_latency:
+            return
+        meter = self._of_device()
+        if note := note_on_costs(meter):
+            observer.notice(note)
+        with meter:
+            pass  # its session is short: training may take hours, and others want the device
+
+    @contextmanager
+    def opened(self) -> Iterator[Meter | None]:
+        if self.given is not None or not self.settings.needs_latency:
+            yield self.given
+            return
+        with self._of_device() as meter:
+            yield meter
+
+    def _of_device(self) -> AnyMeter:
+        named, run = self.settings.device, RunFolder(self.order.run_folder)
+        device = None if named is None else Device.named(named)
+        return make_meter(run, self.target, device, cache_dir=self.order.cache_dir, is_brief=True)
+
+
+def _open_run(order: SearchOrder, material: SearchMaterial, target: Target) -> RunFolder:
+    places = place_facts(order.gallery_folder)
+    return open_run(
+        order.run_folder,
+        settings=material.settings.model_dump(mode="json"),
+        inputs=material.hashes() | places | target_facts(target),
+        free=FREE_SETTINGS,
+        meaning=as_of_today,
+        fresh=order.begins_again,
+    )
+
+
+def _kept(run: RunFolder, material: SearchMaterial, summary: StudySummary) -> SearchResult:
+    """Write the tables of a run, and return what is in them."""
+    settings = material.settings
+    write_trials(run, summary.candidates, budget=settings.budget)
+    front = pareto_front(summary.candidates, cost=settings.cost, budget=settings.budget)
+    write_front(run, front, cost=settings.cost, budget=settings.budget)
+    return SearchResult(
+        run=run,
+        settings=settings,
+        summary=summary,
+        front=tuple(front),
+        validation=material.image_set.counts()["validation"],
+    )
