@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from cmpc.cli.names import PROTOCOLS, NameChoice
 from cmpc.cli.options import (
     cache_dir_option,
     device_option,
@@ -16,9 +17,6 @@ from cmpc.cli.options import (
 
 __all__ = ["evaluate"]
 
-SCHEMA_VERSION = 2
-"""Of evaluation.json: since 2 an accuracy has an interval, and only scored queries are counted."""
-
 
 @click.command()
 @run_folder_argument
@@ -30,6 +28,13 @@ SCHEMA_VERSION = 2
     default=10.0,
     show_default=True,
     help="How often a gallery image is paid for by queries, for the amortised cost.",
+)
+@click.option(
+    "--protocol",
+    type=NameChoice(PROTOCOLS),
+    default="open-set",
+    show_default=True,
+    help="What is asked of the embeddings beside the ranking of the gallery.",
 )
 @click.option(
     "--new-galleries",
@@ -45,6 +50,7 @@ def evaluate(
     gallery_path: Path | None,
     data_set: str | None,
     queries_per_gallery_image: float,
+    protocol: str,
     new_galleries: bool,
     device: str | None,
     threads: int | None,
@@ -67,30 +73,31 @@ def evaluate(
     from contextlib import ExitStack
 
     from cmpc.cli.trust import known_or_raise, trust_or_raise
-    from cmpc.output import emit, plain_mapping, say
+    from cmpc.output import emit, say
     from cmpc.reports import (
         accuracy_table,
         cost_table,
+        protocol_table,
         unknown_latencies,
         unstable_latencies,
         verdict,
         warnings_of,
     )
     from cmpc_cost_models.targets.device import Device
-    from cmpc_search.evaluation.outcomes import write_outcomes
-    from cmpc_search.runs import reopen_run, write_json
-    from cmpc_search.stages.evaluation import evaluate as evaluate_run
-    from cmpc_search.stages.evaluation import rank_seeds, scored_names
+    from cmpc_search.runs import reopen_run
+    from cmpc_search.stages.evaluation import EvaluationOrder, evaluate_run
     from cmpc_search.stages.material import load_run_material, target_of
     from cmpc_search.stages.measuring import make_meter, note_on_costs
-    from cmpc_search.stages.picks import control_of, picked_architecture, trained_picks
     from cmpc_search.training.compute import set_up_torch
 
     set_up_torch(threads)
     run = reopen_run(run_folder)
     material = load_run_material(run, cache_dir=cache_dir, gallery_path=gallery_path, data=data_set)
-    architecture = picked_architecture(run)
-    picks = trained_picks(run, architecture, new_galleries=new_galleries)
+    order = EvaluationOrder(
+        protocol=protocol,
+        new_galleries=new_galleries,
+        queries_per_gallery_image=queries_per_gallery_image,
+    )
     with ExitStack() as stack:
         meter = None
         if material.settings.needs_latency:
@@ -104,24 +111,11 @@ def evaluate(
             if note := note_on_costs(meter):
                 say(note)
             stack.enter_context(meter)
-        ranked = rank_seeds(run, material, picks)
-        found = evaluate_run(material, ranked, picks[0], control_of(run, architecture), meter)
-    document = {
-        "schema_version": SCHEMA_VERSION,
-        "run": str(run.path),
-        "architecture": architecture.key,
-    } | found.to_json()
-    if (amortised := found.amortised_macs(queries_per_gallery_image)) is not None:
-        document["amortised"] = {
-            "queries_per_gallery_image": queries_per_gallery_image,
-            "macs": amortised,
-        }
-    names = scored_names(material.image_set, ranked[0].paragon)
-    write_outcomes(run.outcomes_path, names, ranked)
-    write_json(run.evaluation_path, plain_mapping(document))
-    emit(document, accuracy_table(found), as_json=as_json)
+        found = evaluate_run(run, material, order, meter)
+    emit(found.to_json(), accuracy_table(found), as_json=as_json)
     if not as_json:
-        emit({}, cost_table(found, queries_per_gallery_image), as_json=False)
+        emit({}, protocol_table(found), as_json=False)
+        emit({}, cost_table(found), as_json=False)
     for note in warnings_of(found):
         say(note)
     for sentence in verdict(found):

@@ -13,6 +13,7 @@ __all__ = [
     "COSTS",
     "GALLERY_NETWORKS",
     "METHODS",
+    "PROTOCOLS",
     "REWARDS",
     "SAMPLERS",
     "SPACES",
@@ -23,6 +24,7 @@ __all__ = [
 COSTS = ("latency", "macs")
 GALLERY_NETWORKS = ("residual-small", "resnet18", "resnet50", "resnet101")
 METHODS = ("bct", "bct-regression", "independent", "regression")
+PROTOCOLS = ("open-set", "verification")
 REWARDS = ("homogeneous", "heterogeneous", "product")
 SAMPLERS = ("nsga2", "tpe", "random")
 SPACES = ("small", "spos")

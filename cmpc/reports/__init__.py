@@ -1,6 +1,6 @@
 """How a run's results read: tables for people, documents for programs, the front as a picture."""
 
-from cmpc.reports.accuracies import accuracy_table, verdict
+from cmpc.reports.accuracies import accuracy_table, protocol_table, verdict
 from cmpc.reports.costs import (
     cost_table,
     unknown_latencies,
@@ -21,6 +21,7 @@ __all__ = [
     "front_document",
     "front_image",
     "front_table",
+    "protocol_table",
     "search_sentences",
     "unknown_latencies",
     "unstable_latencies",

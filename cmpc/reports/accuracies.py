@@ -7,11 +7,11 @@ from cmpc.output import make_table
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from cmpc_search.evaluation.judgement import Judgement, PairAccuracy, SeedAccuracy
+    from cmpc_search.evaluation.judgement import Flips, Judgement, PairAccuracy, SeedAccuracy
     from cmpc_search.evaluation.statistics import Estimate
-    from cmpc_search.stages.evaluation import Evaluation
+    from cmpc_search.runs.evaluation import Evaluation
 
-__all__ = ["accuracy_table", "verdict"]
+__all__ = ["accuracy_table", "protocol_table", "verdict"]
 
 TEST_CLASSES = {
     "unseen": "unseen classes",
@@ -21,7 +21,7 @@ TEST_CLASSES = {
     "unknown": "classes that cmpc did not train on; what the gallery network (your own) saw is "
     "not known",
 }
-"""Words for each value of `cmpc_search.stages.seen_classes.SeenClasses`."""
+"""Words for each value of `cmpc_search.runs.evaluation.SeenClasses`."""
 
 
 def accuracy_table(found: "Evaluation") -> "Table":
@@ -31,6 +31,19 @@ def accuracy_table(found: "Evaluation") -> "Table":
         _rows(found.judgement),
         title=_title(found),
     )
+
+
+def protocol_table(found: "Evaluation") -> "Table | None":
+    """Show the numbers of a protocol that `accuracy_table` doesn't have; None without any."""
+    if found.protocol == "open-set" or not found.metrics:
+        return None
+    names = list(found.metrics[0].paragon)
+    rows = [
+        (f"{pair}, seed {one.seed}", *(f"{getattr(one, pair)[name]:.3f}" for name in names))
+        for one in found.metrics
+        for pair in ("paragon", "homogeneous", "heterogeneous")
+    ]
+    return make_table((found.protocol, *names), rows)
 
 
 def verdict(found: "Evaluation") -> list[str]:
@@ -50,7 +63,14 @@ def verdict(found: "Evaluation") -> list[str]:
             f"the gallery, finds {_percent(found.chance_check.top1)} across networks; "
             f"chance is {found.queries.chance_top1:.1%}."
         )
-    return sentences
+    return [*sentences, *map(_flips_sentence, judgement.flips)]
+
+
+def _flips_sentence(flips: "Flips") -> str:
+    return (
+        f"Seed {flips.seed} misses {flips.negative} queries that the gallery network alone answers "
+        f"(negative flips), and answers {flips.positive} that it misses."
+    )
 
 
 def _rule(judgement: "Judgement") -> str:

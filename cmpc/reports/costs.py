@@ -7,7 +7,7 @@ from cmpc.output import make_table
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from cmpc_search.stages.evaluation import Evaluation, NetworkCost
+    from cmpc_search.runs.evaluation import Evaluation, NetworkCost
 
 __all__ = [
     "cost_table",
@@ -19,14 +19,14 @@ __all__ = [
 MMAC = 1e6
 
 
-def cost_table(found: "Evaluation", queries_per_gallery_image: float) -> "Table":
+def cost_table(found: "Evaluation") -> "Table":
     """Show what an image costs on either side."""
     rows: list[tuple[object, ...]] = [_cost_row("query network", found.query_cost)]
     if found.gallery_cost is not None:
         rows += [_cost_row("gallery network", found.gallery_cost), _ratio_row(found)]
-    if (amortised := found.amortised_macs(queries_per_gallery_image)) is not None:
-        name = f"amortised at {queries_per_gallery_image:g} queries a gallery image"
-        rows.append((name, amortised / MMAC, None, None, None))
+    if (amortised := found.amortised) is not None:
+        name = f"amortised at {amortised.queries_per_gallery_image:g} queries a gallery image"
+        rows.append((name, amortised.macs / MMAC, None, None, None))
     return make_table(("one image", "MMAC counted", "parameters", "latency ms", "source"), rows)
 
 

@@ -13,11 +13,12 @@ from typing import Literal
 import numpy as np
 
 from cmpc_kernels import QueryRanks
-from cmpc_search.evaluation.outcomes import PAIRS, TOP1, SeedRanks, outcomes_of
+from cmpc_search.evaluation.outcomes import PAIRS, TOP1, SeedResult, outcomes_of
 from cmpc_search.evaluation.statistics import Estimate, Sampled, resample
 
 __all__ = [
     "MIN_QUERIES_TO_JUDGE",
+    "Flips",
     "Judgement",
     "PairAccuracy",
     "Rule",
@@ -57,6 +58,20 @@ class SeedAccuracy:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Flips:
+    """How many queries one trained network answers otherwise than the gallery network alone.
+
+    Attributes:
+        negative: Those that M(g, g) answers rightly, and M(q, g) does not (Yan et al., CVPR 2021).
+        positive: Those that only M(q, g) answers rightly.
+    """
+
+    seed: int
+    negative: int
+    positive: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Judgement:
     """What the ranks of all seeds say together.
 
@@ -67,6 +82,7 @@ class Judgement:
         advantage: M(q, g) - M(q, q) in top-1, of the mean.
         kept_share: M(q, g) over the paragon in top-1, of the mean; None if the paragon finds
             nothing.
+        flips: For each trained network, the queries it answers otherwise, by the nearest item.
     """
 
     seeds: tuple[SeedAccuracy, ...]
@@ -74,6 +90,7 @@ class Judgement:
     num_queries: int
     advantage: Estimate
     kept_share: Estimate | None
+    flips: tuple[Flips, ...] = ()
 
     @property
     def rule(self) -> Rule:
@@ -85,23 +102,30 @@ class Judgement:
         return "does not hold" if self.advantage.high < 0 else "can't be told"
 
 
-def judge(ranked: Sequence[SeedRanks]) -> Judgement:
+def judge(judged: Sequence[SeedResult]) -> Judgement:
     """Return the accuracies of seeds whose ranks are of the same queries, with intervals."""
-    outcomes_SPQ3 = np.stack(
-        [[outcomes_of(getattr(one, pair)) for pair in PAIRS] for one in ranked]
-    )
+    outcomes_SPQ3 = np.stack([[outcomes_of(one.ranks(pair)) for pair in PAIRS] for one in judged])
     by_seed = resample(np.moveaxis(outcomes_SPQ3, 2, 0))
     mean = by_seed.mean()
     top1 = {pair: mean[position, TOP1] for position, pair in enumerate(PAIRS)}
     has_paragon = top1["paragon"].value > 0
     return Judgement(
         seeds=tuple(
-            _seed_accuracy(one.seed, by_seed[position]) for position, one in enumerate(ranked)
+            _seed_accuracy(one.seed, by_seed[position]) for position, one in enumerate(judged)
         ),
         mean=_seed_accuracy(None, mean),
         num_queries=outcomes_SPQ3.shape[2],
         advantage=(top1["heterogeneous"] - top1["homogeneous"]).difference,
         kept_share=_kept(top1["heterogeneous"], top1["paragon"]) if has_paragon else None,
+        flips=tuple(map(_flips, judged)),
+    )
+
+
+def _flips(one: SeedResult) -> Flips:
+    """Compare what the gallery network alone finds with what the query network finds in it."""
+    before, after = one.ranks("paragon").best_ranks <= 1, one.ranks("heterogeneous").best_ranks <= 1
+    return Flips(
+        seed=one.seed, negative=int((before & ~after).sum()), positive=int((after & ~before).sum())
     )
 
 

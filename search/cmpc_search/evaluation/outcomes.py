@@ -19,8 +19,9 @@ import numpy.typing as npt
 
 from cmpc_base.files import replacing
 from cmpc_kernels import QueryRanks
+from cmpc_search.evaluation.base import ProtocolResult
 
-__all__ = ["PAIRS", "TOP1", "SeedRanks", "outcomes_of", "write_outcomes"]
+__all__ = ["PAIRS", "TOP1", "SeedResult", "outcomes_of", "write_outcomes"]
 
 SCHEMA_VERSION = 1
 PAIRS = ("paragon", "homogeneous", "heterogeneous")
@@ -29,13 +30,18 @@ TOP1 = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class SeedRanks:
-    """How one trained query network, and the gallery network it is held against, ranked."""
+class SeedResult:
+    """What was found of one trained query network, and the gallery network it is held against."""
 
     seed: int
-    paragon: QueryRanks
-    homogeneous: QueryRanks
-    heterogeneous: QueryRanks
+    paragon: ProtocolResult
+    homogeneous: ProtocolResult
+    heterogeneous: ProtocolResult
+
+    def ranks(self, pair: str) -> QueryRanks:
+        """Return the ranks of one of `PAIRS`."""
+        result: ProtocolResult = getattr(self, pair)
+        return result.ranks
 
 
 def outcomes_of(ranks: QueryRanks) -> npt.NDArray[np.float64]:
@@ -44,7 +50,7 @@ def outcomes_of(ranks: QueryRanks) -> npt.NDArray[np.float64]:
     return np.stack([best <= 1, best <= 10, ranks.average_precisions], axis=1).astype(np.float64)
 
 
-def write_outcomes(path: Path, query_names: Sequence[str], seeds: Sequence[SeedRanks]) -> None:
+def write_outcomes(path: Path, query_names: Sequence[str], seeds: Sequence[SeedResult]) -> None:
     """Write an .npz file that needs no pickle to be read; ``query_names`` are the scored ones."""
     arrays: dict[str, npt.NDArray[np.generic]] = {
         "schema_version": np.array(SCHEMA_VERSION),
@@ -52,7 +58,7 @@ def write_outcomes(path: Path, query_names: Sequence[str], seeds: Sequence[SeedR
         "seeds": np.array([one.seed for one in seeds], dtype=np.int64),
     }
     for pair in PAIRS:
-        ranks = [getattr(one, pair) for one in seeds]
+        ranks = [one.ranks(pair) for one in seeds]
         best_rank_SQ = np.stack([one.best_ranks for one in ranks])
         arrays |= {
             f"{pair}_best_rank": best_rank_SQ,

@@ -14,10 +14,13 @@ share the exact interval of Clopper and Pearson (1934) stands in there, so that 
 Shapes: Q queries, R resamples, M means, which may have several axes.
 """
 
+import math
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import BeforeValidator
 
 from cmpc_search.errors import BadArgument
 
@@ -31,13 +34,18 @@ CHUNK_DRAWS = 1 << 22  # 32 MiB of drawn positions at a time
 Rows = npt.NDArray[np.float64]
 
 
+def _unbounded(high: float | None) -> float:
+    """Read the upper end as JSON writes it, which has no infinity."""
+    return math.inf if high is None else high
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Estimate:
     """A number with its 95 % interval; ``high`` is infinite where a ratio has no upper end."""
 
     value: float
     low: float
-    high: float
+    high: Annotated[float, BeforeValidator(_unbounded)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,62 +9,79 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cmpc_kernels import QueryRanks, rank_right_items
 from cmpc_search.data import ImageSet
+from cmpc_search.evaluation.base import LabelledRows, Protocol, ProtocolResult
+from cmpc_search.evaluation.open_set import OpenSet
 from cmpc_search.networks.query import QueryNetwork
 from cmpc_search.study.records import Accuracy
 from cmpc_search.training.embedding import embed_images
 
-__all__ = ["PairRanks", "accuracy_of", "rank_both_ways", "rank_queries"]
+__all__ = ["OPEN_SET", "BothWays", "Side", "accuracy_of", "evaluate_both_ways"]
 
 Rows = npt.NDArray[np.float32]
 
+OPEN_SET = OpenSet()
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class PairRanks:
-    """How a query network ranks its own gallery, M(q, q), and the gallery network's, M(q, g)."""
+class BothWays:
+    """What a query network finds in a gallery of its own, M(q, q), and in the other's, M(q, g)."""
 
-    homogeneous: QueryRanks
-    heterogeneous: QueryRanks
-
-
-def rank_queries(
-    image_set: ImageSet, split: str, *, query_rows: Rows, gallery_rows: Rows
-) -> QueryRanks:
-    """Return where the queries of ``split`` find their classes in its gallery.
-
-    ``query_rows`` and ``gallery_rows`` are the embeddings float32 [n, D] of that split's images of
-    either role, in the order of `ImageSet.select`. Queries whose class has no gallery image in the
-    split have nothing to find: they are not ranked, and counted in ``num_excluded``.
-    """
-    queries = image_set.select(split=split, role="query")
-    gallery = image_set.select(split=split, role="gallery")
-    return rank_right_items(
-        query_rows, gallery_rows, image_set.labels[queries], image_set.labels[gallery]
-    )
+    homogeneous: ProtocolResult
+    heterogeneous: ProtocolResult
 
 
-def rank_both_ways(
-    network: QueryNetwork, image_set: ImageSet, split: str, gallery_rows: Rows
-) -> PairRanks:
-    """Return the ranks behind M(q, q) and M(q, g) of ``network``.
+@dataclass(frozen=True, slots=True, eq=False)
+class Side:
+    """The images of one split and role."""
+
+    image_set: ImageSet
+    split: str
+    role: str
+
+    @property
+    def positions(self) -> npt.NDArray[np.int64]:
+        return self.image_set.select(split=self.split, role=self.role)
+
+    def labelled(self, rows: Rows) -> LabelledRows:
+        """Return the embeddings float32 [n, D] of these images with what is known of each."""
+        return LabelledRows(
+            embeddings=rows,
+            labels=self.image_set.labels[self.positions],
+            label_names=self.image_set.class_names,
+        )
+
+    def chosen_from(self, rows: Rows) -> LabelledRows:
+        """Do the same with the embeddings float32 [N, D] of the whole set."""
+        return self.labelled(rows[self.positions])
+
+    def embedded(self, network: QueryNetwork) -> LabelledRows:
+        """Do the same with the embeddings that ``network`` gives."""
+        return self.labelled(embed_images(network, self.image_set.images[self.positions]))
+
+
+def evaluate_both_ways(
+    network: QueryNetwork,
+    image_set: ImageSet,
+    split: str,
+    gallery_rows: Rows,
+    protocol: Protocol = OPEN_SET,
+) -> BothWays:
+    """Return what is behind M(q, q) and M(q, g) of ``network``.
 
     ``gallery_rows`` are the gallery network's embeddings float32 [N, D] of the whole set.
     """
-    queries = image_set.select(split=split, role="query")
-    gallery = image_set.select(split=split, role="gallery")
-    query_rows = embed_images(network, image_set.images[queries])
-    own_rows = embed_images(network, image_set.images[gallery])
-    return PairRanks(
-        homogeneous=rank_queries(image_set, split, query_rows=query_rows, gallery_rows=own_rows),
-        heterogeneous=rank_queries(
-            image_set, split, query_rows=query_rows, gallery_rows=gallery_rows[gallery]
-        ),
+    gallery = Side(image_set, split, "gallery")
+    queries = Side(image_set, split, "query").embedded(network)
+    return BothWays(
+        homogeneous=protocol.evaluate(queries, gallery.embedded(network)),
+        heterogeneous=protocol.evaluate(queries, gallery.chosen_from(gallery_rows)),
     )
 
 
-def accuracy_of(ranks: QueryRanks) -> Accuracy:
+def accuracy_of(result: ProtocolResult) -> Accuracy:
     """Return the means over the queries that have something to find."""
+    ranks = result.ranks
     top1, top10 = ranks.cmc([1, 10])
     return Accuracy(
         top1=top1,

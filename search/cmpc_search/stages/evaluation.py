@@ -3,8 +3,6 @@
 Accuracies are those of CMP-NAS (Duggal et al., CVPR 2021): M(q, q), M(q, g) and the paragon
 M(g, g), each with the interval that the paired bootstrap over queries gives it. The rule of
 CMP-NAS, M(q, g) > M(q, q), is judged by the interval of the difference, which may leave it open.
-Costs come twice: multiply-accumulates, which are counted, and latencies, which are measured or,
-without a device, predicted.
 
 A pick is judged as it ships: with the batch-norm statistics that ran along while it was trained on
 augmented views, some of them of two images. Candidates of the search are judged with statistics
@@ -12,35 +10,41 @@ rebuilt on clean training images, so the two numbers of one architecture differ 
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from cmpc_base.printable import printable
 from cmpc_cost_models.graphs.counting import count_network
-from cmpc_cost_models.records import Cost
 from cmpc_kernels import QueryRanks
 from cmpc_search.data import ImageSet
 from cmpc_search.errors import BadRun
-from cmpc_search.evaluation.judgement import Judgement, PairAccuracy, judge, judge_pair
-from cmpc_search.evaluation.outcomes import SeedRanks
+from cmpc_search.evaluation.base import Protocol
+from cmpc_search.evaluation.catalogue import make_protocol
+from cmpc_search.evaluation.judgement import PairAccuracy, judge, judge_pair
+from cmpc_search.evaluation.outcomes import SeedResult, write_outcomes
 from cmpc_search.runs import RunFolder
-from cmpc_search.stages.accuracy import rank_both_ways, rank_queries
+from cmpc_search.runs.evaluation import (
+    Amortised,
+    Evaluation,
+    NetworkCost,
+    ScoredQueries,
+    SeedMetrics,
+    write_evaluation,
+)
+from cmpc_search.stages.accuracy import OPEN_SET, Side, evaluate_both_ways
 from cmpc_search.stages.material import SearchMaterial
-from cmpc_search.stages.picks import TrainedPick
+from cmpc_search.stages.picks import TrainedPick, control_of, picked_architecture, trained_picks
 from cmpc_search.stages.scoring import Meter
 from cmpc_search.stages.seeds import parts_of
-from cmpc_search.stages.seen_classes import SeenClasses
 
 __all__ = [
-    "Evaluation",
-    "NetworkCost",
-    "ScoredQueries",
+    "EvaluationOrder",
     "amortised_macs",
-    "evaluate",
-    "rank_seeds",
+    "evaluate_run",
+    "results_of_seeds",
     "scored_names",
 ]
 
@@ -48,101 +52,57 @@ SPLIT = "test"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class NetworkCost:
-    """What one image costs on one side.
+class EvaluationOrder:
+    """How to judge a run.
 
     Attributes:
-        macs, parameters: Counted from the network's graph.
-        latency: Measured or predicted, as it says; None where nothing was compiled.
-        unstable_reasons: Why the latency may not be trusted; empty where it may.
-        unknown_reasons: Why nobody can tell the latency.
-        error: Why there is no latency although one was asked for.
+        protocol: A name in `cmpc_search.evaluation.catalogue.PROTOCOLS`.
+        new_galleries: Judge the seeds that were trained with it, each beside a gallery network of
+            its own.
+        queries_per_gallery_image: How often a gallery image is paid for by queries.
     """
 
-    macs: int
-    parameters: int
-    latency: Cost | None
-    unstable_reasons: tuple[str, ...] = ()
-    unknown_reasons: tuple[str, ...] = ()
-    error: str | None = None
+    protocol: str = "open-set"
+    new_galleries: bool = False
+    queries_per_gallery_image: float = 10.0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ScoredQueries:
-    """Which queries were scored, and what answering at random would give.
+def evaluate_run(
+    run: RunFolder, material: SearchMaterial, order: EvaluationOrder, meter: Meter | None
+) -> Evaluation:
+    """Judge the trained picks of a run; keep evaluation.json, and evaluation.npz of each query.
 
-    Attributes:
-        num_classes, num_queries: Those with something to find: the scored ones.
-        num_gallery: Images that are searched.
-        num_excluded_classes, num_excluded: Those whose class has no gallery image in the split.
-        chance_top1: Top-1 of a network that ranks the gallery at random.
+    ``material`` are those of the search. Without a ``meter``, no latency is told.
+
+    Raises:
+        BadRun: a pick was trained to fit another gallery network than the one that is there.
+        UnknownName: there is no such protocol.
     """
-
-    num_classes: int
-    num_queries: int
-    num_gallery: int
-    num_excluded_classes: int
-    num_excluded: int
-    chance_top1: float
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Evaluation:
-    """Everything that `cmpc evaluate` found.
-
-    Attributes:
-        seen_classes: What the networks knew of the test classes.
-        chance_check: M(q, g) of the control, which must be near chance; no baseline.
-    """
-
-    seen_classes: SeenClasses
-    queries: ScoredQueries
-    judgement: Judgement
-    chance_check: PairAccuracy | None
-    query_cost: NetworkCost
-    gallery_cost: NetworkCost | None
-
-    @property
-    def macs_ratio(self) -> float | None:
-        if self.gallery_cost is None:
-            return None
-        return self.gallery_cost.macs / self.query_cost.macs
-
-    @property
-    def parameters_ratio(self) -> float | None:
-        if self.gallery_cost is None:
-            return None
-        return self.gallery_cost.parameters / self.query_cost.parameters
-
-    @property
-    def latency_ratio(self) -> float | None:
-        if self.gallery_cost is None or not (self.gallery_cost.latency and self.query_cost.latency):
-            return None
-        return self.gallery_cost.latency.value / self.query_cost.latency.value
-
-    def amortised_macs(self, queries_per_gallery_image: float) -> float | None:
-        """Return the mean MACs of an image of either side; None without a gallery network."""
-        if self.gallery_cost is None:
-            return None
-        return amortised_macs(
-            self.query_cost.macs, self.gallery_cost.macs, queries_per_gallery_image
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """Return everything as JSON values, what follows from it included."""
-        judged = asdict(self.judgement)
-        return {
-            "test_classes": self.seen_classes.value,
-            **asdict(self.queries),
-            "picks": judged.pop("seeds"),
-            **judged,
-            "is_compatible": self.judgement.rule,
-            "chance_check": None if self.chance_check is None else asdict(self.chance_check),
-            "query_cost": asdict(self.query_cost),
-            "gallery_cost": None if self.gallery_cost is None else asdict(self.gallery_cost),
-            "macs_ratio": self.macs_ratio,
-            "latency_ratio": self.latency_ratio,
-        }
+    protocol = make_protocol(order.protocol)
+    architecture = picked_architecture(run)
+    picks = trained_picks(run, architecture, new_galleries=order.new_galleries)
+    control = control_of(run, architecture)
+    results = results_of_seeds(run, material, picks, protocol)
+    gallery_path = material.gallery.onnx_path
+    query_cost = _cost_of(picks[0].onnx_path, meter)  # all are one architecture, and cost the same
+    gallery_cost = None if gallery_path is None else _cost_of(gallery_path, meter)
+    found = Evaluation(
+        run=printable(run.path),
+        architecture=architecture.key,
+        seen_classes=material.seen_classes,
+        queries=_queries_of(material.image_set, results[0].paragon.ranks),
+        judgement=judge(results),
+        chance_check=None if control is None else _across(control, material),
+        query_cost=query_cost,
+        gallery_cost=gallery_cost,
+        amortised=_amortised(query_cost, gallery_cost, order.queries_per_gallery_image),
+        protocol=order.protocol,
+        metrics=tuple(map(_metrics_of, results)),
+    )
+    names = scored_names(material.image_set, results[0].paragon.ranks)
+    write_outcomes(run.outcomes_path, names, results)
+    write_evaluation(run, found)
+    return found
 
 
 def amortised_macs(query_macs: int, gallery_macs: int, queries_per_gallery_image: float) -> float:
@@ -154,46 +114,33 @@ def amortised_macs(query_macs: int, gallery_macs: int, queries_per_gallery_image
     return (gallery_macs + ratio * query_macs) / (1 + ratio)
 
 
-def rank_seeds(
-    run: RunFolder, material: SearchMaterial, picks: Sequence[TrainedPick]
-) -> tuple[SeedRanks, ...]:
-    """Return how each trained network ranks the test split, and its gallery network with it.
+def results_of_seeds(
+    run: RunFolder,
+    material: SearchMaterial,
+    picks: Sequence[TrainedPick],
+    protocol: Protocol = OPEN_SET,
+) -> tuple[SeedResult, ...]:
+    """Return what each trained network finds in the test split, and its gallery network with it.
 
     Raises:
         BadRun: a pick was trained to fit another gallery network than the one that is there.
     """
-    return tuple(_ranks_of(pick, _material_of(run, material, pick)) for pick in picks)
-
-
-def evaluate(
-    material: SearchMaterial,
-    ranked: Sequence[SeedRanks],
-    trained: TrainedPick,
-    control: TrainedPick | None,
-    meter: Meter | None,
-) -> Evaluation:
-    """Evaluate a run on its test split.
-
-    Args:
-        material: Those of the search.
-        ranked: What `rank_seeds` gave.
-        trained: One of the trained picks; all are one architecture and cost the same.
-    """
-    gallery_path = material.gallery.onnx_path
-    return Evaluation(
-        seen_classes=material.seen_classes,
-        queries=_queries_of(material.image_set, ranked[0].paragon),
-        judgement=judge(ranked),
-        chance_check=None if control is None else _across(control, material),
-        query_cost=_cost_of(trained.onnx_path, meter),
-        gallery_cost=None if gallery_path is None else _cost_of(gallery_path, meter),
-    )
+    return tuple(_result_of(pick, _material_of(run, material, pick), protocol) for pick in picks)
 
 
 def scored_names(image_set: ImageSet, ranks: QueryRanks) -> tuple[str, ...]:
     """Return the item names of the queries that were ranked."""
     queries = image_set.select(split=SPLIT, role="query")
     return tuple(image_set.item_names[position] for position in queries[ranks.query_ids])
+
+
+def _amortised(
+    query: NetworkCost, gallery: NetworkCost | None, queries_per_gallery_image: float
+) -> Amortised | None:
+    if gallery is None:
+        return None
+    macs = amortised_macs(query.macs, gallery.macs, queries_per_gallery_image)
+    return Amortised(queries_per_gallery_image=queries_per_gallery_image, macs=macs)
 
 
 def _material_of(run: RunFolder, material: SearchMaterial, pick: TrainedPick) -> SearchMaterial:
@@ -208,25 +155,33 @@ def _material_of(run: RunFolder, material: SearchMaterial, pick: TrainedPick) ->
     return own
 
 
-def _ranks_of(pick: TrainedPick, material: SearchMaterial) -> SeedRanks:
+def _result_of(pick: TrainedPick, material: SearchMaterial, protocol: Protocol) -> SeedResult:
     image_set, rows = material.image_set, material.gallery_rows
-    queries = image_set.select(split=SPLIT, role="query")
-    gallery = image_set.select(split=SPLIT, role="gallery")
-    both = rank_both_ways(pick.load(material), image_set, SPLIT, rows)
-    return SeedRanks(
+    both = evaluate_both_ways(pick.load(material), image_set, SPLIT, rows, protocol)
+    sides = (Side(image_set, SPLIT, role).chosen_from(rows) for role in ("query", "gallery"))
+    return SeedResult(
         seed=pick.seed,
-        paragon=rank_queries(
-            image_set, SPLIT, query_rows=rows[queries], gallery_rows=rows[gallery]
-        ),
+        paragon=protocol.evaluate(*sides),
         homogeneous=both.homogeneous,
         heterogeneous=both.heterogeneous,
     )
 
 
+def _metrics_of(result: SeedResult) -> SeedMetrics:
+    return SeedMetrics(
+        seed=result.seed,
+        paragon=result.paragon.metrics,
+        homogeneous=result.homogeneous.metrics,
+        heterogeneous=result.heterogeneous.metrics,
+    )
+
+
 def _across(control: TrainedPick, material: SearchMaterial) -> PairAccuracy:
     """Return M(q, g) of a network that was trained without the gallery."""
-    both = rank_both_ways(control.load(material), material.image_set, SPLIT, material.gallery_rows)
-    return judge_pair(both.heterogeneous)
+    both = evaluate_both_ways(
+        control.load(material), material.image_set, SPLIT, material.gallery_rows
+    )
+    return judge_pair(both.heterogeneous.ranks)
 
 
 def _queries_of(image_set: ImageSet, ranks: QueryRanks) -> ScoredQueries:

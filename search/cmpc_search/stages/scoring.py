@@ -18,7 +18,7 @@ from cmpc_search.networks.onnx_export import export_query_network
 from cmpc_search.networks.supernet import Supernet
 from cmpc_search.pixels import to_float
 from cmpc_search.space import Architecture
-from cmpc_search.stages.accuracy import accuracy_of, rank_both_ways
+from cmpc_search.stages.accuracy import accuracy_of, evaluate_both_ways
 from cmpc_search.stages.material import SearchMaterial
 from cmpc_search.study import Accuracy, CandidateScore
 from cmpc_search.training.recalibration import rebuild_batch_norms
@@ -61,11 +61,11 @@ class CandidateScorer:
         path = self._folder / f"{architecture.key}.onnx"
         export_query_network(network, path)
         counted = count_network(path)
-        ranks = rank_both_ways(
+        both = evaluate_both_ways(
             network, self._material.image_set, SPLIT, self._material.gallery_rows
         )
-        homogeneous = accuracy_of(ranks.homogeneous)
-        heterogeneous = accuracy_of(ranks.heterogeneous)
+        homogeneous = accuracy_of(both.homogeneous)
+        heterogeneous = accuracy_of(both.heterogeneous)
         measurement = None if self._meter is None else self._meter.measure(path)
         cost = None if measurement is None else measurement.cost
         return CandidateScore(

@@ -4,28 +4,14 @@ A number on unseen classes and one on classes of a closed set are different clai
 prints an accuracy says which one it is.
 """
 
-from enum import StrEnum
-
 from cmpc_search.data import ImageSet
 from cmpc_search.errors import BadGallery
 from cmpc_search.gallery import Gallery, read_classifier
 from cmpc_search.gallery.classes import KnownClass, classes_in, read_classes
 from cmpc_search.gallery.folder import CLASSIFIER_FILE
+from cmpc_search.runs.evaluation import SeenClasses
 
 __all__ = ["SeenClasses", "check_seen_classes"]
-
-
-class SeenClasses(StrEnum):
-    """What the networks of a run knew of its test classes."""
-
-    UNSEEN = "unseen"
-    """Neither the gallery network nor any query network was trained on one of them."""
-    CLOSED_SET = "closed set"
-    """The data have classes in several splits on purpose: only the images are new."""
-    SEEN_BY_GALLERY = "seen by the gallery network"
-    """A network of the user's own, whose classifier names classes that test or validate."""
-    UNKNOWN = "unknown"
-    """The gallery network is the user's own, and nothing says what it was trained on."""
 
 
 def check_seen_classes(gallery: Gallery, image_set: ImageSet) -> SeenClasses:

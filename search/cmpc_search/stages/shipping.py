@@ -20,8 +20,8 @@ from cmpc_cost_models.models.catalogue import make_meter
 from cmpc_cost_models.records import CompiledNetwork
 from cmpc_cost_models.schedules.source import open_schedules
 from cmpc_cost_models.targets.device import Device
-from cmpc_search.errors import BadRun
-from cmpc_search.runs import RunFolder, read_json
+from cmpc_search.runs import RunFolder
+from cmpc_search.runs.evaluation import read_evaluation
 from cmpc_search.stages.material import search_settings_of, target_of
 from cmpc_search.stages.picks import TrainedPick
 
@@ -66,16 +66,9 @@ class Shipper:
             BadRun: the evaluation can't be read.
             CompileFailed: the network does not compile.
         """
-        path = self.run.evaluation_path
-        if not path.exists():
-            return None
-        try:
-            found = read_json(path)["query_cost"]
-            cost = None if found["latency"] is None else Cost.from_json(found["latency"])
-            doubts = tuple(found.get("unstable_reasons", ()))
-        except (KeyError, TypeError, ValueError) as error:
-            raise BadRun(f"{path} must hold an evaluation of this version: {error}") from error
-        if cost is None or cost.artefact_sha256 is None:
+        evaluation = read_evaluation(self.run)
+        cost = None if evaluation is None else evaluation.query_cost.latency
+        if evaluation is None or cost is None or cost.artefact_sha256 is None:
             return None
         kept = find_compiled(self.run.compiled_path, cost.artefact_sha256, self.target)
         compiled = kept or self.compiled()
@@ -84,6 +77,7 @@ class Shipper:
         if compiled.graph_sha256 != file_hash(self.trained.onnx_path):
             return None
         why = None if cost.source == "measured" else f"its latency was {cost.source}"
+        doubts = evaluation.query_cost.unstable_reasons
         return ShippedNetwork(compiled=compiled, cost=cost, doubts=doubts, why_unmeasured=why)
 
     def compiled(self) -> CompiledNetwork:

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 from cmpc.cli import command_line, names
 from cmpc_search.compatibility.catalogue import METHODS
 from cmpc_search.data import SPLITS
+from cmpc_search.evaluation.catalogue import PROTOCOLS
 from cmpc_search.networks.gallery import GALLERY_NETWORKS
 from cmpc_search.space import SPACES
 from cmpc_search.stages.settings import RewardName, SearchSettings
@@ -21,6 +22,7 @@ from cmpc_search.study.samplers import SAMPLERS
         (names.COSTS, get_args(CostName)),
         (names.GALLERY_NETWORKS, GALLERY_NETWORKS),
         (names.METHODS, METHODS),
+        (names.PROTOCOLS, PROTOCOLS),
         (names.REWARDS, get_args(RewardName)),
         (names.SAMPLERS, SAMPLERS),
         (names.SAMPLERS, get_args(SearchSettings.model_fields["sampler"].annotation)),

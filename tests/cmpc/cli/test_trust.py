@@ -17,7 +17,7 @@ from cmpc.reports import (
 )
 from cmpc_cost_models import Cost
 from cmpc_search.errors import CostUnknown
-from cmpc_search.stages.evaluation import NetworkCost
+from cmpc_search.runs.evaluation import NetworkCost
 from cmpc_search.study import Candidate, CandidateScore
 
 LATENCY = {"name": "latency", "value": 1.5, "unit": "ms", "source": "measured"}
@@ -79,13 +79,13 @@ def test_an_evaluation_marks_and_names_the_network_whose_latency_is_unstable(nam
     unstable = replace(stable, unstable_reasons=("the blocks spread by 9%",))
     costs = {"query_cost": stable, "gallery_cost": stable, f"{name}_cost": unstable}
     ratios = {"macs_ratio": 1, "parameters_ratio": 1, "latency_ratio": 1}
-    found = SimpleNamespace(**costs, **ratios, amortised_macs=lambda _: None)
+    found = SimpleNamespace(**costs, **ratios, amortised=None)
 
     assert unstable_latencies(found) == [f"the latency of the {name} network"]
     assert warnings_of(found) == [
         f"the latency of the {name} network is unstable: the blocks spread by 9%"
     ]
-    latencies = [str(cell) for cell in cost_table(found, 10).columns[3].cells]
+    latencies = [str(cell) for cell in cost_table(found).columns[3].cells]
     assert latencies == (["1.5 *", "1.5", "1"] if name == "query" else ["1.5", "1.5 *", "1"])
 
 

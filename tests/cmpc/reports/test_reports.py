@@ -7,14 +7,21 @@ import pytest
 from cmpc.reports import (
     accuracy_table,
     cost_table,
+    protocol_table,
     verdict,
 )
 from cmpc.reports.accuracies import TEST_CLASSES
 from cmpc_cost_models import Cost
-from cmpc_search.evaluation.judgement import Judgement, PairAccuracy, SeedAccuracy
+from cmpc_search.evaluation.judgement import Flips, Judgement, PairAccuracy, SeedAccuracy
 from cmpc_search.evaluation.statistics import Estimate
-from cmpc_search.stages.evaluation import Evaluation, NetworkCost, ScoredQueries
-from cmpc_search.stages.seen_classes import SeenClasses
+from cmpc_search.runs.evaluation import (
+    Amortised,
+    Evaluation,
+    NetworkCost,
+    ScoredQueries,
+    SeedMetrics,
+    SeenClasses,
+)
 
 
 def estimate(value):
@@ -57,6 +64,8 @@ def found():
     )
     cost = NetworkCost(macs=1, parameters=1, latency=None)
     return Evaluation(
+        run="runs/emoji",
+        architecture="k3-1.0",
         seen_classes=SeenClasses.UNSEEN,
         queries=QUERIES,
         judgement=judgement,
@@ -184,9 +193,10 @@ def test_each_cost_stands_in_the_row_of_its_network_and_in_its_column(found):
     )
     query = NetworkCost(macs=2_000_000, parameters=10, latency=latency)
     gallery = NetworkCost(macs=60_000_000, parameters=90, latency=replace(latency, value=4.0))
-    costly = replace(found, query_cost=query, gallery_cost=gallery)
+    amortised = Amortised(queries_per_gallery_image=9.0, macs=7_800_000)
+    costly = replace(found, query_cost=query, gallery_cost=gallery, amortised=amortised)
 
-    table = cost_table(costly, 9.0)
+    table = cost_table(costly)
 
     assert [str(column.header) for column in table.columns] == [
         "one image",
@@ -201,3 +211,26 @@ def test_each_cost_stands_in_the_row_of_its_network_and_in_its_column(found):
         "ratio": ["30", "9", "8", "-"],
         "amortised at 9 queries a gallery image": ["7.8", "-", "-", "-"],
     }
+
+
+def test_what_a_protocol_found_stands_in_a_table_of_its_own_and_is_no_second_accuracy(found):
+    metrics = SeedMetrics(
+        seed=0, paragon={"tar": 0.9}, homogeneous={"tar": 0.5}, heterogeneous={"tar": 0.75}
+    )
+    verified = replace(found, protocol="verification", metrics=(metrics,))
+
+    assert protocol_table(replace(verified, protocol="open-set")) is None
+    assert rows_of(protocol_table(verified)) == {
+        "paragon, seed 0": ["0.900"],
+        "homogeneous, seed 0": ["0.500"],
+        "heterogeneous, seed 0": ["0.750"],
+    }
+
+
+def test_flips_are_told_both_ways(found):
+    judgement = replace(found.judgement, flips=(Flips(seed=0, negative=31, positive=12),))
+
+    assert verdict(replace(found, judgement=judgement))[-1] == (
+        "Seed 0 misses 31 queries that the gallery network alone answers (negative flips), and "
+        "answers 12 that it misses."
+    )

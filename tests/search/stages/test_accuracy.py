@@ -12,16 +12,16 @@ from known_set import (
     top10,
 )
 
-from cmpc_search.stages.accuracy import accuracy_of, rank_both_ways
+from cmpc_search.stages.accuracy import accuracy_of, evaluate_both_ways
 
 
 @pytest.mark.parametrize("split", FOUND)
 def test_each_side_of_each_split_has_its_own_accuracy(split):
     image_set, gallery_rows = make_known_set()
 
-    ranks = rank_both_ways(RedNetwork(), image_set, split, gallery_rows)
+    both = evaluate_both_ways(RedNetwork(), image_set, split, gallery_rows)
 
-    homogeneous, heterogeneous = accuracy_of(ranks.homogeneous), accuracy_of(ranks.heterogeneous)
+    homogeneous, heterogeneous = accuracy_of(both.homogeneous), accuracy_of(both.heterogeneous)
     assert homogeneous.top1 == pytest.approx(top1(FOUND[split].own))
     assert heterogeneous.top1 == pytest.approx(top1(FOUND[split].across))
     assert homogeneous.top10 == heterogeneous.top10 == pytest.approx(top10(FOUND[split].own))
@@ -30,9 +30,9 @@ def test_each_side_of_each_split_has_its_own_accuracy(split):
 
 
 def test_queries_with_nothing_to_find_are_counted_and_not_scored():
-    ranks = rank_both_ways(RedNetwork(), *_test_split())
+    both = evaluate_both_ways(RedNetwork(), *_test_split())
 
-    accuracy = accuracy_of(ranks.heterogeneous)
+    accuracy = accuracy_of(both.heterogeneous)
 
     assert (accuracy.num_queries, accuracy.num_excluded) == (NUM_QUERIES, NUM_LONE_QUERIES)
 

@@ -27,10 +27,15 @@ from cmpc_cost_models.records import Unknown
 from cmpc_search.errors import BadRun
 from cmpc_search.gallery import Gallery
 from cmpc_search.runs import RunFolder
+from cmpc_search.runs.evaluation import SeenClasses
 from cmpc_search.stages import evaluation
-from cmpc_search.stages.evaluation import amortised_macs, evaluate, rank_seeds
+from cmpc_search.stages.evaluation import (
+    EvaluationOrder,
+    amortised_macs,
+    evaluate_run,
+    results_of_seeds,
+)
 from cmpc_search.stages.seeds import Seed
-from cmpc_search.stages.seen_classes import SeenClasses
 
 RUN = RunFolder(Path("run"))
 LATENCY = Cost(name="latency", value=1.0, unit="ms", source="measured")
@@ -77,7 +82,7 @@ def known_material(material):
 
 
 @pytest.fixture
-def judged(known_material, monkeypatch):
+def judged(known_material, tmp_path, monkeypatch):
     """Evaluate the network of the known set, and one that sees little as the control."""
     monkeypatch.setattr(
         evaluation,
@@ -85,10 +90,14 @@ def judged(known_material, monkeypatch):
         lambda path: SimpleNamespace(macs=SIZES[path.name][0], parameters=SIZES[path.name][1]),
     )
 
-    def judge(meter=None, material=known_material):
-        pick = trained(RedNetwork, material)
-        ranked = rank_seeds(RUN, material, [pick])
-        return evaluate(material, ranked, pick, trained(DullNetwork, material), meter)
+    run = RunFolder(tmp_path)
+
+    def judge(meter=None, material=known_material, **order):
+        pick, control = trained(RedNetwork, material), trained(DullNetwork, material)
+        monkeypatch.setattr(evaluation, "picked_architecture", lambda _: material.space.smallest())
+        monkeypatch.setattr(evaluation, "trained_picks", lambda *_, **__: [pick])
+        monkeypatch.setattr(evaluation, "control_of", lambda *_: control)
+        return evaluate_run(run, material, EvaluationOrder(**order), meter)
 
     return judge
 
@@ -142,13 +151,13 @@ def test_chance_is_what_a_random_ranking_finds():
 
 
 def test_ratios_say_how_much_less_the_query_network_takes(judged):
-    measured, counted = judged(KnownMeter()), judged()
+    measured, counted = judged(KnownMeter(), queries_per_gallery_image=9.0), judged()
 
     assert (measured.query_cost.macs, measured.gallery_cost.macs) == (2_000, 60_000)
     assert (measured.query_cost.parameters, measured.gallery_cost.parameters) == (10, 90)
     assert (measured.macs_ratio, measured.parameters_ratio, measured.latency_ratio) == (30, 9, 8)
     assert (counted.macs_ratio, counted.latency_ratio) == (30, None)
-    assert measured.amortised_macs(9) == pytest.approx((60_000 + 9 * 2_000) / 10)
+    assert measured.amortised.macs == pytest.approx((60_000 + 9 * 2_000) / 10)
 
 
 @pytest.mark.parametrize(
@@ -179,7 +188,8 @@ def test_ratios_are_unknown_without_a_gallery_network(judged, known_material):
     found = judged(material=ready)
 
     assert (found.macs_ratio, found.parameters_ratio, found.latency_ratio) == (None,) * 3
-    assert found.amortised_macs(10) is None
+    assert found.amortised is None
+    assert "amortised" not in found.to_json()
 
 
 def test_the_document_holds_what_follows_and_a_cost_that_reads_back(judged):
@@ -193,7 +203,18 @@ def test_the_document_holds_what_follows_and_a_cost_that_reads_back(judged):
     assert document["chance_top1"] == pytest.approx(1 / NUM_GALLERY)
     assert (document["macs_ratio"], document["latency_ratio"]) == (30, 8)
     assert [document[f"{side}_cost"]["macs"] for side in ("query", "gallery")] == [2_000, 60_000]
+    assert document["flips"] == [{"seed": 0, "negative": 2, "positive": 0}]
     assert Cost.from_json(document["query_cost"]["latency"]) == found.query_cost.latency
+
+
+def test_another_protocol_adds_its_numbers_and_leaves_the_accuracies_as_they_are(judged):
+    found = judged(protocol="verification")
+
+    assert found.judgement == judged().judgement
+    [metrics] = found.metrics
+    # Equal pictures alone have a cosine above that of most pairs, and they are the right ones.
+    assert metrics.heterogeneous["tar_at_far_1e-4"] == pytest.approx(8 / 12)
+    assert metrics.paragon["tar_at_far_1e-4"] == pytest.approx(9 / 12)
 
 
 @pytest.mark.parametrize("seen", SeenClasses)
@@ -204,9 +225,9 @@ def test_an_evaluation_says_what_was_known_of_its_test_classes(judged, known_mat
 
 
 def test_scored_queries_are_kept_by_the_names_of_their_items(known_material):
-    (ranked,) = rank_seeds(RUN, known_material, [trained(RedNetwork, known_material)])
+    (found,) = results_of_seeds(RUN, known_material, [trained(RedNetwork, known_material)])
 
-    names = evaluation.scored_names(known_material.image_set, ranked.paragon)
+    names = evaluation.scored_names(known_material.image_set, found.paragon.ranks)
 
     image_set = known_material.image_set
     classes = [image_set.labels[image_set.item_names.index(name)] for name in names]
@@ -222,4 +243,4 @@ def test_a_pick_is_not_judged_beside_a_gallery_network_that_it_was_not_trained_t
     pick.gallery_network_sha256 = "another"
 
     with pytest.raises(BadRun, match="trained to fit"):
-        rank_seeds(RUN, known_material, [pick])
+        results_of_seeds(RUN, known_material, [pick])

@@ -11,7 +11,7 @@ from cmpc_cost_models import Cost, Measurement
 from cmpc_cost_models.records import Unknown
 from cmpc_search.networks.supernet import Supernet
 from cmpc_search.stages import scoring
-from cmpc_search.stages.accuracy import PairRanks
+from cmpc_search.stages.accuracy import BothWays
 from cmpc_search.stages.material import load_material
 from cmpc_search.stages.scoring import CandidateScorer
 from cmpc_search.study import Accuracy
@@ -110,9 +110,9 @@ def test_the_reward_is_the_one_that_was_asked_for(
 ):
     own = Accuracy(top1=0.5, top10=1.0, mean_average_precision=0.25)
     across = Accuracy(top1=0.75, top10=1.0, mean_average_precision=0.125)
-    ranks = PairRanks(homogeneous=own, heterogeneous=across)
-    monkeypatch.setattr(scoring, "rank_both_ways", lambda *_: ranks)
-    monkeypatch.setattr(scoring, "accuracy_of", lambda ranked: ranked)
+    both = BothWays(homogeneous=own, heterogeneous=across)
+    monkeypatch.setattr(scoring, "evaluate_both_ways", lambda *_: both)
+    monkeypatch.setattr(scoring, "accuracy_of", lambda result: result)
 
     score = score_with(reward=reward, metric=metric)
 
@@ -145,7 +145,7 @@ def test_what_is_judged_and_what_is_exported_has_batch_norms_of_training_images(
     image_set, gallery_rows = make_known_set()
     known = replace(material, image_set=image_set, gallery_rows=gallery_rows)
     steps, shown = [], []
-    judge = scoring.rank_both_ways
+    judge = scoring.evaluate_both_ways
 
     def note(step):
         return lambda *arguments: steps.append(step)
@@ -160,7 +160,7 @@ def test_what_is_judged_and_what_is_exported_has_batch_norms_of_training_images(
 
     monkeypatch.setattr(scoring, "rebuild_batch_norms", rebuild)
     monkeypatch.setattr(scoring, "export_query_network", note("exported"))
-    monkeypatch.setattr(scoring, "rank_both_ways", rank)
+    monkeypatch.setattr(scoring, "evaluate_both_ways", rank)
     monkeypatch.setattr(scoring, "count_network", lambda _: SimpleNamespace(macs=1, parameters=1))
     supernet = SimpleNamespace(extract=lambda _: RedNetwork())
 

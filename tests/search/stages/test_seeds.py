@@ -10,7 +10,7 @@ from cmpc_search.errors import BadGallery, BadRun
 from cmpc_search.gallery import Gallery, embed_gallery, open_gallery
 from cmpc_search.runs import RunFolder, open_run
 from cmpc_search.stages import picks
-from cmpc_search.stages.evaluation import rank_seeds
+from cmpc_search.stages.evaluation import results_of_seeds
 from cmpc_search.stages.gallery_training import train_gallery
 from cmpc_search.stages.material import load_material
 from cmpc_search.stages.picks import train_control, trained_picks
@@ -136,11 +136,11 @@ def test_a_seed_is_judged_beside_the_gallery_network_that_it_fits(new_run, train
         train(run, seed)
     architecture = own_material.space.smallest()
 
-    kept = rank_seeds(run, own_material, trained_picks(run, architecture))
-    new = rank_seeds(run, own_material, trained_picks(run, architecture, new_galleries=True))
+    kept = results_of_seeds(run, own_material, trained_picks(run, architecture))
+    new = results_of_seeds(run, own_material, trained_picks(run, architecture, new_galleries=True))
 
     assert [one.seed for one in kept] == [one.seed for one in new] == [0, 1]
-    precisions = [one.paragon.average_precisions.tolist() for one in (*kept, *new)]
+    precisions = [one.paragon.ranks.average_precisions.tolist() for one in (*kept, *new)]
     assert precisions[0] == precisions[1] == precisions[2] != precisions[3]
 
 

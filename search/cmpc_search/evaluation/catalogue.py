@@ -1,0 +1,23 @@
+"""The protocols by name. A new one is a new file and a row here."""
+
+from cmpc_base.registry import Registry
+from cmpc_search.evaluation.base import Protocol
+
+__all__ = ["PROTOCOLS", "make_protocol"]
+
+PROTOCOLS: Registry[type[Protocol]] = Registry(
+    "protocol",
+    {
+        "open-set": "cmpc_search.evaluation.open_set:OpenSet",
+        "verification": "cmpc_search.evaluation.verification:Verification",
+    },
+)
+
+
+def make_protocol(name: str) -> Protocol:
+    """Return the protocol ``name``.
+
+    Raises:
+        UnknownName: no protocol is called ``name``.
+    """
+    return PROTOCOLS.load(name)()

@@ -1,0 +1,80 @@
+"""Each protocol keeps the promise of its family, and gives the numbers that a hand works out."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from cmpc_base.errors import UnknownName
+from cmpc_search.errors import BadArgument
+from cmpc_search.evaluation.catalogue import PROTOCOLS, make_protocol
+from cmpc_search.evaluation.pairs import rank_queries
+from cmpc_search.testing.protocols import ProtocolContract, labelled
+
+
+class TestProtocols(ProtocolContract):
+    @pytest.fixture(params=PROTOCOLS)
+    def protocol(self, request):
+        return make_protocol(request.param)
+
+
+def directions(*degrees):
+    angles = np.deg2rad(degrees)
+    return np.stack([np.cos(angles), np.sin(angles)], axis=1)
+
+
+def test_verification_accepts_the_genuine_pairs_above_the_impostors_that_may_pass():
+    # The genuine pairs are 10, 55 and 30 degrees apart, the nearest impostors 50 degrees. Six
+    # impostor pairs are so few that no rate lets one pass: those nearer than 50 degrees do.
+    queries = labelled(directions(0, 105, 180), ["a", "b", "c"])
+    gallery = labelled(directions(10, 50, 210), ["a", "b", "c"])
+
+    found = make_protocol("verification").evaluate(queries, gallery)
+
+    assert list(found.metrics.values()) == pytest.approx([2 / 3] * 3)
+    assert found.ranks.best_ranks.tolist() == [1, 1, 1]
+
+
+def test_open_set_gives_the_numbers_of_a_ranking_that_one_can_write_down():
+    # "a" finds its item second, behind "b"; "b" finds its own first.
+    queries = labelled(directions(0, 15), ["a", "b"])
+    gallery = labelled(directions(30, 10), ["a", "b"])
+
+    found = make_protocol("open-set").evaluate(queries, gallery)
+
+    assert found.metrics == {"top1": 0.5, "top10": 1.0, "map": 0.75}
+    assert found.ranks.best_ranks.tolist() == [2, 1]
+
+
+def test_an_item_is_no_answer_to_itself():
+    shown = labelled(directions(0, 30, 10), ["a", "a", "b"])
+    side = replace(shown, item_ids=("1", "2", "3"))
+
+    assert rank_queries(shown, shown).best_ranks.tolist() == [1, 1, 1]
+    assert rank_queries(side, side).best_ranks.tolist() == [2, 2]  # "b" has nothing to find
+
+
+def test_items_of_a_querys_label_and_group_do_not_count_and_others_of_its_group_do():
+    queries = replace(labelled(directions(0), ["a"]), groups=("camera 1",))
+    gallery = replace(
+        labelled(directions(1, 5, 40), ["a", "b", "a"]),
+        groups=("camera 1", "camera 1", "camera 2"),
+    )
+
+    ranks = rank_queries(queries, gallery)
+
+    assert ranks.best_ranks.tolist() == [2]
+    assert ranks.average_precisions.tolist() == [0.5]
+
+
+@pytest.mark.parametrize("name", ["item_ids", "groups"])
+def test_what_only_one_side_tells_is_refused(name):
+    side = labelled(directions(0, 10), ["a", "b"])
+
+    with pytest.raises(BadArgument, match=f"{name} must be given for queries and gallery"):
+        rank_queries(replace(side, **{name: ("1", "2")}), side)
+
+
+def test_an_unknown_protocol_is_told_the_known_ones():
+    with pytest.raises(UnknownName, match="open-set, verification"):
+        make_protocol("open_set")
