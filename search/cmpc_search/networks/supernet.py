@@ -21,9 +21,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cmpc_search.networks.query import ChoiceBlock, ConvNorm, QueryNetwork, split_channels
-from cmpc_search.space.architecture import Architecture
+from cmpc_search.space import Architecture, Space
 from cmpc_search.space.layers import BlockLayers, Convolution, main_roles
-from cmpc_search.space.search_space import SearchSpace
+from cmpc_search.space.presets.shufflenet import ShuffleNetSpace
 
 __all__ = ["Supernet"]
 
@@ -102,27 +102,31 @@ class SharedBlock(nn.Module):
 class Supernet(nn.Module):
     """Images float32 [N, 3, H, W] in [0, 1] and an architecture -> unit embeddings [N, D]."""
 
-    def __init__(self, space: SearchSpace) -> None:
+    def __init__(self, space: Space) -> None:
         super().__init__()
         self.space = space
-        widest = max(space.width_choices)
-        networks = {code: space.layers(space.uniform(code, widest)) for code in space.block_choices}
+        assert isinstance(space, ShuffleNetSpace)
+        networks = {
+            next(space.units(one))[0]: space.layers(one)
+            for one in sorted(space.covering(), key=space.macs)
+        }
+        networks = {code: networks[code] for code in space.operators}
         any_network = next(iter(networks.values()))
         self.stem = SharedConvolution(any_network.stem)
         self.blocks = nn.ModuleList(
             SharedBlock({code: network.blocks[position] for code, network in networks.items()})
-            for position in range(space.num_blocks)
+            for position in range(len(space.blocks))
         )
         self.head = SharedConvolution(any_network.head)
         layout = any_network.layout
         self.layout = None if layout is None else SharedConvolution(layout)
-        self.embedding = nn.Linear(space.head_channels, space.embedding_dim, bias=False)
+        self.embedding = nn.Linear(any_network.head.out_channels, space.embedding_dim, bias=False)
 
     def forward(self, images: Tensor, architecture: Architecture) -> Tensor:
         layers = self.space.layers(architecture)
         features = self.stem(images, layers.stem)
         for block, code, block_layers in zip(
-            self.blocks, architecture.blocks, layers.blocks, strict=True
+            self.blocks, self._codes(architecture), layers.blocks, strict=True
         ):
             features = block(features, code, block_layers)
         features = self.head(features, layers.head)
@@ -145,6 +149,10 @@ class Supernet(nn.Module):
             network.embedding.linear.weight.copy_(self.embedding.weight)
         return network
 
+    def _codes(self, architecture: Architecture) -> list[int]:
+        assert isinstance(self.space, ShuffleNetSpace)
+        return [code for code, _ in self.space.units(architecture)]
+
     def _pairs(
         self, network: QueryNetwork, architecture: Architecture
     ) -> Iterator[tuple[SharedConvolution, ConvNorm]]:
@@ -154,7 +162,9 @@ class Supernet(nn.Module):
         if self.layout is not None:
             assert isinstance(network.layout, ConvNorm)
             yield self.layout, network.layout
-        for block, own, code in zip(self.blocks, network.blocks, architecture.blocks, strict=True):
+        for block, own, code in zip(
+            self.blocks, network.blocks, self._codes(architecture), strict=True
+        ):
             assert isinstance(block, SharedBlock)
             assert isinstance(own, ChoiceBlock)
             yield from _zip(block.main_of(code), own.main)

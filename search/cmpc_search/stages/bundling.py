@@ -81,7 +81,7 @@ def build_bundle(run: RunFolder, order: BundleOrder) -> Bundle:
         cost_doubts=shipped.doubts,
         why_unmeasured=shipped.why_unmeasured,
         provenance={
-            "architecture": trained.architecture.key,
+            "architecture": trained.architecture,
             "seed": order.seed,
             "data": settings.data,
             SPLIT_SEED_KEY: run.fact(SPLIT_SEED_KEY),

@@ -27,7 +27,7 @@ from cmpc_search.errors import BadData, BadGallery, BadRun, first_complaint
 from cmpc_search.gallery import Gallery, open_gallery
 from cmpc_search.gallery.classifier import training_classes
 from cmpc_search.runs import RunFolder
-from cmpc_search.space import SearchSpace, load_space
+from cmpc_search.space import Space, load_space
 from cmpc_search.stages.seen_classes import SeenClasses, check_seen_classes
 from cmpc_search.stages.settings import SearchSettings
 from cmpc_search.training.augmentation import Augmentation
@@ -64,7 +64,7 @@ class SearchMaterial:
     gallery_rows: npt.NDArray[np.float32]
     directions: Tensor
     seen_classes: SeenClasses
-    space: SearchSpace
+    space: Space
     cache_dir: Path
 
     def hashes(self) -> dict[str, str | int]:

@@ -32,8 +32,8 @@ from cmpc_search.errors import BadArgument, BadRun
 from cmpc_search.networks.onnx_export import export_query_network
 from cmpc_search.networks.query import QueryNetwork
 from cmpc_search.runs import RunFolder, parsed_record, read_json, read_pick, write_json
-from cmpc_search.space import Architecture
-from cmpc_search.stages.material import SearchMaterial
+from cmpc_search.space import Architecture, load_space
+from cmpc_search.stages.material import SearchMaterial, search_settings_of
 from cmpc_search.stages.seeds import Seed, SeedParts
 from cmpc_search.stages.settings import GREATEST_SEED, TrainSettings
 from cmpc_search.stages.supernet import load_supernet
@@ -102,8 +102,9 @@ class TrainedPick:
         return self.folder / ONNX_FILE
 
     @property
-    def architecture(self) -> Architecture:
-        return Architecture.from_key(self._facts.architecture)
+    def architecture(self) -> str:
+        """The key of its architecture."""
+        return self._facts.architecture
 
     @property
     def training(self) -> dict[str, object]:
@@ -134,7 +135,7 @@ class TrainedPick:
         Raises:
             BadRun: its weights are damaged or of another architecture.
         """
-        network = QueryNetwork(material.space.layers(self.architecture))
+        network = QueryNetwork(material.space.layers(material.space.read(self.architecture)))
         try:
             network.load_state_dict(load_file(self.folder / WEIGHTS_FILE))
         except (SafetensorError, OSError, RuntimeError) as error:
@@ -253,7 +254,8 @@ def picked_architecture(run: RunFolder) -> Architecture:
     Raises:
         BadRun: nothing was picked yet.
     """
-    return Architecture.from_key(read_pick(run).score.architecture)
+    space = load_space(search_settings_of(run).space)
+    return space.read(read_pick(run).score.architecture)
 
 
 def trained_pick(run: RunFolder, seed: int | None = None) -> TrainedPick:

@@ -1,8 +1,8 @@
 """Which networks stand for a whole search space when its kernels are tuned?
 
-A block's kernels depend on its own operator and width alone; what the next block reads decides only
-how much room lies around the result. So the architectures with one choice throughout hold every
-kernel of the space, each as often as a random architecture does.
+A block's kernels depend on its own choices alone; what the next block reads decides only how much
+room lies around the result. So the covering architectures hold every kernel of the space, each as
+often as a random architecture does.
 """
 
 from collections.abc import Iterator
@@ -16,16 +16,16 @@ from cmpc_search.errors import BadRun
 from cmpc_search.networks.onnx_export import export_query_network
 from cmpc_search.networks.query import QueryNetwork
 from cmpc_search.runs import RunFolder
-from cmpc_search.space import Architecture, SearchSpace, load_space
+from cmpc_search.space import Space, load_space
 from cmpc_search.stages.material import search_settings_of
 from cmpc_search.stages.supernet import WEIGHTS_FILE
 
-__all__ = ["covering_architectures", "export_covering_networks", "space_of_run"]
+__all__ = ["export_covering_networks", "space_of_run"]
 
 EMBEDDING_WEIGHT = "embedding.weight"
 
 
-def space_of_run(run: RunFolder) -> SearchSpace:
+def space_of_run(run: RunFolder) -> Space:
     """Return the space that ``run`` searches, with the embedding length of its supernet.
 
     Before there is a supernet, the space's own length stands in: one small kernel depends on it.
@@ -45,20 +45,13 @@ def space_of_run(run: RunFolder) -> SearchSpace:
     return replace(space, embedding_dim=embedding_dim)
 
 
-def covering_architectures(space: SearchSpace) -> Iterator[Architecture]:
-    """Yield architectures that together hold every kernel of ``space``."""
-    for code in space.block_choices:
-        for width in space.width_choices:
-            yield space.uniform(code, width)
-
-
-def export_covering_networks(space: SearchSpace, folder: Path) -> Iterator[Path]:
+def export_covering_networks(space: Space, folder: Path) -> Iterator[Path]:
     """Write the covering architectures as ONNX, all weights zero, one file at a time.
 
     The shapes are what counts. Each file is removed when the next one is asked for.
     """
     path = folder / "network.onnx"
-    for architecture in covering_architectures(space):
+    for architecture in space.covering():
         with torch.device("meta"):  # no memory, no random numbers
             network = QueryNetwork(space.layers(architecture))
         network.to_empty(device="cpu")

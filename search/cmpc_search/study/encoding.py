@@ -1,48 +1,28 @@
-"""Architectures as Optuna's parameters: two categorical choices a block, and back."""
+"""Architectures as Optuna's parameters, one categorical for each choice of a space, and back."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
-from cmpc_search.space.architecture import Architecture
+from cmpc_search.space import Architecture, Space
+from cmpc_search.space.base import Option
 
-__all__ = ["Encoding", "Space"]
-
-
-class Space(Protocol):
-    """What a study needs of a search space; `cmpc_search.space.SearchSpace` has it."""
-
-    @property
-    def num_blocks(self) -> int: ...
-    @property
-    def block_choices(self) -> tuple[int, ...]: ...
-    @property
-    def width_choices(self) -> tuple[float, ...]: ...
-    def macs(self, architecture: Architecture, /) -> int: ...
+__all__ = ["Encoding"]
 
 
 class Encoding:
-    """The parameters ``block_00``, ``width_00``, ``block_01``, ... of one space."""
+    """The parameters of one space; their values are the options themselves."""
 
     def __init__(self, space: Space) -> None:
-        self._blocks = [f"block_{index:02d}" for index in range(space.num_blocks)]
-        self._widths = [f"width_{index:02d}" for index in range(space.num_blocks)]
-        block = CategoricalDistribution(space.block_choices)
-        width = CategoricalDistribution(space.width_choices)
+        self._space = space
         self.distributions: dict[str, BaseDistribution] = {
-            **dict.fromkeys(self._blocks, block),
-            **dict.fromkeys(self._widths, width),
+            choice.name: CategoricalDistribution(choice.options) for choice in space.choices
         }
-        choices = len(space.block_choices) * len(space.width_choices)
-        self.num_architectures: int = choices**space.num_blocks
 
-    def to_params(self, architecture: Architecture) -> dict[str, int | float]:
-        blocks = dict(zip(self._blocks, architecture.blocks, strict=True))
-        return blocks | dict(zip(self._widths, architecture.widths, strict=True))
+    def to_params(self, architecture: Architecture) -> dict[str, Option]:
+        return self._space.chosen(architecture)
 
     def from_params(self, params: Mapping[str, Any]) -> Architecture:
-        return Architecture(
-            blocks=tuple(params[name] for name in self._blocks),
-            widths=tuple(params[name] for name in self._widths),
-        )
+        choices = self._space.choices
+        return self._space.architecture([one.options.index(params[one.name]) for one in choices])

@@ -12,15 +12,15 @@ only. Every method that writes, but `record`, expects the study's lock to be hel
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from cmpc_search.errors import BadRun
-from cmpc_search.space.architecture import Architecture
-from cmpc_search.study.encoding import Encoding, Space
+from cmpc_search.space import Architecture, Space
+from cmpc_search.study.encoding import Encoding
 from cmpc_search.study.progress import Counts
 from cmpc_search.study.records import Candidate, CandidateScore
 from cmpc_search.study.samplers import Gate
@@ -48,25 +48,19 @@ class Ledger:
         self, study: optuna.Study, space: Space, settings: StudySettings, worker: Worker
     ) -> None:
         self._study = study
+        self._space = space
         self._encoding = Encoding(space)
         self._settings = settings
         self._worker = worker
 
-    def start_session(self, space: Space) -> int:
+    def start_session(self) -> int:
         """Return how many processes came before this one, after a look at what they searched."""
-        meaning = {
-            "block_choices": list(space.block_choices),
-            "width_choices": list(space.width_choices),
-            "num_blocks": space.num_blocks,
-            "cost": self._settings.cost,
-        }
+        choices = {choice.name: list(choice.options) for choice in self._space.choices}
+        meaning = {"choices": choices, "cost": self._settings.cost}
         stored = self._study.user_attrs.get("meaning", meaning)
-        for name, value in meaning.items():
-            if stored.get(name) != value:
-                raise BadRun(
-                    f"a study must keep its {name}: this one was begun with {stored.get(name)}, "
-                    f"got {value}; take another folder or start it afresh"
-                )
+        # Studies of older versions don't tell their choices; those are in their run's settings.
+        _check_same(stored.get("choices", choices), choices)
+        _check_same({"cost": stored.get("cost")}, {"cost": self._settings.cost})
         session = int(self._study.user_attrs.get("sessions", 0))
         self._study.set_user_attr("meaning", meaning)
         self._study.set_user_attr("sessions", session + 1)
@@ -87,8 +81,8 @@ class Ledger:
                 continue
             key = _architecture(row)
             if key is not None and key not in queued:
-                params = self._encoding.to_params(Architecture.from_key(key))
-                self._study.enqueue_trial(dict(params), user_attrs={"architecture": key})
+                params = self._encoding.to_params(self._space.read(key))
+                self._study.enqueue_trial(params, user_attrs={"architecture": key})
                 queued.add(key)
             self._study.tell(row.number, state=TrialState.FAIL)
 
@@ -162,6 +156,15 @@ def _candidates(rows: list[FrozenTrial]) -> Iterator[Candidate]:
     for row in rows:
         if _is_scored(row):
             yield Candidate(number=row.number, score=_score(row))
+
+
+def _check_same(before: Mapping[str, object], now: Mapping[str, object]) -> None:
+    for name in {**before, **now}:
+        if before.get(name) != now.get(name):
+            raise BadRun(
+                f"a study must keep its {name}: this one was begun with {before.get(name)}, "
+                f"got {now.get(name)}; take another folder or start it afresh"
+            )
 
 
 def _is_scored(row: FrozenTrial) -> bool:

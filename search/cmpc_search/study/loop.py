@@ -17,8 +17,7 @@ from cmpc_base.errors import CmpcError, MachineFault
 from cmpc_base.locks import exclusive
 from cmpc_base.machine_faults import machine_fault
 from cmpc_search.errors import BudgetNotMet
-from cmpc_search.space.architecture import Architecture
-from cmpc_search.study.encoding import Encoding, Space
+from cmpc_search.space import Architecture, Space
 from cmpc_search.study.ledger import Ledger, read_candidates
 from cmpc_search.study.progress import Counts, StudySummary, TrialProgress
 from cmpc_search.study.records import Candidate, CandidateScore
@@ -109,13 +108,13 @@ class _Search:
         self._storage_path = storage_path
         self._on_notice = on_notice
         self._settings = settings
-        self._num_architectures = Encoding(space).num_architectures
+        self._num_architectures = space.num_architectures
         self._gate = Gate(max_macs=settings.budget.macs)
         self._stopped_early: str | None = None
         with self._turn():
             study = create_study(storage_path)
             self.ledger = Ledger(study, space, settings, worker)
-            session = self.ledger.start_session(space)
+            session = self.ledger.start_session()
             study.sampler = make_sampler(settings, space, self._gate, session=session)
 
     def claim_next(self) -> tuple[Trial, Architecture] | None:

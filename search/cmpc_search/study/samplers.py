@@ -4,7 +4,7 @@
 or over the MAC budget never becomes a trial: the sampler is asked again, in memory, and after
 PROPOSALS refusals the guard walks from a random architecture down to the budget. SPOS' search, too,
 redraws duplicates and networks over its FLOPs limit (Guo et al., ECCV 2020; up to 500 times). A
-trial would cost a database row of two parameters a block, and a duplicate row would bias NSGA-II's
+trial would cost a database row for each of its choices, and a duplicate row would bias NSGA-II's
 population and TPE's densities.
 """
 
@@ -22,8 +22,8 @@ from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESample
 from optuna.trial import FrozenTrial, TrialState
 
 from cmpc_base.errors import UnknownName
-from cmpc_search.space.architecture import Architecture
-from cmpc_search.study.encoding import Encoding, Space
+from cmpc_search.space import Architecture, Space
+from cmpc_search.study.encoding import Encoding
 from cmpc_search.study.settings import StudySettings
 
 __all__ = ["SAMPLERS", "Gate", "GuardedSampler", "NoArchitectureLeft", "make_sampler"]
@@ -102,7 +102,7 @@ class GuardedSampler(BaseSampler):
     ) -> dict[str, Any]:
         for architecture in self._candidates(study, trial):
             if self._gate.admits(architecture, self._space):
-                return dict(self._encoding.to_params(architecture))
+                return self._encoding.to_params(architecture)
         raise NoArchitectureLeft
 
     def sample_independent(
@@ -142,9 +142,8 @@ class GuardedSampler(BaseSampler):
         Chance alone doesn't meet a tight budget, since a sum of twenty choices keeps to its mean:
         the smallest of 4000 draws from the SPOS space has 190 MMACs, its smallest network 101.
         """
-        blocks = self._random.choices(self._space.block_choices, k=self._space.num_blocks)
-        widths = self._random.choices(self._space.width_choices, k=self._space.num_blocks)
-        here = Architecture(tuple(blocks), tuple(widths))
+        sizes = [len(choice.options) for choice in self._space.choices]
+        here = self._space.architecture([self._random.choices(range(size))[0] for size in sizes])
         for _ in range(STEPS):
             yield here
             there = self._with_one_block_changed(here)
@@ -152,11 +151,10 @@ class GuardedSampler(BaseSampler):
                 here = there
 
     def _with_one_block_changed(self, architecture: Architecture) -> Architecture:
-        blocks, widths = list(architecture.blocks), list(architecture.widths)
-        index = self._random.randrange(len(blocks))
-        blocks[index] = self._random.choice(self._space.block_choices)
-        widths[index] = self._random.choice(self._space.width_choices)
-        return Architecture(tuple(blocks), tuple(widths))
+        options = list(architecture.options)
+        for at in self._random.choice(self._space.blocks):
+            options[at] = self._random.randrange(len(self._space.choices[at].options))
+        return self._space.architecture(options)
 
 
 def _tpe(seed: int) -> TPESampler:

@@ -11,7 +11,6 @@ from cmpc_cost_models.targets.table import find_target
 from cmpc_cost_models.targets.toolchain import find_toolchain
 from cmpc_search.data import load_image
 from cmpc_search.runs import reopen_run
-from cmpc_search.space import Architecture
 from cmpc_search.stages.material import load_run_material
 from cmpc_search.stages.picks import trained_picks
 
@@ -81,8 +80,8 @@ def test_the_bundle_runs_here_only_if_asked_and_then_rightly(answers, project, r
     material = load_run_material(
         reopen_run(run), project.gallery, cache_dir=project.folder / "cache"
     )
-    key = Architecture.from_key(answers["train"]["architecture"])
-    (pick,) = trained_picks(reopen_run(run), key)
+    picked = material.space.read(answers["train"]["architecture"])
+    (pick,) = trained_picks(reopen_run(run), picked)
     expected = expected_row(pick.load(material), load_image(image, material.space.input_size_px))
     row = np.array(shown["embeddings"][0]["embedding"])
     assert row @ expected / np.linalg.norm(row) / np.linalg.norm(expected) >= 0.9999

@@ -8,7 +8,6 @@ import pytest
 
 from cmpc_search.data import load_image
 from cmpc_search.runs import reopen_run
-from cmpc_search.space import Architecture
 from cmpc_search.stages.material import load_run_material
 from cmpc_search.stages.picks import trained_picks
 from cmpc_search.training.embedding import embed_images
@@ -71,7 +70,7 @@ def test_the_bundle_computes_what_torch_computes_on_every_test_image(
         reopen_run(run), project.gallery, cache_dir=project.folder / "cache"
     )
     key = answers["train"]["architecture"]
-    (pick,) = trained_picks(reopen_run(run), Architecture.from_key(key))
+    (pick,) = trained_picks(reopen_run(run), material.space.read(key))
     size_px = material.space.input_size_px
     pixels = np.stack([load_image(image, size_px) for image in images])
 

@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch import nn
 
-from cmpc_search.space import SearchSpace, Stage
+from cmpc_search.space.presets.shufflenet import ShuffleNetSpace, Stage
 
 
 @pytest.fixture(params=[False, True], ids=["mean", "layout-head"])
-def space(request: pytest.FixtureRequest) -> SearchSpace:
-    return SearchSpace(
+def space(request: pytest.FixtureRequest) -> ShuffleNetSpace:
+    return ShuffleNetSpace(
         name="tiny",
         input_size_px=16,
         stem_channels=4,
@@ -18,7 +18,7 @@ def space(request: pytest.FixtureRequest) -> SearchSpace:
         head_channels=20,
         embedding_dim=8,
         has_layout_head=request.param,
-        width_choices=(0.5, 1.0, 1.5),
+        widths=(0.5, 1.0, 1.5),
     )
 
 

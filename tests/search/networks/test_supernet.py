@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from cmpc_search.networks.supernet import Supernet
-from cmpc_search.space import Architecture
 from cmpc_search.training.recalibration import rebuild_batch_norms
 
 # Of many brightnesses: noise alone looks all the same once it is averaged.
@@ -51,8 +50,8 @@ def test_rebuilt_batch_norms_make_an_extracted_network_stand_alone(supernet, spa
     torch.testing.assert_close(one_by_one, found[:3], atol=1e-5, rtol=0)
 
 
-def test_a_step_leaves_what_its_path_does_not_use_as_it_was(supernet):
-    architecture = Architecture((0, 1, 2, 3), (0.5, 1.0, 1.5, 0.5))
+def test_a_step_leaves_what_its_path_does_not_use_as_it_was(supernet, space):
+    architecture = space.read("k3w0.5-k5w1.0-k7w1.5-xcw0.5")
     before = {name: value.clone() for name, value in supernet.named_parameters()}
     optimiser = torch.optim.AdamW(supernet.parameters(), lr=0.1, weight_decay=0.1)
 
@@ -66,8 +65,10 @@ def test_a_step_leaves_what_its_path_does_not_use_as_it_was(supernet):
     assert changed == {name for name in before if not name.startswith(only_in_xception)}
 
 
-def test_small_kernels_are_the_middle_of_the_large_one(supernet):
-    small, large = (supernet.extract(Architecture((code,) * 4, (1.0,) * 4)) for code in (0, 2))
+def test_small_kernels_are_the_middle_of_the_large_one(supernet, space):
+    small, large = (
+        supernet.extract(space.read("-".join([word] * 4))) for word in ("k3w1.0", "k7w1.0")
+    )
 
     for one, other in zip(small.blocks, large.blocks, strict=True):
         assert one.main[1].weight.equal(other.main[1].weight[:, :, 2:5, 2:5])
@@ -76,8 +77,8 @@ def test_small_kernels_are_the_middle_of_the_large_one(supernet):
 
 def test_narrow_paths_share_the_first_channels_of_wide_ones(supernet, space):
     with torch.no_grad():
-        narrow = supernet.extract(space.uniform(1, 0.5))
-        wide = supernet.extract(space.uniform(1, 1.5))
+        narrow = supernet.extract(space.read("-".join(["k5w0.5"] * 4)))
+        wide = supernet.extract(space.read("-".join(["k5w1.5"] * 4)))
 
     for few, many in zip(narrow.parameters(), wide.parameters(), strict=True):
         corner = many[tuple(slice(size) for size in few.shape)]

@@ -12,12 +12,13 @@ from cmpc_cost_models import CostModelsError
 from cmpc_cost_models.targets.table import find_target
 from cmpc_search.errors import SearchError
 from cmpc_search.runs import note_session, open_run, read_pick, reopen_run, write_pick
-from cmpc_search.space import Architecture
+from cmpc_search.space import load_space
 from cmpc_search.stages.material import search_settings_of, target_of
 from cmpc_search.stages.picks import TrainedPick
 from cmpc_search.stages.settings import SearchSettings
 from cmpc_search.study import Accuracy, Budget, Candidate, CandidateScore
 
+ARCHITECTURE = load_space("small").smallest().key
 SCALARS = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=9)
 )
@@ -25,7 +26,7 @@ JSON = st.recursive(
     SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=4
 )
 PICK = CandidateScore(
-    architecture="k3w1.0",
+    architecture=ARCHITECTURE,
     heterogeneous=Accuracy(top1=0.5, top10=0.9, mean_average_precision=0.4),
     reward_name="heterogeneous map",
     reward=0.4,
@@ -43,7 +44,12 @@ def run(tmp_path_factory):
     budget = Budget(latency_ms=4.0)
     write_pick(made, Candidate(number=3, score=PICK), how="best", cost="latency", budget=budget)
     note_session(made, ["cmpc", "search"])
-    facts = {"schema_version": 2, "architecture": "k3w1.0", "training": {"num_steps": 3}, "seed": 0}
+    facts = {
+        "schema_version": 2,
+        "architecture": ARCHITECTURE,
+        "training": {"num_steps": 3},
+        "seed": 0,
+    }
     (made.path / "facts.json").write_text(json.dumps(facts))
     return made
 
@@ -57,7 +63,7 @@ def read_settings(run):
 def pick_of(run):
     candidate = read_pick(run)
     _ = candidate.score.latency_ms
-    Architecture.from_key(candidate.score.architecture)
+    load_space("small").read(candidate.score.architecture)
 
 
 def trained_pick_of(run):

@@ -85,10 +85,10 @@ def test_a_failed_candidate_is_a_result_and_no_sampler_sees_it(study):
     space = ToySpace(num_blocks=2)
 
     def score(architecture):
-        if architecture.blocks[0] == 3:
+        if architecture.options[0] == 3:
             raise RuntimeError("the compiler died")
-        result = toy_score(architecture)
-        return replace(result, reward=math.nan) if architecture.blocks[0] == 2 else result
+        result = toy_score(architecture, space)
+        return replace(result, reward=math.nan) if architecture.options[0] == 2 else result
 
     summary = run_study(score, space, macs_settings(20), storage_path=study)
 
@@ -129,9 +129,9 @@ def test_each_kind_of_candidate_is_counted_once(study):
     space = ToySpace(num_blocks=1)  # 12 architectures: four blocks of three widths
 
     def score(architecture):
-        found = toy_score(architecture)
+        found = toy_score(architecture, space)
         fates = ({"error": "no code"}, {"latency": None, "unknown_reasons": ("no model",)}, {}, {})
-        return replace(found, **fates[architecture.blocks[0]])
+        return replace(found, **fates[architecture.options[0]])
 
     settings = StudySettings(num_trials=12, population=6, budget=Budget(latency_ms=3.5))
     counts = run_study(score, space, settings, storage_path=study).counts
@@ -245,7 +245,7 @@ def test_what_the_study_holds_for_best_is_the_front_that_a_user_sees(study, spac
 @pytest.mark.parametrize("sampler", sorted(SAMPLERS))
 @pytest.mark.parametrize("num_blocks", [1, 2])
 def test_a_space_that_runs_out_ends_the_search_and_says_why(study, sampler, num_blocks):
-    space = ToySpace(num_blocks=num_blocks, block_choices=(0, 1), width_choices=(1.0,))
+    space = ToySpace(num_blocks=num_blocks, codes=(0, 1), widths=(1.0,))
     settings = macs_settings(50, sampler=sampler)
     summary = run_study(lambda a: toy_score(a, space), space, settings, storage_path=study)
 
@@ -256,7 +256,7 @@ def test_a_space_that_runs_out_ends_the_search_and_says_why(study, sampler, num_
 
 
 def test_a_space_of_one_architecture_is_scored_once(study):
-    space = ToySpace(num_blocks=2, block_choices=(1,), width_choices=(1.0,))
+    space = ToySpace(num_blocks=2, codes=(1,), widths=(1.0,))
     summary = run_study(lambda a: toy_score(a, space), space, macs_settings(3), storage_path=study)
     assert summary.counts.finished == 1
 
@@ -284,7 +284,7 @@ def test_the_best_so_far_is_the_best_within_the_budget(study, space, score):
 
 def test_another_space_or_cost_is_refused(study, space, score):
     run_study(score, space, macs_settings(2), storage_path=study)
-    with pytest.raises(BadRun, match="must keep its num_blocks: this one was begun with 4, got 5"):
+    with pytest.raises(BadRun, match="must keep its block_04: this one was begun with None, got"):
         run_study(score, ToySpace(num_blocks=5), macs_settings(3), storage_path=study)
     with pytest.raises(BadRun, match="must keep its cost"):
         run_study(score, space, StudySettings(num_trials=3), storage_path=study)

@@ -11,11 +11,11 @@ from torch import nn
 
 from cmpc_search.errors import BadRun
 from cmpc_search.networks.supernet import Supernet
-from cmpc_search.space import SearchSpace, Stage
+from cmpc_search.space.presets.shufflenet import ShuffleNetSpace, Stage
 from cmpc_search.training.compute import use_channels_last
 from cmpc_search.training.loop import Schedule, optimise
 
-SPACE = SearchSpace(
+SPACE = ShuffleNetSpace(
     name="tiny",
     input_size_px=8,
     stem_channels=4,
@@ -23,7 +23,7 @@ SPACE = SearchSpace(
     stages=(Stage(8, 2),),
     head_channels=8,
     embedding_dim=4,
-    width_choices=(0.5, 1.0),
+    widths=(0.5, 1.0),
 )
 SCHEDULE = Schedule(num_steps=12, learning_rate=0.02, weight_decay=0.1, checkpoint_steps=4)
 

@@ -7,12 +7,12 @@ from cmpc_search.compatibility import make_method
 from cmpc_search.compatibility.base import NO_LABEL
 from cmpc_search.errors import BadRun
 from cmpc_search.networks.supernet import Supernet
-from cmpc_search.space import SearchSpace, Stage
+from cmpc_search.space.presets.shufflenet import ShuffleNetSpace, Stage
 from cmpc_search.training.query import QueryTraining, train_query_network, train_supernet
 from cmpc_search.training.recalibration import rebuild_batch_norms
 from cmpc_search.training.views import ViewBank
 
-SPACE = SearchSpace(
+SPACE = ShuffleNetSpace(
     name="tiny",
     input_size_px=8,
     stem_channels=4,
@@ -20,7 +20,7 @@ SPACE = SearchSpace(
     stages=(Stage(8, 2),),
     head_channels=16,
     embedding_dim=3,
-    width_choices=(0.5, 1.0),
+    widths=(0.5, 1.0),
 )
 # Corners of a triangle about zero: what an embedding layer that centres can reach.
 DIRECTIONS = torch.nn.functional.normalize(torch.eye(3) - 1 / 3)
@@ -53,7 +53,7 @@ def supernet():
 
 @pytest.mark.parametrize("method_name", ["bct", "bct-regression", "regression"])
 def test_a_query_network_learns_to_embed_as_the_gallery(bank, supernet, method_name):
-    network = supernet.extract(SPACE.uniform(0, 1.0))
+    network = supernet.extract(SPACE.read("-".join(["k3w1.0"] * len(SPACE.blocks))))
     rebuild_batch_norms(network, bank.draw(0, 48, 0)[0])
     before = share_named(network, bank)
 
@@ -70,10 +70,10 @@ def test_a_trained_supernet_lends_every_path_weights_that_agree_with_the_gallery
     longer = TRAINING.model_copy(update={"num_steps": 160})  # a path a step, four operators
     train_supernet(supernet, method, bank, longer, seed=0)
 
-    for code in range(4):
-        network = supernet.extract(SPACE.uniform(code, 0.5))
+    for word in ("k3w0.5", "k5w0.5", "k7w0.5", "xcw0.5"):
+        network = supernet.extract(SPACE.read("-".join([word] * len(SPACE.blocks))))
         rebuild_batch_norms(network, bank.draw(0, 48, 0)[0])
-        assert share_named(network, bank) > 0.8, code
+        assert share_named(network, bank) > 0.8, word
 
 
 def test_a_batch_of_mixed_views_alone_is_no_error(supernet):

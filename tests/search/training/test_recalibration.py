@@ -6,10 +6,10 @@ import torch
 from torch import nn
 
 from cmpc_search.networks.query import QueryNetwork
-from cmpc_search.space import SearchSpace, Stage
+from cmpc_search.space.presets.shufflenet import ShuffleNetSpace, Stage
 from cmpc_search.training.recalibration import rebuild_batch_norms
 
-SPACE = SearchSpace(
+SPACE = ShuffleNetSpace(
     name="tiny",
     input_size_px=8,
     stem_channels=4,
@@ -17,14 +17,14 @@ SPACE = SearchSpace(
     stages=(Stage(8, 2),),
     head_channels=8,
     embedding_dim=4,
-    width_choices=(1.0,),
+    widths=(1.0,),
 )
 
 
 @pytest.fixture
 def network():
     torch.manual_seed(0)
-    network = QueryNetwork(SPACE.layers(SPACE.uniform(3, 1.0)))
+    network = QueryNetwork(SPACE.layers(SPACE.read("-".join(["xcw1.0"] * len(SPACE.blocks)))))
     for norm in network.batch_norms():  # what a training left behind
         nn.init.normal_(norm.running_mean)
         nn.init.uniform_(norm.running_var, 1, 9)

@@ -1,0 +1,224 @@
+"""What a search space is: a number of choices, and the network that any of their outcomes means.
+
+A family of networks subclasses `Space` and says two things: what may be chosen, and what network
+comes of it. All else (sampling, neighbours, keys, counting, training as a supernet, export) follows
+from these and is written once.
+
+    choices --(an option each)--> architecture --plan--> network
+                                   |
+                                   '-- key, for example ``k3w1.0-k7w0.6-xcw1.2``: a word a block
+"""
+
+import itertools
+import math
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from cmpc_search.errors import BadArgument
+from cmpc_search.space.layers import NetworkLayers
+
+__all__ = ["Architecture", "Choice", "Option", "Space"]
+
+Option = int | float | str | bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Choice:
+    """One decision about a network.
+
+    Attributes:
+        name: What a study calls it, unlike any other of its space, for example ``width_03``.
+        options: What can be chosen.
+        words: What keys call each option; none may contain ``-``.
+        block: The part of the network that it shapes. Choices of one block share a word of the
+            key, and what they make together doesn't depend on other blocks.
+
+    Raises:
+        BadArgument: there is no option, or the words don't tell the options apart.
+    """
+
+    name: str
+    options: tuple[Option, ...]
+    words: tuple[str, ...]
+    block: int
+
+    def __post_init__(self) -> None:
+        is_told_apart = len(set(self.words)) == len(self.words) == len(self.options)
+        if not self.options or not is_told_apart or "-" in "".join(self.words):
+            raise BadArgument(
+                f"choice {self.name} must have options and for each a word of its own without '-', "
+                f"got {self.options} and {self.words}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """One point of a space, as a value; `Space.architecture` and `Space.read` make it.
+
+    Attributes:
+        key: Its name wherever a human or a file sees it; `Space.read` reads it back.
+        options: For each choice of the space the index of the option taken.
+    """
+
+    key: str
+    options: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Space(ABC):
+    """Every query network that a search may propose.
+
+    Attributes:
+        name: What users call it.
+        input_size_px: Height and width of the input image.
+        embedding_dim: Length of the embedding, that of the gallery network.
+    """
+
+    name: str
+    input_size_px: int
+    embedding_dim: int
+
+    @property
+    @abstractmethod
+    def choices(self) -> tuple[Choice, ...]:
+        """What can be chosen, in the order in which it is drawn."""
+
+    @abstractmethod
+    def layers(self, architecture: Architecture) -> NetworkLayers:
+        """Return the network of ``architecture``.
+
+        Raises:
+            BadArgument: it is none of this space.
+        """
+
+    def macs(self, architecture: Architecture) -> int:
+        """Multiply-accumulates of ``architecture`` for one image."""
+        return self.layers(architecture).macs
+
+    @cached_property
+    def blocks(self) -> tuple[tuple[int, ...], ...]:
+        """The positions of the choices that belong together, block by block."""
+        numbers = sorted({choice.block for choice in self.choices})
+        return tuple(
+            tuple(at for at, choice in enumerate(self.choices) if choice.block == number)
+            for number in numbers
+        )
+
+    @property
+    def num_architectures(self) -> int:
+        return math.prod(len(choice.options) for choice in self.choices)
+
+    def architecture(self, options: Sequence[int]) -> Architecture:
+        """Return the architecture that takes these options, one index a choice.
+
+        Raises:
+            BadArgument: a choice has no such option, or their number is another.
+        """
+        taken = tuple(options)
+        sizes = [len(choice.options) for choice in self.choices]
+        if len(taken) != len(sizes) or any(
+            not 0 <= index < size for index, size in zip(taken, sizes, strict=True)
+        ):
+            raise BadArgument(
+                f"an architecture of space {self.name!r} must take one of {sizes} options of each "
+                f"choice, got the indices {taken}"
+            )
+        words = (self._word(block, [taken[at] for at in block]) for block in self.blocks)
+        return Architecture("-".join(words), taken)
+
+    def read(self, key: str) -> Architecture:
+        """Return the architecture of this key.
+
+        Raises:
+            BadArgument: no architecture of this space has it.
+        """
+        words, options = key.split("-"), [0] * len(self.choices)
+        if len(words) != len(self.blocks):
+            raise BadArgument(
+                f"an architecture of space {self.name!r} must have {len(self.blocks)} words like "
+                f"{self._first_word!r} between hyphens, got {len(words)} in {key!r}"
+            )
+        for block, known, word in zip(self.blocks, self._outcomes_by_word, words, strict=True):
+            if word not in known:
+                raise BadArgument(
+                    f"words of an architecture of space {self.name!r} must be like "
+                    f"{self._first_word!r} and of its options, got {word!r} in {key!r}"
+                )
+            _take(options, block, known[word])
+        return self.architecture(options)
+
+    def chosen(self, architecture: Architecture) -> dict[str, Option]:
+        """Return what ``architecture`` takes of each choice, by the choice's name.
+
+        Raises:
+            BadArgument: it is an architecture of another space.
+        """
+        if self.architecture(architecture.options) != architecture:
+            raise BadArgument(f"{architecture.key} must be an architecture of space {self.name!r}")
+        taken = zip(self.choices, architecture.options, strict=True)
+        return {choice.name: choice.options[index] for choice, index in taken}
+
+    def sample(self, rng: random.Random) -> Architecture:
+        """Draw an architecture uniformly: a single path (Guo et al., ECCV 2020)."""
+        return self.architecture([rng.randrange(len(choice.options)) for choice in self.choices])
+
+    def neighbours(self, architecture: Architecture) -> Iterator[Architecture]:
+        """Yield each architecture that differs in one choice."""
+        for at, choice in enumerate(self.choices):
+            for index in range(len(choice.options)):
+                if index != architecture.options[at]:
+                    yield self._changed(architecture, (at,), (index,))
+
+    def covering(self) -> Iterator[Architecture]:
+        """Yield architectures that together hold every outcome of every block.
+
+        What a block is made of depends on its own choices alone, so all blocks go through their
+        outcomes at once.
+        """
+        outcomes = [self._outcomes(block) for block in self.blocks]
+        for number in range(max(map(len, outcomes))):
+            options = [0] * len(self.choices)
+            for block, known in zip(self.blocks, outcomes, strict=True):
+                _take(options, block, known[number % len(known)])
+            yield self.architecture(options)
+
+    def smallest(self) -> Architecture:
+        """Return the architecture of the fewest MACs, where these are a sum over the blocks."""
+        least = min(self.covering(), key=self.macs)
+        for block in self.blocks:
+            changed = [self._changed(least, block, taken) for taken in self._outcomes(block)]
+            least = min(changed, key=self.macs)
+        return least
+
+    def _outcomes(self, block: tuple[int, ...]) -> list[tuple[int, ...]]:
+        return list(itertools.product(*(range(len(self.choices[at].options)) for at in block)))
+
+    @cached_property
+    def _outcomes_by_word(self) -> tuple[dict[str, tuple[int, ...]], ...]:
+        return tuple(
+            {self._word(block, taken): taken for taken in self._outcomes(block)}
+            for block in self.blocks
+        )
+
+    def _word(self, block: tuple[int, ...], taken: Sequence[int]) -> str:
+        pairs = zip(block, taken, strict=True)
+        return "".join(self.choices[at].words[index] for at, index in pairs)
+
+    @property
+    def _first_word(self) -> str:
+        return next(iter(self._outcomes_by_word[0]))
+
+    def _changed(
+        self, architecture: Architecture, block: tuple[int, ...], taken: tuple[int, ...]
+    ) -> Architecture:
+        options = list(architecture.options)
+        _take(options, block, taken)
+        return self.architecture(options)
+
+
+def _take(options: list[int], block: tuple[int, ...], taken: tuple[int, ...]) -> None:
+    for at, index in zip(block, taken, strict=True):
+        options[at] = index
