@@ -23,23 +23,25 @@ def write_json(path: Path, document: object) -> None:
     write_text(path, f"{text}\n")
 
 
-def read_json(path: Path, *, error: type[CmpcError] = BadFile) -> dict[str, Any]:
+def read_json(path: Path, *, error: type[CmpcError] = BadFile, advice: str = "") -> dict[str, Any]:
     """Read the JSON object in ``path``.
 
     Args:
         error: What is raised, of the caller's own tree where it has one for such files.
+        advice: What to do then, for the message.
 
     Raises:
         CmpcError: ``error``, if the file is missing or not a JSON object.
     """
+    what_to_do = f"; {advice}" if advice else ""
     try:
         document = json.loads(path.read_text(encoding="utf-8-sig"))  # an editor may add a mark
-    except OSError as refused:
-        raise error(f"{path} must be a readable JSON file: {refused.strerror}") from refused
-    except (ValueError, RecursionError) as damage:
-        raise error(f"{path} must be a readable JSON file: {damage}") from damage
+    except (OSError, ValueError, RecursionError) as found:
+        told = found.strerror if isinstance(found, OSError) else found
+        raise error(f"{path} must be a readable JSON file: {told}{what_to_do}") from found
     if not isinstance(document, dict):
-        raise error(f"{path} must hold a JSON object, got {type(document).__name__}")
+        got = type(document).__name__
+        raise error(f"{path} must hold a JSON object, got {got}{what_to_do}")
     return document
 
 

@@ -30,6 +30,7 @@ __all__ = [
     "exclusive",
     "holder_of",
     "lock",
+    "open_locked",
     "try_lock",
     "waiting_notice",
 ]

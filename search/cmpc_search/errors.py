@@ -15,12 +15,7 @@ SearchError
 +-- NothingScored (RuntimeError)    every candidate of a run failed, or none was tried
 """
 
-from typing import TYPE_CHECKING
-
 from cmpc_base import errors
-
-if TYPE_CHECKING:
-    from pydantic import ValidationError
 
 __all__ = [
     "BadArgument",
@@ -36,15 +31,7 @@ __all__ = [
     "SearchError",
     "StudyUnavailable",
     "UnusablePicture",
-    "first_complaint",
 ]
-
-
-def first_complaint(error: "ValidationError") -> str:
-    """Return what pydantic found first, and where: "settings.trials: Input should be ..."."""
-    first = error.errors(include_url=False)[0]
-    place = ".".join(map(str, first["loc"]))
-    return f"{place}: {first['msg']}" if place else str(first["msg"])
 
 
 class SearchError(errors.CmpcError):

@@ -25,7 +25,11 @@ def test_what_json_has_no_word_for_is_refused_and_the_old_document_stays(tmp_pat
 
 @pytest.mark.parametrize(
     ("content", "told"),
-    [(b"{", "readable JSON"), (b"\xff", "readable JSON"), (b"[1]", "a JSON object, got list")],
+    [
+        *((content, "readable JSON") for content in (b"", b"{", b"\0", b"\xff", b"[" * 100_000)),
+        (b"[1]", "a JSON object, got list"),
+    ],
+    ids=["empty", "cut off", "zero", "no UTF-8", "deep", "list"],
 )
 def test_what_is_no_object_is_told_in_the_callers_error(tmp_path, content, told):
     path = tmp_path / "file.json"
@@ -35,6 +39,12 @@ def test_what_is_no_object_is_told_in_the_callers_error(tmp_path, content, told)
         read_json(path)
     with pytest.raises(BadArgument, match="No such file"):
         read_json(tmp_path / "nowhere", error=BadArgument)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_document(tmp_path):
+    (tmp_path / "file.json").write_text('\ufeff{"a": 1}', encoding="utf-8")
+
+    assert read_json(tmp_path / "file.json") == {"a": 1}
 
 
 @dataclass

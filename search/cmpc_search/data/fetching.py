@@ -5,7 +5,6 @@ empty folder, and check what came against a hash in the code. Nothing from a pac
 and only the members asked for are read out of an archive.
 """
 
-import hashlib
 import os
 import shutil
 import subprocess
@@ -19,9 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cmpc_base.errors import MissingLibrary
+from cmpc_base.hashing import file_hash
 from cmpc_search.errors import DownloadFailed
 
-__all__ = ["NpmPackage", "digest", "fetch_debian_files", "fetch_npm_package", "read_tar_member"]
+__all__ = ["NpmPackage", "fetch_debian_files", "fetch_npm_package", "read_tar_member"]
 
 FETCH_TIMEOUT_S = 600
 MAX_MEMBER_BYTES = 512 * 2**20
@@ -43,7 +43,7 @@ class NpmPackage:
 def fetch_npm_package(package: NpmPackage, cache_dir: Path) -> Path:
     """Return the tarball of a package, from the cache if it is there and whole."""
     path = cache_dir / "packages" / package.file_name
-    if path.exists() and digest(path, "sha512") == package.sha512:
+    if path.exists() and file_hash(path, "sha512") == package.sha512:
         return path
     wanted = f"{package.name}@{package.version}"
     command = ["npm", "pack", wanted, "--ignore-scripts", "--loglevel=error"]
@@ -93,12 +93,6 @@ def read_tar_member(archive: Path, member: str) -> bytes:
         raise DownloadFailed(f"{member} can't be read from {archive}: {error}") from error
 
 
-def digest(path: Path, algorithm: str) -> str:
-    """Return the hash of a file in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, algorithm).hexdigest()
-
-
 @contextmanager
 def _workplace(beside: Path) -> Iterator[Path]:
     """Yield an empty folder on the same file system as the result, so that a rename moves it."""
@@ -146,7 +140,7 @@ def _run(command: Sequence[str], folder: Path, *, needs: str) -> None:
 def _check(path: Path, algorithm: str, expected: str) -> None:
     if not path.is_file():
         raise DownloadFailed(f"the package must hold {path.name}, and does not")
-    if (found := digest(path, algorithm)) != expected:
+    if (found := file_hash(path, algorithm)) != expected:
         raise DownloadFailed(
             f"{path.name} must have {algorithm} {expected}, got {found}; "
             "what came is damaged or was changed, so it is not used"

@@ -21,8 +21,8 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from cmpc_base.folders import remove_folder
 from cmpc_base.progress import Progress
-from cmpc_search.data.cache import remove_folder
 from cmpc_search.data.image_set import SPLITS, ImageSet
 from cmpc_search.data.images import PREPROCESSING_VERSION
 from cmpc_search.data.items import (

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
+from cmpc_base.json_files import write_json
 from cmpc_search.data import SPLITS, ImageSet
-from cmpc_search.errors import BadGallery, BadRun
-from cmpc_search.runs.files import read_record, write_json
+from cmpc_search.errors import BadGallery
+from cmpc_search.json_records import read_record
 
 __all__ = ["KnownClass", "classes_in", "read_classes", "write_classes"]
 
@@ -77,8 +78,5 @@ def read_classes(gallery_path: Path, *, network_sha256: str) -> list[KnownClass]
     path = gallery_path / CLASSES_FILE
     if not path.exists():
         return None
-    try:
-        found = read_record(path, _Classes)
-    except BadRun as error:
-        raise BadGallery(f"{error}; train the gallery again") from error
+    found = read_record(path, _Classes, error=BadGallery, advice="train the gallery again")
     return found.classes if found.network_sha256 == network_sha256 else None

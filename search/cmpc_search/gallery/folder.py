@@ -26,11 +26,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from cmpc_base.json_files import read_json, write_json
 from cmpc_base.progress import Progress
 from cmpc_search.data import ImageSet
 from cmpc_search.directions import unit_rows
 from cmpc_search.embeddings import Embeddings, embeddings_files, read_embeddings
-from cmpc_search.errors import BadGallery, BadRun
+from cmpc_search.errors import BadGallery
 from cmpc_search.gallery.classifier import (
     check_knows,
     read_classifier,
@@ -41,7 +42,6 @@ from cmpc_search.gallery.network import LargeNetwork, OnnxNetwork, TorchNetwork,
 from cmpc_search.gallery.record import check_record
 from cmpc_search.gallery.unfinished import RECORD_FILE, is_unfinished
 from cmpc_search.networks.heads import class_means
-from cmpc_search.runs.files import read_json, write_json
 
 __all__ = [
     "Gallery",
@@ -240,10 +240,8 @@ def open_gallery(path: Path) -> Gallery:
             f"{path} must be a gallery folder, got {got}; "
             "make one with `cmpc gallery train` or `cmpc gallery import`"
         )
-    try:
-        record = read_json(path / RECORD_FILE)
-    except BadRun as error:
-        raise BadGallery(f"{error}; train or import the gallery again") from error
+    advice = "train or import the gallery again"
+    record = read_json(path / RECORD_FILE, error=BadGallery, advice=advice)
     if record.get("schema_version") != SCHEMA_VERSION:
         raise BadGallery(
             f"{path} must be a gallery with schema_version {SCHEMA_VERSION}, "

@@ -17,6 +17,7 @@ import numpy as np
 
 from cmpc_base.files import replacing
 from cmpc_base.hashing import file_hash
+from cmpc_base.json_files import write_json
 from cmpc_base.progress import Progress
 from cmpc_search.data import ImageSet
 from cmpc_search.directions import check_directions
@@ -45,7 +46,6 @@ from cmpc_search.gallery.onnx_file import (
     read_own_network,
 )
 from cmpc_search.gallery.unfinished import RECORD_FILE, check_free, making
-from cmpc_search.runs.files import write_json
 
 __all__ = ["GallerySources", "import_gallery"]
 

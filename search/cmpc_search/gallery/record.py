@@ -6,9 +6,10 @@ Fields that only people read are not named here, and may be anything.
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, model_validator
 
-from cmpc_search.errors import BadGallery, first_complaint
+from cmpc_search.errors import BadGallery
+from cmpc_search.json_records import parsed_record
 
 __all__ = ["check_record"]
 
@@ -64,10 +65,5 @@ def check_record(path: Path, record: dict[str, Any]) -> None:
     Raises:
         BadGallery: a field is missing, or of another kind.
     """
-    try:
-        _Record.model_validate(record)
-    except ValidationError as error:
-        raise BadGallery(
-            f"{path} must hold what cmpc wrote there; {first_complaint(error)}; train or import "
-            "the gallery again"
-        ) from error
+    advice = "train or import the gallery again"
+    parsed_record(record, _Record, path, error=BadGallery, advice=advice)

@@ -1,7 +1,6 @@
 """Keep a network that cmpc trained as a gallery, and know it again."""
 
 import hashlib
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from cmpc_base.files import replacing
+from cmpc_base.hashing import document_hash
+from cmpc_base.json_files import write_json
 from cmpc_search.data import ImageSet
 from cmpc_search.errors import BadGallery
 from cmpc_search.gallery.classes import write_classes
@@ -24,7 +25,6 @@ from cmpc_search.gallery.folder import (
 )
 from cmpc_search.gallery.unfinished import RECORD_FILE
 from cmpc_search.networks.gallery import GalleryNetwork
-from cmpc_search.runs.files import write_json
 from cmpc_search.training.compute import has_fast_bfloat16
 
 __all__ = ["checkpoint_of", "existing_gallery", "save_gallery_network"]
@@ -55,8 +55,8 @@ def _but_place(facts: Any) -> dict[str, Any]:
 
 def checkpoint_of(path: Path, image_set: ImageSet, *, facts: Any) -> Path:
     """Name the checkpoint of a training, so that no other training goes on from it."""
-    told = json.dumps([image_set.sha256, _but_place(facts)], sort_keys=True)
-    return path / f"{hashlib.sha256(told.encode()).hexdigest()[:12]}.checkpoint.safetensors"
+    key = document_hash([image_set.sha256, _but_place(facts)])[:12]
+    return path / f"{key}.checkpoint.safetensors"
 
 
 def save_gallery_network(

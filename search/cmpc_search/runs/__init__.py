@@ -1,6 +1,5 @@
 """Run folders: what a search leaves on disk, and how it is found again. Light to import."""
 
-from cmpc_search.runs.files import parsed_record, read_json, read_record, write_json, write_text
 from cmpc_search.runs.folder import RunFolder, open_run, reopen_run
 from cmpc_search.runs.manifest import note_session
 from cmpc_search.runs.results import read_pick, write_front, write_pick, write_trials
@@ -9,14 +8,9 @@ __all__ = [
     "RunFolder",
     "note_session",
     "open_run",
-    "parsed_record",
-    "read_json",
     "read_pick",
-    "read_record",
     "reopen_run",
     "write_front",
-    "write_json",
     "write_pick",
-    "write_text",
     "write_trials",
 ]

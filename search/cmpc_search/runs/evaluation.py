@@ -13,10 +13,11 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from cmpc_base.json_files import read_json, write_json
 from cmpc_cost_models.records import Cost
 from cmpc_search.errors import BadRun
 from cmpc_search.evaluation.judgement import Judgement, PairAccuracy
-from cmpc_search.runs.files import parsed_record, read_json, write_json
+from cmpc_search.json_records import parsed_record
 from cmpc_search.runs.folder import RunFolder
 
 __all__ = [
@@ -187,7 +188,7 @@ def read_evaluation(run: RunFolder) -> Evaluation | None:
     path = run.evaluation_path
     if not path.exists():
         return None
-    document = read_json(path)
+    document = read_json(path, error=BadRun)
     if document.get("schema_version") != SCHEMA_VERSION:
         raise BadRun(
             f"{path} must hold an evaluation with schema_version {SCHEMA_VERSION}, got "
@@ -198,4 +199,4 @@ def read_evaluation(run: RunFolder) -> Evaluation | None:
         "queries": document,
         "judgement": document | {"seeds": document.get("picks")},
     }
-    return parsed_record(nested, Evaluation, path)
+    return parsed_record(nested, Evaluation, path, error=BadRun)

@@ -23,9 +23,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cmpc_base.json_files import read_json, write_json
 from cmpc_base.leftovers import sweep
 from cmpc_search.errors import BadRun
-from cmpc_search.runs.files import parsed_record, read_json, read_record, write_json
+from cmpc_search.json_records import parsed_record, read_record
 from cmpc_search.study.workers import live_workers, workers_folder
 
 __all__ = ["RunFolder", "open_run", "reopen_run"]
@@ -117,7 +118,7 @@ class RunFolder:
 
     @property
     def _identity(self) -> "_Identity":
-        return read_record(self.settings_path, _Identity)
+        return read_record(self.settings_path, _Identity, error=BadRun)
 
 
 def open_run(
@@ -218,13 +219,13 @@ def _check_same(
 
 
 def _check_version(run: RunFolder) -> None:
-    stored = read_json(run.settings_path)
+    stored = read_json(run.settings_path, error=BadRun)
     if stored.get("schema_version") != SCHEMA_VERSION:
         raise BadRun(
             f"{run.path} must be a run with schema_version {SCHEMA_VERSION}, "
             f"got {stored.get('schema_version')}; read it with the cmpc that wrote it"
         )
-    parsed_record(stored, _Identity, run.settings_path)
+    parsed_record(stored, _Identity, run.settings_path, error=BadRun)
 
 
 def _flat(tree: Mapping[str, Any], above: str = "") -> dict[str, Any]:

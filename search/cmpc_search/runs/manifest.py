@@ -10,9 +10,11 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from cmpc_base.json_files import write_json
 from cmpc_base.locks import exclusive
 from cmpc_cost_models.targets.machine import describe_machine, describe_versions
-from cmpc_search.runs.files import read_record, write_json
+from cmpc_search.errors import BadRun
+from cmpc_search.json_records import read_record
 from cmpc_search.runs.folder import RunFolder
 
 __all__ = ["note_session"]
@@ -42,7 +44,7 @@ def note_session(run: RunFolder, command: Sequence[str]) -> None:
     }
     with exclusive(run.path / "manifest.lock", doing=f"notes its work in {run.path}"):
         path = run.manifest_path
-        earlier = read_record(path, _Manifest).sessions if path.exists() else []
+        earlier = read_record(path, _Manifest, error=BadRun).sessions if path.exists() else []
         document = {
             "schema_version": SCHEMA_VERSION,
             "inputs": run.inputs,

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cmpc_base.files import write_text
+from cmpc_base.json_files import write_json
 from cmpc_search.errors import BadRun
-from cmpc_search.runs.files import read_record, write_json, write_text
+from cmpc_search.json_records import read_record
 from cmpc_search.runs.folder import RunFolder
 from cmpc_search.study.records import Accuracy, Candidate, CandidateScore
 from cmpc_search.study.settings import NO_BUDGET, Budget, CostName
@@ -52,7 +54,7 @@ def read_pick(run: RunFolder) -> Candidate:
     """
     if not run.pick_path.exists():
         raise BadRun(f"a candidate must be picked first, got none in {run.path}; run `cmpc pareto`")
-    return read_record(run.pick_path, _Pick).pick
+    return read_record(run.pick_path, _Pick, error=BadRun).pick
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,5 @@
 """What every stage of a run reads: its data, its gallery, its space, and the bank of views."""
 
-import hashlib
-import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from cmpc_base.files import replacing
+from cmpc_base.hashing import document_hash
 from cmpc_base.leftovers import sweep
 from cmpc_base.progress import Progress
 from cmpc_cost_models import Target
@@ -23,9 +22,10 @@ from cmpc_search.compatibility.base import NO_LABEL
 from cmpc_search.data import CATALOGUE, ImageSet, load_image_set
 from cmpc_search.data.splits import ENOUGH_VALIDATION_CLASSES
 from cmpc_search.embeddings import SPLIT_SEED_KEY
-from cmpc_search.errors import BadData, BadGallery, BadRun, first_complaint
+from cmpc_search.errors import BadData, BadGallery, BadRun
 from cmpc_search.gallery import Gallery, open_gallery
 from cmpc_search.gallery.classifier import training_classes
+from cmpc_search.json_records import first_complaint
 from cmpc_search.runs import RunFolder
 from cmpc_search.space import Space, load_space
 from cmpc_search.stages.seen_classes import SeenClasses, check_seen_classes
@@ -109,8 +109,7 @@ class SearchMaterial:
         # Ready embeddings may name the network that gave them, and aim views elsewhere than it.
         mixed_share = settings.mixed_share if self.gallery.has_network else "ready embeddings"
         parts = [self.space.input_size_px, settings.views_per_image, mixed_share, settings.seed]
-        document = json.dumps([*parts, self.hashes(), asdict(Augmentation())], sort_keys=True)
-        return hashlib.sha256(document.encode()).hexdigest()[:20]
+        return document_hash([*parts, self.hashes(), asdict(Augmentation())])[:20]
 
     def _make_views(self, progress: Progress | None) -> ViewBank:
         has_network = self.gallery.has_network

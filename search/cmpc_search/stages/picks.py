@@ -14,8 +14,6 @@ must be near chance, or the evaluation is wrong. It is a check and no baseline: 
 fewer steps, from nothing.
 """
 
-import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,12 +24,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from cmpc_base.files import replacing
+from cmpc_base.hashing import document_hash
+from cmpc_base.json_files import read_json, write_json
 from cmpc_base.progress import Progress
 from cmpc_search.compatibility import make_method
 from cmpc_search.errors import BadArgument, BadRun
+from cmpc_search.json_records import parsed_record
 from cmpc_search.networks.onnx_export import export_query_network
 from cmpc_search.networks.query import QueryNetwork
-from cmpc_search.runs import RunFolder, parsed_record, read_json, read_pick, write_json
+from cmpc_search.runs import RunFolder, read_pick
 from cmpc_search.space import Architecture, load_space
 from cmpc_search.stages.material import SearchMaterial, search_settings_of
 from cmpc_search.stages.seeds import Seed, SeedParts
@@ -89,7 +90,7 @@ class TrainedPick:
         Raises:
             BadRun: another version of cmpc wrote them.
         """
-        facts = read_json(self.folder / FACTS_FILE)
+        facts = read_json(self.folder / FACTS_FILE, error=BadRun)
         if facts.get("schema_version") != SCHEMA_VERSION:
             raise BadRun(
                 f"{self.folder} must hold a pick with schema_version {SCHEMA_VERSION}, "
@@ -127,7 +128,7 @@ class TrainedPick:
 
     @property
     def _facts(self) -> "_Facts":
-        return parsed_record(self.facts, _Facts, self.folder / FACTS_FILE)
+        return parsed_record(self.facts, _Facts, self.folder / FACTS_FILE, error=BadRun)
 
     def load(self, material: SearchMaterial) -> QueryNetwork:
         """Return the network.
@@ -320,14 +321,13 @@ def _control_training(settings: TrainSettings) -> PickTraining:
 
 
 def _already(pick: TrainedPick, facts: dict[str, Any]) -> TrainedPick | None:
-    is_there = pick.is_whole and read_json(pick.folder / FACTS_FILE) == facts
+    is_there = pick.is_whole and read_json(pick.folder / FACTS_FILE, error=BadRun) == facts
     return pick if is_there else None
 
 
 def _checkpoint(pick: TrainedPick, facts: dict[str, Any]) -> Path:
     """Name the checkpoint after what it is of, so that another training never resumes from it."""
-    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
-    return pick.folder / f"{digest}.{CHECKPOINT_FILE}"
+    return pick.folder / f"{document_hash(facts)[:12]}.{CHECKPOINT_FILE}"
 
 
 def _keep(

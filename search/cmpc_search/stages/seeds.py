@@ -17,8 +17,9 @@ from pydantic import ValidationError
 
 from cmpc_base.progress import Progress
 from cmpc_search.data import ImageSet, load_image_set
-from cmpc_search.errors import BadGallery, first_complaint
+from cmpc_search.errors import BadGallery
 from cmpc_search.gallery import Gallery, embed_gallery
+from cmpc_search.json_records import first_complaint
 from cmpc_search.runs import RunFolder
 from cmpc_search.stages.gallery_training import load_training_set, train_gallery
 from cmpc_search.stages.material import SearchMaterial, load_material

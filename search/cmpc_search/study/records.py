@@ -11,7 +11,8 @@ from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from cmpc_search.errors import BadRun, first_complaint
+from cmpc_search.errors import BadRun
+from cmpc_search.json_records import first_complaint
 
 __all__ = ["Accuracy", "Candidate", "CandidateScore"]
 

@@ -14,11 +14,12 @@ from cmpc.cli.trust import trust_or_raise
 from cmpc.errors import BadSettings, UntrustedTiming
 from cmpc.pictures.profile_page import profile_page
 from cmpc.reports.profile import doubts, kernel_table, network_of, summary
+from cmpc_base.json_files import write_json
 from cmpc_cost_models.graphs.writing import GraphWriter
 from cmpc_cost_models.profiling.records import Comparison
 from cmpc_cost_models.records import NodePath
 from cmpc_search.errors import BadArgument
-from cmpc_search.runs import open_run, write_json, write_pick
+from cmpc_search.runs import open_run, write_pick
 from cmpc_search.space import load_space
 from cmpc_search.stages.picks import pick_of
 from cmpc_search.stages.seeds import Seed

@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from cmpc_base import errors
 from cmpc_cost_models.graphs.counting import count_network
 from cmpc_cost_models.graphs.writing import GraphWriter
 from cmpc_search.embeddings import Embeddings, read_embeddings, write_embeddings
@@ -191,7 +192,7 @@ def test_an_array_that_is_no_table_of_named_numbers_is_refused(files, array, mes
 def test_names_that_are_no_text_are_refused(files):
     sources = GallerySources(embeddings_path=files / "rows.npy", ids_path=files / "rows.npy")
 
-    with pytest.raises(BadArgument, match="must be a text file of names"):
+    with pytest.raises(errors.BadArgument, match="must be a text file of names"):
         import_gallery(files / "shop", sources)
 
 

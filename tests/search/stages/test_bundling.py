@@ -9,6 +9,7 @@ import pytest
 from made_up_evaluation import make_evaluation
 
 from cmpc_base.hashing import file_hash
+from cmpc_base.json_files import read_json, write_json
 from cmpc_cost_models import Cost, Measurement
 from cmpc_cost_models.compiling.network import compile_network
 from cmpc_cost_models.graphs.writing import GraphWriter
@@ -17,7 +18,7 @@ from cmpc_search.data.images import PREPROCESSING_VERSION
 from cmpc_search.data.preprocessing import our_preprocessing
 from cmpc_search.embeddings import split_seed_of
 from cmpc_search.errors import BadArgument, BadRun
-from cmpc_search.runs import read_json, write_json, write_pick
+from cmpc_search.runs import write_pick
 from cmpc_search.runs.evaluation import NetworkCost, write_evaluation
 from cmpc_search.stages import shipping
 from cmpc_search.stages.bundling import BundleOrder, build_bundle

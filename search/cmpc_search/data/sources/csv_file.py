@@ -10,7 +10,6 @@ the path is normalised: a blank at the end of a label makes no other class.
 """
 
 import csv
-import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import TextIO
 
 from cmpc_base.files import is_file
+from cmpc_base.hashing import file_hash
 from cmpc_search.data.image_set import ROLES, SPLITS
 from cmpc_search.data.images import load_image
 from cmpc_search.data.sources.base import Picture, Source
@@ -53,7 +53,7 @@ class CsvSource(Source):
         self.name = self.path.stem
 
     def version(self) -> str:
-        listing = hashlib.sha256(self.path.read_bytes()).hexdigest()
+        listing = file_hash(self.path)
         return f"{listing} {files_version([self._file(row) for row in self._rows()])}"
 
     def pictures(self) -> Sequence[Picture]:

@@ -18,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from cmpc_search.data.fetching import digest, fetch_debian_files
+from cmpc_base.hashing import file_hash
+from cmpc_search.data.fetching import fetch_debian_files
 from cmpc_search.data.images import square_image
 from cmpc_search.data.sources.base import Picture, Source
 from cmpc_search.errors import BadData
@@ -103,7 +104,7 @@ def read_idx(path: Path) -> npt.NDArray[np.uint8]:
 
 
 def _is_whole(path: Path, sha256: str) -> bool:
-    return path.is_file() and digest(path, "sha256") == sha256
+    return path.is_file() and file_hash(path) == sha256
 
 
 def _read_part(folder: Path, part: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
