@@ -20,7 +20,8 @@ from cmpc_search.pixels import to_float
 from cmpc_search.space import Architecture
 from cmpc_search.stages.accuracy import accuracy_of, evaluate_both_ways
 from cmpc_search.stages.material import SearchMaterial
-from cmpc_search.study import Accuracy, CandidateScore
+from cmpc_search.study import CandidateScore
+from cmpc_search.study.rewards import REWARDS, RewardFacts
 from cmpc_search.training.recalibration import rebuild_batch_norms
 
 __all__ = ["CandidateScorer", "Meter"]
@@ -46,6 +47,7 @@ class CandidateScorer:
     ) -> None:
         self._supernet = supernet
         self._material = material
+        self._reward = REWARDS.load(material.settings.reward)
         self._meter = meter
         self._folder = folder
         positions = material.image_set.select(split="train")
@@ -64,16 +66,20 @@ class CandidateScorer:
         both = evaluate_both_ways(
             network, self._material.image_set, SPLIT, self._material.gallery_rows
         )
-        homogeneous = accuracy_of(both.homogeneous)
-        heterogeneous = accuracy_of(both.heterogeneous)
+        settings = self._material.settings
+        facts = RewardFacts(
+            homogeneous=accuracy_of(both.homogeneous),
+            heterogeneous=accuracy_of(both.heterogeneous),
+            metric=settings.metric,
+        )
         measurement = None if self._meter is None else self._meter.measure(path)
         cost = None if measurement is None else measurement.cost
         return CandidateScore(
             architecture=architecture.key,
-            homogeneous=homogeneous,
-            heterogeneous=heterogeneous,
-            reward_name=self._reward_name,
-            reward=self._reward(homogeneous, heterogeneous),
+            homogeneous=facts.homogeneous,
+            heterogeneous=facts.heterogeneous,
+            reward_name=f"{settings.reward} {settings.metric}",
+            reward=self._reward(facts),
             macs=counted.macs,
             parameters=counted.parameters,
             latency=None if cost is None else cost.to_json(),
@@ -82,16 +88,3 @@ class CandidateScorer:
             error=None if measurement is None else measurement.error,
             seconds=time.monotonic() - started,
         )
-
-    @property
-    def _reward_name(self) -> str:
-        settings = self._material.settings
-        return f"{settings.reward} {settings.metric}"
-
-    def _reward(self, homogeneous: Accuracy, heterogeneous: Accuracy) -> float:
-        """Return R1 = M(q, q), R2 = M(q, g) or R3 = R1 * R2 of CMP-NAS."""
-        is_map = self._material.settings.metric == "map"
-        own = homogeneous.mean_average_precision if is_map else homogeneous.top1
-        across = heterogeneous.mean_average_precision if is_map else heterogeneous.top1
-        rewards = {"homogeneous": own, "heterogeneous": across, "product": own * across}
-        return rewards[self._material.settings.reward]

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from cmpc_cost_models.targets.table import aliases
 from cmpc_search.data.sources.catalogue import CATALOGUE
 from cmpc_search.networks.gallery import ResidualShape, load_gallery_shape
+from cmpc_search.study.rewards import REWARDS, Metric
 from cmpc_search.study.settings import Budget, StudySettings
 from cmpc_search.training.gallery import GalleryTraining
 from cmpc_search.training.query import PickTraining, SupernetTraining
@@ -18,14 +19,11 @@ __all__ = [
     "FREE_SETTINGS",
     "GREATEST_SEED",
     "GallerySettings",
-    "RewardName",
     "SearchSettings",
     "TrainSettings",
     "absolute_data",
     "as_of_today",
 ]
-
-RewardName = Literal["homogeneous", "heterogeneous", "product"]
 
 FREE_SETTINGS = ("trials", "data", "gallery_path")
 """What may change when a run is resumed; data and gallery are known by their hashes, not places."""
@@ -46,6 +44,12 @@ def _own_name(target: str) -> str:
     return aliases().get(target, target)
 
 
+def _known_reward(name: str) -> str:
+    REWARDS.check(name)
+    return name
+
+
+RewardName = Annotated[str, AfterValidator(_known_reward)]
 DataName = Annotated[str, AfterValidator(absolute_data)]
 TargetName = Annotated[str, AfterValidator(_own_name)]
 
@@ -104,7 +108,7 @@ class SearchSettings(BaseModel):
     device: str | None = Field(None, description="Where they are timed; else here or nowhere.")
     method: str = Field("bct-regression", description="Compatibility method.")
     reward: RewardName = Field("product", description="R1, R2 or R3 of CMP-NAS.")
-    metric: Literal["top1", "map"] = Field("map", description="Accuracy that the reward is of.")
+    metric: Metric = Field("map", description="Accuracy that the reward is of.")
     cost: Literal["latency", "macs"] = Field("latency", description="What is minimised.")
     sampler: Literal["nsga2", "tpe", "random"] = Field("nsga2", description="Optuna sampler.")
     trials: int = Field(48, ge=1, description="Candidates to score in all.")

@@ -11,8 +11,9 @@ from cmpc_search.data import SPLITS
 from cmpc_search.evaluation.catalogue import PROTOCOLS
 from cmpc_search.networks.gallery import GALLERY_NETWORKS
 from cmpc_search.space import SPACES
-from cmpc_search.stages.settings import RewardName, SearchSettings
+from cmpc_search.stages.settings import SearchSettings
 from cmpc_search.study import CostName
+from cmpc_search.study.rewards import REWARDS
 from cmpc_search.study.samplers import SAMPLERS
 
 
@@ -23,7 +24,7 @@ from cmpc_search.study.samplers import SAMPLERS
         (names.GALLERY_NETWORKS, GALLERY_NETWORKS),
         (names.METHODS, METHODS),
         (names.PROTOCOLS, PROTOCOLS),
-        (names.REWARDS, get_args(RewardName)),
+        (names.REWARDS, REWARDS),
         (names.SAMPLERS, SAMPLERS),
         (names.SAMPLERS, get_args(SearchSettings.model_fields["sampler"].annotation)),
         (names.SPACES, SPACES),

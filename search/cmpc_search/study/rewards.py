@@ -1,0 +1,71 @@
+"""What a search maximises: a number made of what is known of one candidate.
+
+R1, R2 and R3 are those of CMP-NAS (Duggal et al., CVPR 2021), on validation classes.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from cmpc_base.registry import Registry
+from cmpc_search.study.records import Accuracy
+
+__all__ = ["REWARDS", "Metric", "Reward", "RewardFacts"]
+
+Metric = Literal["top1", "map"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RewardFacts:
+    """What a reward may be made of.
+
+    Attributes:
+        homogeneous: M(q, q), the candidate in a gallery of its own.
+        heterogeneous: M(q, g), the candidate in the gallery network's.
+        metric: Which accuracy counts.
+    """
+
+    homogeneous: Accuracy
+    heterogeneous: Accuracy
+    metric: Metric
+
+    @property
+    def own(self) -> float:
+        """M(q, q) as the one number that counts."""
+        return self._value(self.homogeneous)
+
+    @property
+    def across(self) -> float:
+        """M(q, g) as the one number that counts."""
+        return self._value(self.heterogeneous)
+
+    def _value(self, accuracy: Accuracy) -> float:
+        return accuracy.top1 if self.metric == "top1" else accuracy.mean_average_precision
+
+
+Reward = Callable[[RewardFacts], float]
+"""Finite, and never lower where an accuracy is higher; see `cmpc_search.testing.rewards`."""
+
+REWARDS: Registry[Reward] = Registry(
+    "reward",
+    {
+        "homogeneous": "cmpc_search.study.rewards:homogeneous",
+        "heterogeneous": "cmpc_search.study.rewards:heterogeneous",
+        "product": "cmpc_search.study.rewards:product",
+    },
+)
+
+
+def homogeneous(facts: RewardFacts) -> float:
+    """R1 = M(q, q)."""
+    return facts.own
+
+
+def heterogeneous(facts: RewardFacts) -> float:
+    """R2 = M(q, g)."""
+    return facts.across
+
+
+def product(facts: RewardFacts) -> float:
+    """R3 = R1 * R2."""
+    return facts.own * facts.across
