@@ -9,6 +9,9 @@ for nothing.
     json_files      the same of a JSON document, and reading one back
     folders         new, empty, nearest, made whole and then renamed
     leftovers       what killed processes left behind
+    cache           where is everything that is kept between runs?
+    cache_users     which processes use a cache now?
+    trimming        what of a cache may go?
     hashing         by which hash is a file or a document known?
     locks           one process at a time, and for whom the others wait
     registry        a table of names, each loaded on use
