@@ -162,12 +162,13 @@ class TerminalObserver:
     @contextmanager
     def progress(self, description: str) -> Iterator[Steps]:
         """Show how far the block is."""
+        above = self._shown
         with progress(description) as steps:
             self._shown = steps
             try:
                 yield steps
             finally:
-                self._shown = None
+                self._shown = above
 
     def notice(self, message: str) -> None:
         """Write a line, above the bar if one is shown."""

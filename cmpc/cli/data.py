@@ -113,15 +113,20 @@ def prepare(
     Example:
       cmpc data prepare emoji9 --size-px 64
     """
-    from cmpc.cli import data_sets
     from cmpc.output import emit, make_table
+    from cmpc.progress import TerminalObserver
     from cmpc_search.data.loading import find_source
+    from cmpc_search.stages.data_sets import prepare_data_set
 
     started_at = time.monotonic()
     passed_over = find_source(name_or_path, cache_dir).passed_over()
     _tell_passed_over(passed_over)  # first: too few pictures may be left to go on
-    image_set = data_sets.prepare(
-        name_or_path, size_px=size_px, split_seed=split_seed, cache_dir=cache_dir
+    image_set = prepare_data_set(
+        name_or_path,
+        size_px=size_px,
+        split_seed=split_seed,
+        cache_dir=cache_dir,
+        observer=TerminalObserver(),
     )
     counts = image_set.counts()
     columns = ["split", "classes", "queries", "gallery"]
@@ -193,14 +198,19 @@ def show(
     Example:
       cmpc data show emoji --out sheet.png --count 40
     """
-    from cmpc.cli import data_sets
     from cmpc.cli.output_files import PNG, check_output, pictures_of
     from cmpc.output import emit, say
     from cmpc.pictures.contact_sheet import write_contact_sheet
+    from cmpc.progress import TerminalObserver
+    from cmpc_search.stages.data_sets import prepare_data_set
 
     check_output("--out", sheet_path, PNG, inputs=pictures_of(name_or_path))
-    image_set = data_sets.prepare(
-        name_or_path, size_px=size_px, split_seed=split_seed, cache_dir=cache_dir
+    image_set = prepare_data_set(
+        name_or_path,
+        size_px=size_px,
+        split_seed=split_seed,
+        cache_dir=cache_dir,
+        observer=TerminalObserver(),
     )
     names = write_contact_sheet(image_set, sheet_path, split=split, num_classes=num_classes)
     payload = {"name": image_set.name, "split": split, "sheet": sheet_path, "class_names": names}

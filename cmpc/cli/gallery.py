@@ -1,5 +1,6 @@
 """Where does the large network of the gallery side come from, and what did it embed?"""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from cmpc.cli.options import (
     cache_dir_option,
     config_option,
     data_option,
+    filled,
     ids_option,
     json_option,
     resolve_settings,
@@ -21,9 +23,35 @@ from cmpc.cli.options import (
 
 if TYPE_CHECKING:
     from cmpc_search.gallery import Gallery
-    from cmpc_search.stages.settings import GallerySettings
 
 __all__ = ["gallery"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainGalleryOptions:
+    """What is typed beside the settings of a gallery network's training."""
+
+    folder: Path
+    threads: int | None
+    toml_path: Path | None
+    cache_dir: Path
+    as_json: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImportOptions:
+    """What a gallery shall be made from."""
+
+    folder: Path
+    onnx_path: Path | None
+    embeddings_path: Path | None
+    ids_path: Path | None
+    classifier_path: Path | None
+    data_set: str | None
+    split_seed: int
+    threads: int | None
+    cache_dir: Path
+    as_json: bool
 
 
 @click.group()
@@ -63,8 +91,8 @@ def gallery() -> None:
 @config_option
 @cache_dir_option
 @json_option
-@click.pass_context
-def train(ctx: click.Context, /, **_: object) -> None:
+@filled(TrainGalleryOptions)
+def train(options: TrainGalleryOptions) -> None:
     """Train a residual network on the training classes of a data set.
 
     A gallery that was trained with the same settings on the same data is left as it is. The
@@ -75,34 +103,18 @@ def train(ctx: click.Context, /, **_: object) -> None:
       cmpc gallery train galleries/emoji --data emoji
       cmpc gallery train galleries/sketches --data sketches.csv --input-size-px 64
     """
-    from cmpc.output import say
-    from cmpc.progress import progress
-    from cmpc_search.gallery import RECORD_FILE, check_free, existing_gallery
-    from cmpc_search.stages.gallery_training import load_training_set, train_gallery
+    from cmpc.progress import TerminalObserver
+    from cmpc_search.stages.galleries import GalleryTrainOrder, run_gallery_training
     from cmpc_search.stages.settings import GallerySettings
     from cmpc_search.training.compute import set_up_torch
 
-    options = ctx.params
-    settings = resolve_settings(GallerySettings, "gallery", options["toml_path"])
-    set_up_torch(options["threads"])
-    folder = options["folder"]
-    if not (folder / RECORD_FILE).exists():
-        check_free(folder)
-    with progress(f"Preparing {settings.data}") as steps:
-        image_set = load_training_set(settings, cache_dir=options["cache_dir"], progress=steps)
-    if existing_gallery(folder, image_set, facts=settings.model_dump(mode="json")) is not None:
-        say(f"{folder} is trained already")
-    elif advice := training_advice(settings):
-        say(advice)
-    with progress("Training the gallery network") as steps:
-        found = train_gallery(
-            folder,
-            settings,
-            image_set,
-            progress=steps,
-            on_wait=say,
-        )
-    show(found, as_json=options["as_json"])
+    order = GalleryTrainOrder(
+        folder=options.folder,
+        settings=resolve_settings(GallerySettings, "gallery", options.toml_path),
+        cache_dir=options.cache_dir,
+    )
+    set_up_torch(options.threads)
+    show(run_gallery_training(order, TerminalObserver()), as_json=options.as_json)
 
 
 @gallery.command()
@@ -123,30 +135,20 @@ def embed(
     Example:
       cmpc gallery embed galleries/emoji --data emoji
     """
-    from cmpc.cli import data_sets
     from cmpc.output import emit, make_table
-    from cmpc.progress import progress
-    from cmpc_search.gallery import embed_gallery, open_gallery, remember_data
-    from cmpc_search.stages.settings import absolute_data
+    from cmpc.progress import TerminalObserver
+    from cmpc_search.stages.galleries import GalleryEmbedOrder, run_gallery_embedding
     from cmpc_search.training.compute import set_up_torch
 
     set_up_torch(threads)
-    opened = open_gallery(folder)
-    named = data_set or opened.data
-    if named is None:
-        raise click.UsageError("name the data set to embed: --data")
-    image_set = data_sets.prepare(
-        named, size_px=opened.input_size_px, split_seed=opened.split_seed, cache_dir=cache_dir
-    )
-    with progress(f"Embedding {named}") as steps:
-        embeddings = embed_gallery(opened, image_set, progress=steps)
-    remember_data(opened, absolute_data(named))
+    order = GalleryEmbedOrder(folder=folder, cache_dir=cache_dir, data=data_set)
+    found = run_gallery_embedding(order, TerminalObserver())
     shown: dict[str, object] = {
         "gallery": folder,
-        "data": image_set.name,
-        "num_items": len(embeddings.rows),
-        "embedding_dim": embeddings.rows.shape[1],
-        "network_sha256": embeddings.network_sha256,
+        "data": found.data,
+        "num_items": len(found.embeddings.rows),
+        "embedding_dim": found.embeddings.rows.shape[1],
+        "network_sha256": found.embeddings.network_sha256,
     }
     emit(shown, make_table(["gallery", ""], shown.items()), as_json=as_json)
 
@@ -174,18 +176,8 @@ def embed(
 @threads_option
 @cache_dir_option
 @json_option
-def import_(
-    folder: Path,
-    onnx_path: Path | None,
-    embeddings_path: Path | None,
-    ids_path: Path | None,
-    classifier_path: Path | None,
-    data_set: str | None,
-    split_seed: int,
-    threads: int | None,
-    cache_dir: Path,
-    as_json: bool,
-) -> None:
+@filled(ImportOptions)
+def import_(options: ImportOptions) -> None:
     """Make a gallery from a network of your own, or from its ready embeddings.
 
     The network reads float32 images [N, 3, S, S] in [0, 1] and gives one embedding each; N may be
@@ -200,53 +192,22 @@ def import_(
       cmpc gallery import galleries/shop --network large.onnx --data shop.csv
       cmpc gallery import galleries/shop --embeddings shop.npy --ids shop.txt
     """
-    from cmpc.cli import data_sets
-    from cmpc.progress import progress
-    from cmpc_search.data import ImageSet
-    from cmpc_search.gallery import GallerySources, import_gallery
-    from cmpc_search.stages.settings import absolute_data
+    from cmpc.progress import TerminalObserver
+    from cmpc_search.gallery import GallerySources
+    from cmpc_search.stages.galleries import GalleryImportOrder, run_gallery_import
     from cmpc_search.training.compute import set_up_torch
 
-    set_up_torch(threads)
+    set_up_torch(options.threads)
     sources = GallerySources(
-        onnx_path=onnx_path,
-        embeddings_path=embeddings_path,
-        ids_path=ids_path,
-        classifier_path=classifier_path,
-        data=None if data_set is None else absolute_data(data_set),
-        split_seed=split_seed,
+        onnx_path=options.onnx_path,
+        embeddings_path=options.embeddings_path,
+        ids_path=options.ids_path,
+        classifier_path=options.classifier_path,
+        data=options.data_set,
+        split_seed=options.split_seed,
     )
-
-    def load_images(size_px: int) -> ImageSet:
-        assert data_set is not None
-        return data_sets.prepare(
-            data_set, size_px=size_px, split_seed=split_seed, cache_dir=cache_dir
-        )
-
-    with progress("Embedding with the gallery network") as steps:
-        imported = import_gallery(
-            folder,
-            sources,
-            load_images=None if data_set is None else load_images,
-            progress=steps,
-        )
-    show(imported, as_json=as_json)
-
-
-def training_advice(settings: "GallerySettings") -> str | None:
-    """Say it if a large network would be trained as nobody trains large networks."""
-    from cmpc_search.training.gallery import GalleryTraining
-
-    training = settings.training
-    if settings.network == "residual-small" or training != GalleryTraining():
-        return None
-    num_images = training.num_steps * training.classes_per_batch * 2
-    return (
-        f"warning: {settings.network} is about to be trained as residual-small is on small "
-        f"drawings: {num_images:,} images in all, and neither cropped nor mirrored. A network of "
-        "its size learns little from that: set --num-steps and the table [gallery.training] of "
-        "cmpc.toml, or import a trained one with `cmpc gallery import`"
-    )
+    order = GalleryImportOrder(folder=options.folder, sources=sources, cache_dir=options.cache_dir)
+    show(run_gallery_import(order, TerminalObserver()), as_json=options.as_json)
 
 
 def show(found: "Gallery", *, as_json: bool) -> None:

@@ -85,10 +85,10 @@ def query(
 
     import numpy as np
 
-    from cmpc.cli import data_sets
     from cmpc.cli.output_files import PNG, check_output, pictures_of
     from cmpc.output import emit, make_table, say
     from cmpc.pictures import neighbours_picture, save_picture
+    from cmpc.progress import TerminalObserver
     from cmpc.queries import (
         KnownItems,
         answers,
@@ -101,6 +101,7 @@ def query(
     from cmpc_kernels import open_index
     from cmpc_search.data.preprocessing import image_size_of
     from cmpc_search.embeddings import gallery_network_of, split_seed_of
+    from cmpc_search.stages.data_sets import prepare_data_set
 
     if picture is not None:
         inputs = chain([index_path, allow_path], map(Path, images), pictures_of(data_set))
@@ -117,8 +118,12 @@ def query(
     size_px = image_size_of(opened)
     image_set = None
     if data_set is not None:
-        image_set = data_sets.prepare(
-            data_set, size_px=size_px, split_seed=split_seed_of(opened), cache_dir=cache_dir
+        image_set = prepare_data_set(
+            data_set,
+            size_px=size_px,
+            split_seed=split_seed_of(opened),
+            cache_dir=cache_dir,
+            observer=TerminalObserver(),
         )
     known = KnownItems(image_set, size_px=size_px)
     asked = [*known.queries(images), *(known.draw(sample, seed=seed) if sample else ())]

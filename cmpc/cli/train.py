@@ -1,10 +1,14 @@
 """What can the picked architecture learn when it has the weights to itself?"""
 
+from dataclasses import dataclass
+from pathlib import Path
+
 import click
 
 from cmpc.cli.options import (
     cache_dir_option,
     config_option,
+    filled,
     json_option,
     moved_data_option,
     moved_gallery_option,
@@ -14,6 +18,22 @@ from cmpc.cli.options import (
 )
 
 __all__ = ["train"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainOptions:
+    """What is typed beside the settings of a training."""
+
+    run_folder: Path
+    gallery_path: Path | None
+    data_set: str | None
+    how: str | None
+    seeds: int
+    new_galleries: bool
+    threads: int | None
+    toml_path: Path | None
+    cache_dir: Path
+    as_json: bool
 
 
 @click.command()
@@ -39,8 +59,8 @@ __all__ = ["train"]
 @config_option
 @cache_dir_option
 @json_option
-@click.pass_context
-def train(ctx: click.Context, /, **_: object) -> None:
+@filled(TrainOptions)
+def train(options: TrainOptions) -> None:
     """Train the picked architecture on its own, from its supernet weights.
 
     Seed 0 starts from the supernet of the search. Each other seed repeats the training from views
@@ -58,48 +78,29 @@ def train(ctx: click.Context, /, **_: object) -> None:
       cmpc train runs/emoji --pick knee --seeds 3
       cmpc train runs/emoji --seeds 3 --new-galleries
     """
-    from cmpc.output import emit, make_table, say
-    from cmpc.progress import progress
-    from cmpc_base.locks import exclusive
-    from cmpc_search.runs import reopen_run, write_pick
-    from cmpc_search.stages.material import load_run_material
-    from cmpc_search.stages.picks import picked_architecture
-    from cmpc_search.stages.seeds import Seed, check_new_galleries
+    from cmpc.output import emit, make_table
+    from cmpc.progress import TerminalObserver
+    from cmpc_search.stages.pick_training import TrainOrder, run_training
     from cmpc_search.stages.settings import TrainSettings
-    from cmpc_search.stages.training import train_control_of_run, train_seed
-    from cmpc_search.study import pick
-    from cmpc_search.study.loop import load_candidates
     from cmpc_search.training.compute import set_up_torch
 
-    options = ctx.params
-    settings = resolve_settings(TrainSettings, "train", options["toml_path"])
-    set_up_torch(options["threads"])
-    run = reopen_run(options["run_folder"])
-    material = load_run_material(
-        run,
-        cache_dir=options["cache_dir"],
-        gallery_path=options["gallery_path"],
-        data=options["data_set"],
+    order = TrainOrder(
+        run_folder=options.run_folder,
+        settings=resolve_settings(TrainSettings, "train", options.toml_path),
+        cache_dir=options.cache_dir,
+        how=options.how,
+        num_seeds=options.seeds,
+        has_new_galleries=options.new_galleries,
+        gallery_folder=options.gallery_path,
+        data=options.data_set,
     )
-    if options["new_galleries"]:
-        check_new_galleries(material.gallery)
-    how = options["how"]
-    with exclusive(run.path / "train.lock", doing=f"trains in {run.path}", on_wait=say):
-        if how is not None:
-            study = material.settings.study
-            candidates = load_candidates(run.study_path, on_notice=say)
-            picked = pick(candidates, how, cost=study.cost, budget=study.budget)
-            write_pick(run, picked, how=how, cost=study.cost, budget=study.budget)
-        architecture = picked_architecture(run)
-        trained = []
-        for number in range(options["seeds"]):
-            seed = Seed(number=number, has_new_gallery=options["new_galleries"] and number > 0)
-            trained.append(train_seed(run, material, architecture, settings, seed, progress))
-        if settings.control_steps:
-            trained.append(train_control_of_run(run, material, architecture, settings, progress))
-    names = [one.folder.name for one in trained]
-    emit(
-        {"run": run.path, "architecture": architecture.key, "trained": names},
-        make_table(("trained", "folder"), [(one.folder.name, one.folder) for one in trained]),
-        as_json=options["as_json"],
-    )
+    set_up_torch(options.threads)
+    found = run_training(order, TerminalObserver())
+    folders = [one.folder for one in found.trained]
+    document = {
+        "run": found.run.path,
+        "architecture": found.architecture.key,
+        "trained": [folder.name for folder in folders],
+    }
+    table = make_table(("trained", "folder"), [(folder.name, folder) for folder in folders])
+    emit(document, table, as_json=options.as_json)

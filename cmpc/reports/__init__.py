@@ -11,6 +11,7 @@ from cmpc.reports.front import (
     front_document,
     front_image,
     front_table,
+    pick_sentence,
     search_sentences,
     unstable_trials,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "front_document",
     "front_image",
     "front_table",
+    "pick_sentence",
     "protocol_table",
     "search_sentences",
     "unknown_latencies",

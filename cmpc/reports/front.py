@@ -22,7 +22,14 @@ if TYPE_CHECKING:
 
     from cmpc.pictures import CostAxis
 
-__all__ = ["front_document", "front_image", "front_table", "search_sentences", "unstable_trials"]
+__all__ = [
+    "front_document",
+    "front_image",
+    "front_table",
+    "pick_sentence",
+    "search_sentences",
+    "unstable_trials",
+]
 
 MMAC = 1e6
 Z_95 = 1.96  # standard errors on either side of a mean; that of a share is 0.5 / sqrt(n) at most
@@ -112,6 +119,16 @@ def search_sentences(summary: StudySummary, num_on_front: int) -> Iterator[str]:
             f"other processes are at work on {counts.running} candidates, and this is the front "
             "without them: `cmpc search` once more, or `cmpc pareto`, shows all when they are done"
         )
+
+
+def pick_sentence(picked: Candidate, proposed: Candidate, how: str | None) -> str:
+    """Say which candidate is the pick, and whether a better one is there."""
+    name = f"trial {picked.number}: {picked.score.architecture}"
+    if how is not None:
+        return f"picked ({how}) {name}"
+    if proposed.number == picked.number:
+        return f"the pick is {name}"
+    return f"the pick is {name}; the best is now trial {proposed.number}, --pick best takes it"
 
 
 def _axis(scored: Sequence[Candidate], cost: CostName, budget: Budget) -> "CostAxis":

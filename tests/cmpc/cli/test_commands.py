@@ -73,7 +73,10 @@ def spelt(parameter: click.Parameter) -> list[str]:
     return [*parameter.opts, *parameter.secondary_opts]
 
 
-@pytest.mark.parametrize("name", ["cmpc search"])
+@pytest.mark.parametrize(
+    "name",
+    ["cmpc search", "cmpc train", "cmpc pareto", "cmpc gallery train", "cmpc gallery import"],
+)
 def test_a_record_of_options_holds_all_that_is_no_setting(name):
     callback = COMMAND_LINES[name].callback
     if not hasattr(callback, "__wrapped__"):

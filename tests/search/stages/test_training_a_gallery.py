@@ -5,11 +5,11 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-from cmpc.cli.gallery import training_advice
 from cmpc_search.data import load_image_set
 from cmpc_search.gallery import save_gallery_network
 from cmpc_search.networks.gallery import GalleryNetwork
 from cmpc_search.stages import gallery_training
+from cmpc_search.stages.galleries import training_advice
 from cmpc_search.stages.gallery_training import load_training_set
 from cmpc_search.stages.settings import GallerySettings
 from cmpc_search.training.gallery import GalleryTraining

@@ -1,0 +1,161 @@
+"""Where the gallery side comes from: trained here, taken over from a user, applied to data."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cmpc_base.progress import SILENT, Observer
+from cmpc_search.data import ImageSet
+from cmpc_search.embeddings import Embeddings
+from cmpc_search.errors import BadArgument
+from cmpc_search.gallery import (
+    RECORD_FILE,
+    Gallery,
+    GallerySources,
+    check_free,
+    embed_gallery,
+    existing_gallery,
+    import_gallery,
+    open_gallery,
+    remember_data,
+)
+from cmpc_search.stages.data_sets import prepare_data_set
+from cmpc_search.stages.gallery_training import load_training_set, train_gallery
+from cmpc_search.stages.settings import GallerySettings, absolute_data
+from cmpc_search.training.gallery import GalleryTraining
+
+__all__ = [
+    "EmbeddedGallery",
+    "GalleryEmbedOrder",
+    "GalleryImportOrder",
+    "GalleryTrainOrder",
+    "run_gallery_embedding",
+    "run_gallery_import",
+    "run_gallery_training",
+    "training_advice",
+]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GalleryTrainOrder:
+    """Which gallery network to train, and the folder that shall hold it."""
+
+    folder: Path
+    settings: GallerySettings
+    cache_dir: Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GalleryEmbedOrder:
+    """Which data a gallery's network shall embed; None is the set that it was made with."""
+
+    folder: Path
+    cache_dir: Path
+    data: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GalleryImportOrder:
+    """What to make a gallery from: a network, ready embeddings, or both."""
+
+    folder: Path
+    sources: GallerySources
+    cache_dir: Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EmbeddedGallery:
+    """A gallery with its embeddings of one data set."""
+
+    gallery: Gallery
+    data: str
+    embeddings: Embeddings
+
+
+def run_gallery_training(order: GalleryTrainOrder, observer: Observer = SILENT) -> Gallery:
+    """Train a gallery network, unless it is trained already; its data are not embedded.
+
+    Raises:
+        BadArgument: the folder holds something else.
+        BadGallery: the folder holds a gallery that was trained otherwise, or on other data.
+    """
+    folder, settings = order.folder, order.settings
+    if not (folder / RECORD_FILE).exists():
+        check_free(folder)
+    with observer.progress(f"Preparing {settings.data}") as steps:
+        image_set = load_training_set(settings, cache_dir=order.cache_dir, progress=steps)
+    if existing_gallery(folder, image_set, facts=settings.model_dump(mode="json")) is not None:
+        observer.notice(f"{folder} is trained already")
+    elif advice := training_advice(settings):
+        observer.notice(advice)
+    with observer.progress("Training the gallery network") as steps:
+        return train_gallery(folder, settings, image_set, progress=steps, on_wait=observer.notice)
+
+
+def run_gallery_embedding(order: GalleryEmbedOrder, observer: Observer = SILENT) -> EmbeddedGallery:
+    """Embed a data set with a gallery's network, and keep the result beside that of others.
+
+    Raises:
+        BadArgument: no data are named, and the gallery knows of none.
+        BadEmbeddings: the network gives NaN, infinities or zeros for an item.
+        BadGallery: there is no gallery, or it has no network.
+    """
+    gallery = open_gallery(order.folder)
+    named = order.data or gallery.data
+    if named is None:
+        raise BadArgument(
+            f"the data set to embed must be named with --data: {order.folder} doesn't tell"
+        )
+    image_set = prepare_data_set(
+        named,
+        size_px=gallery.input_size_px,
+        split_seed=gallery.split_seed,
+        cache_dir=order.cache_dir,
+        observer=observer,
+    )
+    with observer.progress(f"Embedding {named}") as steps:
+        embeddings = embed_gallery(gallery, image_set, progress=steps)
+    remember_data(gallery, absolute_data(named))
+    return EmbeddedGallery(gallery=gallery, data=image_set.name, embeddings=embeddings)
+
+
+def run_gallery_import(order: GalleryImportOrder, observer: Observer = SILENT) -> Gallery:
+    """Make a gallery from what a user has; with data its network embeds them, or is compared.
+
+    Raises:
+        BadArgument: the folder holds something, or the sources don't go together.
+        BadGallery, BadEmbeddings, BadNetworkFile: a source can't be used.
+    """
+    sources = order.sources
+    data = sources.data
+
+    def load_images(size_px: int) -> ImageSet:
+        assert data is not None
+        return prepare_data_set(
+            data,
+            size_px=size_px,
+            split_seed=sources.split_seed,
+            cache_dir=order.cache_dir,
+            observer=observer,
+        )
+
+    with observer.progress("Embedding with the gallery network") as steps:
+        return import_gallery(
+            order.folder,
+            replace(sources, data=None if data is None else absolute_data(data)),
+            load_images=None if data is None else load_images,
+            progress=steps,
+        )
+
+
+def training_advice(settings: GallerySettings) -> str | None:
+    """Say it if a large network would be trained as nobody trains large networks."""
+    training = settings.training
+    if settings.network == "residual-small" or training != GalleryTraining():
+        return None
+    num_images = training.num_steps * training.classes_per_batch * 2
+    return (
+        f"warning: {settings.network} is about to be trained as residual-small is on small "
+        f"drawings: {num_images:,} images in all, and neither cropped nor mirrored. A network of "
+        "its size learns little from that: set --num-steps and the table [gallery.training] of "
+        "cmpc.toml, or import a trained one with `cmpc gallery import`"
+    )
