@@ -181,7 +181,7 @@ def test_a_missing_gallery_is_told_in_one_line(project):
         ({"target": "hots"}, "did you mean 'host'"),
         ({"method": "btc"}, "bct-regression"),
         ({"space": "smal"}, "small"),
-        ({"reward": "R3"}, "choose one of heterogeneous, homogeneous, product"),
+        ({"reward": "R3"}, "'product'"),
         ({"data": "emojis"}, "emojis"),
     ],
     ids=str,
