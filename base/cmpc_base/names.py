@@ -9,10 +9,10 @@ LEAST_LIKENESS = 0.5  # of two names, from 0 to 1, that one may have been meant 
 
 
 def few(names: Collection[object], limit: int = 3, *, separator: str = ", ") -> str:
-    """Return the first ``limit`` names, and how many more there are: "a, b, c and 4 more"."""
+    """Return the first ``limit`` names, and how many more there are: "a, b, c, and 4 more"."""
     shown = separator.join(str(name) for _, name in zip(range(limit), names, strict=False))
     more = len(names) - limit
-    return f"{shown} and {more} more" if more > 0 else shown
+    return f"{shown}{separator}and {more} more" if more > 0 else shown
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
@@ -23,6 +23,6 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 def suggestion(name: str, known: Iterable[str]) -> str:
     """Return "did you mean 'bct'?", or where ``name`` is like none of them, which there are."""
-    names = sorted(known)
+    names = list(known)
     near = nearest(name, names)
     return f"did you mean {near!r}?" if near else f"choose from {', '.join(names)}"

@@ -14,9 +14,15 @@ from typing import Any, Generic, TypeVar
 
 from cmpc_base.errors import BadArgument, UnknownName
 
-__all__ = ["Registry"]
+__all__ = ["Registry", "load_part"]
 
 Part = TypeVar("Part")
+
+
+def load_part(path: str) -> Any:
+    """Return what ``path``, a ``module:attribute``, names; the module is imported now."""
+    module, attribute = path.split(":")
+    return getattr(import_module(module), attribute)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +52,8 @@ class Registry(Generic[Part]):
         Raises:
             UnknownName: there is none; the error lists all names, and the nearest.
         """
-        module, attribute = self._path(name).split(":")
-        part: Any = getattr(import_module(module), attribute)
-        return part  # type: ignore[no-any-return]
+        part: Part = load_part(self._path(name))
+        return part
 
     def check(self, name: str) -> None:
         """Raise UnknownName unless there is a part of this name."""

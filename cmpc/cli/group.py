@@ -5,20 +5,20 @@
 No command prints an error or chooses an exit code for one: it raises.
 """
 
-import importlib
 import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from difflib import get_close_matches
 from typing import Any, ClassVar
 
 import click
 
 from cmpc.cli.failures import as_click_error
 from cmpc.commands import COMMANDS, CommandEntry
+from cmpc_base.names import suggestion
 from cmpc_base.printable import printable
+from cmpc_base.registry import load_part
 
 __all__ = ["CmpcGroup"]
 
@@ -39,8 +39,7 @@ class CmpcGroup(click.Group):
         """Import the module of one command, and of no other."""
         if cmd_name not in self.table:
             return None
-        module_name, attribute = self.table[cmd_name].path.split(":")
-        command = getattr(importlib.import_module(module_name), attribute)
+        command = load_part(self.table[cmd_name].path)
         assert isinstance(command, click.Command), f"{self.table[cmd_name].path} is no command"
         return command
 
@@ -53,8 +52,7 @@ class CmpcGroup(click.Group):
             refuse_names_that_are_no_text(name, args)
         if name in self.table or name.startswith("-") or ctx.resilient_parsing:
             return super().resolve_command(ctx, args)
-        near = " or ".join(get_close_matches(name, self.table))
-        hint = f"did you mean {near}?" if near else f"there are {', '.join(self.table)}"
+        hint = suggestion(name, self.table)
         raise click.UsageError(f"No command is called '{name}'; {hint}", ctx)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

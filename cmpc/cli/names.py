@@ -5,9 +5,10 @@ once more; a test holds the two equal.
 """
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 
 import click
+
+from cmpc_base.names import nearest
 
 __all__ = [
     "COSTS",
@@ -40,5 +41,5 @@ class NameChoice(click.Choice[str]):
     def get_invalid_choice_message(self, value: object, ctx: click.Context | None) -> str:
         """Say what the names are, and which one may be meant."""
         message = super().get_invalid_choice_message(value, ctx)
-        near = get_close_matches(str(value), self.choices, n=1, cutoff=0.5)
-        return f"{message} Did you mean {near[0]!r}?" if near else message
+        near = nearest(str(value), self.choices)
+        return f"{message} Did you mean {near!r}?" if near else message

@@ -7,6 +7,7 @@ the numbers are marked, and a person reads why.
 from collections.abc import Iterable
 
 from cmpc.errors import UntrustedTiming
+from cmpc_base.names import few
 from cmpc_search.errors import CostUnknown
 
 __all__ = ["known_or_raise", "trust_or_raise"]
@@ -38,5 +39,4 @@ def known_or_raise(reasons: Iterable[str]) -> None:
 
 def _in_few_words(reasons: Iterable[str]) -> str:
     told = list(dict.fromkeys(reasons))
-    more = f"; and {len(told) - MAX_REASONS} more" if len(told) > MAX_REASONS else ""
-    return "; ".join(told[:MAX_REASONS]) + more
+    return few(told, MAX_REASONS, separator="; ")

@@ -12,7 +12,6 @@ setting that is misspelt and then ignored costs a night of search.
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +20,7 @@ from pydantic import BaseModel, ValidationError
 from cmpc.commands import COMMANDS
 from cmpc.errors import BadSettings
 from cmpc.settings.file import TARGETS_TABLE, read_toml
+from cmpc_base.names import suggestion
 
 __all__ = ["resolve"]
 
@@ -144,9 +144,7 @@ def require_known(name: str, known: Iterable[str], found: str, complaint: str) -
     names = sorted(set(known))
     if name in names:
         return
-    near = get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(names)}"
-    raise BadSettings(f"{found}, but {complaint}; {hint}")
+    raise BadSettings(f"{found}, but {complaint}; {suggestion(name, names)}")
 
 
 def nested(given: Mapping[KeyPath, Given]) -> dict[str, Any]:

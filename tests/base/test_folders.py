@@ -90,7 +90,7 @@ def test_a_folder_that_holds_something_or_is_a_file_is_refused(tmp_path):
     for name in "abcd":
         (tmp_path / name).touch()
 
-    with pytest.raises(BadArgument, match=r"--out must be .* holds a, b, c and 1 more; name"):
+    with pytest.raises(BadArgument, match=r"--out must be .* holds a, b, c, and 1 more; name"):
         check_new_or_empty(tmp_path, what="--out")
     with pytest.raises(BadArgument, match="is a file"):
         check_new_or_empty(tmp_path / "a", what="--out")

@@ -8,7 +8,6 @@ A key that no target has is an error which names the nearest one: a misspelt clo
 ignored makes every predicted latency wrong.
 """
 
-import difflib
 import os
 import platform
 import re
@@ -21,6 +20,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from cmpc_base.names import suggestion
 from cmpc_cost_models.errors import BadArgument, UnknownTarget
 from cmpc_cost_models.targets.machine import cpu_flags, cpu_model
 from cmpc_cost_models.targets.target import CacheBytes, Target, why_not_here
@@ -50,10 +50,7 @@ def find_target(name: str, own: TargetTable = NO_TARGETS) -> Target:
     known = {**_built_in(), **own}
     found = known.get(aliases().get(name, name))
     if found is None:
-        names = (HOST, *known, *aliases())
-        near = difflib.get_close_matches(name, names, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise UnknownTarget(f"no target is called {name!r}; choose one of {', '.join(names)}{hint}")
+        raise UnknownTarget.among((HOST, *known, *aliases()), "target", name)
     return found
 
 
@@ -148,9 +145,10 @@ def _is_a(value: object, kind: str) -> bool:
 
 def _require_known(row: Mapping[str, Any], known: set[str], where: str) -> None:
     for key in row.keys() - known:
-        near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(sorted(known))}"
-        raise BadArgument(f"{where} has a key {key!r}, but a target has none of this name; {hint}")
+        raise BadArgument(
+            f"{where} has a key {key!r}, but a target has none of this name; "
+            f"{suggestion(key, sorted(known))}"
+        )
 
 
 def _host() -> Target:

@@ -11,14 +11,13 @@ from safetensors.torch import save
 from torch import Tensor
 
 from cmpc_base.files import replacing
+from cmpc_base.names import few
 from cmpc_search.data import ImageSet
 from cmpc_search.data.text import normalised_text
 from cmpc_search.directions import unit_rows
 from cmpc_search.errors import BadGallery
 
 __all__ = ["check_knows", "read_classifier", "training_classes", "write_classifier"]
-
-NUM_NAMED = 3
 
 
 def read_classifier(path: Path) -> dict[str, Tensor]:
@@ -64,11 +63,10 @@ def check_knows(classifier: Collection[str], image_set: ImageSet, path: Path) ->
     names = training_classes(image_set)
     lacking = [name for name in names if name not in classifier]
     if lacking:
-        more = " and others" if len(lacking) > NUM_NAMED else ""
         raise BadGallery(
             f"the classifier {path} must have a direction for each of the {len(names)} training "
             f"classes of {image_set.name}, it lacks {len(lacking)}: "
-            f"{', '.join(map(repr, lacking[:NUM_NAMED]))}{more}; "
+            f"{few([repr(name) for name in lacking])}; "
             "add them, or import without a classifier: class means of the embeddings stand in"
         )
 

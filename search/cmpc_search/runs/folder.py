@@ -25,6 +25,7 @@ from typing import Any
 
 from cmpc_base.json_files import read_json, write_json
 from cmpc_base.leftovers import sweep
+from cmpc_base.names import few
 from cmpc_search.errors import BadRun
 from cmpc_search.json_records import parsed_record, read_record
 from cmpc_search.study.workers import live_workers, workers_folder
@@ -32,7 +33,6 @@ from cmpc_search.study.workers import live_workers, workers_folder
 __all__ = ["RunFolder", "open_run", "reopen_run"]
 
 SCHEMA_VERSION = 1
-SHOWN_DIFFERENCES = 3
 
 Meaning = Callable[[dict[str, Any]], Mapping[str, Any]]
 
@@ -210,8 +210,7 @@ def _check_same(
     ]
     if not differences:
         return
-    more = len(differences) - SHOWN_DIFFERENCES
-    listed = "; ".join(differences[:SHOWN_DIFFERENCES]) + (f"; and {more} more" if more > 0 else "")
+    listed = few(differences, separator="; ")
     raise BadRun(
         f"{run.path} must be resumed with the settings it was begun with, got others: {listed}. "
         "Give the same, name another folder, or use --fresh, which keeps the old run aside"

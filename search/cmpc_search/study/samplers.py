@@ -21,7 +21,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
-from cmpc_base.errors import UnknownName
+from cmpc_base.registry import Registry
 from cmpc_search.space import Architecture, Space
 from cmpc_search.study.encoding import Encoding
 from cmpc_search.study.settings import StudySettings
@@ -31,11 +31,14 @@ __all__ = ["SAMPLERS", "Gate", "GuardedSampler", "NoArchitectureLeft", "make_sam
 PROPOSALS = 50  # NSGA-II often copies a parent unchanged; 50 known in a row mean it is stuck
 STEPS = 1000
 
-SAMPLERS: dict[str, Callable[[int, StudySettings], BaseSampler]] = {
-    "nsga2": lambda seed, settings: NSGAIISampler(population_size=settings.population, seed=seed),
-    "random": lambda seed, settings: RandomSampler(seed=seed),
-    "tpe": lambda seed, settings: _tpe(seed),
-}
+SAMPLERS: Registry[Callable[[int, StudySettings], BaseSampler]] = Registry(
+    "sampler",
+    {
+        "nsga2": "cmpc_search.study.samplers:make_nsga2",
+        "random": "cmpc_search.study.samplers:make_random",
+        "tpe": "cmpc_search.study.samplers:make_tpe",
+    },
+)
 
 
 class NoArchitectureLeft(Exception):
@@ -157,7 +160,17 @@ class GuardedSampler(BaseSampler):
         return self._space.architecture(options)
 
 
-def _tpe(seed: int) -> TPESampler:
+def make_nsga2(seed: int, settings: StudySettings) -> BaseSampler:
+    """NSGA-II (Deb et al., 2002)."""
+    return NSGAIISampler(population_size=settings.population, seed=seed)
+
+
+def make_random(seed: int, _: StudySettings) -> BaseSampler:
+    """Evenly drawn architectures."""
+    return RandomSampler(seed=seed)
+
+
+def make_tpe(seed: int, _: StudySettings) -> BaseSampler:
     """TPE over whole architectures: choice by choice it would sort the study for each one."""
     with warnings.catch_warnings():
         # The argument has been "experimental" since Optuna 2; the warning says no more than that.
@@ -177,8 +190,7 @@ def make_sampler(
     Raises:
         UnknownName: there is no such sampler.
     """
-    if settings.sampler not in SAMPLERS:
-        raise UnknownName.among(SAMPLERS, "sampler", settings.sampler)
+    make_base = SAMPLERS.load(settings.sampler)
     seeds = np.random.SeedSequence([settings.seed, session]).generate_state(2)
-    base = SAMPLERS[settings.sampler](int(seeds[0]), settings)
+    base = make_base(int(seeds[0]), settings)
     return GuardedSampler(base, space, gate, seed=int(seeds[1]))

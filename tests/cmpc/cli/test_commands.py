@@ -114,7 +114,7 @@ def test_an_unknown_command_names_the_nearest_one():
     result = CliRunner().invoke(command_line, ["docter"])
 
     assert result.exit_code == 2
-    assert "'docter'; did you mean doctor?" in result.stderr
+    assert "'docter'; did you mean 'doctor'?" in result.stderr
 
 
 def test_a_name_like_no_command_lists_them_all():

@@ -4,11 +4,11 @@ The table holds text only, so listing it loads no source. Sizes are those after 
 ``cmpc data prepare`` reports.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 
-from cmpc_base.errors import UnknownName
+from cmpc_base.registry import Registry
 from cmpc_search.data.sources.base import Source
 
 __all__ = ["CATALOGUE", "CatalogueEntry", "named_source"]
@@ -58,11 +58,15 @@ CATALOGUE = {
     ),
 }
 
+SOURCES: Registry[Callable[[Path], Source]] = Registry(
+    "data set, folder or CSV file", {name: entry.source for name, entry in CATALOGUE.items()}
+)
+
 
 def named_source(name: str, cache_dir: Path) -> Source:
-    """Return the source that the catalogue has under ``name``."""
-    if name not in CATALOGUE:
-        raise UnknownName.among(CATALOGUE, "data set, folder or CSV file", name)
-    module, attribute = CATALOGUE[name].source.split(":")
-    source: Source = getattr(import_module(module), attribute)(cache_dir)
-    return source
+    """Return the source that the catalogue has under ``name``.
+
+    Raises:
+        UnknownName: it has none.
+    """
+    return SOURCES.load(name)(cache_dir)
