@@ -74,4 +74,7 @@ COMMANDS = {
     "query": CommandEntry(
         "cmpc.cli.query:query", "Find the gallery items that look like a picture."
     ),
+    "cache": CommandEntry(
+        "cmpc.cli.cache:cache", "Show what the cache holds, and make it smaller."
+    ),
 }

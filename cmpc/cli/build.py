@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from cmpc.cli.cache_size import cache_size_option
 from cmpc.cli.options import (
     FOLDER,
     cache_dir_option,
@@ -41,6 +42,7 @@ __all__ = ["build"]
 )
 @config_option
 @cache_dir_option
+@cache_size_option
 @json_option
 def build(
     run_folder: Path,

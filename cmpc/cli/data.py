@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cmpc.cli.cache_size import cache_size_option
 from cmpc.cli.names import SPLITS
 from cmpc.cli.options import FILE, cache_dir_option, json_option, split_seed_option
 
@@ -94,6 +95,7 @@ def list_sets(cache_dir: Path, as_json: bool) -> None:
 @size_option
 @split_seed_option
 @cache_dir_option
+@cache_size_option
 @json_option
 def prepare(
     name_or_path: str, size_px: int, split_seed: int, cache_dir: Path, as_json: bool
@@ -179,6 +181,7 @@ def prepare(
 @size_option
 @split_seed_option
 @cache_dir_option
+@cache_size_option
 @json_option
 def show(
     name_or_path: str,

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from cmpc.cli.cache_size import cache_size_option
 from cmpc.cli.names import PROTOCOLS, NameChoice
 from cmpc.cli.options import (
     cache_dir_option,
@@ -44,6 +45,7 @@ __all__ = ["evaluate"]
 @device_option
 @threads_option
 @cache_dir_option
+@cache_size_option
 @json_option
 def evaluate(
     run_folder: Path,

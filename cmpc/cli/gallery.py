@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cmpc.cli.cache_size import cache_size_option
 from cmpc.cli.names import GALLERY_NETWORKS, NameChoice
 from cmpc.cli.options import (
     EXISTING_FILE,
@@ -90,6 +91,7 @@ def gallery() -> None:
 @threads_option
 @config_option
 @cache_dir_option
+@cache_size_option
 @json_option
 @filled(TrainGalleryOptions)
 def train(options: TrainGalleryOptions) -> None:
@@ -122,6 +124,7 @@ def train(options: TrainGalleryOptions) -> None:
 @data_option
 @threads_option
 @cache_dir_option
+@cache_size_option
 @json_option
 def embed(
     folder: Path, data_set: str | None, threads: int | None, cache_dir: Path, as_json: bool
@@ -175,6 +178,7 @@ def embed(
 @split_seed_option
 @threads_option
 @cache_dir_option
+@cache_size_option
 @json_option
 @filled(ImportOptions)
 def import_(options: ImportOptions) -> None:

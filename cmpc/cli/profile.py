@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from cmpc.cli.cache_size import cache_size_option
 from cmpc.cli.options import EXISTING_PATH, FILE, cache_dir_option, config_option, json_option
 
 __all__ = ["profile"]
@@ -50,6 +51,7 @@ RIVALS = click.Choice(["onnxruntime"])
 )
 @config_option
 @cache_dir_option
+@cache_size_option
 @json_option
 def profile(
     model: Path,

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from cmpc.cli.cache_size import cache_size_option
 from cmpc.cli.names import COSTS, METHODS, REWARDS, SAMPLERS, SPACES, NameChoice
 from cmpc.cli.options import (
     FOLDER,
@@ -75,6 +76,7 @@ class SearchOptions:
 @click.option("--fresh", is_flag=True, help="Begin again; the old run is kept aside.")
 @config_option
 @cache_dir_option
+@cache_size_option
 @json_option
 @filled(SearchOptions)
 def search(options: SearchOptions) -> None:

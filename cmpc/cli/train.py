@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from cmpc.cli.cache_size import cache_size_option
 from cmpc.cli.options import (
     cache_dir_option,
     config_option,
@@ -58,6 +59,7 @@ class TrainOptions:
 @threads_option
 @config_option
 @cache_dir_option
+@cache_size_option
 @json_option
 @filled(TrainOptions)
 def train(options: TrainOptions) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cmpc.cli.cache_size import cache_size_option
 from cmpc.cli.options import EXISTING_PATH, cache_dir_option, config_option, json_option
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ AT_LEAST_ONE = click.IntRange(min=1)
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Of the schedules drawn.")
 @config_option
 @cache_dir_option
+@cache_size_option
 @json_option
 def tune(
     path: Path,
