@@ -24,9 +24,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from cmpc_base.cache import Cache
+
 __all__ = ["DEFAULT_PATH", "Gallery", "random_gallery", "real_gallery"]
 
-DEFAULT_PATH = Path.home() / ".cache" / "cmpc" / "benchmarks" / "views.npz"
+CACHE = Cache(Path.home() / ".cache" / "cmpc")
+DEFAULT_PATH = CACHE.benchmarks / "views.npz"
 NUM_QUERIES = 1000
 VIEWS_A_QUERY = 4
 REAL_DIMENSION = 128
@@ -123,7 +126,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Embed views of real images for retrieval.py.")
     parser.add_argument("--gallery", type=Path, required=True, help="a folder of `cmpc gallery`")
     parser.add_argument("--data", default="emoji9", help="the data set to embed [emoji9]")
-    parser.add_argument("--cache-dir", type=Path, default=Path.home() / ".cache" / "cmpc")
+    parser.add_argument("--cache-dir", type=Path, default=CACHE.path)
     parser.add_argument("--num-views", type=int, help="of each picture [100,000 rows in all]")
     parser.add_argument("--threads", type=int, default=2, help="threads of torch [2]")
     parser.add_argument("--out", type=Path, default=DEFAULT_PATH)

@@ -87,6 +87,7 @@ def tune(
     from cmpc.output import emit, say
     from cmpc.progress import progress
     from cmpc.settings.targets import named_target
+    from cmpc_base.cache import Cache
     from cmpc_cost_models.targets.device import Device
     from cmpc_cost_models.tuning import (
         KernelRunner,
@@ -106,7 +107,7 @@ def tune(
     target = named_target(target_name or default_target(path), toml_path)
     with (
         KernelRunner(target, num_threads=threads, device=Device.named(device_name)) as runner,
-        ScheduleDatabase.open(cache_dir / "schedules", target) as database,
+        ScheduleDatabase.open(Cache(cache_dir).schedules, target) as database,
     ):
         tasks = extract_tasks(networks_in(path), target, num_threads=threads)
         say(f"{len(tasks)} workloads can be computed in several ways")

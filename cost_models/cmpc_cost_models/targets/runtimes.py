@@ -8,11 +8,8 @@ written down as they are unpacked.
 """
 
 import json
-import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import tomllib
 import zipfile
 from collections.abc import Mapping
@@ -22,6 +19,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from cmpc_base.cache import Cache
+from cmpc_base.folders import folder_draft
 from cmpc_base.hashing import file_hash
 from cmpc_cost_models.errors import BadArgument, PackageNotFetched
 from cmpc_cost_models.targets.machine import describe_versions
@@ -99,21 +98,15 @@ def fetch_runtime(target: Target, *, cache_dir: Path) -> Path:
         raise BadArgument(runtime_advice(target))
     _require_installed_versions(wheels)
     folder = _folder(target, wheels, cache_dir)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix="draft-"))
-    try:
+    with folder_draft(folder, replace=True) as draft:  # found altered above, or not there
         _download(wheels, draft)
         _unpack(wheels, draft)
-        shutil.rmtree(folder, ignore_errors=True)  # found altered above, or not there
-        os.rename(draft, folder)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     return folder
 
 
 def _folder(target: Target, wheels: Mapping[str, Any], cache_dir: Path) -> Path:
     version = wheels["apache-tvm"]["version"]
-    return cache_dir / "runtimes" / f"{target.architecture}-{version}"
+    return Cache(cache_dir).runtimes / f"{target.architecture}-{version}"
 
 
 def _require_installed_versions(wheels: Mapping[str, Any]) -> None:

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from cmpc_base.cache import Cache
 from cmpc_base.folders import folder_draft
 from cmpc_base.hashing import document_hash, file_hash
 from cmpc_base.json_files import read_json, write_json
@@ -59,6 +60,6 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 def prepared_sizes(name: str, cache_dir: Path) -> list[int]:
     """Return the sizes at which the cache holds a data set, in pixels, ascending."""
-    folders = (cache_dir / "data").glob(f"{name}-*px-*/{RECORD_NAME}")
+    folders = Cache(cache_dir).data.glob(f"{name}-*px-*/{RECORD_NAME}")
     found = (re.fullmatch(rf"{re.escape(name)}-(\d+)px-\w+", path.parent.name) for path in folders)
     return sorted({int(match[1]) for match in found if match})

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from cmpc_base.cache import Cache
 from cmpc_base.errors import MissingLibrary
 from cmpc_base.hashing import file_hash
 from cmpc_search.errors import DownloadFailed
@@ -42,7 +43,7 @@ class NpmPackage:
 
 def fetch_npm_package(package: NpmPackage, cache_dir: Path) -> Path:
     """Return the tarball of a package, from the cache if it is there and whole."""
-    path = cache_dir / "packages" / package.file_name
+    path = Cache(cache_dir).packages / package.file_name
     if path.exists() and file_hash(path, "sha512") == package.sha512:
         return path
     wanted = f"{package.name}@{package.version}"

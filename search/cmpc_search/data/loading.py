@@ -21,6 +21,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from cmpc_base.cache import Cache
 from cmpc_base.folders import remove_folder
 from cmpc_base.progress import Progress
 from cmpc_search.data.image_set import SPLITS, ImageSet
@@ -142,7 +143,7 @@ class _CachedSource:
     def items(self, progress: Progress | None = None) -> Items:
         """Return which pictures take part; look at each of them, if nobody has yet."""
         folder = self._folder("items")
-        return _read_or_make(
+        return self._read_or_make(
             folder,
             read=lambda: read_items(folder),
             make=lambda: decide_items(self.source, self.pictures, folder, progress),
@@ -166,7 +167,7 @@ class _CachedSource:
                 progress(num_read + num_done, num_read + total)
 
         items = self.items(while_deciding)
-        prepared = _read_or_make(
+        prepared = self._read_or_make(
             folder,
             read=lambda: read_prepared(folder, items),
             make=lambda: prepare_images(
@@ -174,6 +175,21 @@ class _CachedSource:
             ),
         )
         return items, prepared
+
+    def _read_or_make(
+        self, folder: Path, *, read: Callable[[], Found], make: Callable[[], None]
+    ) -> Found:
+        Cache(self.cache_dir).mark_used(folder)
+        if folder.exists():
+            try:
+                return read()
+            except BadData as error:
+                print(
+                    f"warning: prepared data are damaged and made again: {error}", file=sys.stderr
+                )
+                remove_folder(folder)
+        make()
+        return read()
 
     def _folder(self, what: str) -> Path:
         parts = (
@@ -187,7 +203,7 @@ class _CachedSource:
         )
         key = hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
         safe_name = re.sub(r"[^\w.-]", "_", self.source.name, flags=re.ASCII)[:MAX_NAME_LENGTH]
-        return self.cache_dir / "data" / f"{safe_name}-{what}-{key}"
+        return Cache(self.cache_dir).data / f"{safe_name}-{what}-{key}"
 
 
 def _library_versions() -> tuple[str | None, ...]:
@@ -200,17 +216,6 @@ def _version_of(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-
-
-def _read_or_make(folder: Path, *, read: Callable[[], Found], make: Callable[[], None]) -> Found:
-    if folder.exists():
-        try:
-            return read()
-        except BadData as error:
-            print(f"warning: prepared data are damaged and made again: {error}", file=sys.stderr)
-            remove_folder(folder)
-    make()
-    return read()
 
 
 def _decide(

@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from cmpc_base.cache import Cache
 from cmpc_base.files import replacing
 from cmpc_base.hashing import document_hash
 from cmpc_base.leftovers import sweep
@@ -91,7 +92,9 @@ class SearchMaterial:
 
     def view_bank(self, progress: Progress | None = None) -> ViewBank:
         """Return the bank of views, from the cache if it was made before."""
-        path = self.cache_dir / "views" / f"{self._view_key()}.safetensors"
+        cache = Cache(self.cache_dir)
+        path = cache.views / f"{self._view_key()}.safetensors"
+        cache.mark_used(path)
         if path.exists():
             try:
                 return ViewBank(**load_file(path))

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from cmpc_base.cache import Cache
 from cmpc_base.hashing import file_hash
 from cmpc_search.data.fetching import fetch_debian_files
 from cmpc_search.data.images import square_image
@@ -58,7 +59,7 @@ class FashionMnistSource(Source):
     licences = ("MIT (Copyright 2017 Zalando SE)",)
 
     def __init__(self, cache_dir: Path, *, installed: Path = INSTALLED) -> None:
-        self.fetched = cache_dir / "packages" / "fashion-mnist"
+        self.fetched = Cache(cache_dir).packages / "fashion-mnist"
         self.installed = installed
 
     def version(self) -> str:
