@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from cmpc_base.folders import nearest_existing
 from cmpc_cost_models.targets.machine import (
     allowed_cpus,
     governor,
@@ -76,7 +77,7 @@ class Machine:
             find_program=shutil.which,
             num_cores=len(allowed_cpus()),
             num_threads=os.environ.get("OMP_NUM_THREADS"),
-            free_disk_bytes=shutil.disk_usage(nearest_folder(cache_dir)).free,
+            free_disk_bytes=shutil.disk_usage(nearest_existing(cache_dir)).free,
             memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
             llvm_targets=ask_llvm_targets,
             lacking_for=partial(ask_toolchain, cache_dir=cache_dir),
@@ -93,12 +94,6 @@ def installed_version(distribution: str) -> str | None:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
         return None
-
-
-def nearest_folder(path: Path) -> Path:
-    """Return the path, or the nearest folder above it that exists already."""
-    absolute = path.absolute()
-    return next(folder for folder in (absolute, *absolute.parents) if folder.is_dir())
 
 
 def ask_llvm_targets() -> frozenset[str]:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from cmpc_base.folders import nearest_existing
+
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
     from pydantic import BaseModel
@@ -146,7 +148,7 @@ def default_cache_dir() -> Path:
     except RuntimeError:
         reason = f"user {os.getuid()} has no home folder"
     else:
-        nearest = next(folder for folder in (cache_dir, *cache_dir.parents) if folder.exists())
+        nearest = nearest_existing(cache_dir)
         if nearest == cache_dir or os.access(nearest, os.W_OK):
             return cache_dir
         reason = f"{nearest} may not be written"

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cmpc.errors import BadOutput
+from cmpc_base.folders import check_new_or_empty, nearest_existing
 
 __all__ = [
     "FAISS",
@@ -128,15 +129,8 @@ def check_new_folder(option: str, path: Path) -> None:
     Raises:
         BadOutput: it does, or it is a file, or can't be made.
     """
-    target = Path(os.path.realpath(path))
-    check_folder_of(option, target)
-    if target.is_dir():
-        if any(target.iterdir()):
-            raise BadOutput(
-                f"{option} must be a new or empty folder, {path} holds files; name another one"
-            )
-    elif target.exists():
-        raise BadOutput(f"{option} must be a new or empty folder, {path} is a file")
+    check_folder_of(option, Path(os.path.realpath(path)))
+    check_new_or_empty(path, what=option, error=BadOutput)
 
 
 def pictures_of(data_set: str | None) -> Iterator[Path]:
@@ -167,7 +161,7 @@ def check_suffix(option: str, path: Path, kind: FileKind) -> None:
 
 def check_folder_of(option: str, target: Path) -> None:
     """Refuse a path in no folder that can be made or written."""
-    nearest = next(folder for folder in target.parents if folder.exists())
+    nearest = nearest_existing(target.parent)
     if not nearest.is_dir():
         raise BadOutput(f"{option} must be in a folder, {nearest} is a file")
     if not os.access(nearest, os.W_OK | os.X_OK):

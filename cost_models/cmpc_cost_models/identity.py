@@ -14,12 +14,12 @@ All keys are made here: ``code_document`` says what decides the code, and ``key_
 
 import ast
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from cmpc_base.hashing import document_hash
 from cmpc_cost_models.targets.machine import describe_versions
 from cmpc_cost_models.targets.target import Target
 
@@ -39,8 +39,7 @@ KEY_DIGITS = 32
 
 def key_of(document: Mapping[str, Any]) -> str:
     """Return the name of what all parts of a JSON document decide: 32 hexadecimal digits."""
-    text = json.dumps(document, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:KEY_DIGITS]
+    return document_hash(document)[:KEY_DIGITS]
 
 
 def code_document(

@@ -6,14 +6,14 @@ network that would not compile, hung, crashed or answered wrongly is a ``Measure
 error: a result, not an exception. Where nobody can tell the cost, ``Unknown`` says why.
 """
 
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from cmpc_base.json_files import known_fields
 from cmpc_cost_models.errors import BadArgument
 
 __all__ = [
@@ -98,7 +98,7 @@ class Cost:
         Raises:
             BadArgument: a field is unknown, missing or breaks its condition.
         """
-        values = _known_fields(cls, document)
+        values = known_fields(cls, document)
         return cls(**values | {"not_observed": tuple(values.get("not_observed", ()))})
 
 
@@ -139,7 +139,7 @@ class KernelRecord:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
-        return cls(**_known_fields(cls, document))
+        return cls(**known_fields(cls, document))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -164,7 +164,7 @@ class KernelCall:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
-        return cls(**_known_fields(cls, document))
+        return cls(**known_fields(cls, document))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -194,7 +194,7 @@ class NodePath:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
-        return cls(**_known_fields(cls, document))
+        return cls(**known_fields(cls, document))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -248,7 +248,7 @@ class CompiledNetwork:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
-        values = _known_fields(cls, document)
+        values = known_fields(cls, document)
         shapes = {name: tuple(values[name]) for name in ("input_shape", "output_shape")}
         lists = {
             "kernels": tuple(KernelRecord.from_json(one) for one in values.get("kernels", ())),
@@ -319,7 +319,7 @@ class Measurement:
     def from_json(cls, document: Mapping[str, Any]) -> Self:
         document = dict(document)
         reasons = tuple(document.pop("unknown_reasons", ()))
-        values = _known_fields(cls, document)
+        values = known_fields(cls, document)
         cost, compiled = values.get("cost"), values.get("compiled")
         return cls(
             cost=None if cost is None else Cost.from_json(cost),
@@ -329,20 +329,3 @@ class Measurement:
             is_stable=values.get("is_stable", False),
             unstable_reasons=tuple(values.get("unstable_reasons", ())),
         )
-
-
-def _known_fields(record: type[Any], document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``document`` if its keys are those of ``record``; json.loads gives nothing else."""
-    if not isinstance(document, Mapping):
-        raise BadArgument(f"a {record.__name__} must be an object with fields, got {document!r}")
-    names = {one.name for one in fields(record)}
-    required = {
-        one.name
-        for one in fields(record)
-        if one.default is MISSING and one.default_factory is MISSING
-    }
-    if unknown := document.keys() - names:
-        raise BadArgument(f"a {record.__name__} has no field {sorted(unknown)}")
-    if missing := required - document.keys():
-        raise BadArgument(f"a {record.__name__} needs the field {sorted(missing)}")
-    return json.loads(json.dumps(dict(document)))  # type: ignore[no-any-return]

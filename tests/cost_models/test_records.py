@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cmpc_cost_models.errors import BadArgument
+from cmpc_base.errors import BadArgument
 from cmpc_cost_models.records import (
     SOURCES,
     CompiledNetwork,

@@ -11,9 +11,7 @@ not at all. ``verification`` in the manifest says who ran it and how near its an
 Runtime's; it is null where nobody could.
 """
 
-import json
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -23,7 +21,9 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from cmpc_base.folders import check_new_or_empty, folder_draft
 from cmpc_base.hashing import file_hash
+from cmpc_base.json_files import read_json, write_json
 from cmpc_cost_models.bundles.preprocessing import Preprocessing
 from cmpc_cost_models.compiling.network import LIBRARY_NAME
 from cmpc_cost_models.errors import BadArgument, BadBundle
@@ -151,13 +151,8 @@ class Bundle:
     def read(cls, folder: Path) -> Self:
         """Read the manifest of ``folder`` without checking the files it names."""
         path = folder / MANIFEST_NAME
-        try:
-            manifest = json.loads(path.read_text())
-        except OSError as error:
-            raise BadBundle(f"a bundle must have {path}: {error.strerror}") from error
-        except ValueError as error:
-            raise BadBundle(f"{path} must be JSON: {error}") from error
-        version = manifest.get("schema_version") if isinstance(manifest, dict) else None
+        manifest = read_json(path, error=BadBundle, advice="give a folder made by `cmpc build`")
+        version = manifest.get("schema_version")
         if version != SCHEMA_VERSION:
             raise BadBundle(f"{path} must have schema_version {SCHEMA_VERSION}, got {version!r}")
         return cls(folder=folder, manifest=manifest)
@@ -171,7 +166,7 @@ def write_bundle(
     runtime_folder: Path | None = None,
     verify: Verify | None = None,
 ) -> Bundle:
-    """Write a bundle to ``folder``, which must not exist.
+    """Write a bundle to ``folder``, which must be new or empty.
 
     Args:
         with_runner: Compile the native program; needs a C++ compiler for the target.
@@ -180,14 +175,12 @@ def write_bundle(
         verify: Runs the finished draft and tells what it found; what it raises ends the writing.
 
     Raises:
-        BadArgument: ``folder`` exists, the library isn't what was compiled, or no runtime fits.
+        BadArgument: ``folder`` holds something, the library isn't what was compiled, or no
+            runtime fits.
         CompileFailed: the native program does not compile.
     """
-    if folder.exists():
-        raise BadArgument(f"{folder} must not exist yet; choose another or remove it")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
-    try:
+    check_new_or_empty(folder, what="a bundle", error=BadArgument)
+    with folder_draft(folder) as draft:
         shutil.copyfile(contents.compiled.path, draft / LIBRARY_NAME)
         if file_hash(draft / LIBRARY_NAME) != contents.compiled.sha256:
             raise BadArgument(f"{contents.compiled.path} must be the library that was compiled")
@@ -195,12 +188,7 @@ def write_bundle(
         if with_runner:
             build_runner(contents.target, draft, contents.compiled.input_shape)
         manifest = _manifest(contents, draft, None if verify is None else verify(draft))
-        text = json.dumps(manifest, indent=2, sort_keys=True, allow_nan=False)
-        (draft / MANIFEST_NAME).write_text(text + "\n")
-        draft.chmod(0o755)
-        draft.rename(folder)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        write_json(draft / MANIFEST_NAME, manifest)
     return open_bundle(folder, must_run_here=False)
 
 

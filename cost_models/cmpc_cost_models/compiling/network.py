@@ -8,18 +8,15 @@ versions and our own code (``identity``). An entry appears whole or not at all, 
 library was altered is made again.
 """
 
-import errno
-import json
-import os
-import shutil
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cmpc_base.errors import CmpcError
+from cmpc_base.folders import folder_draft
 from cmpc_base.hashing import file_hash
+from cmpc_base.json_files import read_json, write_json
 from cmpc_cost_models.errors import CompileFailed
 from cmpc_cost_models.graphs.reading import input_and_output_shape, load_graph
 from cmpc_cost_models.identity import CODE_MAKERS, code_document, key_of, target_document
@@ -33,8 +30,6 @@ __all__ = ["LIBRARY_NAME", "compile_network", "find_compiled"]
 LIBRARY_NAME = "network.so"
 RECORD_NAME = "compiled.json"
 OBJECTS_NAME = "kernels"
-PUBLISH_TRIES = 3
-OCCUPIED = (errno.EEXIST, errno.ENOTEMPTY)  # what rename says of a folder that holds something
 TARGET_KEY = "target"  # in a record: all of the target that the code depends on
 # The last two read the graph and fold its constants: they decide which weights are in the library.
 PACKAGES_THAT_COUNT = (*CODE_MAKERS, "onnx", "numpy")
@@ -69,14 +64,13 @@ def compile_network(
     folder = cache_dir / _cache_key(graph_sha256, how)
     if found := _read_entry(folder):
         return found
-    cache_dir.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(dir=cache_dir, prefix="draft-"))
-    try:
+    # Of two that compile at once the first one's stays: who compiles twice need not get the same
+    # bytes, and whoever measures must name those that stay.
+    with folder_draft(folder, is_whole=_is_whole, replace=True) as draft:
         record = _compile(onnx_path, how, draft) | {"graph_sha256": graph_sha256}
-        (draft / RECORD_NAME).write_text(json.dumps(record, indent=2, sort_keys=True))
-        return _publish(draft, folder, record)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        write_json(draft / RECORD_NAME, record)
+    kept = read_json(folder / RECORD_NAME)
+    return _as_compiled(folder, kept, from_cache=kept["sha256"] != record["sha256"])
 
 
 def find_compiled(cache_dir: Path, sha256: str, target: Target) -> CompiledNetwork | None:
@@ -87,7 +81,7 @@ def find_compiled(cache_dir: Path, sha256: str, target: Target) -> CompiledNetwo
     """
     for path in sorted(cache_dir.glob(f"*/{RECORD_NAME}")):
         try:
-            record = json.loads(path.read_text())
+            record = read_json(path)
             is_wanted = (record["sha256"], record[TARGET_KEY]) == (sha256, target_document(target))
         except (OSError, ValueError, KeyError, TypeError):  # somebody is at it, or it is damaged
             continue
@@ -150,40 +144,19 @@ def _compile(onnx_path: Path, how: _How, folder: Path) -> dict[str, Any]:
     }
 
 
-def _publish(draft: Path, folder: Path, record: dict[str, Any]) -> CompiledNetwork:
-    """Move a finished entry to its place, and return what is there in the end.
-
-    That is another process's, should it have been faster: who compiles twice need not get the same
-    bytes, and whoever measures must name those that stay.
-    """
-    for _ in range(PUBLISH_TRIES):
-        try:
-            os.rename(draft, folder)
-        except OSError as error:
-            if error.errno not in OCCUPIED:
-                raise
-            if found := _read_entry(folder):
-                return found
-            shutil.rmtree(folder, ignore_errors=True)  # altered, or half of an older time
-        else:
-            return _as_compiled(folder, record, from_cache=False)
-    raise CompileFailed(f"{folder} must take a compiled network, and others keep putting theirs in")
-
-
 def _read_entry(folder: Path) -> CompiledNetwork | None:
     """Return the entry in ``folder`` if it is whole and its library is the recorded one."""
     try:
-        record = json.loads((folder / RECORD_NAME).read_text())
+        record = read_json(folder / RECORD_NAME)
         if file_hash(folder / LIBRARY_NAME) != record["sha256"]:
             return None
         return _as_compiled(folder, record, from_cache=True)
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-    ):  # BadArgument is a ValueError: fields of another time
+    except (OSError, ValueError, KeyError, TypeError):  # BadArgument: fields of another time
         return None
+
+
+def _is_whole(folder: Path) -> bool:
+    return _read_entry(folder) is not None
 
 
 def _as_compiled(folder: Path, record: dict[str, Any], *, from_cache: bool) -> CompiledNetwork:

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Self
 
 from cmpc_base.closeable import Closeable
+from cmpc_base.hashing import document_hash
 from cmpc_cost_models.errors import BadScheduleDatabase
 from cmpc_cost_models.identity import code_document
 from cmpc_cost_models.schedules.records import (
@@ -196,7 +197,7 @@ class ScheduleDatabase(Closeable):
 def state_of(records: Sequence[TuningRecord]) -> str:
     """Return ``state_sha256`` of a database whose best records are these."""
     chosen = sorted((one.workload_key, schedule_text(one.schedule)) for one in records)
-    return hashlib.sha256(json.dumps(chosen).encode()).hexdigest()
+    return document_hash(chosen)
 
 
 def _connect(path: Path) -> sqlite3.Connection:

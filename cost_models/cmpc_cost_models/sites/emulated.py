@@ -5,8 +5,6 @@
 For its answer, never for its time.
 """
 
-import os
-import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -15,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cmpc_base.closeable import Closeable
+from cmpc_base.folders import folder_draft
 from cmpc_cost_models.compiling.network import LIBRARY_NAME
 from cmpc_cost_models.errors import ProgramFailed
 from cmpc_cost_models.records import CompiledNetwork
@@ -93,12 +92,9 @@ class ProgramStage(Closeable):
         return run_program(folder / RUNNER_NAME, image, emulator=emulator)
 
     def _build(self, folder: Path, input_shape: tuple[int, ...]) -> None:
-        draft = folder.with_suffix(".draft")
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir()
-        copy_runtime(self._toolchain.target, draft, self._toolchain.runtime)
-        build_runner(self._toolchain.target, draft, input_shape)
-        os.rename(draft, folder)
+        with folder_draft(folder) as draft:
+            copy_runtime(self._toolchain.target, draft, self._toolchain.runtime)
+            build_runner(self._toolchain.target, draft, input_shape)
 
 
 def _ending(status: int) -> str:

@@ -7,7 +7,6 @@ are part of cmpc (``targets.toml``), so pip refuses any other file; those of the
 written down as they are unpacked.
 """
 
-import json
 import subprocess
 import sys
 import tomllib
@@ -22,6 +21,7 @@ from typing import Any
 from cmpc_base.cache import Cache
 from cmpc_base.folders import folder_draft
 from cmpc_base.hashing import file_hash
+from cmpc_base.json_files import read_json, write_json
 from cmpc_cost_models.errors import BadArgument, PackageNotFetched
 from cmpc_cost_models.targets.machine import describe_versions
 from cmpc_cost_models.targets.target import Target
@@ -76,7 +76,7 @@ def find_runtime(target: Target, *, cache_dir: Path) -> Path | None:
         return None
     folder = _folder(target, wheels, cache_dir)
     try:
-        record = json.loads((folder / RECORD_NAME).read_text())
+        record = read_json(folder / RECORD_NAME)
         if any(file_hash(folder / name) != known for name, known in record["files"].items()):
             return None
     except (OSError, ValueError, KeyError, AttributeError):
@@ -159,4 +159,4 @@ def _unpack(wheels: Mapping[str, Any], folder: Path) -> None:
     (folder / "requirements.txt").unlink()
     versions = {package: wheels[package]["version"] for package in MEMBERS}
     record = {"schema_version": 1, "packages": versions, "files": hashes}
-    (folder / RECORD_NAME).write_text(json.dumps(record, indent=2, sort_keys=True) + "\n")
+    write_json(folder / RECORD_NAME, record)

@@ -6,16 +6,15 @@ library are kept beside it, and one that is clearly slower than the fastest of t
 nor is what was timed in turn with it. One network is always among those: the reference network.
 Unstable ones count as well: what disturbs a machine makes it slower, so what it did once it can do.
 
-    <cache>/<key>/timings.json    [{"how": ..., "latency_ms": ...}, ...], the latest last
+    <cache>/<key>/timings.json    {"timings": [{"how": ..., "latency_ms": ...}, ...]}, latest last
 """
 
 import dataclasses
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from cmpc_base.files import replacing
+from cmpc_base.json_files import read_json, write_json
 from cmpc_cost_models.records import Measurement
 
 __all__ = ["doubted_by_history", "doubts_of_history", "keep_timings"]
@@ -75,13 +74,12 @@ def _with_doubts(measurement: Measurement, more: tuple[str, ...]) -> Measurement
 def _keep(library: Path, how: str, latency_ms: float) -> None:
     """Add a timing. Of two processes that add at once one may lose its own: it is a hint only."""
     kept = [*_read(library), {"how": how, "latency_ms": latency_ms}][-NUM_KEPT:]
-    with replacing(library.parent / FILE_NAME) as file:
-        file.write(json.dumps(kept).encode())
+    write_json(library.parent / FILE_NAME, {"timings": kept})
 
 
 def _read(library: Path) -> list[dict[str, Any]]:
     try:
-        timings = json.loads((library.parent / FILE_NAME).read_text())
+        timings = read_json(library.parent / FILE_NAME)["timings"]
         return [{"how": str(one["how"]), "latency_ms": float(one["latency_ms"])} for one in timings]
     except (OSError, ValueError, KeyError, TypeError):  # none yet, or altered
         return []

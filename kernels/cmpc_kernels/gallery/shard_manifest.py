@@ -8,12 +8,11 @@
 A shard's header holds the checksums of its arrays, so the manifest vouches for all of it.
 """
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from cmpc_base.files import replacing
+from cmpc_base.json_files import read_json, write_json
 from cmpc_kernels.errors import BadArgument, BadIndexFile
 from cmpc_kernels.gallery.settings import IndexSettings
 
@@ -44,8 +43,7 @@ class Manifest:
     def write(self, folder: Path) -> None:
         """Replace the manifest of a folder, whole or not at all."""
         content = {"format": FORMAT, "version": VERSION, **asdict(self)}
-        with replacing(folder / MANIFEST_NAME) as file:
-            file.write(f"{json.dumps(content, indent=1, allow_nan=False)}\n".encode())
+        write_json(folder / MANIFEST_NAME, content)
 
     @classmethod
     def read(cls, folder: Path) -> "Manifest":
@@ -55,18 +53,14 @@ class Manifest:
             BadIndexFile: there is none, or it is not what ``write`` wrote.
         """
         path = folder / MANIFEST_NAME
+        advice = "give a folder made by ShardedIndex.build"
+        content = read_json(path, error=BadIndexFile, advice=advice)
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
             format_and_version = content.pop("format"), content.pop("version")
             if format_and_version != (FORMAT, VERSION):
                 raise ValueError(f"its format and version are {format_and_version}")
             return cls.parse(content)
-        except OSError as error:
-            raise BadIndexFile(
-                f"a sharded gallery must have {path}: {error.strerror}; "
-                f"give a folder made by ShardedIndex.build"
-            ) from error
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise BadIndexFile(
                 f"{path} must be a manifest of version {VERSION} as it was written, and is not "
                 f"({error!r}); build the gallery again"

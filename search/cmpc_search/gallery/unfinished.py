@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from cmpc_base.folders import check_new_or_empty
 from cmpc_base.locks import OnWait, exclusive
 from cmpc_search.errors import BadArgument
 
@@ -16,7 +17,6 @@ __all__ = ["RECORD_FILE", "check_free", "is_unfinished", "making"]
 
 RECORD_FILE = "gallery.json"
 MARKER = ".unfinished"
-NUM_NAMED = 3
 
 
 @contextmanager
@@ -43,17 +43,8 @@ def check_free(folder: Path) -> None:
     """
     if (folder / RECORD_FILE).exists():
         raise BadArgument(f"{folder} must not be a gallery yet; choose another folder")
-    if is_unfinished(folder) or not folder.exists():
-        return
-    if not folder.is_dir():
-        raise BadArgument(f"{folder} must be a folder, got a file; choose another name")
-    found = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
-    if found:
-        raise BadArgument(
-            f"{folder} must be empty or new to become a gallery, it holds "
-            f"{', '.join(found[:NUM_NAMED])}{' and more' * (len(found) > NUM_NAMED)}; "
-            "choose another folder"
-        )
+    if not is_unfinished(folder):
+        check_new_or_empty(folder, what="a gallery", error=BadArgument)
 
 
 def is_unfinished(folder: Path) -> bool:

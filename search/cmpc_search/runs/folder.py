@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cmpc_base.folders import check_new_or_empty
 from cmpc_base.json_files import read_json, write_json
 from cmpc_base.leftovers import sweep
 from cmpc_base.names import few
@@ -156,8 +157,8 @@ def open_run(
     if run.settings_path.exists():
         _check_same(run, document, free, meaning)
         _check_study(run)
-    elif path.exists() and any(not _is_temporary(found) for found in path.iterdir()):
-        raise BadRun(f"{path} must be a run of cmpc or not exist, got a folder with other files")
+    else:
+        check_new_or_empty(path, what="a run", error=BadRun)
     path.mkdir(parents=True, exist_ok=True)
     write_json(run.settings_path, document)  # first: a kill must not leave a folder without it
     for folder in (run.supernet_path, run.candidates_path, run.compiled_path):
@@ -188,11 +189,6 @@ def reopen_run(path: Path) -> RunFolder:
         raise BadRun(f"{path} must be a run, got {got}; see `cmpc search`")
     _check_version(run)
     return run
-
-
-def _is_temporary(path: Path) -> bool:
-    """Tell whether ``path`` is what a kill leaves while the settings are written."""
-    return path.name.startswith(".settings.json.")
 
 
 def _check_same(

@@ -210,7 +210,7 @@ def test_a_disk_that_refuses_a_library_is_told_as_that(tiny_network, host, tmp_p
     def refuse(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(compiling.os, "rename", refuse)
+    monkeypatch.setattr("pathlib.Path.rename", refuse)
 
     with pytest.raises(OSError, match="No space left"):
         compile_network(tiny_network, host, cache_dir=tmp_path)

@@ -145,9 +145,12 @@ def flipped(folder):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda folder: (folder / "manifest.json").unlink(), "must have .*manifest.json"),
-        (lambda folder: (folder / "manifest.json").write_text("[" * 9999), "must be a manifest"),
-        (lambda folder: (folder / "manifest.json").write_text("3"), "must be a manifest"),
+        (lambda folder: (folder / "manifest.json").unlink(), "manifest.json must be .*: No such"),
+        (
+            lambda folder: (folder / "manifest.json").write_text("[" * 9999),
+            "must be a readable JSON",
+        ),
+        (lambda folder: (folder / "manifest.json").write_text("3"), "must hold a JSON object"),
         (lambda folder: shards_of(folder)[1].unlink(), "must have its shard shard-.*index"),
         (swap, "must be the file that manifest.json names"),
         (foreign, "must be the file that manifest.json names"),

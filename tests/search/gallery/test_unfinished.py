@@ -38,7 +38,7 @@ def test_a_folder_with_files_of_others_is_refused_and_left_alone(
     result = CliRunner().invoke(command_line, ["gallery", command, str(folder), *given])
 
     assert result.exit_code == 2
-    assert f"must be empty or new to become a gallery, it holds {name}; ch" in result.output
+    assert f"a gallery must be a new or empty folder, {folder} holds {name}; name" in result.output
     assert [(path.name, path.read_text()) for path in folder.iterdir()] == [(name, "mine")]
 
 

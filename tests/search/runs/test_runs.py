@@ -140,7 +140,7 @@ def test_fresh_refuses_while_another_process_searches(path):
 def test_a_folder_with_other_files_is_not_taken_over(path):
     path.mkdir(parents=True)
     (path / "thesis.tex").write_text("precious")
-    with pytest.raises(BadRun, match="other files"):
+    with pytest.raises(BadRun, match=r"a new or empty folder, .* holds thesis\.tex"):
         opened(path)
     with pytest.raises(BadRun, match=r"without settings\.json"):
         reopen_run(path)
