@@ -94,7 +94,9 @@ def evaluate(
 
     set_up_torch(threads)
     run = reopen_run(run_folder)
-    material = load_run_material(run, cache_dir=cache_dir, gallery_path=gallery_path, data=data_set)
+    material = load_run_material(
+        run, cache_dir=cache_dir, gallery_path=gallery_path, data=data_set, on_notice=say
+    )
     order = EvaluationOrder(
         protocol=protocol,
         new_galleries=new_galleries,

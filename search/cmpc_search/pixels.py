@@ -20,7 +20,7 @@ def to_float(images: Tensor) -> Tensor:
 def to_bytes(images: Tensor) -> npt.NDArray[np.uint8]:
     """float32 [N, 3, H, W] in [0, 1] -> uint8 [N, H, W, 3], rounded."""
     rounded: npt.NDArray[np.uint8] = (
-        images.mul(255).round_().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
+        images.mul(255).round_().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy(force=True)
     )
     return rounded
 

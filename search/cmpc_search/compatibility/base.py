@@ -1,40 +1,78 @@
-"""The promise of a compatibility method: query embeddings in, one loss out.
+"""The promise of a compatibility method: query embeddings in, named losses out.
 
-The gallery side is frozen: a method sees the gallery's class directions when it is made and, if it
-asks for them, the gallery network's embeddings of the very views that the query network saw. What
-a method learns beside the query network (a classifier of its own, say) is dropped after training,
-so no method changes what a query costs.
+    needs    what the data and the gallery must have; asked before anything is trained
+    prepare  takes from the gallery side what it wants, once
+    losses   the terms to minimise on a step
 
-Shapes: N views, D embedding length, C training classes.
+The gallery side is frozen. What a method learns beside the query network (a classifier of its own,
+say) is dropped after training, so no method changes what a query costs.
+
+Shapes: N views, D embedding length, S pixels a side.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar
 
+from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
-__all__ = ["NO_LABEL", "Batch", "CompatibilityMethod"]
+from cmpc_search.compatibility.bank import GalleryBank
+
+__all__ = ["NO_LABEL", "Method", "MethodSettings", "Need", "Step"]
 
 NO_LABEL = -1
 """The label of a view that shows two images at once, and so no single class."""
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What is known of a batch of views.
+class Need(StrEnum):
+    """What not every gallery or data set has, and not every method does without."""
+
+    LABELS = "labels"
+    CLASSIFIER = "a gallery classifier"
+    """Class means of the gallery's embeddings serve where there are labels."""
+    GALLERY_EMBEDDINGS = "gallery embeddings of the views"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Step:
+    """A batch of views, and what is known of each.
 
     Attributes:
-        labels: int64 [N], positions among the training classes, or NO_LABEL.
-        targets: float32 [N, D], unit embeddings of these views by the gallery network.
+        number: Of this step in its training, from 0.
+        progress: The share of the training that is done, in [0, 1).
+        views: float32 [N, 3, S, S].
+        item_ids: int64 [N], the image that a view is of; views of one image share it.
+        labels: int64 [N], positions among the training classes, or NO_LABEL; None without classes.
+        gallery_embeddings: float32 [N, D], unit embeddings of these views by the gallery network;
+            None where there is none yet.
     """
 
-    labels: Tensor
-    targets: Tensor
+    number: int
+    progress: float
+    views: Tensor
+    item_ids: Tensor
+    labels: Tensor | None
+    gallery_embeddings: Tensor | None = None
 
 
-class CompatibilityMethod(nn.Module, ABC):
-    """A training loss; its parameters, if any, learn with the query network."""
+class MethodSettings(BaseModel):
+    """What a user may set of a method: nothing, unless it says more."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Method(nn.Module, ABC):
+    """Training losses; parameters, if there are any, learn with the query network."""
+
+    Settings: ClassVar[type[MethodSettings]] = MethodSettings
+    needs: frozenset[Need] = frozenset()
+
+    def prepare(self, bank: GalleryBank) -> None:
+        """Take what is needed of the gallery side; parameters are made here at the latest."""
 
     @abstractmethod
-    def loss(self, embeddings: Tensor, batch: Batch) -> Tensor:
-        """Return the scalar to minimise for the query network's unit embeddings [N, D]."""
+    def losses(self, embeddings: Tensor, step: Step) -> Mapping[str, Tensor]:
+        """Return scalars to minimise the sum of, by name, for unit embeddings float32 [N, D]."""

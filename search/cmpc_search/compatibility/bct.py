@@ -8,48 +8,79 @@ with it:
 Both classifiers are cosine classifiers, and the own one starts from the gallery's.
 """
 
+from collections.abc import Mapping
+
 import torch
+from pydantic import Field
 from torch import Tensor
 
-from cmpc_search.compatibility.base import NO_LABEL, Batch, CompatibilityMethod
+from cmpc_search.compatibility.bank import GalleryBank
+from cmpc_search.compatibility.base import NO_LABEL, Method, MethodSettings, Need, Step
 from cmpc_search.networks.heads import CosineClassifier, margin_cross_entropy
 
-__all__ = ["BackwardCompatible", "Independent", "labelled_cross_entropy"]
-
-SCALE = 16.0  # inverse temperature of both cosine classifiers
+__all__ = ["BackwardCompatible", "BctSettings", "ClassifierSettings", "Independent"]
 
 
-class Independent(CompatibilityMethod):
+class ClassifierSettings(MethodSettings):
+    """What is set of a cosine classifier."""
+
+    scale: float = Field(16.0, gt=0, le=1e6, description="Inverse temperature of the classifiers.")
+
+
+class BctSettings(ClassifierSettings):
+    """What is set of backward-compatible training."""
+
+    gallery_weight: float = Field(
+        1.0, ge=0, le=1e6, description="Weight of the gallery's classifier."
+    )
+
+
+class Independent(Method):
     """No compatibility at all: the control that any method must beat across networks."""
 
-    def __init__(self, gallery_directions: Tensor) -> None:
+    Settings = ClassifierSettings
+    needs = frozenset({Need.LABELS})
+
+    def __init__(self, settings: ClassifierSettings) -> None:
         super().__init__()
-        self.own = CosineClassifier(*gallery_directions.shape)
+        self._scale = settings.scale
 
-    def loss(self, embeddings: Tensor, batch: Batch) -> Tensor:
-        return labelled_cross_entropy(self.own, embeddings, batch.labels)
+    def prepare(self, bank: GalleryBank) -> None:
+        self.own = CosineClassifier(bank.num_classes, bank.embedding_dim)
+
+    def losses(self, embeddings: Tensor, step: Step) -> Mapping[str, Tensor]:
+        return {"own": labelled_cross_entropy(self.own, embeddings, step.labels, self._scale)}
 
 
-class BackwardCompatible(CompatibilityMethod):
-    """BCT with the gallery's class directions [C, D] as the frozen classifier."""
+class BackwardCompatible(Method):
+    """BCT with the gallery's class directions as the frozen classifier."""
 
-    def __init__(self, gallery_directions: Tensor, *, gallery_weight: float = 1.0) -> None:
+    Settings = BctSettings
+    needs = frozenset({Need.LABELS, Need.CLASSIFIER})
+
+    def __init__(self, settings: BctSettings) -> None:
         super().__init__()
-        self.gallery_weight = gallery_weight
-        self.gallery = CosineClassifier.frozen(gallery_directions)
-        self.own = CosineClassifier(*gallery_directions.shape)
+        self._settings = settings
+
+    def prepare(self, bank: GalleryBank) -> None:
+        self.gallery = CosineClassifier.frozen(bank.class_directions)
+        self.own = CosineClassifier(bank.num_classes, bank.embedding_dim)
         with torch.no_grad():
-            self.own.weight.copy_(gallery_directions)
+            self.own.weight.copy_(bank.class_directions)
 
-    def loss(self, embeddings: Tensor, batch: Batch) -> Tensor:
-        own = labelled_cross_entropy(self.own, embeddings, batch.labels)
-        gallery = labelled_cross_entropy(self.gallery, embeddings, batch.labels)
-        return own + self.gallery_weight * gallery
+    def losses(self, embeddings: Tensor, step: Step) -> Mapping[str, Tensor]:
+        labels, scale = step.labels, self._settings.scale
+        own = labelled_cross_entropy(self.own, embeddings, labels, scale)
+        gallery = labelled_cross_entropy(self.gallery, embeddings, labels, scale)
+        return {"own": own, "gallery": self._settings.gallery_weight * gallery}
 
 
-def labelled_cross_entropy(head: CosineClassifier, embeddings: Tensor, labels: Tensor) -> Tensor:
+def labelled_cross_entropy(
+    head: CosineClassifier, embeddings: Tensor, labels: Tensor | None, scale: float
+) -> Tensor:
     """Return the cross-entropy over the views that have a label; 0 when none has."""
+    assert labels is not None  # they are among the needs
     is_labelled = labels != NO_LABEL
     if not is_labelled.any():
         return embeddings.sum() * 0
-    return margin_cross_entropy(head(embeddings[is_labelled]), labels[is_labelled], scale=SCALE)
+    return margin_cross_entropy(head(embeddings[is_labelled]), labels[is_labelled], scale=scale)

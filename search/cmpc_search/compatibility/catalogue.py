@@ -1,30 +1,65 @@
 """The compatibility methods by name. A new one is a new file and a row here."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 
-from torch import Tensor
+from pydantic import ValidationError
 
-from cmpc_base.errors import UnknownName
-from cmpc_search.compatibility.base import CompatibilityMethod
-from cmpc_search.compatibility.bct import BackwardCompatible, Independent
-from cmpc_search.compatibility.regression import Regression, RegressionWithBct
+from cmpc_base.registry import Registry
+from cmpc_search.compatibility.bank import GalleryBank
+from cmpc_search.compatibility.base import Method, Need
+from cmpc_search.errors import BadArgument
+from cmpc_search.json_records import first_complaint
 
 __all__ = ["METHODS", "make_method"]
 
-METHODS: dict[str, Callable[[Tensor], CompatibilityMethod]] = {
-    "bct": BackwardCompatible,
-    "bct-regression": RegressionWithBct,
-    "independent": Independent,
-    "regression": lambda _: Regression(),
-}
+METHODS: Registry[type[Method]] = Registry(
+    "compatibility method",
+    {
+        "bct": "cmpc_search.compatibility.bct:BackwardCompatible",
+        "bct-regression": "cmpc_search.compatibility.regression:BctRegression",
+        "independent": "cmpc_search.compatibility.bct:Independent",
+        "regression": "cmpc_search.compatibility.regression:Regression",
+    },
+)
 
 
-def make_method(name: str, gallery_directions: Tensor) -> CompatibilityMethod:
-    """Return the method ``name`` for a gallery classifier with directions float32 [C, D].
+def make_method(
+    name: str, bank: GalleryBank, settings: Mapping[str, object] | None = None
+) -> Method:
+    """Return the method ``name`` with settings of its own, prepared to follow a gallery.
 
     Raises:
         UnknownName: no method is called ``name``.
+        BadArgument: it has no such settings, or needs what the gallery or its data don't have.
     """
-    if name not in METHODS:
-        raise UnknownName.among(METHODS, "compatibility method", name)
-    return METHODS[name](gallery_directions)
+    method = _new(name, settings or {})
+    if lacking := sorted(method.needs - _given(bank)):
+        fitting = [one for one in METHODS if not _new(one, {}).needs - _given(bank)]
+        raise BadArgument(
+            f"method {name!r} must have {' and '.join(lacking)}, and this gallery with its data "
+            f"has none; choose a method that does without: {', '.join(fitting)}"
+        )
+    method.prepare(bank)
+    return method
+
+
+def _new(name: str, settings: Mapping[str, object]) -> Method:
+    method_class = METHODS.load(name)
+    try:
+        chosen = method_class.Settings.model_validate(settings)
+    except ValidationError as error:
+        known = ", ".join(method_class.Settings.model_fields) or "none"
+        raise BadArgument(
+            f"method {name!r} must have settings that it knows ({known}), {first_complaint(error)}"
+        ) from error
+    return method_class(chosen)
+
+
+def _given(bank: GalleryBank) -> set[Need]:
+    """Return what can be had of a gallery and its data."""
+    given = {Need.GALLERY_EMBEDDINGS}
+    if bank.labels is not None:
+        given.add(Need.LABELS)
+    if bank.has_class_directions:
+        given.add(Need.CLASSIFIER)
+    return given

@@ -5,33 +5,45 @@ asymmetric testing. It needs no labels, so it also learns from views that show t
 and it pulls where a classifier can't: between the classes.
 """
 
+from collections.abc import Mapping
+
+from pydantic import Field
 from torch import Tensor
 
-from cmpc_search.compatibility.base import Batch, CompatibilityMethod
-from cmpc_search.compatibility.bct import BackwardCompatible
+from cmpc_search.compatibility.base import Method, MethodSettings, Need, Step
+from cmpc_search.compatibility.bct import BackwardCompatible, BctSettings
+from cmpc_search.compatibility.sums import Sum
 
-__all__ = ["Regression", "RegressionWithBct"]
-
-# The cosine loss is at most 2 where a cross-entropy starts at the log of the classes.
-REGRESSION_WEIGHT = 10.0
+__all__ = ["BctRegression", "Regression"]
 
 
-class Regression(CompatibilityMethod):
+class Regression(Method):
     """``1 - cosine`` between query and gallery embedding of the same view."""
 
-    def loss(self, embeddings: Tensor, batch: Batch) -> Tensor:
-        return (1 - (embeddings * batch.targets).sum(dim=1)).mean()
+    needs = frozenset({Need.GALLERY_EMBEDDINGS})
 
-
-class RegressionWithBct(CompatibilityMethod):
-    """The sum of both, which ties the classes and what lies between them."""
-
-    def __init__(self, gallery_directions: Tensor) -> None:
+    def __init__(self, settings: MethodSettings) -> None:
         super().__init__()
-        self.bct = BackwardCompatible(gallery_directions)
-        self.regression = Regression()
 
-    def loss(self, embeddings: Tensor, batch: Batch) -> Tensor:
-        following = self.regression.loss(embeddings, batch)
-        loss: Tensor = self.bct.loss(embeddings, batch) + REGRESSION_WEIGHT * following
-        return loss
+    def losses(self, embeddings: Tensor, step: Step) -> Mapping[str, Tensor]:
+        assert step.gallery_embeddings is not None  # they are among the needs
+        return {"cosine": (1 - (embeddings * step.gallery_embeddings).sum(dim=1)).mean()}
+
+
+class BctRegressionSettings(BctSettings):
+    """What is set of the sum of both."""
+
+    # The cosine loss is at most 2 where a cross-entropy starts at the log of the classes.
+    regression_weight: float = Field(10.0, ge=0, le=1e6, description="Weight of the regression.")
+
+
+class BctRegression(Sum):
+    """Both, which ties the classes and what lies between them."""
+
+    Settings = BctRegressionSettings
+
+    def __init__(self, settings: BctRegressionSettings) -> None:
+        super().__init__(
+            {"regression": Regression(MethodSettings()), "bct": BackwardCompatible(settings)},
+            weights={"regression": settings.regression_weight},
+        )

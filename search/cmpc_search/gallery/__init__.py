@@ -14,7 +14,7 @@ unfinished.py   a folder while a gallery is made in it
 
 from cmpc_search.gallery.classifier import read_classifier
 from cmpc_search.gallery.embedding import embed_gallery
-from cmpc_search.gallery.folder import Gallery, open_gallery, remember_data
+from cmpc_search.gallery.folder import Gallery, OnNotice, open_gallery, remember_data
 from cmpc_search.gallery.importing import GallerySources, import_gallery
 from cmpc_search.gallery.trained import (
     checkpoint_of,
@@ -27,6 +27,7 @@ __all__ = [
     "RECORD_FILE",
     "Gallery",
     "GallerySources",
+    "OnNotice",
     "check_free",
     "checkpoint_of",
     "embed_gallery",

@@ -14,8 +14,7 @@ more views. Where no classifier is given, class means of the training embeddings
 (Shen et al., CVPR 2020).
 """
 
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -41,10 +40,10 @@ from cmpc_search.gallery.matching import check_covers
 from cmpc_search.gallery.network import LargeNetwork, OnnxNetwork, TorchNetwork, unit_embeddings
 from cmpc_search.gallery.record import check_record
 from cmpc_search.gallery.unfinished import RECORD_FILE, is_unfinished
-from cmpc_search.networks.heads import class_means
 
 __all__ = [
     "Gallery",
+    "OnNotice",
     "open_gallery",
     "remember_data",
 ]
@@ -53,6 +52,9 @@ WEIGHTS_FILE = "network.safetensors"
 ONNX_FILE = "network.onnx"
 CLASSIFIER_FILE = "classifier.safetensors"
 SCHEMA_VERSION = 2
+
+OnNotice = Callable[[str], None]
+"""Told in a sentence what the user should know."""
 
 
 @dataclass(frozen=True)
@@ -192,35 +194,34 @@ class Gallery:
                 "changed since; run `cmpc gallery embed`"
             )
 
-    def directions(self, image_set: ImageSet) -> Tensor:
+    def classifier_of(
+        self, image_set: ImageSet, *, on_notice: OnNotice | None = None
+    ) -> Tensor | None:
         """Return the gallery classifier's directions float32 [C, D] for the training classes.
 
-        Row c belongs to the c-th of the sorted training classes. Class means of the training
-        embeddings stand in where no classifier was given for these data: there is none, or it is
-        that of the other data that cmpc trained the network on, which is told on stderr.
+        Row c belongs to the c-th of the sorted training classes. It is None where no classifier
+        was given for these data: there is none, or it is that of the other data that cmpc trained
+        the network on, which ``on_notice`` is told.
 
         Raises:
             BadGallery: the classifier that was imported lacks training classes.
         """
         path = self.path / CLASSIFIER_FILE
-        names = training_classes(image_set)
-        stored = read_classifier(path) if path.exists() else {}
+        if not path.exists():
+            return None
+        stored, names = read_classifier(path), training_classes(image_set)
         lacking = [name for name in names if name not in stored]
         if not lacking:
             return torch.stack([stored[name] for name in names])
-        if stored and "training" not in self.record:
+        if "training" not in self.record:
             check_knows(stored, image_set, path)
-        if stored:
-            print(
-                f"warning: the classifier of {self.path} is that of its own training data and "
-                f"lacks {len(lacking)} of {len(names)} training classes of {image_set.name}; "
-                "class means of the embeddings stand in",
-                file=sys.stderr,
+        if on_notice is not None:
+            on_notice(
+                f"the classifier of {self.path} is that of its own training data and lacks "
+                f"{len(lacking)} of {len(names)} training classes of {image_set.name}; "
+                "class means of the embeddings stand in"
             )
-        positions = image_set.select(split="train")
-        labels = np.unique(image_set.labels[positions], return_inverse=True)[1]
-        rows = torch.from_numpy(self.rows_of(image_set)[positions])
-        return class_means(rows, torch.from_numpy(labels), len(names))
+        return None
 
 
 def open_gallery(path: Path) -> Gallery:

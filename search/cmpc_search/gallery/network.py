@@ -4,7 +4,7 @@ Shapes: N images, S pixels a side, D embedding length.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,7 +21,7 @@ from cmpc_search.errors import BadGallery
 from cmpc_search.gallery.unfinished import RECORD_FILE
 from cmpc_search.networks.gallery import GalleryNetwork, ResidualShape
 from cmpc_search.pixels import resize_images, to_bytes, to_float
-from cmpc_search.training.compute import has_fast_bfloat16, mixed_precision, use_channels_last
+from cmpc_search.training.compute import CPU
 from cmpc_search.training.embedding import embed_images
 
 __all__ = ["LargeNetwork", "OnnxNetwork", "TorchNetwork", "resized", "unit_embeddings"]
@@ -57,14 +57,13 @@ class TorchNetwork:
                 f"{path} must hold the weights of {shape['name']} as {RECORD_FILE} describes it; "
                 "train the gallery again"
             ) from error
-        use_channels_last(self._network)
-        self._network.eval()
+        CPU.place_network(self._network).eval()
 
     def embed(
         self, images: npt.NDArray[np.uint8], *, is_mixed: bool = False
     ) -> npt.NDArray[np.float32]:
         """Embed images; ``is_mixed`` computes in bfloat16 where that is fast."""
-        with mixed_precision(enabled=is_mixed and has_fast_bfloat16()):
+        with CPU.autocast() if is_mixed else nullcontext():
             return embed_images(self._network, images)
 
 
@@ -86,7 +85,7 @@ class OnnxNetwork:
         options.intra_op_num_threads = torch.get_num_threads()
         options.log_severity_level = SILENT
         with self._blamed():
-            self._session = onnxruntime.InferenceSession(source, options, ["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(source, options, CPU.onnx_providers)
         inputs, num_outputs = self._session.get_inputs(), len(self._session.get_outputs())
         if len(inputs) != 1 or num_outputs != 1:
             raise BadGallery(

@@ -25,7 +25,7 @@ from cmpc_search.gallery.folder import (
 )
 from cmpc_search.gallery.unfinished import RECORD_FILE
 from cmpc_search.networks.gallery import GalleryNetwork
-from cmpc_search.training.compute import has_fast_bfloat16
+from cmpc_search.training.compute import CPU
 
 __all__ = ["checkpoint_of", "existing_gallery", "save_gallery_network"]
 
@@ -89,7 +89,7 @@ def save_gallery_network(
         "parameters": counted.parameters,
         "data_sha256": image_set.sha256,
         "training": facts,
-        "precision": "bfloat16" if has_fast_bfloat16() else "float32",
+        "precision": CPU.precision,
     }
     write_json(path / RECORD_FILE, record)
     return open_gallery(path)

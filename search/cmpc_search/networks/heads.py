@@ -54,6 +54,6 @@ def class_means(embeddings: Tensor, labels: Tensor, num_classes: int) -> Tensor:
     gallery classifier that nobody kept. A class without embeddings gets a zero row, whose cosine
     is 0 to everything.
     """
-    sums = torch.zeros(num_classes, embeddings.shape[1])
+    sums = embeddings.new_zeros(num_classes, embeddings.shape[1])
     sums.index_add_(0, labels, embeddings)
     return functional.normalize(sums, dim=1)

@@ -21,7 +21,7 @@ from cmpc_search.gallery import (
 from cmpc_search.stages.data_sets import prepare_data_set
 from cmpc_search.stages.gallery_training import load_training_set, train_gallery
 from cmpc_search.stages.settings import GallerySettings, absolute_data
-from cmpc_search.training.gallery import GalleryTraining
+from cmpc_search.training.settings import GalleryTraining
 
 __all__ = [
     "EmbeddedGallery",

@@ -13,6 +13,7 @@ from cmpc_search.gallery import (
     save_gallery_network,
 )
 from cmpc_search.stages.settings import GallerySettings
+from cmpc_search.training.execution import Execution
 from cmpc_search.training.gallery import train_gallery_network
 
 __all__ = ["load_training_set", "train_gallery"]
@@ -62,8 +63,7 @@ def train_gallery(
             image_set,
             settings.training,
             seed=settings.seed,
-            checkpoint=checkpoint,
-            progress=progress,
+            execution=Execution(checkpoint=checkpoint, progress=progress),
         )
         trained = save_gallery_network(folder, network, directions, image_set, facts=facts)
         checkpoint.unlink(missing_ok=True)

@@ -1,38 +1,29 @@
-"""What every stage of a run reads: its data, its gallery, its space, and the bank of views."""
+"""What every stage of a run works with: its data, its gallery and its space, found to fit."""
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from pydantic import ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor
 
-from cmpc_base.cache import Cache
-from cmpc_base.files import replacing
-from cmpc_base.hashing import document_hash
-from cmpc_base.leftovers import sweep
 from cmpc_base.progress import Progress
 from cmpc_cost_models import Target
 from cmpc_cost_models.targets.table import find_target, target_names
-from cmpc_search.compatibility.base import NO_LABEL
+from cmpc_search.compatibility import GalleryBank
 from cmpc_search.data import CATALOGUE, ImageSet, load_image_set
 from cmpc_search.data.splits import ENOUGH_VALIDATION_CLASSES
 from cmpc_search.embeddings import SPLIT_SEED_KEY
-from cmpc_search.errors import BadData, BadGallery, BadRun
-from cmpc_search.gallery import Gallery, open_gallery
-from cmpc_search.gallery.classifier import training_classes
+from cmpc_search.errors import BadGallery, BadRun
+from cmpc_search.gallery import Gallery, OnNotice, open_gallery
 from cmpc_search.json_records import first_complaint
 from cmpc_search.runs import RunFolder
 from cmpc_search.space import Space, load_space
 from cmpc_search.stages.seen_classes import SeenClasses, check_seen_classes
 from cmpc_search.stages.settings import SearchSettings
-from cmpc_search.training.augmentation import Augmentation
-from cmpc_search.training.views import ViewBank, ViewSettings, make_views
 
 __all__ = [
     "SearchMaterial",
@@ -55,7 +46,8 @@ class SearchMaterial:
     Attributes:
         image_set: The images at the size that query networks read.
         gallery_rows: The gallery network's embeddings of all of them, float32 [N, D].
-        directions: The gallery classifier, float32 [C, D], a row for each training class.
+        gallery_bank: What compatibility methods may ask of the gallery side; its training images
+            are those of ``image_set``, in their order.
         seen_classes: What the networks knew of the classes that they are tested on.
     """
 
@@ -63,7 +55,7 @@ class SearchMaterial:
     image_set: ImageSet
     gallery: Gallery
     gallery_rows: npt.NDArray[np.float32]
-    directions: Tensor
+    gallery_bank: GalleryBank
     seen_classes: SeenClasses
     space: Space
     cache_dir: Path
@@ -90,66 +82,6 @@ class SearchMaterial:
             "say little about which network is better"
         )
 
-    def view_bank(self, progress: Progress | None = None) -> ViewBank:
-        """Return the bank of views, from the cache if it was made before."""
-        cache = Cache(self.cache_dir)
-        path = cache.views / f"{self._view_key()}.safetensors"
-        cache.mark_used(path)
-        if path.exists():
-            try:
-                return ViewBank(**load_file(path))
-            except (SafetensorError, OSError, TypeError):
-                path.unlink()  # damaged: made again below
-        sweep(path.parent)  # a bank that a kill cut off may fill gigabytes
-        bank = self._make_views(progress)
-        tensors = {"views": bank.views, "labels": bank.labels, "targets": bank.targets}
-        with replacing(path) as file:
-            save_file(tensors, file.name)  # by name: as bytes they would be in memory twice
-        return bank
-
-    def _view_key(self) -> str:
-        settings = self.settings
-        # Ready embeddings may name the network that gave them, and aim views elsewhere than it.
-        mixed_share = settings.mixed_share if self.gallery.has_network else "ready embeddings"
-        parts = [self.space.input_size_px, settings.views_per_image, mixed_share, settings.seed]
-        return document_hash([*parts, self.hashes(), asdict(Augmentation())])[:20]
-
-    def _make_views(self, progress: Progress | None) -> ViewBank:
-        has_network = self.gallery.has_network
-        size_px = self.gallery.input_size_px if has_network else self.space.input_size_px
-        image_set = _load(self.settings.data, self.gallery, size_px, self.cache_dir)
-        _check_same_items(image_set, self.image_set)
-        if has_network:
-            self.gallery.check_current(image_set)
-        positions = image_set.select(split="train")
-        kept = self.gallery_rows[positions]
-
-        def embed(
-            views: npt.NDArray[np.uint8], shown: npt.NDArray[np.int64]
-        ) -> npt.NDArray[np.float32]:
-            if has_network:
-                names = [image_set.item_names[positions[image]] for image in shown]
-                return self.gallery.embed(views, names, is_mixed=True)
-            return kept[shown]  # ready embeddings: every view aims at its image's own
-
-        settings = ViewSettings(
-            views_per_image=self.settings.views_per_image,
-            # Without a network nobody knows what a view of two images should be.
-            mixed_share=self.settings.mixed_share if has_network else 0.0,
-            size_px=self.space.input_size_px,
-        )
-        labels = self._classifier_rows(image_set)[positions]
-        images = np.ascontiguousarray(image_set.images[positions])
-        return make_views(
-            images, labels, embed, settings, seed=self.settings.seed, progress=progress
-        )
-
-    def _classifier_rows(self, image_set: ImageSet) -> npt.NDArray[np.int64]:
-        """Return each image's row of `directions`, by its class's name; NO_LABEL where none is."""
-        rows = {name: row for row, name in enumerate(training_classes(self.image_set))}
-        by_label = np.array([rows.get(name, NO_LABEL) for name in image_set.class_names], np.int64)
-        return by_label[image_set.labels]
-
 
 def load_material(
     settings: SearchSettings,
@@ -157,8 +89,11 @@ def load_material(
     *,
     cache_dir: Path,
     progress: Progress | None = None,
+    on_notice: OnNotice | None = None,
 ) -> SearchMaterial:
     """Load everything that a search reads and check that it fits together.
+
+    ``on_notice`` is told what the user should know of it.
 
     Raises:
         UnknownName: the data set or the space is unknown.
@@ -166,7 +101,14 @@ def load_material(
     """
     gallery = open_gallery(gallery_path)
     space = load_space(settings.space, embedding_dim=gallery.embedding_dim)
-    image_set = _load(settings.data, gallery, space.input_size_px, cache_dir, progress)
+    image_set = load_image_set(
+        settings.data,
+        size_px=space.input_size_px,
+        cache_dir=cache_dir,
+        # The split is the gallery's: what it was trained on must not test others.
+        seed=gallery.split_seed,
+        progress=progress,
+    )
     seen_classes = check_seen_classes(gallery, image_set)
     rows = gallery.rows_of(image_set)
     if rows.shape[1] != gallery.embedding_dim:
@@ -179,10 +121,25 @@ def load_material(
         image_set=image_set,
         gallery=gallery,
         gallery_rows=rows,
-        directions=gallery.directions(image_set),
+        gallery_bank=_gallery_bank(gallery, image_set, rows, on_notice),
         seen_classes=seen_classes,
         space=space,
         cache_dir=cache_dir,
+    )
+
+
+def _gallery_bank(
+    gallery: Gallery,
+    image_set: ImageSet,
+    rows: npt.NDArray[np.float32],
+    on_notice: OnNotice | None,
+) -> GalleryBank:
+    positions = image_set.select(split="train")
+    labels = np.unique(image_set.labels[positions], return_inverse=True)[1]
+    return GalleryBank(
+        embeddings=torch.from_numpy(rows[positions]),
+        labels=torch.from_numpy(labels),
+        classifier=gallery.classifier_of(image_set, on_notice=on_notice),
     )
 
 
@@ -192,6 +149,7 @@ def load_run_material(
     *,
     cache_dir: Path,
     data: str | None = None,
+    on_notice: OnNotice | None = None,
 ) -> SearchMaterial:
     """Load what the search of ``run`` read, known again by its hashes.
 
@@ -209,7 +167,9 @@ def load_run_material(
             f"the data of {run.path} must be at {settings.data}, where the search read them; "
             "say with --data where they are now"
         )
-    material = load_material(settings, gallery_path or _gallery_of(run), cache_dir=cache_dir)
+    material = load_material(
+        settings, gallery_path or _gallery_of(run), cache_dir=cache_dir, on_notice=on_notice
+    )
     for name, now in material.hashes().items():
         if run.inputs.get(name) != now:
             raise BadRun(
@@ -265,20 +225,3 @@ def target_of(run: RunFolder) -> Target:
     if kept is None:
         return find_target(search_settings_of(run).target)
     return Target.from_json(kept)
-
-
-def _check_same_items(image_set: ImageSet, other: ImageSet) -> None:
-    if image_set.item_names != other.item_names or image_set.split.tolist() != other.split.tolist():
-        raise BadData(
-            f"{image_set.name} must hold the same items in the same splits at {image_set.size_px} "
-            f"px as at {other.size_px} px; it changed meanwhile: begin again"
-        )
-
-
-def _load(
-    data: str, gallery: Gallery, size_px: int, cache_dir: Path, progress: Progress | None = None
-) -> ImageSet:
-    # The split is the gallery's, not the search's: what it was trained on must not test others.
-    return load_image_set(
-        data, size_px=size_px, cache_dir=cache_dir, seed=gallery.split_seed, progress=progress
-    )

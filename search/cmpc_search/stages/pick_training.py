@@ -56,7 +56,11 @@ def run_training(order: TrainOrder, observer: Observer = SILENT) -> TrainResult:
     """
     run = reopen_run(order.run_folder)
     material = load_run_material(
-        run, cache_dir=order.cache_dir, gallery_path=order.gallery_folder, data=order.data
+        run,
+        cache_dir=order.cache_dir,
+        gallery_path=order.gallery_folder,
+        data=order.data,
+        on_notice=observer.notice,
     )
     if order.has_new_galleries:
         check_new_galleries(material.gallery)

@@ -30,6 +30,7 @@ from cmpc_search.stages.measuring import make_meter, note_on_costs
 from cmpc_search.stages.scoring import CandidateScorer, Meter
 from cmpc_search.stages.settings import FREE_SETTINGS, SearchSettings, as_of_today
 from cmpc_search.stages.supernet import has_supernet, load_supernet, make_supernet
+from cmpc_search.stages.views import make_view_bank
 from cmpc_search.study import Candidate, StudySummary, pareto_front, pick
 from cmpc_search.study.loop import run_study
 
@@ -103,7 +104,11 @@ def run_search(
     settings = with_gallery_data(order.settings, order.gallery_folder, observer)
     with observer.progress(f"Preparing {settings.data}") as steps:
         material = load_material(
-            settings, order.gallery_folder, cache_dir=order.cache_dir, progress=steps
+            settings,
+            order.gallery_folder,
+            cache_dir=order.cache_dir,
+            progress=steps,
+            on_notice=observer.notice,
         )
     check_feasible(material)
     observer.notice(material.note_on_validation())
@@ -151,8 +156,9 @@ def check_feasible(material: SearchMaterial) -> None:
         UnknownName: no method has this name.
         BudgetNotMet: the smallest architecture takes more than the budget in MACs.
     """
-    make_method(material.settings.method, material.directions)
-    limit, space = material.settings.budget.macs, material.space
+    settings = material.settings
+    make_method(settings.method, material.gallery_bank, settings.method_settings)
+    limit, space = settings.budget.macs, material.space
     least = space.macs(space.smallest())
     if limit is not None and least > limit:
         raise BudgetNotMet(
@@ -171,7 +177,7 @@ def obtain_supernet(
         if has_supernet(run):
             return load_supernet(run, material)
         with observer.progress("Embedding views with the gallery network") as steps:
-            bank = material.view_bank(steps)
+            bank = make_view_bank(material, steps)
         with observer.progress("Training the supernet") as steps:
             return make_supernet(run, material, bank, progress=steps)
 

@@ -11,7 +11,6 @@ The architecture is the one that was picked: it is the training that is repeated
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -47,18 +46,6 @@ class SeedParts:
     seed: Seed
     run: RunFolder
     material: SearchMaterial
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """What a pick of this seed is trained from, as JSON values."""
-        drawn_with = self.material.settings.seed
-        return {
-            "seed": self.seed.number,
-            "has_new_gallery": self.seed.has_new_gallery,
-            "supernet_seed": drawn_with,
-            "bank_seed": drawn_with,
-            "gallery_network_sha256": self.material.gallery.network_sha256,
-        }
 
 
 def parts_of(run: RunFolder, material: SearchMaterial, seed: Seed) -> SeedParts:

@@ -12,8 +12,7 @@ from cmpc_search.data.sources.catalogue import CATALOGUE
 from cmpc_search.networks.gallery import ResidualShape, load_gallery_shape
 from cmpc_search.study.rewards import REWARDS, Metric
 from cmpc_search.study.settings import Budget, StudySettings
-from cmpc_search.training.gallery import GalleryTraining
-from cmpc_search.training.query import PickTraining, SupernetTraining
+from cmpc_search.training.settings import GalleryTraining, PickTraining, SupernetTraining
 
 __all__ = [
     "FREE_SETTINGS",
@@ -107,6 +106,7 @@ class SearchSettings(BaseModel):
     target: TargetName = Field("host", description="What networks are compiled for.")
     device: str | None = Field(None, description="Where they are timed; else here or nowhere.")
     method: str = Field("bct-regression", description="Compatibility method.")
+    method_settings: dict[str, float] = Field({}, description="Settings that the method has.")
     reward: RewardName = Field("product", description="R1, R2 or R3 of CMP-NAS.")
     metric: Metric = Field("map", description="Accuracy that the reward is of.")
     cost: Literal["latency", "macs"] = Field("latency", description="What is minimised.")

@@ -11,7 +11,9 @@ from cmpc_search.errors import BadRun
 from cmpc_search.networks.supernet import Supernet
 from cmpc_search.runs import RunFolder
 from cmpc_search.stages.material import SearchMaterial
-from cmpc_search.training.query import train_supernet
+from cmpc_search.training.execution import Execution
+from cmpc_search.training.loop import train
+from cmpc_search.training.query import SupernetTask
 from cmpc_search.training.views import ViewBank
 
 __all__ = ["has_supernet", "load_supernet", "make_supernet"]
@@ -32,22 +34,19 @@ def make_supernet(
     settings = material.settings
     torch.manual_seed(settings.seed)
     supernet = Supernet(material.space)
-    method = make_method(settings.method, material.directions)
+    method = make_method(settings.method, material.gallery_bank, settings.method_settings)
     checkpoint = run.supernet_path / CHECKPOINT_FILE
-    train_supernet(
-        supernet,
-        method,
-        bank,
-        settings.supernet,
-        seed=settings.seed,
-        checkpoint=checkpoint,
-        progress=progress,
+    train(
+        SupernetTask(supernet, method, seed=settings.seed),
+        bank.batches(settings.supernet, seed=settings.seed),
+        settings.supernet.schedule,
+        Execution(checkpoint=checkpoint, progress=progress),
     )
     weights = {name: value.contiguous() for name, value in supernet.state_dict().items()}
     with replacing(run.supernet_path / WEIGHTS_FILE) as file:
         file.write(save(weights))
     checkpoint.unlink(missing_ok=True)
-    return supernet.eval()
+    return supernet
 
 
 def load_supernet(run: RunFolder, material: SearchMaterial) -> Supernet:

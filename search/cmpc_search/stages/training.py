@@ -8,16 +8,12 @@ from cmpc_base.progress import ShowProgress
 from cmpc_search.runs import RunFolder
 from cmpc_search.space import Architecture
 from cmpc_search.stages.material import SearchMaterial
-from cmpc_search.stages.picks import (
-    TrainedPick,
-    find_control,
-    find_pick,
-    train_control,
-    train_pick,
-)
+from cmpc_search.stages.picks import TrainedPick
+from cmpc_search.stages.query_training import find_control, find_pick, train_control, train_pick
 from cmpc_search.stages.seeds import Seed, make_new_gallery, parts_of
 from cmpc_search.stages.settings import TrainSettings
 from cmpc_search.stages.supernet import has_supernet, make_supernet
+from cmpc_search.stages.views import make_view_bank
 
 __all__ = ["train_control_of_run", "train_seed"]
 
@@ -45,7 +41,7 @@ def train_seed(
     if found is not None:
         return found
     with show(f"{name}: embedding views with the gallery network") as steps:
-        bank = parts.material.view_bank(steps)
+        bank = make_view_bank(parts.material, steps)
     if seed.number > 0 and not has_supernet(parts.run):
         with show(f"{name}: training the supernet") as steps:
             make_supernet(parts.run, parts.material, bank, progress=steps)
@@ -65,6 +61,6 @@ def train_control_of_run(
     if found is not None:
         return found
     with show("Control: embedding views with the gallery network") as steps:
-        bank = material.view_bank(steps)
+        bank = make_view_bank(material, steps)
     with show("Control: training without the gallery") as steps:
         return train_control(run, material, bank, architecture, settings, progress=steps)

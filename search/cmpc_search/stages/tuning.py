@@ -19,6 +19,7 @@ from cmpc_search.runs import RunFolder
 from cmpc_search.space import Space, load_space
 from cmpc_search.stages.material import search_settings_of
 from cmpc_search.stages.supernet import WEIGHTS_FILE
+from cmpc_search.training.compute import CPU
 
 __all__ = ["export_covering_networks", "space_of_run"]
 
@@ -54,7 +55,7 @@ def export_covering_networks(space: Space, folder: Path) -> Iterator[Path]:
     for architecture in space.covering():
         with torch.device("meta"):  # no memory, no random numbers
             network = QueryNetwork(space.layers(architecture))
-        network.to_empty(device="cpu")
+        network.to_empty(device=CPU.device)
         with torch.no_grad():
             for tensor in (*network.parameters(), *network.buffers()):
                 tensor.zero_()

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["Augmentation"]
+__all__ = ["Augmentation", "shares"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,7 +37,10 @@ class Augmentation:
     max_gain: float = 0.2
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """float32 [N, 3, H, W] in [0, 1] -> one view of each, same shape and range."""
+        """float32 [N, 3, H, W] in [0, 1] -> one view of each, same shape and range.
+
+        The generator is on the device of the images.
+        """
         views = self._warp(images, generator)
         return self._recolour(views, generator)
 
@@ -53,12 +56,12 @@ class Augmentation:
         """float32 [N, 2, 3]: from a view's coordinates to its image's."""
 
         def uniform(limit: float) -> Tensor:
-            return (torch.rand(count, generator=generator) * 2 - 1) * limit
+            return (shares(generator, count) * 2 - 1) * limit
 
         turn = uniform(math.radians(self.max_turn_degrees))
         scale = torch.exp(uniform(math.log(self.max_scale)))
         stretch = torch.exp(uniform(math.log(self.max_stretch) / 2))
-        mirrored = torch.rand(count, generator=generator) < self.mirror_share
+        mirrored = shares(generator, count) < self.mirror_share
         side = torch.where(mirrored, -1.0, 1.0)
         across, down = side * scale * stretch, scale / stretch
         # affine_grid's unit is half the side, so a shift of a share s is 2 s.
@@ -69,7 +72,12 @@ class Augmentation:
 
     def _recolour(self, views: Tensor, generator: torch.Generator) -> Tensor:
         count = len(views)
-        drained = torch.rand(count, 1, 1, 1, generator=generator) < self.grey_share
+        drained = shares(generator, count, 1, 1, 1) < self.grey_share
         views = torch.where(drained, views.mean(dim=1, keepdim=True), views)
-        gain = 1 + (torch.rand(count, 3, 1, 1, generator=generator) * 2 - 1) * self.max_gain
+        gain = 1 + (shares(generator, count, 3, 1, 1) * 2 - 1) * self.max_gain
         return 1 - ((1 - views) * gain).clamp_(0, 1)  # white paper stays white
+
+
+def shares(generator: torch.Generator, *shape: int) -> Tensor:
+    """Draw float32 numbers evenly from [0, 1), on the device of the generator."""
+    return torch.rand(*shape, generator=generator, device=generator.device)

@@ -1,24 +1,85 @@
-"""How torch should compute here: threads, precision, memory layout.
+"""Where does torch compute, and how precisely? The only file that names devices and their ways.
 
-Channels-last convolutions and, on processors that have it in hardware, bfloat16 for the large
-network: on an AMD EPYC with AVX-512 BF16 the gallery network trains about twice as fast.
-Small query networks gain nothing from it and stay in float32.
+Everything above asks a `Compute`: it places images and networks, opens the narrower arithmetic and
+gives generators. Images and convolutions keep their channels last in memory, and large networks
+compute in bfloat16 on processors that have it in hardware: on an AMD EPYC with AVX-512 BF16 the
+gallery network trains about twice as fast. Small query networks gain nothing and stay in float32.
+
+The same seed gives the same run on one device; devices differ by rounding.
 """
 
 import ctypes
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cache
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from cmpc_cost_models.targets.machine import allowed_cpus
 
-__all__ = ["has_fast_bfloat16", "mixed_precision", "set_up_torch", "to_layout", "use_channels_last"]
+__all__ = ["CPU", "Compute", "set_up_torch"]
+
+Module = TypeVar("Module", bound=nn.Module)
+
+IMAGE_DIMENSIONS = 4  # [N, C, H, W]
 
 # Parameters of glibc's mallopt (malloc.h) and what they are set to.
 M_TRIM_THRESHOLD, NEVER_BYTES = -1, 2**31 - 1
 M_TOP_PAD, GROW_BY_BYTES = -2, 2**26
 M_MMAP_MAX = -4
+
+
+@dataclass(frozen=True, slots=True)
+class Compute:
+    """A device that torch computes on.
+
+    Attributes:
+        device: As torch names it.
+        has_fast_bfloat16: Whether `autocast` narrows; None asks the processor, and no other device.
+    """
+
+    device: str = "cpu"
+    has_fast_bfloat16: bool | None = None
+
+    @property
+    def precision(self) -> str:
+        """The type in which `autocast` multiplies: bfloat16 or float32."""
+        is_fast = self.has_fast_bfloat16
+        if is_fast is None:
+            is_fast = self.device == "cpu" and _has_bfloat16()
+        return "bfloat16" if is_fast else "float32"
+
+    @property
+    def onnx_providers(self) -> list[str]:
+        """Where ONNX Runtime computes; the one that cmpc installs knows processors alone."""
+        return ["CPUExecutionProvider"]
+
+    def place(self, tensor: Tensor) -> Tensor:
+        """Return ``tensor`` on the device; images [N, C, H, W] with their channels last."""
+        if tensor.ndim != IMAGE_DIMENSIONS:
+            return tensor.to(self.device)
+        return tensor.to(self.device, memory_format=torch.channels_last)
+
+    def place_network(self, network: Module) -> Module:
+        """Move ``network`` to the device and lay its weights out as `place` does images."""
+        moved: Module = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return moved
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Return a context in which convolutions and products run in `precision`."""
+        is_narrow = self.precision == "bfloat16"
+        kind = torch.device(self.device).type
+        return torch.autocast(kind, dtype=torch.bfloat16, enabled=is_narrow)
+
+    def generator(self, seed: int) -> torch.Generator:
+        """Return a source of random numbers on the device."""
+        return torch.Generator(self.device).manual_seed(seed)
+
+
+CPU = Compute()
+"""This machine's processor: where everything computes unless somebody says otherwise."""
 
 
 def set_up_torch(threads: int | None) -> None:
@@ -45,7 +106,8 @@ def _keep_freed_memory() -> None:
         mallopt(M_TOP_PAD, GROW_BY_BYTES)
 
 
-def has_fast_bfloat16() -> bool:
+@cache
+def _has_bfloat16() -> bool:
     """Tell whether this processor multiplies bfloat16 in hardware."""
     flags = ("avx512_bf16", "amx_bf16", "bf16")
     try:
@@ -54,18 +116,3 @@ def has_fast_bfloat16() -> bool:
     except OSError:
         return False
     return any(flag in words for flag in flags)
-
-
-def mixed_precision(*, enabled: bool) -> AbstractContextManager[object]:
-    """Return a context in which convolutions and products run in bfloat16, if ``enabled``."""
-    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled)
-
-
-def to_layout(images: Tensor) -> Tensor:
-    """Return ``images`` [N, C, H, W] with their channels last in memory."""
-    return images.contiguous(memory_format=torch.channels_last)
-
-
-def use_channels_last(network: nn.Module) -> None:
-    """Keep the weights of ``network`` in the layout of `to_layout`."""
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from cmpc_search.networks.query import QueryNetwork
-from cmpc_search.training.compute import to_layout
+from cmpc_search.training.compute import CPU
 
 __all__ = ["rebuild_batch_norms"]
 
@@ -33,7 +33,7 @@ def rebuild_batch_norms(network: QueryNetwork, images: Tensor) -> None:
     network.train()
     with torch.inference_mode():
         for batch in batches:
-            network(to_layout(batch))
+            network(CPU.place(batch))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     network.eval()

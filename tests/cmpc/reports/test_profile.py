@@ -21,7 +21,7 @@ from cmpc_cost_models.records import NodePath
 from cmpc_search.errors import BadArgument
 from cmpc_search.runs import open_run, write_pick
 from cmpc_search.space import load_space
-from cmpc_search.stages.picks import pick_of
+from cmpc_search.stages.picks import PickFacts, pick_of
 from cmpc_search.stages.seeds import Seed
 from cmpc_search.study import Budget, Candidate, CandidateScore
 
@@ -155,9 +155,10 @@ def leave_trained(run, seed):
     architecture = load_space("small").smallest()
     left = pick_of(run, architecture, Seed(number=seed))
     left.folder.mkdir(parents=True)
-    facts = {"schema_version": 2, "architecture": architecture.key, "training": {}}
-    seed_facts = {"seed": seed, "has_new_gallery": False}
-    write_json(left.folder / "facts.json", facts | seed_facts)
+    facts = PickFacts(
+        architecture=architecture.key, method="bct", training={}, seed=seed, bank_seed=seed
+    )
+    write_json(left.facts_path, facts.to_json())
     left.onnx_path.touch()
     return left.onnx_path
 

@@ -117,7 +117,7 @@ def test_ready_embeddings_stand_in_for_a_network(files, image_set, name):
     reverse = image_set.subset(np.arange(10)[::-1])
     unit = ROWS[::-1] / np.linalg.norm(ROWS[::-1], axis=1, keepdims=True)
     np.testing.assert_allclose(gallery.rows_of(reverse), unit, atol=1e-6)
-    torch.testing.assert_close(gallery.directions(image_set), torch.eye(3, 6))
+    torch.testing.assert_close(gallery.classifier_of(image_set), torch.eye(3, 6))
     assert (gallery.has_network, gallery.embedding_dim, gallery.macs) == (False, 6, None)
     assert gallery.onnx_path is None
     with pytest.raises(BadGallery, match="must have a network to embed new images"):

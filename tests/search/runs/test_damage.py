@@ -14,7 +14,7 @@ from cmpc_search.errors import SearchError
 from cmpc_search.runs import note_session, open_run, read_pick, reopen_run, write_pick
 from cmpc_search.space import load_space
 from cmpc_search.stages.material import search_settings_of, target_of
-from cmpc_search.stages.picks import TrainedPick
+from cmpc_search.stages.picks import PickFacts, TrainedPick
 from cmpc_search.stages.settings import SearchSettings
 from cmpc_search.study import Accuracy, Budget, Candidate, CandidateScore
 
@@ -44,13 +44,10 @@ def run(tmp_path_factory):
     budget = Budget(latency_ms=4.0)
     write_pick(made, Candidate(number=3, score=PICK), how="best", cost="latency", budget=budget)
     note_session(made, ["cmpc", "search"])
-    facts = {
-        "schema_version": 2,
-        "architecture": ARCHITECTURE,
-        "training": {"num_steps": 3},
-        "seed": 0,
-    }
-    (made.path / "facts.json").write_text(json.dumps(facts))
+    facts = PickFacts(
+        architecture=ARCHITECTURE, method="bct", training={"num_steps": 3}, seed=0, bank_seed=0
+    )
+    (made.path / "facts.json").write_text(json.dumps(facts.to_json()))
     return made
 
 

@@ -22,7 +22,7 @@ from cmpc_search.runs import write_pick
 from cmpc_search.runs.evaluation import NetworkCost, write_evaluation
 from cmpc_search.stages import shipping
 from cmpc_search.stages.bundling import BundleOrder, build_bundle
-from cmpc_search.stages.picks import pick_of, trained_picks
+from cmpc_search.stages.picks import PickFacts, pick_of, trained_picks
 from cmpc_search.stages.seeds import Seed
 from cmpc_search.study import Budget, Candidate, CandidateScore
 
@@ -38,16 +38,16 @@ def picked(run, material):
 
 
 def leave_trained(run, architecture, seed, num_steps=100):
-    folder = pick_of(run, architecture, Seed(number=seed)).folder
-    folder.mkdir(parents=True)
-    facts = {
-        "schema_version": 2,
-        "architecture": architecture.key,
-        "seed": seed,
-        "has_new_gallery": False,
-        "training": {"num_steps": num_steps},
-    }
-    write_json(folder / "facts.json", facts)
+    pick = pick_of(run, architecture, Seed(number=seed))
+    pick.folder.mkdir(parents=True)
+    facts = PickFacts(
+        architecture=architecture.key,
+        method="bct",
+        training={"num_steps": num_steps},
+        seed=seed,
+        bank_seed=seed,
+    )
+    write_json(pick.facts_path, facts.to_json())
 
 
 @pytest.fixture

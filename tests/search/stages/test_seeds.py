@@ -1,5 +1,6 @@
 """Another seed is another training from the first view on, and may be another gallery network."""
 
+import json
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -9,18 +10,18 @@ import torch
 from cmpc_search.errors import BadGallery, BadRun
 from cmpc_search.gallery import Gallery, embed_gallery, open_gallery
 from cmpc_search.runs import RunFolder, open_run
-from cmpc_search.stages import picks
+from cmpc_search.stages import query_training
 from cmpc_search.stages.evaluation import results_of_seeds
 from cmpc_search.stages.gallery_training import train_gallery
 from cmpc_search.stages.material import load_material
-from cmpc_search.stages.picks import train_control, trained_picks
+from cmpc_search.stages.picks import trained_picks
+from cmpc_search.stages.query_training import train_control
 from cmpc_search.stages.seeds import Seed, check_new_galleries, make_new_gallery, parts_of
 from cmpc_search.stages.settings import GallerySettings, TrainSettings
 from cmpc_search.stages.supernet import load_supernet, make_supernet
 from cmpc_search.stages.training import train_control_of_run, train_seed
-from cmpc_search.training.gallery import GalleryTraining
-from cmpc_search.training.query import PickTraining, SupernetTraining
-from cmpc_search.training.views import ViewBank
+from cmpc_search.stages.views import make_view_bank
+from cmpc_search.training.settings import GalleryTraining, PickTraining, SupernetTraining
 
 TRAIN = TrainSettings(pick=PickTraining(num_steps=2, batch_size=4), control_steps=3)
 NEW = Seed(number=1, has_new_gallery=True)
@@ -75,7 +76,7 @@ def new_run(tmp_path, own_material):
             settings=own_material.settings.model_dump(mode="json"),
             inputs=own_material.hashes(),
         )
-        make_supernet(made, own_material, own_material.view_bank())
+        make_supernet(made, own_material, make_view_bank(own_material))
         return made
 
     return make
@@ -98,7 +99,7 @@ def test_a_seed_has_views_a_supernet_and_weights_of_its_own(new_run, train, own_
     first, second = train(run, Seed(number=0)), train(run, Seed(number=1))
 
     parts = parts_of(run, own_material, Seed(number=1))
-    assert not torch.equal(own_material.view_bank().views, parts.material.view_bank().views)
+    assert not torch.equal(make_view_bank(own_material).views, make_view_bank(parts.material).views)
     supernets = [load_supernet(one, own_material).embedding.weight for one in (run, parts.run)]
     assert not torch.equal(*supernets)
     assert first.onnx_path.read_bytes() != second.onnx_path.read_bytes()
@@ -109,10 +110,10 @@ def test_facts_say_what_a_pick_was_trained_from(new_run, train, own_material):
 
     facts = [train(run, seed).facts for seed in (Seed(number=0), Seed(number=1), NEW)]
 
-    assert [one["seed"] for one in facts] == [0, 1, 1]
-    assert [one["supernet_seed"] for one in facts] == [0, 1, 1]
-    assert [one["bank_seed"] for one in facts] == [0, 1, 1]
-    galleries = [one["gallery_network_sha256"] for one in facts]
+    assert [one.seed for one in facts] == [0, 1, 1]
+    assert [one.supernet_seed for one in facts] == [0, 1, 1]
+    assert [one.bank_seed for one in facts] == [0, 1, 1]
+    galleries = [one.gallery_network_sha256 for one in facts]
     assert galleries[0] == galleries[1] == own_material.gallery.network_sha256
     assert galleries[2] not in galleries[:2]
 
@@ -207,16 +208,22 @@ def test_the_control_is_trained_once_and_says_that_it_met_no_gallery(new_run, ow
         train_control_of_run(run, own_material, architecture, TRAIN, show) for show in shows
     ]
 
-    assert "gallery_network_sha256" not in controls[0].facts
-    assert controls[0].facts["method"] == "independent"
+    assert "gallery_network_sha256" not in json.loads(controls[0].facts_path.read_text())
+    assert controls[0].facts.method == "independent"
     assert controls[0].training["num_steps"] == 3
     assert shows[1].parts == []
 
 
 def test_nothing_of_the_gallery_network_reaches_the_control(tmp_path, own_material):
-    architecture, bank = own_material.space.smallest(), own_material.view_bank()
-    other = ViewBank(views=bank.views, labels=bank.labels, targets=-bank.targets)
-    turned = replace(own_material, directions=-own_material.directions)
+    architecture, bank = own_material.space.smallest(), make_view_bank(own_material)
+    other = replace(bank, gallery_embeddings=-bank.gallery_embeddings)
+    known = own_material.gallery_bank
+    turned = replace(
+        own_material,
+        gallery_bank=replace(
+            known, embeddings=-known.embeddings, classifier=-known.class_directions
+        ),
+    )
 
     controls = [
         train_control(RunFolder(tmp_path / name), material, views, architecture, TRAIN)
@@ -228,13 +235,13 @@ def test_nothing_of_the_gallery_network_reaches_the_control(tmp_path, own_materi
 
 
 def test_a_pick_starts_from_the_supernet_of_its_own_seed(new_run, train, own_material, monkeypatch):
-    run, load, read = new_run(), picks.load_supernet, []
+    run, load, read = new_run(), query_training.load_supernet, []
 
     def note(folder, material):
         read.append(folder.path)
         return load(folder, material)
 
-    monkeypatch.setattr(picks, "load_supernet", note)
+    monkeypatch.setattr(query_training, "load_supernet", note)
     for number in (0, 1):
         train(run, Seed(number=number))
 

@@ -12,7 +12,7 @@ from cmpc_search.stages import gallery_training
 from cmpc_search.stages.galleries import training_advice
 from cmpc_search.stages.gallery_training import load_training_set
 from cmpc_search.stages.settings import GallerySettings
-from cmpc_search.training.gallery import GalleryTraining
+from cmpc_search.training.settings import GalleryTraining
 
 
 def test_who_waited_for_another_training_finds_it_done(tmp_path, image_set, monkeypatch):

@@ -2,18 +2,21 @@
 
 import math
 import random
-from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 import torch
 from torch import nn
 
+from cmpc_search.compatibility import Step
 from cmpc_search.errors import BadRun
 from cmpc_search.networks.supernet import Supernet
 from cmpc_search.space.presets.shufflenet import ShuffleNetSpace, Stage
-from cmpc_search.training.compute import use_channels_last
-from cmpc_search.training.loop import Schedule, optimise
+from cmpc_search.training.compute import CPU
+from cmpc_search.training.execution import Execution
+from cmpc_search.training.loop import train
+from cmpc_search.training.schedule import Schedule
+from cmpc_search.training.task import Task
 
 SPACE = ShuffleNetSpace(
     name="tiny",
@@ -25,96 +28,124 @@ SPACE = ShuffleNetSpace(
     embedding_dim=4,
     widths=(0.5, 1.0),
 )
-SCHEDULE = Schedule(num_steps=12, learning_rate=0.02, weight_decay=0.1, checkpoint_steps=4)
+SCHEDULE = Schedule(num_steps=12, learning_rate=0.02, weight_decay=0.1)
+CHECKPOINT_STEPS = 4
 
 
 class Killed(Exception):
     """Stands for anything that ends a process."""
 
 
-def fresh_supernet(seed):
-    torch.manual_seed(seed)
-    supernet = Supernet(SPACE)
-    use_channels_last(supernet)
-    return supernet
+class RandomBatches:
+    """Six images a step, drawn, as in training, from the step's number alone."""
+
+    def at(self, number):
+        images = torch.rand(6, 3, 8, 8, generator=torch.Generator().manual_seed(number))
+        return Step(
+            number=number,
+            progress=number / SCHEDULE.num_steps,
+            views=images,
+            item_ids=torch.arange(6),
+            labels=None,
+        )
 
 
-def loss_of(supernet, *, dies_at=None):
-    """Return a loss that, as in training, draws batch and path from the step's number alone."""
+class PathTask(Task):
+    """A supernet of which a path is trained in each step."""
 
-    def loss_at(step):
-        if step == dies_at:
+    def __init__(self, seed, dies_at=None):
+        super().__init__()
+        torch.manual_seed(seed)
+        self.network, self.dies_at = Supernet(SPACE), dies_at
+
+    def losses(self, step):
+        if step.number == self.dies_at:
             raise Killed
-        images = torch.rand(6, 3, 8, 8, generator=torch.Generator().manual_seed(step))
-        return supernet(images, SPACE.sample(random.Random(step)))[:, 0].mean()
+        architecture = SPACE.sample(random.Random(step.number))
+        return {"mean": self.network(step.views, architecture)[:, 0].mean()}
 
-    return loss_at
+
+class NetworkTask(Task):
+    """Any modules, and losses that look at their parameters alone."""
+
+    def __init__(self, network, losses):
+        super().__init__()
+        self.network, self._losses = network, losses
+
+    def losses(self, step):
+        return self._losses(self.network)
+
+
+def run(task, schedule=SCHEDULE, **execution):
+    train(
+        task, RandomBatches(), schedule, Execution(checkpoint_steps=CHECKPOINT_STEPS, **execution)
+    )
+
+
+def squares(network):
+    return {"squares": sum(parameter.square().sum() for parameter in network.parameters())}
 
 
 @pytest.mark.parametrize("dies_at", [3, 4, 11], ids="at-step-{}".format)
 def test_a_killed_run_ends_with_the_weights_of_an_undisturbed_one(tmp_path, dies_at):
-    undisturbed = fresh_supernet(0)
-    optimise(undisturbed, loss_of(undisturbed), SCHEDULE)
-    schedule = replace(SCHEDULE, checkpoint=tmp_path / "deep" / "state.safetensors")
-    killed = fresh_supernet(0)
+    undisturbed = PathTask(0)
+    run(undisturbed)
+    checkpoint = tmp_path / "deep" / "state.safetensors"
     with pytest.raises(Killed):
-        optimise(killed, loss_of(killed, dies_at=dies_at), schedule)
+        run(PathTask(0, dies_at), checkpoint=checkpoint)
     steps = []
 
     # The next process starts from other weights, as long as there is a checkpoint to go on from.
-    again = fresh_supernet(0 if dies_at < SCHEDULE.checkpoint_steps else 1)
-    optimise(again, loss_of(again), schedule, progress=lambda done, _: steps.append(done))
+    again = PathTask(0 if dies_at < CHECKPOINT_STEPS else 1)
+    run(again, checkpoint=checkpoint, progress=lambda done, _: steps.append(done))
 
-    first = dies_at // SCHEDULE.checkpoint_steps * SCHEDULE.checkpoint_steps
+    first = dies_at // CHECKPOINT_STEPS * CHECKPOINT_STEPS
     assert steps == [*range(first + 1, 13)]
     for name, weight in undisturbed.state_dict().items():
         assert again.state_dict()[name].equal(weight), name
 
 
 def test_a_finished_run_is_read_back_without_a_step(tmp_path):
-    schedule = replace(SCHEDULE, checkpoint=tmp_path / "state.safetensors")
-    first = fresh_supernet(0)
-    optimise(first, loss_of(first), schedule)
+    checkpoint = tmp_path / "state.safetensors"
+    first = PathTask(0)
+    run(first, checkpoint=checkpoint)
 
-    again = fresh_supernet(1)
-    optimise(again, loss_of(again, dies_at=0), schedule, progress=pytest.fail)
+    again = PathTask(1, dies_at=0)
+    run(again, checkpoint=checkpoint, progress=pytest.fail)
 
     for name, weight in first.state_dict().items():
         assert again.state_dict()[name].equal(weight), name
     assert [one.name for one in tmp_path.iterdir()] == ["state.safetensors"]
 
 
-def quadratic(network):
-    return lambda step: sum(parameter.square().sum() for parameter in network.parameters())
-
-
 def test_a_checkpoint_of_another_network_is_refused(tmp_path):
-    schedule = replace(SCHEDULE, checkpoint=tmp_path / "state.safetensors")
-    small, large = nn.Linear(2, 2), nn.Linear(3, 2)
-    optimise(small, quadratic(small), schedule)
+    checkpoint = tmp_path / "state.safetensors"
+    run(NetworkTask(nn.Linear(2, 2), squares), checkpoint=checkpoint)
 
     with pytest.raises(BadRun, match="must be a checkpoint of this network; delete it"):
-        optimise(large, quadratic(large), schedule)
+        run(NetworkTask(nn.Linear(3, 2), squares), checkpoint=checkpoint)
 
 
 @pytest.mark.parametrize("content", [b"", b"\x08" + bytes(20), b"not a checkpoint at all"])
 def test_a_damaged_checkpoint_is_refused(tmp_path, content):
     path = tmp_path / "state.safetensors"
     path.write_bytes(content)
-    network = nn.Linear(2, 2)
 
     with pytest.raises(BadRun, match="must be a checkpoint of this network"):
-        optimise(network, quadratic(network), replace(SCHEDULE, checkpoint=path))
+        run(NetworkTask(nn.Linear(2, 2), squares), checkpoint=path)
 
 
 @pytest.mark.parametrize("keeps", [False, True], ids=["without-checkpoint", "with-checkpoint"])
 def test_a_loss_that_is_no_number_ends_the_run_and_is_not_kept(tmp_path, keeps):
-    network = nn.Linear(2, 2)
     path = tmp_path / "state.safetensors"
-    schedule = replace(SCHEDULE, checkpoint=path if keeps else None)
 
-    with pytest.raises(BadRun, match=r"must stay finite, got nan at step .*; lower the learning"):
-        optimise(network, lambda step: network.weight.sum() * math.nan, schedule)
+    def losses(network):
+        return squares(network) | {"wild": network.weight.sum() * math.nan}
+
+    with pytest.raises(
+        BadRun, match=r"must stay finite, got nan at step 1 \(squares .*, wild nan\); lower the lea"
+    ):
+        run(NetworkTask(nn.Linear(2, 2), losses), checkpoint=path if keeps else None)
 
     assert not path.exists()
 
@@ -146,12 +177,62 @@ def test_frozen_and_untouched_parameters_stay_and_biases_are_not_decayed():
     network["frozen"].requires_grad_(False)
     before = {name: value.clone() for name, value in network.state_dict().items()}
 
-    def loss_at(step):  # a gradient of zero: weight decay alone moves anything
-        return network["used"](torch.zeros(1, 2)).sum() * 0
+    def losses(network):  # a gradient of zero: weight decay alone moves anything
+        return {"nothing": network["used"](torch.zeros(1, 2)).sum() * 0}
 
-    optimise(network, loss_at, replace(SCHEDULE, weight_decay=0.5))
+    decaying = Schedule(num_steps=12, learning_rate=0.02, weight_decay=0.5)
+    run(NetworkTask(network, losses), decaying)
 
     changed = {
         name for name, value in network.state_dict().items() if not value.equal(before[name])
     }
     assert changed == {"used.weight"}
+
+
+class AveragedTask(NetworkTask):
+    """Merges two gradients as it likes, and keeps a running average of its weight."""
+
+    def __init__(self):
+        super().__init__(nn.Linear(2, 1, bias=False), squares)
+        self.register_buffer("average", torch.zeros(1, 2))
+
+    def backward(self, step):
+        losses = {"up": self.network.weight.sum(), "down": -3 * self.network.weight.sum()}
+        gradients = [torch.autograd.grad(loss, self.network.weight)[0] for loss in losses.values()]
+        self.network.weight.grad = torch.maximum(*gradients)  # their sum would point up
+        return losses
+
+    def after_step(self, step):
+        self.average.lerp_(self.network.weight.detach(), 0.5)
+
+
+def test_a_task_may_merge_gradients_and_average_weights_and_both_survive_a_kill(tmp_path):
+    checkpoint = tmp_path / "state.safetensors"
+    torch.manual_seed(0)
+    task = AveragedTask()
+    before = task.network.weight.detach().clone()
+
+    run(task, checkpoint=checkpoint)
+
+    assert (task.network.weight < before).all()
+    assert task.average.any()
+    again = AveragedTask()
+    run(again, checkpoint=checkpoint, progress=pytest.fail)
+    assert again.average.equal(task.average)
+
+
+def test_modules_are_placed_before_the_first_step_and_come_back_after_the_last():
+    placed = []
+
+    class Elsewhere(type(CPU)):
+        def place_network(self, network):
+            placed.append(network)
+            return super().place_network(network)
+
+    task = PathTask(0)
+
+    run(task, compute=Elsewhere())
+
+    assert placed == [task]
+    assert not task.training
+    assert {parameter.device.type for parameter in task.parameters()} == {"cpu"}

@@ -3,13 +3,15 @@
 import pytest
 import torch
 
-from cmpc_search.compatibility import make_method
-from cmpc_search.compatibility.base import NO_LABEL
+from cmpc_search.compatibility import NO_LABEL, GalleryBank, make_method
 from cmpc_search.errors import BadRun
 from cmpc_search.networks.supernet import Supernet
 from cmpc_search.space.presets.shufflenet import ShuffleNetSpace, Stage
-from cmpc_search.training.query import QueryTraining, train_query_network, train_supernet
+from cmpc_search.training.execution import Execution
+from cmpc_search.training.loop import train
+from cmpc_search.training.query import QueryTask, SupernetTask
 from cmpc_search.training.recalibration import rebuild_batch_norms
+from cmpc_search.training.settings import QueryTraining
 from cmpc_search.training.views import ViewBank
 
 SPACE = ShuffleNetSpace(
@@ -34,15 +36,35 @@ def bank():
     generator = torch.Generator().manual_seed(0)
     views = torch.randint(150, 256, (48, 8, 8, 3), generator=generator)
     views[torch.arange(48), :, :, labels] //= 4
-    return ViewBank(views.to(torch.uint8), labels, DIRECTIONS[labels].half())
+    return ViewBank(
+        views=views.to(torch.uint8),
+        item_ids=torch.arange(48),
+        labels=labels,
+        gallery_embeddings=DIRECTIONS[labels].half(),
+    )
+
+
+def method_of(name):
+    labels = torch.arange(3)
+    return make_method(name, GalleryBank(embeddings=DIRECTIONS, labels=labels))
+
+
+def whole(bank):
+    """Return all views in one step."""
+    return bank.batches(QueryTraining(num_steps=1, batch_size=len(bank.views)), seed=0).at(0)
+
+
+def train_supernet(supernet, method, bank, training, **execution):
+    task = SupernetTask(supernet, method, seed=0)
+    train(task, bank.batches(training, seed=0), training.schedule, Execution(**execution))
 
 
 def share_named(network, bank):
     """Return the share of views that lie next to their own class's direction of the gallery."""
-    views, batch = bank.draw(0, len(bank.views), 0)
+    step = whole(bank)
     with torch.inference_mode():
-        nearest = (network(views) @ DIRECTIONS.T).argmax(dim=1)
-    return float((nearest == batch.labels).float().mean())
+        nearest = (network(step.views) @ DIRECTIONS.T).argmax(dim=1)
+    return float((nearest == step.labels).float().mean())
 
 
 @pytest.fixture
@@ -54,10 +76,11 @@ def supernet():
 @pytest.mark.parametrize("method_name", ["bct", "bct-regression", "regression"])
 def test_a_query_network_learns_to_embed_as_the_gallery(bank, supernet, method_name):
     network = supernet.extract(SPACE.read("-".join(["k3w1.0"] * len(SPACE.blocks))))
-    rebuild_batch_norms(network, bank.draw(0, 48, 0)[0])
+    rebuild_batch_norms(network, whole(bank).views)
     before = share_named(network, bank)
 
-    train_query_network(network, make_method(method_name, DIRECTIONS), bank, TRAINING, seed=0)
+    task = QueryTask(network, method_of(method_name))
+    train(task, bank.batches(TRAINING, seed=0), TRAINING.schedule, Execution())
 
     assert not network.training
     assert before < 0.7
@@ -65,23 +88,28 @@ def test_a_query_network_learns_to_embed_as_the_gallery(bank, supernet, method_n
 
 
 def test_a_trained_supernet_lends_every_path_weights_that_agree_with_the_gallery(bank, supernet):
-    method = make_method("bct-regression", DIRECTIONS)
+    method = method_of("bct-regression")
 
     longer = TRAINING.model_copy(update={"num_steps": 160})  # a path a step, four operators
-    train_supernet(supernet, method, bank, longer, seed=0)
+    train_supernet(supernet, method, bank, longer)
 
     for word in ("k3w0.5", "k5w0.5", "k7w0.5", "xcw0.5"):
         network = supernet.extract(SPACE.read("-".join([word] * len(SPACE.blocks))))
-        rebuild_batch_norms(network, bank.draw(0, 48, 0)[0])
+        rebuild_batch_norms(network, whole(bank).views)
         assert share_named(network, bank) > 0.8, word
 
 
 def test_a_batch_of_mixed_views_alone_is_no_error(supernet):
     views = torch.randint(0, 256, (16, 8, 8, 3), dtype=torch.uint8)
-    unlabelled = ViewBank(views, torch.full((16,), NO_LABEL), torch.rand(16, 3).half())
+    unlabelled = ViewBank(
+        views=views,
+        item_ids=torch.arange(16),
+        labels=torch.full((16,), NO_LABEL),
+        gallery_embeddings=torch.rand(16, 3).half(),
+    )
     short = TRAINING.model_copy(update={"num_steps": 1})
 
-    train_supernet(supernet, make_method("bct", DIRECTIONS), unlabelled, short, seed=0)
+    train_supernet(supernet, method_of("bct"), unlabelled, short)
 
 
 def test_a_finished_training_is_taken_from_its_checkpoint_and_not_by_another_method(
@@ -89,18 +117,15 @@ def test_a_finished_training_is_taken_from_its_checkpoint_and_not_by_another_met
 ):
     training = QueryTraining(num_steps=250, batch_size=8)
     path = tmp_path / "supernet.safetensors"
-    train_supernet(
-        supernet, make_method("bct", DIRECTIONS), bank, training, seed=0, checkpoint=path
-    )
+    train_supernet(supernet, method_of("bct"), bank, training, checkpoint=path)
     torch.manual_seed(1)
     again = Supernet(SPACE)
 
     train_supernet(
         again,
-        make_method("bct", DIRECTIONS),
+        method_of("bct"),
         bank,
         training,
-        seed=0,
         checkpoint=path,
         progress=pytest.fail,
     )
@@ -108,6 +133,4 @@ def test_a_finished_training_is_taken_from_its_checkpoint_and_not_by_another_met
     for name, weight in supernet.state_dict().items():
         assert again.state_dict()[name].equal(weight), name
     with pytest.raises(BadRun, match="must be a checkpoint of this network"):
-        train_supernet(
-            again, make_method("regression", DIRECTIONS), bank, training, seed=0, checkpoint=path
-        )
+        train_supernet(again, method_of("regression"), bank, training, checkpoint=path)

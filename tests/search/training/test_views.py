@@ -1,11 +1,15 @@
 """The bank of views: what is in it, and in which order it is drawn."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from cmpc_search.compatibility.base import NO_LABEL
-from cmpc_search.training.views import ViewBank, ViewSettings, make_views
+from cmpc_search.compatibility import NO_LABEL
+from cmpc_search.training.execution import Execution
+from cmpc_search.training.settings import QueryTraining
+from cmpc_search.training.views import ViewBank, ViewSettings, make_views, read_views, write_views
 
 NUM_VIEWS, BATCH_SIZE = 24, 8
 
@@ -16,44 +20,73 @@ def bank():
     numbers = torch.arange(NUM_VIEWS)
     return ViewBank(
         views=numbers.to(torch.uint8)[:, None, None, None].expand(-1, 2, 2, 3).contiguous(),
+        item_ids=numbers + 50,
         labels=numbers + 100,
-        targets=(numbers[:, None] / 2).half(),
+        gallery_embeddings=(numbers[:, None] / 2).half(),
     )
 
 
-def numbers_of(drawn):
-    views, batch = drawn
-    numbers = (views[:, 0, 0, 0] * 255).round().long()
-    assert batch.labels.equal(numbers + 100)
-    assert batch.targets.equal(numbers[:, None] / 2)
+def batches_of(bank, *, batch_size=BATCH_SIZE, seed=5, num_steps=30):
+    return bank.batches(QueryTraining(num_steps=num_steps, batch_size=batch_size), seed=seed)
+
+
+def numbers_of(step):
+    numbers = (step.views[:, 0, 0, 0] * 255).round().long()
+    assert step.item_ids.equal(numbers + 50)
+    assert step.labels.equal(numbers + 100)
+    assert step.gallery_embeddings.equal(numbers[:, None] / 2)
     return numbers.tolist()
 
 
 @pytest.mark.parametrize("epoch", [0, 1, 7])
 def test_an_epoch_draws_every_view_once_with_its_label_and_target(bank, epoch):
     steps = range(3 * epoch, 3 * epoch + 3)
+    batches = batches_of(bank)
 
-    drawn = [one for step in steps for one in numbers_of(bank.draw(step, BATCH_SIZE, seed=5))]
+    drawn = [one for step in steps for one in numbers_of(batches.at(step))]
 
     assert sorted(drawn) == [*range(NUM_VIEWS)]
 
 
 def test_a_batch_is_a_function_of_step_and_seed(bank):
     def draw(step, seed):
-        return numbers_of(bank.draw(step, BATCH_SIZE, seed))
+        return numbers_of(batches_of(bank, seed=seed).at(step))
 
     assert draw(4, 5) == draw(4, 5)
     assert len({tuple(draw(step, seed)) for step in (1, 4, 7) for seed in (5, 6)}) == 6
 
 
 def test_a_bank_smaller_than_a_batch_is_drawn_whole(bank):
-    assert sorted(numbers_of(bank.draw(3, 100, seed=0))) == [*range(NUM_VIEWS)]
+    assert sorted(numbers_of(batches_of(bank, batch_size=100).at(3))) == [*range(NUM_VIEWS)]
+
+
+def test_steps_are_the_same_in_whatever_order_they_are_asked_for(bank):
+    forward, backward = batches_of(bank), batches_of(bank)
+
+    drawn = [numbers_of(forward.at(step)) for step in range(9)]
+
+    assert drawn == [numbers_of(backward.at(step)) for step in reversed(range(9))][::-1]
+
+
+def test_a_step_says_which_it_is_and_how_much_of_the_training_is_done(bank):
+    step = batches_of(bank, num_steps=8).at(2)
+
+    assert (step.number, step.progress) == (2, 0.25)
+
+
+def test_a_bank_without_labels_is_kept_and_drawn_without_them(bank, tmp_path):
+    write_views(tmp_path / "bank", replace(bank, labels=None))
+
+    step = batches_of(read_views(tmp_path / "bank")).at(0)
+
+    assert step.labels is None
+    assert len(step.views) == len(step.item_ids) == len(step.gallery_embeddings) == BATCH_SIZE
 
 
 # Half the images are blank paper, half are inked all over.
 PAPER = np.full((20, 8, 8, 3), 255, np.uint8)
 PAPER[10:] = 40
-LABELS = np.arange(20, dtype=np.int64) * 3
+LABELS = torch.arange(20) * 3
 
 
 def views_of(share, *, seed=0, size_px=4):
@@ -64,17 +97,18 @@ def views_of(share, *, seed=0, size_px=4):
         assert views.dtype == np.uint8
         return np.eye(20, dtype=np.float32)[shown]
 
-    settings = ViewSettings(views_per_image=20, mixed_share=share, size_px=size_px)
-    return make_views(PAPER, LABELS, embed, settings, seed=seed)
+    settings = ViewSettings(views_per_image=20, mixed_share=share, size_px=size_px, seed=seed)
+    return make_views(PAPER, LABELS, embed, settings, Execution())
 
 
 def test_every_image_gets_its_views_each_with_its_label_and_target():
     bank = views_of(0.0)
 
     assert bank.views.shape == (400, 4, 4, 3)
-    assert bank.targets.dtype == torch.float16
-    assert bank.targets.sum(dim=0).tolist() == [20] * 20
-    assert bank.labels.equal(torch.from_numpy(LABELS)[bank.targets.argmax(dim=1)])
+    assert bank.gallery_embeddings.dtype == torch.float16
+    assert bank.gallery_embeddings.sum(dim=0).tolist() == [20] * 20
+    assert bank.item_ids.equal(bank.gallery_embeddings.argmax(dim=1))
+    assert bank.labels.equal(LABELS[bank.item_ids])
 
 
 @pytest.mark.parametrize(("share", "least", "most"), [(0.0, 0, 0), (0.3, 90, 150), (1.0, 400, 400)])
@@ -84,7 +118,7 @@ def test_the_asked_share_of_views_is_mixed_and_has_no_label(share, least, most):
 
 def test_only_views_without_a_label_show_another_image():
     bank = views_of(0.5, size_px=8)
-    is_paper = bank.targets.argmax(dim=1) < 10
+    is_paper = bank.gallery_embeddings.argmax(dim=1) < 10
     has_ink = (bank.views < 255).flatten(1).any(dim=1)
     is_mixed = bank.labels == NO_LABEL
 
@@ -105,15 +139,14 @@ def test_views_are_a_function_of_the_seed():
 
 def test_progress_counts_the_views():
     told = []
-    settings = ViewSettings(views_per_image=20, mixed_share=0.0, size_px=8)
+    settings = ViewSettings(views_per_image=20, mixed_share=0.0, size_px=8, seed=0)
 
     make_views(
         PAPER,
-        LABELS,
+        None,
         lambda views, shown: np.zeros((len(shown), 2), np.float32),
         settings,
-        seed=0,
-        progress=lambda done, total: told.append((done, total)),
+        Execution(progress=lambda done, total: told.append((done, total))),
     )
 
     assert told == [(256, 400), (400, 400)]

@@ -1,0 +1,41 @@
+"""What a training reads: a step by its number, however its views are kept or made.
+
+Shapes: N views of a step.
+"""
+
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from cmpc_search.compatibility import Step
+
+__all__ = ["Batches", "EpochOrder"]
+
+
+class Batches(Protocol):
+    """The steps of a training, each a function of its number alone."""
+
+    def at(self, number: int) -> Step:
+        """Return the step with this number, from 0; its tensors are where they are computed on."""
+
+
+class EpochOrder:
+    """Which items a step takes: each at most once an epoch.
+
+    The order is drawn from ``seed`` and the epoch. It is kept until another epoch is asked for: of
+    millions of items it takes longer than a small network's step.
+    """
+
+    def __init__(self, num_items: int, batch_size: int, *, seed: int) -> None:
+        self._num_items, self._batch_size, self._seed = num_items, batch_size, seed
+        self._epoch, self._order = -1, np.arange(0)
+
+    def at(self, number: int) -> npt.NDArray[np.int64]:
+        """Return positions int64 [N] among the items."""
+        per_epoch = max(1, self._num_items // self._batch_size)
+        epoch, place = divmod(number, per_epoch)
+        if epoch != self._epoch:
+            rng = np.random.default_rng((self._seed, epoch))
+            self._epoch, self._order = epoch, rng.permutation(self._num_items)
+        return self._order[place * self._batch_size : (place + 1) * self._batch_size]

@@ -1,0 +1,57 @@
+"""The state of a training on disk: weights, what the optimiser remembers, and the steps done."""
+
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from cmpc_base.files import replacing
+from cmpc_search.errors import BadRun
+
+__all__ = ["restore", "store"]
+
+
+def store(path: Path, task: nn.Module, optimiser: Optimizer, step: int) -> None:
+    """Write the state after ``step`` steps."""
+    tensors = {f"network.{name}": value for name, value in task.state_dict().items()}
+    for index, state in optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser.{index}.{name}": value for name, value in state.items()}
+    contiguous = {name: value.contiguous() for name, value in tensors.items()}
+    with replacing(path) as file:
+        file.write(save(contiguous, metadata={"step": str(step)}))
+
+
+def restore(path: Path | None, task: nn.Module, optimiser: Optimizer) -> int:
+    """Load the state, if there is one, and return the number of steps done.
+
+    Raises:
+        BadRun: it is damaged, or of another task.
+    """
+    if path is None or not path.exists():
+        return 0
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            step = int((file.metadata() or {})["step"])
+        task.load_state_dict(_under("network.", tensors))
+    except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as error:
+        raise BadRun(
+            f"{path} must be a checkpoint of this network; delete it to start training again "
+            f"({error})"
+        ) from error
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in _under("optimiser.", tensors).items():
+        index, key = name.split(".", 1)
+        state.setdefault(int(index), {})[key] = value
+    optimiser.load_state_dict(optimiser.state_dict() | {"state": state})
+    return step
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(prefix): value
+        for name, value in tensors.items()
+        if name.startswith(prefix)
+    }

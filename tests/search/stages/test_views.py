@@ -1,0 +1,183 @@
+"""The views of a run are made once, of pictures as large as the gallery network reads them."""
+
+import shutil
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from cmpc_search.compatibility import NO_LABEL
+from cmpc_search.data import load_image_set
+from cmpc_search.embeddings import EMBEDDINGS_FILE, read_embeddings
+from cmpc_search.errors import BadData, BadEmbeddings, BadGallery
+from cmpc_search.gallery import (
+    GallerySources,
+    embed_gallery,
+    import_gallery,
+    read_classifier,
+    save_gallery_network,
+)
+from cmpc_search.networks.gallery import GalleryNetwork, ResidualShape
+from cmpc_search.stages import views as stage_module
+from cmpc_search.stages.material import load_material
+from cmpc_search.stages.settings import SearchSettings
+from cmpc_search.stages.views import make_view_bank
+from cmpc_search.training import views as views_module
+from cmpc_search.training.augmentation import Augmentation
+
+
+def test_a_network_that_gives_no_directions_for_views_is_told_with_the_items(
+    settings, gallery_path, tmp_path, cache_dir
+):
+    """Its embeddings of the pictures are good: views show other things than they do."""
+    shutil.copytree(gallery_path, tmp_path / "gallery")
+    weights = load_file(tmp_path / "gallery" / "network.safetensors")
+    broken = {name: value * torch.nan for name, value in weights.items() if "weight" in name}
+    save_file(weights | broken, tmp_path / "gallery" / "network.safetensors")
+    other_seed = settings.model_copy(update={"seed": 77})  # a bank that nobody has made
+    material = load_material(other_seed, tmp_path / "gallery", cache_dir=cache_dir)
+
+    with pytest.raises(BadEmbeddings, match=r"network\.safetensors gives must be finite .*class"):
+        make_view_bank(material)
+
+
+def test_pictures_that_changed_after_they_were_embedded_are_refused(
+    pictures, gallery_path, tmp_path, cache_dir
+):
+    shutil.copytree(pictures, tmp_path / "pictures")
+    for path in (tmp_path / "pictures").glob("*/*.png"):
+        picture = np.asarray(Image.open(path))
+        Image.fromarray(255 - picture).save(path)
+    settings = SearchSettings(data=str(tmp_path / "pictures"), cost="macs", views_per_image=1)
+    material = load_material(settings, gallery_path, cache_dir=cache_dir)
+
+    with pytest.raises(BadGallery, match="as it is now, it has changed since; run `cmpc gallery e"):
+        make_view_bank(material)
+
+
+def test_views_and_classifier_agree_where_the_gallery_sees_what_queries_can_not(
+    pictures, cache_dir, tmp_path
+):
+    folder = tmp_path / "pictures"
+    shutil.copytree(pictures, folder)
+    for label, name in enumerate(("alike a", "alike b")):  # equal at 32 px, not at 64 px
+        (folder / name).mkdir()
+        for number in range(2):
+            pixels = np.full((64, 64, 3), 50 + 90 * number, np.uint8)
+            pixels[0, 0] += label
+            Image.fromarray(pixels).save(folder / name / f"{number}.png")
+    large = load_image_set(str(folder), size_px=64, cache_dir=cache_dir)
+    torch.manual_seed(0)
+    shape = ResidualShape(name="tiny", input_size_px=64, depths=(1, 1), width=4, embedding_dim=8)
+    num_classes = len(np.unique(large.labels[large.select(split="train")]))
+    gallery = save_gallery_network(
+        tmp_path / "gallery",
+        GalleryNetwork(shape).eval(),
+        torch.nn.functional.normalize(torch.randn(num_classes, 8), dim=1),
+        large,
+        facts={},
+    )
+    embed_gallery(gallery, large)
+    settings = SearchSettings(data=str(folder), cost="macs", views_per_image=1, mixed_share=0)
+
+    material = load_material(settings, tmp_path / "gallery", cache_dir=cache_dir)
+    bank = make_view_bank(material)
+
+    small = material.image_set
+    assert (small.size_px, large.size_px) == (32, 64)
+    trained = np.unique(small.labels[small.select(split="train")])
+    assert len(trained) == len(material.gallery_bank.class_directions) == num_classes
+    shown = [large.item_names[place].split("/")[0] for place in large.select(split="train")]
+    assert [small.class_names[trained[row]] for row in bank.labels] == shown
+    stored = read_classifier(tmp_path / "gallery" / "classifier.safetensors")
+    for row, label in enumerate(trained):
+        torch.testing.assert_close(
+            material.gallery_bank.class_directions[row], stored[small.class_names[label]]
+        )
+
+
+def test_data_that_change_under_a_run_give_no_views(material, image_set, monkeypatch):
+    others = replace(image_set, item_names=image_set.item_names[::-1])
+    monkeypatch.setattr(stage_module, "load_image_set", lambda *_, **__: others)
+
+    with pytest.raises(BadData, match="must hold the same items"):
+        stage_module._made(material, None)
+
+
+def test_views_are_made_once_and_read_from_then_on(material, monkeypatch):
+    made = make_view_bank(material)
+    monkeypatch.setattr(stage_module, "make_views", None)  # calling it again would fail
+
+    read = make_view_bank(material)
+
+    assert torch.equal(read.views, made.views)
+    assert torch.equal(read.labels, made.labels)
+    assert torch.equal(read.gallery_embeddings, made.gallery_embeddings)
+
+
+def test_views_of_another_augmentation_are_other_views(material, monkeypatch):
+    made = make_view_bank(material)
+    strong = partial(Augmentation, max_gain=0.9)
+    for module in (stage_module, views_module):
+        monkeypatch.setattr(module, "Augmentation", strong)
+
+    assert not torch.equal(make_view_bank(material).views, made.views)
+
+
+@pytest.mark.parametrize("damage", ["cut", "emptied"])
+def test_views_that_were_damaged_are_made_again(material, damage):
+    made = make_view_bank(material)
+    path = stage_module._path_of(material)
+    left = b"" if damage == "emptied" else path.read_bytes()[:-1000]
+    path.unlink()  # banks are memory-mapped: what is in use must not shrink
+    path.write_bytes(left)
+
+    again = make_view_bank(material)
+
+    assert torch.equal(again.views, made.views)
+    assert torch.equal(again.gallery_embeddings, made.gallery_embeddings)
+
+
+def test_views_of_a_network_are_partly_mixed_and_aim_at_what_it_sees(material):
+    bank = make_view_bank(material)
+
+    is_mixed = bank.labels == NO_LABEL
+    assert 0 < is_mixed.sum() < len(bank.labels)
+    seen = material.gallery.embed(bank.views.numpy())  # both networks read 32 px here
+    np.testing.assert_allclose(bank.gallery_embeddings.float(), seen, atol=2e-2)
+
+
+def test_views_of_ready_embeddings_aim_at_the_kept_rows_and_are_never_mixed(
+    settings, ready_gallery_path, cache_dir
+):
+    material = load_material(settings, ready_gallery_path, cache_dir=cache_dir)
+
+    bank = make_view_bank(material)
+
+    positions = material.image_set.select(split="train")
+    kept = read_embeddings(ready_gallery_path / EMBEDDINGS_FILE)
+    rows = dict(zip(kept.item_names, kept.rows, strict=True))
+    aims = np.stack([rows[material.image_set.item_names[position]] for position in positions])
+    aims /= np.linalg.norm(aims, axis=1, keepdims=True)
+    views_per_image = len(bank.views) // len(positions)
+    assert views_per_image == settings.views_per_image
+    np.testing.assert_allclose(
+        bank.gallery_embeddings, np.tile(aims, (views_per_image, 1)), atol=1e-3
+    )
+    assert (bank.labels != NO_LABEL).all()
+
+
+def test_ready_embeddings_that_name_a_network_do_not_get_its_views(
+    settings, material, gallery_path, cache_dir, tmp_path
+):
+    sources = GallerySources(embeddings_path=gallery_path / EMBEDDINGS_FILE)
+    import_gallery(tmp_path / "same", sources)
+    ready = load_material(settings, tmp_path / "same", cache_dir=cache_dir)
+    assert ready.hashes() == material.hashes()
+    make_view_bank(material)
+
+    assert (make_view_bank(ready).labels != NO_LABEL).all()
