@@ -4,6 +4,7 @@ The one package below all others. It needs the standard library alone, so whoeve
 for nothing.
 
     errors          CmpcError, from which every error of cmpc derives, and its exit code
+    libraries       which extra brings a library that is missing?
     machine_faults  is it the machine's fault, and not that of the network at work?
     files           a file that is there whole or not at all
     json_files      the same of a JSON document, and reading one back

@@ -9,7 +9,7 @@ from typing import Any
 from cmpc_base.errors import BadArgument, BadFile, CmpcError
 from cmpc_base.files import write_text
 
-__all__ = ["known_fields", "read_json", "write_json"]
+__all__ = ["known_fields", "read_document", "read_json", "write_json"]
 
 
 def write_json(path: Path, document: object) -> None:
@@ -33,16 +33,24 @@ def read_json(path: Path, *, error: type[CmpcError] = BadFile, advice: str = "")
     Raises:
         CmpcError: ``error``, if the file is missing or not a JSON object.
     """
-    what_to_do = f"; {advice}" if advice else ""
-    try:
-        document = json.loads(path.read_text(encoding="utf-8-sig"))  # an editor may add a mark
-    except (OSError, ValueError, RecursionError) as found:
-        told = found.strerror if isinstance(found, OSError) else found
-        raise error(f"{path} must be a readable JSON file: {told}{what_to_do}") from found
+    document = read_document(path, error=error, advice=advice)
     if not isinstance(document, dict):
-        got = type(document).__name__
-        raise error(f"{path} must hold a JSON object, got {got}{what_to_do}")
+        told = f"{path} must hold a JSON object, got {type(document).__name__}"
+        raise error(_advised(told, advice))
     return document
+
+
+def read_document(path: Path, *, error: type[CmpcError] = BadFile, advice: str = "") -> Any:
+    """Read any JSON document; see `read_json`."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))  # an editor may add a mark
+    except (OSError, ValueError, RecursionError) as found:
+        reason = found.strerror if isinstance(found, OSError) else found
+        raise error(_advised(f"{path} must be a readable JSON file: {reason}", advice)) from found
+
+
+def _advised(told: str, advice: str) -> str:
+    return f"{told}; {advice}" if advice else told
 
 
 def known_fields(record: type[Any], document: Mapping[str, Any]) -> dict[str, Any]:

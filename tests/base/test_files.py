@@ -2,18 +2,12 @@
 
 import errno
 import os
-import re
 import stat
 import threading
 from pathlib import Path
 
 import pytest
 
-import cmpc
-import cmpc_base
-import cmpc_cost_models
-import cmpc_kernels
-import cmpc_search
 from cmpc_base.files import replacing
 
 
@@ -90,20 +84,6 @@ def test_a_file_system_without_permissions_is_written(exists, tmp_path, monkeypa
         file.write(b"new")
 
     assert path.read_bytes() == b"new"
-
-
-def test_there_is_one_way_to_replace_a_file():
-    allowed = {"files.py", "folders.py", "leftovers.py"}
-    modules = (cmpc, cmpc_base, cmpc_search, cmpc_cost_models, cmpc_kernels)
-    packages = [Path(module.__file__).parent for module in modules]
-    others = [
-        str(path)
-        for package in packages
-        for path in package.rglob("*.py")
-        if path.name not in allowed and re.search(r"mkstemp|\.tmp\b|os\.fsync", path.read_text())
-    ]
-
-    assert others == []
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, OSError])

@@ -24,7 +24,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from cmpc_base.errors import MissingLibrary
+from cmpc_base.libraries import missing_library
 from cmpc_kernels.checks import check_metric, check_rows
 from cmpc_kernels.errors import BadArgument
 from cmpc_kernels.gallery.ids import Ids
@@ -185,10 +185,7 @@ def load_faiss() -> Any:
     try:
         import faiss  # an extra, and slow to load: only where it is used
     except ImportError as error:
-        raise MissingLibrary(
-            f"FAISS must be installed for this, and cannot be imported ({error}); "
-            f'run pip install "cmpc[faiss]", or use GalleryIndex, which needs nothing more'
-        ) from error
+        raise missing_library("faiss", "an index of FAISS's") from error
     return faiss
 
 

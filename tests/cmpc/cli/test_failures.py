@@ -10,9 +10,10 @@ from click.testing import CliRunner
 from safetensors import SafetensorError
 
 from cmpc.cli import command_line
-from cmpc.cli.failures import EXTRA_OF_LIBRARY, as_click_error
+from cmpc.cli.failures import as_click_error
 from cmpc.cli.group import CmpcGroup
 from cmpc.errors import BadSettings
+from cmpc_base.libraries import EXTRA_OF_LIBRARY
 from cmpc_cost_models.errors import BadBundle, DeviceUnreachable
 from cmpc_kernels.errors import BadArgument, BadIndexFile
 from cmpc_search.errors import BudgetNotMet

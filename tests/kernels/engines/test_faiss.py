@@ -95,7 +95,7 @@ def test_the_threads_of_one_search_are_not_those_of_the_process(gallery, queries
 def test_without_faiss_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "faiss", None)
 
-    with pytest.raises(MissingLibrary, match=r'pip install "cmpc\[faiss\]"'):
+    with pytest.raises(MissingLibrary, match=r"pip install 'cmpc\[faiss\]'"):
         FaissIndex.build(np.ones((1, 2), np.float32))
 
 

@@ -150,7 +150,7 @@ def test_a_library_that_is_not_there_is_named(monkeypatch):
     svg_module._program.close()
     monkeypatch.setattr(svg_module, "find_spec", lambda name: None)
 
-    with pytest.raises(MissingLibrary, match="resvg-py"):
+    with pytest.raises(MissingLibrary, match="resvg_py"):
         load_image(drawing(""), 8)
 
 

