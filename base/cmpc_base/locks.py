@@ -29,6 +29,7 @@ __all__ = [
     "OnWait",
     "exclusive",
     "holder_of",
+    "is_held",
     "lock",
     "open_locked",
     "try_lock",
@@ -93,6 +94,22 @@ def try_lock(file: IO[Any], owner: LockOwner) -> bool:
     except (BlockingIOError, PermissionError):  # POSIX lets a system say either
         return False
     return True
+
+
+def is_held(path: Path) -> bool:
+    """Tell whether another process holds the lock of ``path``, which is no lock of our own.
+
+    To open our own and close it would drop it.
+
+    Raises:
+        OSError: the system refuses the file, or locks on this file system.
+    """
+    try:
+        file = path.open("r+")
+    except FileNotFoundError:
+        return False
+    with file:
+        return not try_lock(file, LockOwner.PROCESS)
 
 
 def lock(file: IO[Any], owner: LockOwner, *, doing: str, on_wait: OnWait | None = None) -> None:

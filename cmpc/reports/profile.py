@@ -85,7 +85,7 @@ def _candidate(run: "RunFolder", number: int) -> ChosenNetwork:
     from cmpc_search.errors import BadRun
     from cmpc_search.study.loop import load_candidates
 
-    found = {one.number: one for one in load_candidates(run.study_path, on_notice=say)}
+    found = {one.number: one for one in load_candidates(run.coordinator, on_notice=say)}
     if number not in found:
         raise BadRun(f"{run.path} must hold candidate {number}; it has {sorted(found)}")
     return _slice_of_supernet(run, found[number], "")

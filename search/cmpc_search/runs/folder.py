@@ -26,10 +26,11 @@ from typing import Any
 from cmpc_base.folders import check_new_or_empty
 from cmpc_base.json_files import read_json, write_json
 from cmpc_base.leftovers import sweep
+from cmpc_base.locks import holder_of, is_held
 from cmpc_base.names import few
 from cmpc_search.errors import BadRun
 from cmpc_search.json_records import parsed_record, read_record
-from cmpc_search.study.workers import live_workers, workers_folder
+from cmpc_search.study.coordination.base import COORDINATORS, Coordinator
 
 __all__ = ["RunFolder", "open_run", "reopen_run"]
 
@@ -68,6 +69,21 @@ class RunFolder:
     @property
     def study_path(self) -> Path:
         return self.path / "study.db"
+
+    @property
+    def coordinator(self) -> Coordinator:
+        """Where the study is and who works on it: files of this folder."""
+        return COORDINATORS.load("files")(self.study_path)
+
+    @property
+    def supernet_lock_path(self) -> Path:
+        """Held by who trains the supernet."""
+        return self.supernet_path / "training.lock"
+
+    @property
+    def train_lock_path(self) -> Path:
+        """Held by who trains picks."""
+        return self.path / "train.lock"
 
     @property
     def candidates_path(self) -> Path:
@@ -241,12 +257,19 @@ def _said(leaves: Mapping[str, Any], name: str) -> str:
 def _move_aside(path: Path) -> None:
     if not path.exists():
         return
-    if workers := live_workers(workers_folder(RunFolder(path).study_path)):
-        raise BadRun(
-            f"a run must be idle to start it afresh, but {len(workers)} process(es) search in "
-            f"{path}: {', '.join(workers)} (process number first)"
-        )
+    if busy := _at_work(RunFolder(path)):
+        raise BadRun(f"{path} must be idle to start it afresh, but {busy}; end that first")
     number = 1
     while (aside := path.with_name(f"{path.name}.old-{number}")).exists():
         number += 1
     path.rename(aside)
+
+
+def _at_work(run: RunFolder) -> str | None:
+    """Say who works on the run; None where nobody does."""
+    if workers := run.coordinator.live_workers():
+        return f"{len(workers)} process(es) search in it: {few(workers)} (process number first)"
+    for lock_path in (run.supernet_lock_path, run.train_lock_path):
+        if is_held(lock_path):
+            return f"{holder_of(lock_path)} trains in it"
+    return None

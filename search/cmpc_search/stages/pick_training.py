@@ -65,7 +65,7 @@ def run_training(order: TrainOrder, observer: Observer = SILENT) -> TrainResult:
     if order.has_new_galleries:
         check_new_galleries(material.gallery)
     doing = f"trains in {run.path}"
-    with exclusive(run.path / "train.lock", doing=doing, on_wait=observer.notice):
+    with exclusive(run.train_lock_path, doing=doing, on_wait=observer.notice):
         if order.how is not None:
             run_pick(PickOrder(run_folder=run.path, how=order.how), observer)
         return _trained(run, material, order, observer)

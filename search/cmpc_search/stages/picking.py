@@ -61,7 +61,7 @@ def run_pick(order: PickOrder, observer: Observer = SILENT) -> PickResult:
     """
     run = reopen_run(order.run_folder)
     settings = _within(search_settings_of(run), order)
-    candidates = load_candidates(run.study_path, on_notice=observer.notice)
+    candidates = load_candidates(run.coordinator, on_notice=observer.notice)
     cost, budget = settings.cost, settings.budget
     front = pareto_front(candidates, cost=cost, budget=budget)
     proposed = pick(candidates, order.how or FIRST_PICK, cost=cost, budget=budget)

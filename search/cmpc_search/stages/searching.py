@@ -122,7 +122,7 @@ def run_search(
             CandidateScorer(supernet, material, opened, folder=run.candidates_path),
             material.space,
             settings.study,
-            storage_path=run.study_path,
+            coordinator=run.coordinator,
             on_trial=lambda trial: steps(trial.finished, trial.total, trial.describe()),
             on_notice=observer.notice,
         )
@@ -172,7 +172,7 @@ def obtain_supernet(
 ) -> Supernet:
     """Load the supernet of a run, or train it; of several processes one trains."""
     doing = f"trains the supernet of {run.path}"
-    lock_path = run.supernet_path / "training.lock"
+    lock_path = run.supernet_lock_path
     with exclusive(lock_path, doing=doing, on_wait=observer.notice):
         if has_supernet(run):
             return load_supernet(run, material)

@@ -7,10 +7,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from cmpc_base.registry import Registry
 from cmpc_cost_models.targets.table import aliases
 from cmpc_search.data.sources.catalogue import CATALOGUE
 from cmpc_search.networks.gallery import ResidualShape, load_gallery_shape
 from cmpc_search.study.rewards import REWARDS, Metric
+from cmpc_search.study.samplers.catalogue import SAMPLERS
 from cmpc_search.study.settings import Budget, StudySettings
 from cmpc_search.training.settings import GalleryTraining, PickTraining, SupernetTraining
 
@@ -43,12 +45,18 @@ def _own_name(target: str) -> str:
     return aliases().get(target, target)
 
 
-def _known_reward(name: str) -> str:
-    REWARDS.check(name)
-    return name
+def _one_of(parts: Registry[Any]) -> AfterValidator:
+    """Refuse a name that is none of these parts'."""
+
+    def check(name: str) -> str:
+        parts.check(name)
+        return name
+
+    return AfterValidator(check)
 
 
-RewardName = Annotated[str, AfterValidator(_known_reward)]
+RewardName = Annotated[str, _one_of(REWARDS)]
+SamplerName = Annotated[str, _one_of(SAMPLERS)]
 DataName = Annotated[str, AfterValidator(absolute_data)]
 TargetName = Annotated[str, AfterValidator(_own_name)]
 
@@ -110,7 +118,7 @@ class SearchSettings(BaseModel):
     reward: RewardName = Field("product", description="R1, R2 or R3 of CMP-NAS.")
     metric: Metric = Field("map", description="Accuracy that the reward is of.")
     cost: Literal["latency", "macs"] = Field("latency", description="What is minimised.")
-    sampler: Literal["nsga2", "tpe", "random"] = Field("nsga2", description="Optuna sampler.")
+    sampler: SamplerName = Field("nsga2", description="Optuna sampler.")
     trials: int = Field(48, ge=1, description="Candidates to score in all.")
     population: int = Field(16, ge=2, description="Population of NSGA-II.")
     budget_ms: float | None = Field(None, gt=0, le=1e12, description="Latency limit, ms.")

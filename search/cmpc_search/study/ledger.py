@@ -8,11 +8,11 @@ A trial's life, each arrow one commit, so that a kill between any two leaves a s
 
 A trial with a score is finished, whatever its Optuna state. A failed candidate, and one whose cost
 nobody knows, are told as FAIL: samplers skip those rows, so NSGA-II's population holds real values
-only. Every method that writes, but `record`, expects the study's lock to be held.
+only. Every method that writes, but `record`, needs the turn, see ``coordination``.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 
 import optuna
@@ -20,12 +20,12 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from cmpc_search.errors import BadRun
 from cmpc_search.space import Architecture, Space
+from cmpc_search.study.coordination.base import Worker
 from cmpc_search.study.encoding import Encoding
+from cmpc_search.study.gate import Gate
 from cmpc_search.study.progress import Counts
 from cmpc_search.study.records import Candidate, CandidateScore
-from cmpc_search.study.samplers import Gate
 from cmpc_search.study.settings import StudySettings, cost_of
-from cmpc_search.study.workers import Worker
 
 __all__ = ["Ledger", "Standing", "read_candidates"]
 
@@ -52,6 +52,7 @@ class Ledger:
         self._encoding = Encoding(space)
         self._settings = settings
         self._worker = worker
+        self._scores: dict[int, CandidateScore] = {}
 
     def start_session(self) -> int:
         """Return how many processes came before this one, after a look at what they searched."""
@@ -66,18 +67,27 @@ class Ledger:
         self._study.set_user_attr("sessions", session + 1)
         return session
 
-    def reap(self) -> None:
-        """Settle what dead processes left: tell what was scored, queue the rest again."""
-        dead = {row.number for row in self._rows() if self._is_left_by_the_dead(row)}
-        # Read again: an owner may have stored its score after the first reading and died before we
-        # looked for it. What the dead left can't change any more.
-        rows = self._rows() if dead else []
+    def settle(self) -> Standing:
+        """Settle what dead processes left, and return where the study stands then.
+
+        What was scored is told, the rest is queued again. The rows are read once, and again only
+        if somebody died.
+        """
+        rows = self._rows()
+        if dead := {row.number for row in rows if self._is_left_by_the_dead(row)}:
+            # Read again: an owner may have stored its score after the first reading and died before
+            # we looked for it. What the dead left can't change any more.
+            self._settle_rows(self._rows(), dead)
+            rows = self._rows()
+        return self._standing(rows)
+
+    def _settle_rows(self, rows: list[FrozenTrial], dead: Set[int]) -> None:
         queued = {_architecture(row) for row in rows if row.state == TrialState.WAITING}
         for row in rows:
             if row.number not in dead or row.state != TrialState.RUNNING:
                 continue
-            if "score" in row.user_attrs:
-                self._tell(row.number, _score(row))
+            if _is_scored(row):
+                self._tell(row.number, self._score(row))
                 continue
             key = _architecture(row)
             if key is not None and key not in queued:
@@ -107,10 +117,10 @@ class Ledger:
         self._tell(trial.number, score)
         return Candidate(number=trial.number, score=score)
 
-    def standing(self) -> Standing:
-        """Return where the study stands, in one reading of its rows."""
-        rows = self._rows()
-        candidates = tuple(_candidates(rows))
+    def _standing(self, rows: list[FrozenTrial]) -> Standing:
+        candidates = tuple(
+            Candidate(number=row.number, score=self._score(row)) for row in rows if _is_scored(row)
+        )
         redraws = [row.user_attrs.get("redraws", (0, 0)) for row in rows]
         is_within = self._settings.budget.is_met_by
         counts = Counts(
@@ -143,19 +153,22 @@ class Ledger:
         assert cost is not None, "what can be compared has a cost: see _checked"
         self._study.tell(number, [score.reward, cost])
 
+    def _score(self, row: FrozenTrial) -> CandidateScore:
+        """Return the score of a row, which no process ever changes, so it is parsed once."""
+        if row.number not in self._scores:
+            self._scores[row.number] = _parsed_score(row)
+        return self._scores[row.number]
+
     def _rows(self) -> list[FrozenTrial]:
         return self._study.get_trials(deepcopy=False)
 
 
 def read_candidates(study: optuna.Study) -> tuple[Candidate, ...]:
     """Return every recorded result of a study by trial number, for those who only look."""
-    return tuple(_candidates(study.get_trials(deepcopy=False)))
-
-
-def _candidates(rows: list[FrozenTrial]) -> Iterator[Candidate]:
-    for row in rows:
-        if _is_scored(row):
-            yield Candidate(number=row.number, score=_score(row))
+    rows = study.get_trials(deepcopy=False)
+    return tuple(
+        Candidate(number=row.number, score=_parsed_score(row)) for row in rows if _is_scored(row)
+    )
 
 
 def _check_same(before: Mapping[str, object], now: Mapping[str, object]) -> None:
@@ -176,7 +189,7 @@ def _architecture(row: FrozenTrial) -> str | None:
     return key
 
 
-def _score(row: FrozenTrial) -> CandidateScore:
+def _parsed_score(row: FrozenTrial) -> CandidateScore:
     return CandidateScore.from_json(row.user_attrs["score"])
 
 

@@ -1,35 +1,27 @@
 """Ask, score, record, until the study has its candidates: the loop that a kill can't hurt.
 
-Several processes may run it over one file. All that decides what happens next (settling what the
-dead left, counting, proposing, claiming) is done under one lock and takes milliseconds; scoring
-takes seconds and holds nothing. See `cmpc_search.study.ledger` for what each kill leaves behind.
+Several processes may run it over one study. All that decides what happens next (settling what the
+dead left, counting, proposing, claiming) is done in one turn of milliseconds, in which the rows of
+the study are read once; scoring takes seconds and holds nothing. See `cmpc_search.study.ledger` for
+what each kill leaves behind.
 """
 
 import logging
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 
 from optuna.trial import Trial
 
 from cmpc_base.errors import CmpcError, MachineFault
-from cmpc_base.locks import exclusive
 from cmpc_base.machine_faults import machine_fault
 from cmpc_search.errors import BudgetNotMet
 from cmpc_search.space import Architecture, Space
-from cmpc_search.study.ledger import Ledger, read_candidates
+from cmpc_search.study.coordination.base import Coordinator, Worker
+from cmpc_search.study.gate import Gate, NoArchitectureLeft, make_sampler
+from cmpc_search.study.ledger import Ledger, Standing, read_candidates
 from cmpc_search.study.progress import Counts, StudySummary, TrialProgress
 from cmpc_search.study.records import Candidate, CandidateScore
-from cmpc_search.study.samplers import Gate, NoArchitectureLeft, make_sampler
 from cmpc_search.study.settings import Budget, StudySettings
-from cmpc_search.study.storage import (
-    create_study,
-    load_study,
-    telling_of_storage,
-    wait_for_turn,
-)
-from cmpc_search.study.workers import Worker, workers_folder
 
 __all__ = ["FIRST_FAILURES", "load_candidates", "run_study"]
 
@@ -48,11 +40,11 @@ def run_study(
     space: Space,
     settings: StudySettings,
     *,
-    storage_path: Path,
+    coordinator: Coordinator,
     on_trial: Callable[[TrialProgress], None] | None = None,
     on_notice: Callable[[str], None] | None = None,
 ) -> StudySummary:
-    """Score candidates until the study in ``storage_path`` has ``settings.num_trials`` of them.
+    """Score candidates until the study of ``coordinator`` has ``settings.num_trials`` of them.
 
     An existing study goes on where it stopped. What ``score`` returns is recorded, an error in it
     too. An exception about the run or the machine (`ABOUT_THE_RUN`, `machine_fault`), for example
@@ -70,8 +62,8 @@ def run_study(
         MachineFault: the machine refused what scoring needs.
         StudyUnavailable: the study's file is damaged, or another program locks it.
     """
-    with telling_of_storage(storage_path), Worker(workers_folder(storage_path)) as worker:
-        search = _Search(space, settings, storage_path, worker, on_notice or _log.warning)
+    with coordinator.translated_errors(), coordinator.join() as worker:
+        search = _Search(space, settings, coordinator, worker, on_notice or _log.warning)
         while (claimed := search.claim_next()) is not None:
             trial, architecture = claimed
             candidate = search.record(trial, _score_safely(score, architecture))
@@ -81,16 +73,16 @@ def run_study(
 
 
 def load_candidates(
-    storage_path: Path, *, on_notice: Callable[[str], None] | None = None
+    coordinator: Coordinator, *, on_notice: Callable[[str], None] | None = None
 ) -> tuple[Candidate, ...]:
-    """Return every recorded result of the study in ``storage_path``, by trial number.
+    """Return every recorded result of a study, by trial number.
 
     Raises:
         BadRun: there is no study.
-        StudyUnavailable: its file is damaged, or another program locks it.
+        StudyUnavailable: it is damaged, or another program keeps it.
     """
-    study = load_study(storage_path, on_notice=on_notice)
-    with telling_of_storage(storage_path):
+    study = coordinator.load_study(on_notice)
+    with coordinator.translated_errors():
         return read_candidates(study)
 
 
@@ -101,77 +93,82 @@ class _Search:
         self,
         space: Space,
         settings: StudySettings,
-        storage_path: Path,
+        coordinator: Coordinator,
         worker: Worker,
         on_notice: Callable[[str], None],
     ) -> None:
-        self._storage_path = storage_path
+        self._coordinator = coordinator
         self._on_notice = on_notice
         self._settings = settings
         self._num_architectures = space.num_architectures
         self._gate = Gate(max_macs=settings.budget.macs)
         self._stopped_early: str | None = None
-        with self._turn():
-            study = create_study(storage_path)
-            self.ledger = Ledger(study, space, settings, worker)
-            session = self.ledger.start_session()
+        self._num_recorded = 0
+        self._has_warned = False
+        with coordinator.turn(on_notice):
+            study = coordinator.create_study()
+            self._ledger = Ledger(study, space, settings, worker)
+            session = self._ledger.start_session()
             study.sampler = make_sampler(settings, space, self._gate, session=session)
 
     def claim_next(self) -> tuple[Trial, Architecture] | None:
         """Return what this process scores next, or None when there is nothing for it to do."""
-        with self._turn():
-            self.ledger.reap()
-            standing = self.ledger.standing()
-            counts = standing.counts
-            if counts.finished + counts.running >= self._settings.num_trials:
-                return None
-            self._gate.renew(standing.known)
-            if len(standing.known) >= self._num_architectures:
-                self._stopped_early = f"all {self._num_architectures} architectures are known"
-                return None
-            try:
-                trial, architecture = self.ledger.ask()
-            except NoArchitectureLeft:
-                self.ledger.reap()  # the row that `ask` had begun
-                self._stop_early(len(standing.known))
-                return None
-            self.ledger.claim(trial, architecture, self._gate)
-            return trial, architecture
+        with self._coordinator.turn(self._on_notice):
+            self._standing = self._ledger.settle()
+            claimed = self._claim(self._standing)
+        self._warn_if_all_fail()
+        return claimed
+
+    def _claim(self, standing: Standing) -> tuple[Trial, Architecture] | None:
+        counts = standing.counts
+        if counts.finished + counts.running >= self._settings.num_trials:
+            return None
+        self._gate.renew(standing.known)
+        if len(standing.known) >= self._num_architectures:
+            self._stopped_early = f"all {self._num_architectures} architectures are known"
+            return None
+        try:
+            trial, architecture = self._ledger.ask()
+        except NoArchitectureLeft:
+            self._ledger.settle()  # the row that `ask` had begun
+            self._stop_early(len(standing.known))
+            return None
+        self._ledger.claim(trial, architecture, self._gate)
+        return trial, architecture
 
     def record(self, trial: Trial, score: CandidateScore) -> Candidate:
-        """Store what scoring gave; say so if the study looks hopeless."""
-        wait_for_turn(self._storage_path, self._on_notice)
-        candidate = self.ledger.record(trial, score)
-        if notice := _notice(self.ledger.standing().counts, candidate):
-            self._on_notice(notice)
+        """Store what scoring gave."""
+        self._coordinator.await_writing(self._on_notice)
+        candidate = self._ledger.record(trial, score)
+        self._num_recorded += 1
         return candidate
 
     def progress(self, candidate: Candidate) -> TrialProgress:
-        standing = self.ledger.standing()
+        """Tell where the study stood when this candidate was claimed, and what it adds."""
+        known = (*self._standing.candidates, candidate)
         return TrialProgress(
-            finished=standing.counts.finished,
+            finished=len(known),
             total=self._settings.num_trials,
             candidate=candidate,
-            best_reward=_best_reward(standing.candidates, self._settings.budget),
+            best_reward=_best_reward(known, self._settings.budget),
         )
 
     def summary(self) -> StudySummary:
-        standing = self.ledger.standing()
+        """Tell where the study stood when there was nothing more to claim."""
         return StudySummary(
-            counts=standing.counts,
-            candidates=standing.candidates,
+            counts=self._standing.counts,
+            candidates=self._standing.candidates,
             stopped_early=self._stopped_early,
         )
 
-    @contextmanager
-    def _turn(self) -> Iterator[None]:
-        """Hold the study for a moment, against our own processes and against other programs."""
-        path = self._storage_path
-
-        lock_path = path.with_name(f"{path.name}.lock")
-        with exclusive(lock_path, doing=f"works on {path}", on_wait=self._on_notice):
-            wait_for_turn(path, self._on_notice)
-            yield
+    def _warn_if_all_fail(self) -> None:
+        """Say so, once, if the study looks hopeless."""
+        counts, candidates = self._standing.counts, self._standing.candidates
+        is_early = counts.finished < FIRST_FAILURES or not self._num_recorded
+        if is_early or self._has_warned or counts.failed + counts.unknown < counts.finished:
+            return
+        self._has_warned = True
+        self._on_notice(_all_fail(counts, candidates[-1]))
 
     def _stop_early(self, num_known: int) -> None:
         gate = self._gate
@@ -216,9 +213,7 @@ def _best_reward(candidates: tuple[Candidate, ...], budget: Budget) -> float | N
     return max((reward for reward in rewards if reward is not None), default=None)
 
 
-def _notice(counts: Counts, candidate: Candidate) -> str | None:
-    if counts.failed + counts.unknown < counts.finished or counts.finished != FIRST_FAILURES:
-        return None
+def _all_fail(counts: Counts, candidate: Candidate) -> str:
     if counts.unknown:
         return (
             f"of none of the first {counts.finished} candidates is the cost known, so the search "

@@ -36,7 +36,8 @@ class TrialProgress:
     """Sent after each candidate.
 
     Attributes:
-        finished: Candidates with a recorded result by now, those of other processes included.
+        finished: Candidates with a recorded result when this one was begun, those of other
+            processes included, and this one.
         candidate: The one just finished.
         best_reward: The highest reward within the budget so far, or None.
     """

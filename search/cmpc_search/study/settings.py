@@ -58,7 +58,7 @@ class StudySettings:
 
     Attributes:
         num_trials: Candidates to score in all, over every process and restart.
-        sampler: A name in `cmpc_search.study.samplers.SAMPLERS`.
+        sampler: A name in `cmpc_search.study.samplers.catalogue.SAMPLERS`.
         population: NSGA-II's population; others don't use it.
         seed: Where the proposals' randomness starts.
         cost: What is minimised beside the reward that is maximised.

@@ -11,10 +11,9 @@ from cmpc_search.data import SPLITS
 from cmpc_search.evaluation.catalogue import PROTOCOLS
 from cmpc_search.networks.gallery import GALLERY_NETWORKS
 from cmpc_search.space import SPACES
-from cmpc_search.stages.settings import SearchSettings
 from cmpc_search.study import CostName
 from cmpc_search.study.rewards import REWARDS
-from cmpc_search.study.samplers import SAMPLERS
+from cmpc_search.study.samplers.catalogue import SAMPLERS
 
 
 @pytest.mark.parametrize(
@@ -26,7 +25,6 @@ from cmpc_search.study.samplers import SAMPLERS
         (names.PROTOCOLS, PROTOCOLS),
         (names.REWARDS, REWARDS),
         (names.SAMPLERS, SAMPLERS),
-        (names.SAMPLERS, get_args(SearchSettings.model_fields["sampler"].annotation)),
         (names.SPACES, SPACES),
         (names.SPLITS, SPLITS),
     ],

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import pytest
 from safetensors import safe_open
 
+from cmpc_search.runs import RunFolder
 from cmpc_search.study.loop import load_candidates
 
 pytestmark = pytest.mark.slow
@@ -87,14 +88,14 @@ def test_a_search_killed_among_its_trials_completes_and_scores_nothing_twice(pro
         with killed_in_the_end(project, arguments) as process:
             wait_until(lambda wanted=num_wanted: len(written()) >= wanted, process)
             time.sleep(rng.uniform(0, 0.2))
-        keys = [one.score.architecture for one in load_candidates(run / "study.db")]
+        keys = [one.score.architecture for one in load_candidates(RunFolder(run).coordinator)]
         times = written()
         finished |= {key: times[key] for key in keys if key not in finished}
     assert 0 < len(finished) < trials
 
     answer = project.answer(*arguments)
 
-    candidates = load_candidates(run / "study.db")
+    candidates = load_candidates(RunFolder(run).coordinator)
     assert len(candidates) == answer["counts"]["finished"] == trials
     assert answer["counts"]["failed"] == 0
     assert len({one.number for one in candidates}) == trials

@@ -20,7 +20,7 @@ from cmpc_search.runs import (
     write_trials,
 )
 from cmpc_search.study import Accuracy, Budget, Candidate, CandidateScore
-from cmpc_search.study.workers import Worker
+from cmpc_search.study.coordination.workers import FileWorker
 
 SETTINGS = {"search": {"trials": 10, "seed": 0, "widths": (0.6, 1.0)}, "space": "small"}
 INPUTS = {"data_sha256": "d0", "gallery_sha256": "60"}
@@ -120,18 +120,32 @@ def test_fresh_moves_each_old_run_aside(path):
     assert [reopen_run(each).settings["search"]["seed"] for each in kept] == [2, 0, 1]
 
 
-def test_fresh_refuses_while_another_process_searches(path):
-    run = opened(path)
-    hold = (
-        "import sys, pathlib; from cmpc_search.study.workers import Worker\n"
-        "with Worker(pathlib.Path(sys.argv[1])): print('held', flush=True); input()"
-    )
-    arguments = [sys.executable, "-c", hold, f"{run.study_path}.workers"]
+HOLD = """
+import sys, pathlib
+from cmpc_base.locks import exclusive
+from cmpc_search.runs import RunFolder
+run = RunFolder(pathlib.Path(sys.argv[1]))
+with {}: print("held", flush=True); input()
+"""
+
+
+@pytest.mark.parametrize(
+    ("work", "said"),
+    [
+        ("run.coordinator.join()", r"1 process\(es\) search in it: {pid}-"),
+        ("exclusive(run.supernet_lock_path, doing='x')", "process {pid} trains in it"),
+        ("exclusive(run.train_lock_path, doing='x')", "process {pid} trains in it"),
+    ],
+    ids=["search", "supernet", "picks"],
+)
+def test_fresh_refuses_while_another_process_works_on_the_run(path, work, said):
+    opened(path)
+    arguments = [sys.executable, "-c", HOLD.format(work), str(path)]
     with subprocess.Popen(
         arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as holder:
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(BadRun, match=rf"must be idle.*{holder.pid}-"):
+        with pytest.raises(BadRun, match=f"must be idle.*{said.format(pid=holder.pid)}"):
             opened(path, fresh=True)
         holder.kill()
     opened(path, fresh=True)  # the dead don't count, though their file is still there
@@ -290,7 +304,7 @@ def test_reading_runs_needs_none_of_the_heavy_libraries():
 
 
 def test_a_worker_that_ended_leaves_no_file(tmp_path):
-    with Worker(tmp_path / "workers") as worker:
+    with FileWorker(tmp_path / "workers") as worker:
         assert worker.is_alive(worker.name)
     assert not worker.is_alive("12-unknown")
     assert list((tmp_path / "workers").iterdir()) == []

@@ -1,13 +1,8 @@
-"""The toy study as fixtures; `toy_study` is a module so that a killed program can import it too."""
-
-import sys
-from pathlib import Path
+"""The toy study as fixtures."""
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from toy_study import ToySpace, toy_score
+from cmpc_search.testing.toy_study import ToySpace, toy_score
 
 
 @pytest.fixture

@@ -8,12 +8,10 @@ import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from toy_study import ToySpace, toy_score
-
 from cmpc_search.study import StudySettings
+from cmpc_search.study.coordination.files import FileCoordinator
 from cmpc_search.study.loop import run_study
+from cmpc_search.testing.toy_study import ToySpace, toy_score
 
 
 def main() -> None:
@@ -28,7 +26,7 @@ def main() -> None:
         return toy_score(architecture)
 
     settings = StudySettings(num_trials=int(num_trials), population=6, cost="macs")
-    run_study(score, ToySpace(), settings, storage_path=study)
+    run_study(score, ToySpace(), settings, coordinator=FileCoordinator(study))
 
 
 if __name__ == "__main__":

@@ -12,10 +12,11 @@ import sqlite3
 import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
-from toy_study import ToySpace, toy_score
 
 from cmpc_search.study import Budget, StudySettings
+from cmpc_search.study.coordination.files import FileCoordinator
 from cmpc_search.study.loop import run_study
+from cmpc_search.testing.toy_study import ToySpace, toy_score
 
 SETTINGS = StudySettings(num_trials=2, population=2, budget=Budget(latency_ms=100.0))
 SPACE = ToySpace(num_blocks=1)
@@ -72,13 +73,13 @@ def test_no_commit_is_the_wrong_one_to_die_before(tmp_path, die_at, num_spared, 
 
         die_at(None if num_spared else count)
         try:
-            run_study(score, SPACE, SETTINGS, storage_path=study, on_trial=arm)
+            run_study(score, SPACE, SETTINGS, coordinator=FileCoordinator(study), on_trial=arm)
             break  # it did not die: every write has had its turn
         except Dies:
             die_at(None)
         stored_at_death = stored_in(study)
         scored_at_death, scored[:] = list(scored), []
-        summary = run_study(score, SPACE, SETTINGS, storage_path=study)
+        summary = run_study(score, SPACE, SETTINGS, coordinator=FileCoordinator(study))
 
         stored = [each.score.architecture for each in summary.candidates]
         assert len(set(stored)) == len(stored) == 2, count

@@ -12,11 +12,12 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from cmpc_search.study.coordination.files import FileCoordinator
+from cmpc_search.study.coordination.sqlite import create_study, load_study
+from cmpc_search.study.coordination.workers import FileWorker
 from cmpc_search.study.ledger import Ledger
 from cmpc_search.study.loop import load_candidates, run_study
 from cmpc_search.study.settings import StudySettings
-from cmpc_search.study.storage import create_study, load_study
-from cmpc_search.study.workers import Worker
 
 PROGRAM = Path(__file__).with_name("slow_search.py")
 
@@ -38,7 +39,7 @@ def wait_for_lines(log, process, count):
 
 
 def check_nothing_is_lost_or_repeated(study, log, *, num_trials, num_kills):
-    candidates = load_candidates(study)
+    candidates = load_candidates(FileCoordinator(study))
     stored = [candidate.score.architecture for candidate in candidates]
     assert len(stored) == num_trials
     assert len(set(stored)) == num_trials
@@ -76,8 +77,8 @@ def test_a_candidate_interrupted_while_scored_is_the_next_one(tmp_path, space, s
 
     settings = StudySettings(num_trials=4, cost="macs")
     with pytest.raises(KeyboardInterrupt):
-        run_study(interrupted, space, settings, storage_path=study)
-    summary = run_study(interrupted, space, settings, storage_path=study)
+        run_study(interrupted, space, settings, coordinator=FileCoordinator(study))
+    summary = run_study(interrupted, space, settings, coordinator=FileCoordinator(study))
 
     assert seen[3] == seen[2]
     assert summary.counts.finished == 4
@@ -101,12 +102,12 @@ def test_a_death_while_the_dead_are_settled_queues_nothing_twice(
 
     settings = StudySettings(num_trials=3, cost="macs")
     with pytest.raises(KeyboardInterrupt):
-        run_study(interrupted, space, settings, storage_path=study)
+        run_study(interrupted, space, settings, coordinator=FileCoordinator(study))
     with monkeypatch.context() as patch:
         patch.setattr(optuna.Study, "tell", interrupted)  # the candidate is queued by then
         with pytest.raises(KeyboardInterrupt):
-            run_study(counted, space, settings, storage_path=study)
-    summary = run_study(counted, space, settings, storage_path=study)
+            run_study(counted, space, settings, coordinator=FileCoordinator(study))
+    summary = run_study(counted, space, settings, coordinator=FileCoordinator(study))
 
     assert summary.counts.finished == 3
     assert len(set(scored)) == len(scored) == 3
@@ -133,7 +134,7 @@ def test_a_score_stored_just_before_its_owner_died_is_kept(tmp_path, space, scor
     with monkeypatch.context() as patch:
         patch.setattr(optuna.Study, "tell", interrupted)  # the score is stored by then
         with pytest.raises(KeyboardInterrupt):
-            run_study(score, space, settings, storage_path=study)
+            run_study(score, space, settings, coordinator=FileCoordinator(study))
 
     rows_now, readings = Ledger._rows, []
 
@@ -147,9 +148,9 @@ def test_a_score_stored_just_before_its_owner_died_is_kept(tmp_path, space, scor
         return stale
 
     store = create_study(study)
-    with Worker(tmp_path / "workers") as worker:
+    with FileWorker(tmp_path / "workers") as worker:
         ledger = Ledger(store, space, settings, worker)
         monkeypatch.setattr(Ledger, "_rows", rows_that_lag)
-        ledger.reap()
+        ledger.settle()
 
     assert [trial.state for trial in store.trials] == [TrialState.COMPLETE]

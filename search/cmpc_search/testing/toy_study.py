@@ -5,7 +5,9 @@ from functools import cached_property
 from typing import NoReturn
 
 from cmpc_search.space import Architecture, Choice, Space
-from cmpc_search.study import Accuracy, CandidateScore
+from cmpc_search.study.records import Accuracy, CandidateScore
+
+__all__ = ["ToySpace", "toy_score"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,15 +38,20 @@ class ToySpace(Space):
         raise NotImplementedError
 
     def macs(self, architecture: Architecture) -> int:
-        values = list(self.chosen(architecture).values())
-        pairs = zip(values[: self.num_blocks], values[self.num_blocks :], strict=True)
+        pairs = zip(self.codes_of(architecture), self.widths_of(architecture), strict=True)
         return sum((code + 1) * round(10 * width) for code, width in pairs)
+
+    def codes_of(self, architecture: Architecture) -> list[int]:
+        return [self.codes[option] for option in architecture.options[: self.num_blocks]]
+
+    def widths_of(self, architecture: Architecture) -> list[float]:
+        return [self.widths[option] for option in architecture.options[self.num_blocks :]]
 
 
 def toy_score(architecture: Architecture, space: ToySpace = ToySpace()) -> CandidateScore:
     macs = space.macs(architecture)
-    chosen = list(space.chosen(architecture).values())
-    reward = sum(chosen[space.num_blocks :]) / 10 - chosen[0] / 100
+    codes, widths = space.codes_of(architecture), space.widths_of(architecture)
+    reward = sum(widths) / 10 - codes[0] / 100
     return CandidateScore(
         architecture=architecture.key,
         heterogeneous=Accuracy(top1=reward, top10=1.0, mean_average_precision=0.5),

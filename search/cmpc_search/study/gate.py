@@ -1,4 +1,4 @@
-"""Who proposes the next architecture, and the guard that turns bad proposals down for free.
+"""The gate that turns bad proposals down for free, whoever proposes (see ``samplers``).
 
 `GuardedSampler` stands between Optuna and a sampler. A proposal that is already known in the study
 or over the MAC budget never becomes a trial: the sampler is asked again, in memory, and after
@@ -9,36 +9,25 @@ population and TPE's densities.
 """
 
 import random
-import warnings
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.exceptions import ExperimentalWarning
-from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from cmpc_base.registry import Registry
 from cmpc_search.space import Architecture, Space
 from cmpc_search.study.encoding import Encoding
+from cmpc_search.study.samplers.catalogue import SAMPLERS
 from cmpc_search.study.settings import StudySettings
 
-__all__ = ["SAMPLERS", "Gate", "GuardedSampler", "NoArchitectureLeft", "make_sampler"]
+__all__ = ["Gate", "GuardedSampler", "NoArchitectureLeft", "make_sampler"]
 
 PROPOSALS = 50  # NSGA-II often copies a parent unchanged; 50 known in a row mean it is stuck
 STEPS = 1000
-
-SAMPLERS: Registry[Callable[[int, StudySettings], BaseSampler]] = Registry(
-    "sampler",
-    {
-        "nsga2": "cmpc_search.study.samplers:make_nsga2",
-        "random": "cmpc_search.study.samplers:make_random",
-        "tpe": "cmpc_search.study.samplers:make_tpe",
-    },
-)
 
 
 class NoArchitectureLeft(Exception):
@@ -160,24 +149,6 @@ class GuardedSampler(BaseSampler):
         return self._space.architecture(options)
 
 
-def make_nsga2(seed: int, settings: StudySettings) -> BaseSampler:
-    """NSGA-II (Deb et al., 2002)."""
-    return NSGAIISampler(population_size=settings.population, seed=seed)
-
-
-def make_random(seed: int, _: StudySettings) -> BaseSampler:
-    """Evenly drawn architectures."""
-    return RandomSampler(seed=seed)
-
-
-def make_tpe(seed: int, _: StudySettings) -> BaseSampler:
-    """TPE over whole architectures: choice by choice it would sort the study for each one."""
-    with warnings.catch_warnings():
-        # The argument has been "experimental" since Optuna 2; the warning says no more than that.
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        return TPESampler(seed=seed, multivariate=True)
-
-
 def make_sampler(
     settings: StudySettings, space: Space, gate: Gate, *, session: int
 ) -> GuardedSampler:
@@ -190,7 +161,6 @@ def make_sampler(
     Raises:
         UnknownName: there is no such sampler.
     """
-    make_base = SAMPLERS.load(settings.sampler)
+    make = SAMPLERS.load(settings.sampler)
     seeds = np.random.SeedSequence([settings.seed, session]).generate_state(2)
-    base = make_base(int(seeds[0]), settings)
-    return GuardedSampler(base, space, gate, seed=int(seeds[1]))
+    return GuardedSampler(make(int(seeds[0]), settings), space, gate, seed=int(seeds[1]))

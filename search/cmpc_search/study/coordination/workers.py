@@ -9,29 +9,25 @@ import os
 import uuid
 from pathlib import Path
 
-from cmpc_base.locks import LockOwner, try_lock
+from cmpc_base.locks import LockOwner, is_held, try_lock
+from cmpc_search.study.coordination.base import Worker
 
-__all__ = ["Worker", "live_workers", "workers_folder"]
-
-
-def workers_folder(study_path: Path) -> Path:
-    """Return where those who are at work on the study in this file give their sign of life."""
-    return study_path.with_name(f"{study_path.name}.workers")
+__all__ = ["FileWorker", "live_workers"]
 
 
 def live_workers(folder: Path) -> tuple[str, ...]:
     """Return the names of the workers in ``folder`` that still run; not for workers themselves."""
-    return tuple(path.stem for path in sorted(folder.glob("*.lock")) if _is_held(path))
+    return tuple(path.stem for path in sorted(folder.glob("*.lock")) if is_held(path))
 
 
-class Worker:
+class FileWorker(Worker):
     """This process' sign of life in ``folder``, for as long as the context is open."""
 
     def __init__(self, folder: Path) -> None:
         self.name = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
         self._folder = folder
 
-    def __enter__(self) -> "Worker":
+    def __enter__(self) -> "FileWorker":
         self._folder.mkdir(parents=True, exist_ok=True)
         self._file = self._path(self.name).open("w")
         taken = try_lock(self._file, LockOwner.PROCESS)
@@ -46,19 +42,10 @@ class Worker:
         """Whether the worker of this name still runs; call it with the study's lock held."""
         if name == self.name:
             return True  # opening and closing our own file would drop our lock
-        if _is_held(self._path(name)):
+        if is_held(self._path(name)):
             return True
         self._path(name).unlink(missing_ok=True)
         return False
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}.lock"
-
-
-def _is_held(path: Path) -> bool:
-    try:
-        file = path.open("r+")
-    except FileNotFoundError:
-        return False  # its worker ended in good order
-    with file:
-        return not try_lock(file, LockOwner.PROCESS)

@@ -19,14 +19,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from cmpc_base.locks import PATIENCE_S, holder_of, waiting_notice
 from cmpc_search.errors import BadRun, StudyUnavailable
 
-__all__ = ["create_study", "load_study", "telling_of_storage", "wait_for_turn"]
+__all__ = ["create_study", "load_study", "translated_errors", "wait_for_turn"]
 
 STUDY_NAME = "cmpc"
 LOCK_TIMEOUT_S = 60.0
 
 
 @contextmanager
-def telling_of_storage(path: Path) -> Iterator[None]:
+def translated_errors(path: Path) -> Iterator[None]:
     """Turn what the database of ``path`` raises into what its user can do about it.
 
     Raises:
@@ -84,7 +84,7 @@ def load_study(path: Path, *, on_notice: Callable[[str], None] | None = None) ->
     if not path.is_file():
         raise BadRun(f"a search must have been started, got no study at {path}; run `cmpc search`")
     try:
-        with telling_of_storage(path):
+        with translated_errors(path):
             wait_for_turn(path, on_notice, to_write=False)
             return optuna.load_study(storage=_storage(path), study_name=STUDY_NAME)
     except KeyError as error:

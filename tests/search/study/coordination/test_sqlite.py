@@ -6,11 +6,13 @@ import subprocess
 import sys
 
 import pytest
-from toy_study import ToySpace, toy_score
 
 from cmpc_search.errors import StudyUnavailable
-from cmpc_search.study import StudySettings, storage
+from cmpc_search.study import StudySettings
+from cmpc_search.study.coordination import sqlite as storage
+from cmpc_search.study.coordination.files import FileCoordinator
 from cmpc_search.study.loop import load_candidates, run_study
+from cmpc_search.testing.toy_study import ToySpace, toy_score
 
 SETTINGS = StudySettings(num_trials=3, population=2, cost="macs")
 BROWSER = """
@@ -28,7 +30,9 @@ print("free", flush=True)
 @pytest.fixture
 def study(tmp_path, space, score):
     path = tmp_path / "study.db"
-    run_study(score, space, StudySettings(num_trials=1, cost="macs"), storage_path=path)
+    run_study(
+        score, space, StudySettings(num_trials=1, cost="macs"), coordinator=FileCoordinator(path)
+    )
     return path
 
 
@@ -60,7 +64,9 @@ def test_a_study_that_another_program_locks_is_waited_for_and_the_program_named(
         browser.stdin.write("\n")
         browser.stdin.flush()
 
-    summary = run_study(score, space, SETTINGS, storage_path=study, on_notice=unlock)
+    summary = run_study(
+        score, space, SETTINGS, coordinator=FileCoordinator(study), on_notice=unlock
+    )
 
     assert summary.counts.finished == 3
     [notice] = notices
@@ -72,14 +78,16 @@ def test_a_lock_that_stays_ends_the_search_with_the_file_and_what_to_do(
     study, browser, space, score
 ):
     with pytest.raises(StudyUnavailable, match="end that and give the same command") as caught:
-        run_study(score, space, SETTINGS, storage_path=study, on_notice=lambda _: None)
+        run_study(
+            score, space, SETTINGS, coordinator=FileCoordinator(study), on_notice=lambda _: None
+        )
 
     assert f"{study} must be free to be written, but process {browser.pid}" in str(caught.value)
     assert caught.value.exit_code == 1
 
 
 def test_a_study_that_is_locked_can_still_be_looked_at(study, browser):
-    assert len(load_candidates(study)) == 1
+    assert len(load_candidates(FileCoordinator(study))) == 1
 
 
 def overwritten(study):
@@ -97,11 +105,11 @@ def of_another_layout(study):
 
 
 def look(study):
-    load_candidates(study)
+    load_candidates(FileCoordinator(study))
 
 
 def search(study):
-    run_study(toy_score, ToySpace(), SETTINGS, storage_path=study)
+    run_study(toy_score, ToySpace(), SETTINGS, coordinator=FileCoordinator(study))
 
 
 @pytest.mark.parametrize("damage", [overwritten, cut, of_another_layout])
