@@ -1,15 +1,40 @@
 """Where does the time of a network go on a target?"""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from cmpc.cli.cache_size import cache_size_option
-from cmpc.cli.options import EXISTING_PATH, FILE, cache_dir_option, config_option, json_option
+from cmpc.cli.options import (
+    EXISTING_PATH,
+    FILE,
+    cache_dir_option,
+    config_option,
+    filled,
+    json_option,
+)
 
 __all__ = ["profile"]
 
 RIVALS = click.Choice(["onnxruntime"])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProfileOptions:
+    """What to profile, for what, and what to write of it."""
+
+    model: Path
+    candidate: int | None
+    seed: int | None
+    target_name: str | None
+    num_threads: int
+    max_seconds: float
+    rival: str | None
+    html_path: Path | None
+    toml_path: Path | None
+    cache_dir: Path
+    as_json: bool
 
 
 @click.command()
@@ -53,19 +78,8 @@ RIVALS = click.Choice(["onnxruntime"])
 @cache_dir_option
 @cache_size_option
 @json_option
-def profile(
-    model: Path,
-    candidate: int | None,
-    seed: int | None,
-    target_name: str | None,
-    num_threads: int,
-    max_seconds: float,
-    rival: str | None,
-    html_path: Path | None,
-    toml_path: Path | None,
-    cache_dir: Path,
-    as_json: bool,
-) -> None:
+@filled(ProfileOptions)
+def profile(options: ProfileOptions) -> None:
     """Time each kernel of a network, and say how close it is to the machine's limits.
 
     Takes any ONNX file of fixed size, or a run's trained pick for the run's target; where none is
@@ -82,37 +96,33 @@ def profile(
     from cmpc.cli.output_files import HTML, check_output
     from cmpc.cli.trust import trust_or_raise
     from cmpc.output import emit, say
-    from cmpc.reports.profile import doubts, kernel_table, network_of, summary
+    from cmpc.progress import TerminalObserver
+    from cmpc.reports.profile import doubts, kernel_table, summary
     from cmpc.settings.targets import named_target
-    from cmpc_cost_models.profiling.profiler import Profiler
-    from cmpc_cost_models.timing.settings import MeasureSettings
+    from cmpc_search.stages.profiling import ProfileOrder, run_profiling
 
+    html_path, named = options.html_path, options.target_name
     if html_path is not None:
-        check_output("--html", html_path, HTML, inputs=[model])
-    chosen = network_of(model, candidate=candidate, seed=seed)
-    if chosen.what:
-        say(f"profiling {chosen.what}")
-    run = chosen.run_folder
-    if target_name is None and run is not None:
-        from cmpc_search.stages.material import target_of
-
-        target = target_of(run)
-    else:
-        target = named_target(target_name or "host", toml_path)
-    with Profiler(
-        target,
-        cache_dir=cache_dir / "compiled" if run is None else run.compiled_path,
-        schedules_dir=cache_dir / "schedules",
-        num_threads=num_threads,
-        settings=MeasureSettings(max_seconds=max_seconds, span_seconds=min(2.5, max_seconds / 2)),
-    ) as profiler:
-        found = profiler.profile(chosen.path, rival=rival)
+        check_output("--html", html_path, HTML, inputs=[options.model])
+    order = ProfileOrder(
+        model=options.model,
+        cache_dir=options.cache_dir,
+        candidate=options.candidate,
+        seed=options.seed,
+        target=None if named is None else named_target(named, options.toml_path),
+        num_threads=options.num_threads,
+        max_seconds=options.max_seconds,
+        rival=options.rival,
+    )
+    result = run_profiling(order, TerminalObserver())
+    found = result.profile
     if html_path is not None:
         from cmpc.pictures.profile_page import write_profile_page
 
         write_profile_page(found, html_path)
         say(f"wrote {html_path}")
-    emit(found.to_json() | {"network_is": chosen.what}, kernel_table(found), as_json=as_json)
+    document = found.to_json() | {"network_is": result.chosen.what}
+    emit(document, kernel_table(found), as_json=options.as_json)
     for line in summary(found):
         say(line)
     trust_or_raise(doubts(found))

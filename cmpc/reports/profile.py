@@ -1,26 +1,19 @@
-"""How a profile reads: which network it is of, a table of its kernels, what they add up to."""
+"""How a profile reads: a table of its kernels, and what they add up to."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cmpc.errors import BadSettings
-from cmpc.output import make_table, say
+from cmpc.output import make_table
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from cmpc_cost_models.profiling.records import KernelTime, NetworkProfile
     from cmpc_cost_models.records import Cost
-    from cmpc_search.runs import RunFolder
-    from cmpc_search.study import Candidate
 
 __all__ = [
-    "ChosenNetwork",
     "doubts",
     "kernel_table",
-    "network_of",
     "parts_told",
     "singles_told",
     "summary",
@@ -39,83 +32,6 @@ COLUMNS = (
     "schedule",
     "name",
 )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ChosenNetwork:
-    """The network that is to be profiled.
-
-    Attributes:
-        what: What it is, in words; empty for a user's own file.
-        run_folder: The run it is of, if it is of one.
-    """
-
-    path: Path
-    what: str = ""
-    run_folder: "RunFolder | None" = None
-
-
-def network_of(model: Path, *, candidate: int | None, seed: int | None) -> ChosenNetwork:
-    """Return the network that is meant: ``model`` itself, or one of the run it is.
-
-    Of a run that is its trained pick; with a candidate, or where none is trained, the candidate
-    with the weights of the supernet.
-
-    Raises:
-        BadSettings: a candidate or a seed is asked for of what is no run, or both.
-        BadRun: the folder is no run, or it has no such network.
-    """
-    if not model.is_dir():
-        if candidate is not None or seed is not None:
-            raise BadSettings(
-                f"`--candidate` and `--seed` go with a run, and {model} is a file; leave them out"
-            )
-        return ChosenNetwork(path=model)
-    if candidate is not None and seed is not None:
-        raise BadSettings("`--candidate` is not trained by itself, so `--seed` can't go with it")
-    from cmpc_search.runs import reopen_run
-
-    run = reopen_run(model)
-    if candidate is not None:
-        return _candidate(run, candidate)
-    return _trained(run, seed)
-
-
-def _candidate(run: "RunFolder", number: int) -> ChosenNetwork:
-    from cmpc_search.errors import BadRun
-    from cmpc_search.study.loop import load_candidates
-
-    found = {one.number: one for one in load_candidates(run.coordinator, on_notice=say)}
-    if number not in found:
-        raise BadRun(f"{run.path} must hold candidate {number}; it has {sorted(found)}")
-    return _slice_of_supernet(run, found[number], "")
-
-
-def _trained(run: "RunFolder", seed: int | None) -> ChosenNetwork:
-    """Return the trained pick of ``seed``, by default of the first; else the picked candidate."""
-    from cmpc_search.errors import BadRun
-    from cmpc_search.runs import read_pick
-    from cmpc_search.stages.picks import trained_pick
-
-    picked = read_pick(run)
-    try:
-        chosen = trained_pick(run, seed)
-    except BadRun:
-        if seed is not None:
-            raise
-        return _slice_of_supernet(run, picked, "; no pick is trained yet")
-    what = f"the trained pick, candidate {picked.number} with seed {chosen.seed}"
-    return ChosenNetwork(path=chosen.onnx_path, what=what, run_folder=run)
-
-
-def _slice_of_supernet(run: "RunFolder", chosen: "Candidate", why: str) -> ChosenNetwork:
-    from cmpc_search.errors import BadRun
-
-    path = run.candidates_path / f"{chosen.score.architecture}.onnx"
-    if not path.is_file():
-        raise BadRun(f"candidate {chosen.number} must have its network at {path}; search again")
-    what = f"candidate {chosen.number} with the weights of the supernet{why}"
-    return ChosenNetwork(path=path, what=what, run_folder=run)
 
 
 def kernel_table(profile: "NetworkProfile") -> "Table":

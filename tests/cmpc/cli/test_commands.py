@@ -75,7 +75,15 @@ def spelt(parameter: click.Parameter) -> list[str]:
 
 @pytest.mark.parametrize(
     "name",
-    ["cmpc search", "cmpc train", "cmpc pareto", "cmpc gallery train", "cmpc gallery import"],
+    [
+        "cmpc search",
+        "cmpc train",
+        "cmpc pareto",
+        "cmpc gallery train",
+        "cmpc gallery import",
+        "cmpc tune",
+        "cmpc profile",
+    ],
 )
 def test_a_record_of_options_holds_all_that_is_no_setting(name):
     callback = COMMAND_LINES[name].callback

@@ -4,19 +4,15 @@ import json
 import os
 import signal
 import subprocess
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from made_up_project import Project
 
-from cmpc.cli.tune import summary, table_of, totals
 from cmpc_cost_models.graphs.writing import GraphWriter
-from cmpc_cost_models.plans.specs import Concat, Map, View
 from cmpc_cost_models.targets.compilers import linker_for
 from cmpc_cost_models.targets.table import find_target
 from cmpc_cost_models.tuning import open_schedules
-from cmpc_cost_models.tuning.tuner import TaskReport
 
 
 @pytest.fixture(scope="module")
@@ -33,69 +29,6 @@ def tiny(tmp_path_factory):
     dense = writer.dense(pooled, rng.standard_normal((12, 8), dtype=np.float32))
     writer.save(folder / "tiny.onnx", dense)
     return Project(folder)
-
-
-def test_what_tuning_brought_counts_each_kernel_as_often_as_it_is_called():
-    reports = [
-        TaskReport(
-            task=SimpleNamespace(weight=calls),
-            schedule=None,
-            rule_us=rule_us,
-            best_us=best_us,
-            spread_us=0.1,
-            num_trials=num_trials,
-            num_failed=num_failed,
-        )
-        for calls, rule_us, best_us, num_trials, num_failed in (
-            (3, 10.0, 5.0, 4, 1),
-            (1, 10.0, 9.0, 2, 0),
-            (7, None, None, 1, 1),  # not timed yet
-        )
-    ]
-
-    found = totals(reports)
-
-    assert found == {
-        "num_trials": 7,
-        "num_failed": 2,
-        "num_tuned": 2,
-        "rule_us": 40.0,
-        "best_us": 24.0,
-    }
-    assert summary(found) == (
-        "2 workloads are tuned: their kernels take 60% of the time under the rules "
-        "(2 of 7 schedules failed)"
-    )
-    assert [one.gain for one in reports] == pytest.approx([0.5, 0.1, None])
-
-
-def test_each_number_of_a_workload_stands_in_its_column():
-    source = View.whole(Map(height=4, width=4, channels=2))
-    workload = SimpleNamespace(
-        spec=Concat(sources=(source, source), target=Map(height=4, width=4, channels=4)), key="k"
-    )
-    report = TaskReport(
-        task=SimpleNamespace(weight=3, workload=workload),
-        schedule=None,
-        rule_us=10.0,
-        best_us=8.0,
-        spread_us=0.5,
-        num_trials=7,
-        num_failed=2,
-    )
-
-    table = table_of([report])
-
-    shown = {str(column.header): str(next(iter(column.cells))) for column in table.columns}
-    assert {name: shown[name] for name in shown if name not in ("kind", "shape")} == {
-        "calls": "3",
-        "rule us": "10",
-        "best us": "8",
-        "spread us": "0.5",
-        "gain percent": "20",
-        "num trials": "7",
-        "num failed": "2",
-    }
 
 
 @pytest.mark.slow
