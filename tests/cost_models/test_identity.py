@@ -83,7 +83,14 @@ def test_every_file_that_decides_machine_code_is_in_the_identity_of_networks():
 
     decisive = {
         f"{folder}.{path.stem}"
-        for folder in ("compiling", "kernels", "plans", "plans.rules", "schedules")
+        for folder in (
+            "compiling",
+            "graphs.patterns",
+            "kernels",
+            "plans",
+            "plans.rules",
+            "schedules",
+        )
         for path in PACKAGE.joinpath(*folder.split(".")).glob("[!_]*.py")
     } - NEVER_IN_MACHINE_CODE
     assert decisive <= needed.keys()

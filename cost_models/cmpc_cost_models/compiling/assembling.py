@@ -19,7 +19,7 @@ from cmpc_cost_models.compiling.importing import import_nodes
 from cmpc_cost_models.errors import CompileFailed
 from cmpc_cost_models.graphs.cleaning import folded_nodes
 from cmpc_cost_models.graphs.reading import known_shapes
-from cmpc_cost_models.plans.calls import Call, Import, Plan
+from cmpc_cost_models.plans.plan import Call, Import, Plan
 from cmpc_cost_models.plans.specs import ImageToMap, KernelSpec
 from cmpc_cost_models.records import NodePath
 

@@ -24,8 +24,8 @@ from cmpc_cost_models.compiling.call_sequence import calls_of
 from cmpc_cost_models.compiling.objects import KernelObject, KernelObjects, compile_module
 from cmpc_cost_models.kernels.code import pack_constants
 from cmpc_cost_models.kernels.facts import foreign_records, kernel_record
-from cmpc_cost_models.plans.calls import Call, Plan
-from cmpc_cost_models.plans.planning import plan_network
+from cmpc_cost_models.plans.plan import Call, Plan
+from cmpc_cost_models.plans.planner import plan_network
 from cmpc_cost_models.plans.specs import KernelSpec
 from cmpc_cost_models.records import KernelCall, KernelRecord, NodePath
 from cmpc_cost_models.schedules.schedule import (

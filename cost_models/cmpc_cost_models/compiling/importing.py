@@ -16,7 +16,7 @@ from tvm.relax.frontend.onnx import from_onnx
 
 from cmpc_cost_models.errors import CompileFailed
 from cmpc_cost_models.graphs.parts import all_inputs, opset_of
-from cmpc_cost_models.plans.calls import Image, Import
+from cmpc_cost_models.plans.plan import Image, Import
 
 __all__ = ["import_nodes"]
 

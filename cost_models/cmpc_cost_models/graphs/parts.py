@@ -7,6 +7,7 @@ import onnx
 from onnx import helper
 
 __all__ = [
+    "ONNX_DOMAINS",
     "all_inputs",
     "attributes_of",
     "is_fixed",
@@ -20,6 +21,8 @@ __all__ = [
 
 Shape = tuple[int, ...]
 
+ONNX_DOMAINS = ("", "ai.onnx")
+
 
 def attributes_of(node: onnx.NodeProto) -> dict[str, Any]:
     return {one.name: helper.get_attribute_value(one) for one in node.attribute}
@@ -32,9 +35,7 @@ def is_padded_by_rule(attributes: dict[str, Any]) -> bool:
 
 def opset_of(model: onnx.ModelProto) -> int:
     """Return the version of ONNX's own operators that a model uses."""
-    return max(
-        (one.version for one in model.opset_import if one.domain in ("", "ai.onnx")), default=1
-    )
+    return max((one.version for one in model.opset_import if one.domain in ONNX_DOMAINS), default=1)
 
 
 def with_attributes(node: onnx.NodeProto, **changes: Any) -> onnx.NodeProto:

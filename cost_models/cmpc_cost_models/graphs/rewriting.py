@@ -17,7 +17,7 @@ import numpy.typing as npt
 import onnx
 from onnx import helper
 
-from cmpc_cost_models.graphs.parts import attributes_of, reading_from
+from cmpc_cost_models.graphs.parts import ONNX_DOMAINS, attributes_of, reading_from
 
 __all__ = ["Rewriting", "rewritten"]
 
@@ -65,7 +65,7 @@ class Rewriting:
 def rewritten(node: onnx.NodeProto, what: Rewriting) -> bool:
     """Fill ``what`` with nodes that compute the same as ``node``, if it is to be rewritten."""
     rewrite = _REWRITES.get(node.op_type)
-    if rewrite is None or node.domain not in ("", "ai.onnx"):
+    if rewrite is None or node.domain not in ONNX_DOMAINS:
         return False
     rewrite(node, attributes_of(node), what)
     return bool(what.nodes)

@@ -22,8 +22,8 @@ from pathlib import Path
 import onnx
 
 from cmpc_cost_models.graphs.reading import known_shapes, load_graph
-from cmpc_cost_models.plans.calls import Call, Import, Plan
-from cmpc_cost_models.plans.planning import plan_network
+from cmpc_cost_models.plans.plan import Call, Import, Plan
+from cmpc_cost_models.plans.planner import plan_network
 from cmpc_cost_models.plans.work import Work, work_of
 from cmpc_cost_models.records import Unknown
 from cmpc_cost_models.targets.target import Target

@@ -6,7 +6,7 @@ and weights are shared.
 
 from dataclasses import replace
 
-from cmpc_cost_models.plans.calls import Call, Plan
+from cmpc_cost_models.plans.plan import Call, Plan
 from cmpc_cost_models.plans.specs import Concat, ImageToMap, Map, View
 
 __all__ = ["repeat_for_batch"]

@@ -9,41 +9,43 @@ from typing import Any
 import numpy as np
 import onnx
 
-from cmpc_cost_models.plans.calls import NotOurs
-from cmpc_cost_models.plans.planner import Planner
+from cmpc_cost_models.plans.draft import Draft
+from cmpc_cost_models.plans.plan import NotOurs
 
 __all__ = ["has_whole_scales", "why_not_imported"]
 
 Attributes = dict[str, Any]
 
 
-def why_not_imported(planner: Planner, node: onnx.NodeProto, attributes: Attributes) -> str | None:
+def why_not_imported(draft: Draft, node: onnx.NodeProto, attributes: Attributes) -> str | None:
     """Return what ``node`` must not have to be imported rightly, or ``None`` if it has none."""
-    if any(0 in planner.shape(name) for name in _computed(planner, node)):
+    if any(0 in draft.shape(name) for name in _computed(draft, node)):
         return "a tensor without any numbers"
     limit = _LIMITS.get(node.op_type)
-    return limit(planner, node, attributes) if limit else None
+    return limit(draft, node, attributes) if limit else None
 
 
-def _computed(planner: Planner, node: onnx.NodeProto) -> list[str]:
+def _computed(draft: Draft, node: onnx.NodeProto) -> list[str]:
     """Return the tensors at a node that are no constants and of known shape."""
-    names = [name for name in (*node.input, *node.output) if name and not planner.is_constant(name)]
-    return [name for name in names if planner.has_shape(name)]
+    names = [
+        name for name in (*node.input, *node.output) if name and not draft.graph.is_constant(name)
+    ]
+    return [name for name in names if draft.graph.shape(name) is not None]
 
 
-def has_whole_scales(planner: Planner, node: onnx.NodeProto) -> bool:
+def has_whole_scales(draft: Draft, node: onnx.NodeProto) -> bool:
     """Return whether a Resize's scales are the quotients of its sizes, to the last bit.
 
     2.1 times 3 pixels are 6 pixels that lie as 2.1 says, not as 2 does.
     """
     name = [*node.input, "", ""][2]
-    scales = planner.constant(name) if name else np.zeros(0)
-    shape, result = planner.shape(node.input[0]), planner.shape(node.output[0])
+    scales = draft.constant(name) if name else np.zeros(0)
+    shape, result = draft.shape(node.input[0]), draft.shape(node.output[0])
     quotients = np.array(result, np.float32) / np.array(shape, np.float32)
     return scales.size == 0 or np.array_equal(scales, quotients)  # sizes are given where not scales
 
 
-def _resize(planner: Planner, node: onnx.NodeProto, attributes: Attributes) -> str | None:
+def _resize(draft: Draft, node: onnx.NodeProto, attributes: Attributes) -> str | None:
     strange = [
         name
         for name, value in (
@@ -56,40 +58,40 @@ def _resize(planner: Planner, node: onnx.NodeProto, attributes: Attributes) -> s
     if strange:
         return f"the attribute {strange[0]}"
     try:
-        is_whole = has_whole_scales(planner, node)
+        is_whole = has_whole_scales(draft, node)
     except NotOurs as error:
         return f"sizes that are not fixed ({error})"
     return None if is_whole else "scales that are not the quotients of the sizes"
 
 
-def _batch_norm(_: Planner, node: onnx.NodeProto, attributes: Attributes) -> str | None:
+def _batch_norm(_: Draft, node: onnx.NodeProto, attributes: Attributes) -> str | None:
     if attributes.get("training_mode") or any(node.output[1:]):
         return "the training mode"
     return None
 
 
-def _dropout(_: Planner, node: onnx.NodeProto, __: Attributes) -> str | None:
+def _dropout(_: Draft, node: onnx.NodeProto, __: Attributes) -> str | None:
     return "the training mode" if len(node.input) > 2 and node.input[2] else None
 
 
-def _conv_transpose(_: Planner, __: onnx.NodeProto, attributes: Attributes) -> str | None:
+def _conv_transpose(_: Draft, __: onnx.NodeProto, attributes: Attributes) -> str | None:
     return "the attribute output_shape" if "output_shape" in attributes else None
 
 
-def _mod(planner: Planner, node: onnx.NodeProto, attributes: Attributes) -> str | None:
-    is_float = planner.element_type(node.output[0]) == onnx.TensorProto.FLOAT
+def _mod(draft: Draft, node: onnx.NodeProto, attributes: Attributes) -> str | None:
+    is_float = draft.graph.element_type(node.output[0]) == onnx.TensorProto.FLOAT
     return "fmod 0 for float32" if is_float and not attributes.get("fmod") else None
 
 
-def _roi_align(_: Planner, __: onnx.NodeProto, attributes: Attributes) -> str | None:
+def _roi_align(_: Draft, __: onnx.NodeProto, attributes: Attributes) -> str | None:
     return "the mode max" if attributes.get("mode", b"avg") == b"max" else None
 
 
-def _space_to_depth(_: Planner, __: onnx.NodeProto, attributes: Attributes) -> str | None:
+def _space_to_depth(_: Draft, __: onnx.NodeProto, attributes: Attributes) -> str | None:
     return "the mode CRD" if attributes.get("mode", b"DCR") != b"DCR" else None
 
 
-_LIMITS: dict[str, Callable[[Planner, onnx.NodeProto, Attributes], str | None]] = {
+_LIMITS: dict[str, Callable[[Draft, onnx.NodeProto, Attributes], str | None]] = {
     "BatchNormalization": _batch_norm,
     "ConvTranspose": _conv_transpose,
     "Dropout": _dropout,

@@ -1,314 +1,260 @@
-"""What is computed so far, and what waits, while an ONNX graph becomes calls of kernels.
+"""Turn an ONNX graph into calls of our kernels, and leave what they don't do to TVM's importer.
 
-The graph is read once, in order. A convolution is not called at once but waits: a residual, an
-activation or a concatenation that alone reads it becomes part of it. Slices of channels are views.
-A tensor lies as a map (our order), as an image (ONNX's order), or as both; the kernel that changes
-the order is called when somebody needs the other one. The rules for the ONNX operators are in the
-``*_rules`` files; a node that none of them takes is left to TVM's importer.
+The graph is read once, in order. A node that no rule takes goes through TVM's own importer, alone
+or with its neighbours, and its tensors change their order at the seams.
+
+    graph --patterns--> nodes --rules--> drafts --planner--> Plan: [Call or Import, ...]
 """
 
-from collections import Counter
-from collections.abc import Callable
-from copy import copy
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import onnx
-from onnx import TensorProto, numpy_helper
 
-from cmpc_cost_models.graphs.parts import all_inputs, opset_of
-from cmpc_cost_models.plans.borders import needed_borders
-from cmpc_cost_models.plans.calls import (
+from cmpc_cost_models.errors import CompileFailed
+from cmpc_cost_models.graphs.graph import Graph
+from cmpc_cost_models.graphs.parts import all_inputs, attributes_of
+from cmpc_cost_models.graphs.patterns.base import Match
+from cmpc_cost_models.graphs.patterns.matching import match_patterns
+from cmpc_cost_models.graphs.reading import input_and_output_shape, known_shapes
+from cmpc_cost_models.plans.batching import repeat_for_batch
+from cmpc_cost_models.plans.draft import Demand, Draft, Progress
+from cmpc_cost_models.plans.import_limits import why_not_imported
+from cmpc_cost_models.plans.plan import (
     Call,
-    Grouped,
+    FusableKernel,
     Image,
     Import,
     NotOurs,
+    Plan,
+    Planned,
+    PlannedNode,
     Value,
-    Waiting,
 )
-from cmpc_cost_models.plans.specs import (
-    Activation,
-    Affine,
-    ImageToMap,
-    KernelSpec,
-    Map,
-    MapToImage,
-    Pad,
-    View,
-)
+from cmpc_cost_models.plans.rules.table import rule_for
+from cmpc_cost_models.plans.specs import View
 
-__all__ = ["Planner"]
+__all__ = ["plan_network"]
 
-Array = npt.NDArray[Any]
 Shape = tuple[int, ...]
 
 
-class Planner:
-    """Collects calls while the rules walk over the nodes.
+def plan_network(model: onnx.ModelProto) -> Plan:
+    """Return what computes ``model``, as ``reading.load_graph`` reads it.
+
+    Raises:
+        BadNetworkFile: it has several inputs or outputs, or they are not of fixed size.
+        CompileFailed: the size of some tensor depends on the data, or an operator is one that
+            TVM's importer takes and computes wrongly.
+    """
+    input_shape, _ = input_and_output_shape(model)
+    shapes = known_shapes(model)
+    if len(input_shape) != 4 or input_shape[0] == 1:
+        return _Planner(Graph(model, shapes)).plan()
+    of_one = _shapes_of_one_image(model, shapes)
+    plan = of_one and _Planner(Graph(model, of_one)).plan()
+    if plan and plan.calls and not plan.num_imported:
+        return repeat_for_batch(plan)
+    whole = _Planner(Graph(model, shapes), imports_all=True).plan()
+    return _with_reasons_of(plan, whole) if plan else whole
+
+
+def _with_reasons_of(plan: Plan, whole: Plan) -> Plan:
+    """Return ``whole`` with the reasons for which not each image of it is computed by ``plan``."""
+    nodes = [
+        replace(node, reason=one.reason and f"{one.reason}, and a batch is imported as a whole")
+        for node, one in zip(whole.nodes, plan.nodes, strict=True)
+    ]
+    return replace(whole, nodes=tuple(nodes))
+
+
+def _shapes_of_one_image(
+    model: onnx.ModelProto, shapes: Mapping[str, Shape]
+) -> dict[str, Shape] | None:
+    """Return ``shapes`` with a batch of one, if all that is computed has the input's batch."""
+    constants = {one.name for one in model.graph.initializer}
+    [batch] = {shapes[one.name][0] for one in model.graph.input if one.name not in constants}
+    computed = {name: shape for name, shape in shapes.items() if name not in constants}
+    if any(shape[:1] != (batch,) for shape in computed.values()):
+        return None
+    return dict(shapes) | {name: (1, *shape[1:]) for name, shape in computed.items()}
+
+
+class _Planner:
+    """Walks over a graph; alone adds to what is planned.
 
     Args:
-        shapes: The shape of each tensor, those that are computed for one image of the batch.
-        element_types: ONNX's number of each tensor's type; float32 where it is missing.
+        imports_all: Whether every node is left to the importer.
     """
 
-    def __init__(
-        self, model: onnx.ModelProto, shapes: dict[str, Shape], element_types: dict[str, int]
-    ) -> None:
-        graph = model.graph
-        self.opset = opset_of(model)
-        self.calls: list[Call | Import] = []
-        self.values: dict[str, Value | Waiting] = {}
-        self.images: dict[str, Image] = {}
-        self.grouped: dict[str, Grouped] = {}
-        self.gates: dict[str, tuple[str, Activation]] = {}  # gate -> (of what, which function)
-        self.norms: dict[str, tuple[str, float]] = {}  # norm -> (of which vector, smallest)
-        self.deferred: dict[str, Callable[[], None]] = {}  # computed only if somebody asks
-        self.stored: dict[str, Array] = {}  # constants that are operands, as flat maps
-        self.unshaped: set[str] = set()  # imported tensors of no fixed shape
-        self.reasons: dict[str, str] = {}  # result of a node -> why no rule took it
-        self._constants = {one.name: one for one in graph.initializer}
-        self._shapes = shapes
-        self._element_types = element_types
-        self._borders = needed_borders(graph, shapes)
-        self._given_names = {
-            name for node in graph.node for name in (*all_inputs(node), *node.output)
-        }
-        self._num_readers = Counter(name for node in graph.node for name in all_inputs(node))
-        self._num_readers.update(value.name for value in graph.output)
+    def __init__(self, graph: Graph, *, imports_all: bool = False) -> None:
+        self._graph, self._imports_all = graph, imports_all
+        self._matches = match_patterns(graph, ()) if imports_all else match_patterns(graph)
+        self._demand = Demand.of((one.node for one in self._matches), graph)
+        self._progress = Progress()
+        self._reasons: dict[str, str] = {}  # result of a node -> why no rule took it
 
-    def made_up(self, name: str, purpose: str) -> str:
-        """Return a name for a tensor that is not in the graph, always the same one."""
-        made = f"{name}:{purpose}"
-        while made in self._given_names:
-            made += "*"
-        return made
-
-    def is_constant(self, name: str) -> bool:
-        return name in self._constants
-
-    def is_computed(self, name: str) -> bool:
-        """Return whether ``name`` is planned: computed, waiting or remembered."""
-        tables = (self.values, self.images, self.deferred, self.grouped, self.unshaped)
-        return any(name in one for one in tables)
-
-    def constant(self, name: str) -> Array:
-        if name not in self._constants:
-            raise NotOurs(f"{name} is computed")
-        return numpy_helper.to_array(self._constants[name])
-
-    def shape(self, name: str) -> Shape:
-        """Return the shape that ONNX says ``name`` has."""
-        if name not in self._shapes:
-            raise NotOurs(f"the shape of {name} is not known")
-        return self._shapes[name]
-
-    def has_shape(self, name: str) -> bool:
-        return name in self._shapes
-
-    def element_type(self, name: str) -> int:
-        """Return ONNX's number of a tensor's type."""
-        return self._element_types.get(name, TensorProto.FLOAT)
-
-    def num_readers(self, name: str) -> int:
-        return self._num_readers[name]
-
-    def map(self, name: str) -> Map:
-        """Return how ``name``, [1, C, H, W] or [1, C], is to be stored for those who read it."""
-        shape = self.shape(name)
-        if len(shape) not in (2, 4) or shape[0] != 1 or 0 in shape:
-            raise NotOurs(f"{name} of shape {shape} is no map")
-        channels, height, width = (*shape[1:], 1, 1)[:3]
-        border = self._borders.get(name, 0)
-        return Map(height=height, width=width, channels=channels, border=border)
-
-    def planned(self, name: str) -> Shape | None:
-        """Return the shape [1, C, H, W] that ``name`` is planned to have, if it is a map."""
-        found = self.values.get(name)
-        if found is None:
-            return None
-        if isinstance(found, Waiting):
-            stored, channels = found.spec.target, found.spec.target.channels
-        else:
-            stored, channels = found.view.map, found.view.channels
-        return (1, channels, stored.height, stored.width)
-
-    def call(self, spec: KernelSpec, inputs: tuple[str, ...], name: str) -> Value:
-        """Call a kernel without constants, which fills the map ``name``."""
-        self.calls.append(Call(spec=spec, inputs=inputs, constants=(), output=name, root=name))
-        value = Value(buffer=name, view=View.whole(spec.target))
-        self.values[name] = value
-        return value
-
-    def value(self, name: str) -> Value:
-        """Return the map ``name``, calling now what waits or brings it into our order."""
-        if name not in self.values and name in self.deferred:
-            self.deferred.pop(name)()
-        found = self.values.get(name)
-        if isinstance(found, Value):
-            return found
-        if isinstance(found, Waiting):
-            return self._start(found, name)
-        if name in self.images:
-            return self._map_of_image(name, self.images[name])
-        raise NotOurs(f"{name} is no feature map")
-
-    def image(self, name: str) -> Image:
-        """Return the tensor ``name`` in ONNX's order, calling now what brings it there."""
-        if name not in self.values and name in self.deferred:
-            self.deferred.pop(name)()
-        if name not in self.images:
-            value = self.value(name)
-            buffer = self._in_onnx_order(value, self.made_up(name, "image"))
-            self.images[name] = Image(buffer=buffer, shape=self.shape(name))
-        return self.images[name]
-
-    def hold_image(self, name: str, buffer: str) -> None:
-        """Note that ``buffer`` holds the tensor ``name`` in ONNX's order."""
-        self.images[name] = Image(buffer=buffer, shape=self.shape(name))
-
-    def operand(self, name: str, rank: int) -> Value:
-        """Return what an operator of ``rank`` axes reads: a map, or a constant stored as one."""
-        if not self.is_constant(name):
-            if len(self.shape(name)) != rank:
-                raise NotOurs(f"{name} has another rank than what it meets")
-            return self.value(name)
-        array = self.constant(name)
-        shape = (1,) * (rank - array.ndim) + array.shape
-        if rank not in (2, 4) or len(shape) != rank or shape[0] != 1 or array.dtype != np.float32:
-            raise NotOurs(f"{name} can't be stored as a map")
-        maps = array.reshape((*shape[1:], 1, 1)[:3])
-        buffer = self.made_up(name, "map")
-        self.stored[buffer] = np.ascontiguousarray(maps.transpose(1, 2, 0)).ravel()
-        channels, height, width = maps.shape
-        whole = Map(height=height, width=width, channels=channels)
-        return Value(buffer=buffer, view=View.whole(whole))
-
-    def waiting(self, name: str, *, num_readers: int = 1) -> Waiting | None:
-        """Return the kernel of ``name`` if it waits and nobody else reads its result."""
-        if name not in self.values and name in self.deferred:
-            self.deferred.pop(name)()
-        found = self.values.get(name)
-        is_free = self._num_readers[name] == num_readers
-        return found if isinstance(found, Waiting) and is_free else None
-
-    def identity(self, name: str, root: str) -> Waiting:
-        """Return a kernel that copies ``name`` and waits for what ``root`` does on the way."""
-        source = self.value(name)
-        view = source.view
-        target = Map(height=view.map.height, width=view.map.width, channels=view.channels)
-        return Waiting(
-            spec=Affine(source=view, target=target),
-            inputs=(source.buffer,),
-            constants=(np.ones(view.channels), np.full(view.channels, -0.0)),  # -0 + 0 is 0
-            root=root,
+    def plan(self) -> Plan:
+        graph = self._graph
+        input_shape, output_shape = input_and_output_shape(graph.model)
+        kind = graph.element_type(graph.input_name)
+        self._progress.images[graph.input_name] = Image(
+            buffer=graph.input_name, shape=input_shape, element_type=kind
+        )
+        for match in self._matches:
+            self._plan_match(match)
+        draft = self._draft()
+        output = draft.image(graph.outputs[0]).buffer
+        self._progress.take(draft.added)
+        return Plan(
+            model=graph.model,
+            input_name=graph.input_name,
+            input_shape=input_shape,
+            output=output,
+            output_shape=output_shape,
+            calls=_read_outside(self._progress.calls, output),
+            stored=dict(self._progress.stored),
+            nodes=self._planned_nodes(),
         )
 
-    def bordered(self, value: Value, border: int) -> Value:
-        """Return ``value`` with at least so many zeros around it."""
-        view = value.view
-        if view.map.border >= border:
-            return value
-        size = Map(height=view.map.height, width=view.map.width, channels=view.channels)
-        spec = Pad(source=view, target=replace(size, border=border), offset=(0, 0))
-        return self.call(
-            spec, (value.buffer,), self.made_up(value.buffer, f"bordered {len(self.calls)}")
-        )
+    def _draft(self) -> Draft:
+        return Draft(self._graph, self._demand, self._progress)
 
-    def leave_to_importer(self, node: onnx.NodeProto) -> None:
-        """Let TVM import ``node``, together with the nodes before it if those are imported.
+    def _plan_match(self, match: Match) -> None:
+        """Plan what a pattern matched as one node, or else each of its nodes."""
+        reason = self._plan_node(match.node)
+        for node in match.given if reason else ():
+            if not all(map(self._progress.has, filter(None, node.output))):
+                self._plan_given(node, reason if len(match.given) == 1 else None)
 
-        Raises:
-            NotOurs: it reads a tensor whose shape is not known.
-        """
-        last = self.calls[-1] if self.calls else None
-        made = last.outputs if isinstance(last, Import) else ()
-        names = [one for one in dict.fromkeys(all_inputs(node)) if self.is_computed(one)]
-        num_calls = len(self.calls)
-        images = {name: self.image(name) for name in names if name not in made}
-        outputs = tuple(name for name in node.output if name)
-        # What it makes can be read inside only under its own name, not in another shape.
-        is_made = any(image.buffer in made for image in images.values())
-        if isinstance(last, Import) and len(self.calls) == num_calls and not is_made:
-            self.calls[-1] = Import(
-                nodes=(*last.nodes, node),
-                inputs=last.inputs | images,
-                outputs=(*last.outputs, *outputs),
+    def _plan_given(self, node: onnx.NodeProto, reason: str | None) -> None:
+        """Plan a node of the graph, by the importer if a rule refuses or has refused it."""
+        if reason := reason or self._plan_node(node):
+            self._reasons[node.output[0]] = reason
+            self._leave_to_importer(node)
+
+    def _plan_node(self, node: onnx.NodeProto) -> str | None:
+        """Plan a node by its rule, or return why there is no way."""
+        rule, draft = rule_for(node), self._draft()
+        if rule is None or self._imports_all:
+            return f"there is no rule for {node.op_type}"
+        try:
+            results = rule(draft, node, attributes_of(node))
+            planned = results if isinstance(results, tuple) else (results,)
+            for name, result in _by_name(node, planned):
+                _check_shape(draft, name, result)
+                draft.hold(name, result)
+        except NotOurs as error:
+            return str(error)
+        self._progress.take(draft.added)
+        return None
+
+    def _leave_to_importer(self, node: onnx.NodeProto) -> None:
+        draft = self._draft()
+        if reason := why_not_imported(draft, node, attributes_of(node)):
+            raise CompileFailed(
+                f"operator {node.op_type} (node {node.name or node.output[0]!r}) must be one that "
+                f"our kernels do, or TVM's ONNX importer does rightly, and neither does with "
+                f"{reason}; export the network without that"
             )
-        else:
-            images = {name: self.image(name) for name in names}
-            self.calls.append(Import(nodes=(node,), inputs=images, outputs=outputs))
-        for name in outputs:
+        try:
+            if not self._join_last_import(node):
+                self._import_alone(node)
+        except NotOurs as error:
+            raise CompileFailed(
+                f"every tensor must have a fixed size, but {error} and {node.op_type} "
+                f"{node.name!r} reads it; export the network without what depends on the data"
+            ) from error
+        for name in filter(None, node.output):
             self._note_import(name)
 
-    def state(self) -> tuple[Any, ...]:
-        """Return what ``restore`` needs to undo all that comes after."""
-        return tuple(copy(getattr(self, name)) for name in _MUTABLE)
+    def _join_last_import(self, node: onnx.NodeProto) -> bool:
+        """Let TVM import ``node`` with the nodes before it, if those are imported."""
+        progress, draft = self._progress, self._draft()
+        last = progress.calls[-1] if progress.calls else None
+        if not isinstance(last, Import):
+            return False
+        images = {one: draft.image(one) for one in self._read(node) if one not in last.outputs}
+        # What it makes can be read inside only under its own name, not in another shape.
+        is_made = any(image.buffer in last.outputs for image in images.values())
+        if is_made or draft.added.calls:
+            return False
+        progress.take(draft.added)
+        progress.calls[-1] = Import(
+            nodes=(*last.nodes, node),
+            inputs=last.inputs | images,
+            outputs=(*last.outputs, *filter(None, node.output)),
+        )
+        return True
 
-    def restore(self, state: tuple[Any, ...]) -> None:
-        for name, value in zip(_MUTABLE, state, strict=True):
-            setattr(self, name, value)
+    def _import_alone(self, node: onnx.NodeProto) -> None:
+        draft = self._draft()
+        images = {name: draft.image(name) for name in self._read(node)}
+        self._progress.take(draft.added)
+        outputs = tuple(filter(None, node.output))
+        self._progress.calls.append(Import(nodes=(node,), inputs=images, outputs=outputs))
+
+    def _read(self, node: onnx.NodeProto) -> list[str]:
+        """Return the computed tensors that a node reads, each once."""
+        return [one for one in dict.fromkeys(all_inputs(node)) if self._progress.has(one)]
 
     def _note_import(self, name: str) -> None:
-        self.values.pop(name, None)
-        if name not in self._shapes:
-            self.unshaped.add(name)  # may only be read by further imports
+        shape = self._graph.shape(name)
+        if shape is None:
+            self._progress.unshaped.add(name)
         else:
-            shape, kind = self._shapes[name], self.element_type(name)
-            self.images[name] = Image(buffer=name, shape=shape, element_type=kind)
+            kind = self._graph.element_type(name)
+            self._progress.images[name] = Image(buffer=name, shape=shape, element_type=kind)
 
-    def _start(self, waiting: Waiting, name: str) -> Value:
-        """Call a kernel that waited."""
-        border = self._borders.get(name, 0)
-        spec = replace(waiting.spec, target=replace(waiting.spec.target, border=border))
-        constants = tuple(
-            np.ascontiguousarray(one, np.float32).ravel() for one in waiting.constants
+    def _planned_nodes(self) -> tuple[PlannedNode, ...]:
+        """Return which call computes each node; the first one where several do."""
+        made: dict[str, int] = {}
+        for index, call in enumerate(self._progress.calls):
+            for name in call.outputs if isinstance(call, Import) else (call.root, call.output):
+                made.setdefault(name, index)
+        return tuple(
+            PlannedNode(
+                name=node.name or node.output[0],
+                operator=node.op_type,
+                call=made.get(self._root_of(node.output[0])),
+                reason=self._reasons.get(node.output[0]),
+            )
+            for node in self._graph.nodes
         )
-        call = Call(
-            spec=spec, inputs=waiting.inputs, constants=constants, output=name, root=waiting.root
-        )
-        self.calls.append(call)
-        value = Value(buffer=name, view=View.whole(spec.target))
-        self.values[name] = value
-        return value
 
-    def _map_of_image(self, name: str, image: Image) -> Value:
-        """Bring what lies in ONNX's order into ours."""
-        if image.element_type != TensorProto.FLOAT:
-            raise NotOurs(f"{name} does not hold float32 numbers")
-        target = self.map(name)
-        if len(image.shape) == 2 and image.shape[0] == 1:  # of one pixel: both orders are one
-            whole = View.whole(replace(target, border=0))
-            self.values[name] = value = Value(buffer=image.buffer, view=whole)
-            return value
-        if len(image.shape) != 4:
-            raise NotOurs(f"{name} of shape {image.shape} is no map")
-        spec = ImageToMap(target=target, batch=image.shape[0])
-        value = self.call(spec, (image.buffer,), self.made_up(name, "map"))
-        self.values[name] = value
-        return value
-
-    def _in_onnx_order(self, value: Value, name: str) -> str:
-        """Return the buffer that holds ``value`` channel by channel."""
-        view = value.view
-        has_one_order = 1 in (view.channels, view.map.height * view.map.width)
-        if has_one_order and view == View.whole(view.map) and not view.map.border:
-            return value.buffer
-        spec = MapToImage(source=view)
-        self.call(spec, (value.buffer,), name)
-        return name
+    def _root_of(self, name: str) -> str:
+        found = self._progress.values.get(name)
+        return found.root or name if isinstance(found, FusableKernel) else name
 
 
-_MUTABLE = (
-    "calls",
-    "deferred",
-    "gates",
-    "grouped",
-    "images",
-    "norms",
-    "stored",
-    "unshaped",
-    "values",
-)
+def _by_name(node: onnx.NodeProto, planned: tuple[Planned, ...]) -> list[tuple[str, Planned]]:
+    names = [name for name in node.output if name]
+    if len(names) != len(planned):
+        raise NotOurs(f"{names[-1]} is not planned")
+    return list(zip(names, planned, strict=True))
+
+
+def _check_shape(draft: Draft, name: str, planned: Planned) -> None:
+    """Let no rule overlook a broadcast or a rank that it doesn't handle."""
+    if isinstance(planned, Image):
+        return
+    view = planned.view if isinstance(planned, Value) else View.whole(planned.spec.target)
+    shape = (1, view.channels, view.map.height, view.map.width)
+    if draft.shape(name) not in (shape, shape[:2] if shape[2:] == (1, 1) else None):
+        raise NotOurs(f"{name} is planned as {shape} and is {draft.shape(name)}")
+
+
+def _read_outside(calls: list[Call | Import], output: str) -> tuple[Call | Import, ...]:
+    """Return the calls; an import has only those outputs that others read."""
+    read = {output}
+    for call in calls:
+        if isinstance(call, Import):
+            read.update(image.buffer for image in call.inputs.values())
+        else:
+            read.update(call.inputs)
+    return tuple(
+        call.only(tuple(name for name in call.outputs if name in read))
+        if isinstance(call, Import)
+        else call
+        for call in calls
+    )

@@ -12,8 +12,8 @@ from itertools import islice
 from pathlib import Path
 
 from cmpc_cost_models.graphs.reading import load_graph
-from cmpc_cost_models.plans.calls import Call
-from cmpc_cost_models.plans.planning import plan_network
+from cmpc_cost_models.plans.plan import Call
+from cmpc_cost_models.plans.planner import plan_network
 from cmpc_cost_models.plans.specs import Convolution
 from cmpc_cost_models.plans.work import num_read
 from cmpc_cost_models.schedules.schedule import Workload, schedule_space

@@ -20,7 +20,7 @@ from cmpc_cost_models.errors import BadNetworkFile, CompileFailed
 from cmpc_cost_models.graphs.counting import count_network
 from cmpc_cost_models.graphs.reading import load_graph
 from cmpc_cost_models.graphs.writing import GraphWriter
-from cmpc_cost_models.plans.planning import plan_network
+from cmpc_cost_models.plans.planner import plan_network
 from cmpc_cost_models.sites.loaded import LoadedNetwork
 from cmpc_cost_models.targets.table import find_target
 

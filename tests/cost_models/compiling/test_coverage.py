@@ -15,7 +15,7 @@ from onnx import numpy_helper
 
 from cmpc_cost_models.compiling.network import compile_network
 from cmpc_cost_models.graphs.reading import load_graph
-from cmpc_cost_models.plans.planning import plan_network
+from cmpc_cost_models.plans.planner import plan_network
 from cmpc_cost_models.sites.loaded import LoadedNetwork
 
 FOLDER = Path(onnx.backend.test.__file__).parent / "data" / "light"

@@ -10,7 +10,7 @@ from cmpc_cost_models.errors import BadNetworkFile
 from cmpc_cost_models.graphs.counting import count_network
 from cmpc_cost_models.graphs.reading import input_and_output_shape, load_graph
 from cmpc_cost_models.graphs.writing import GraphWriter
-from cmpc_cost_models.plans.planning import plan_network
+from cmpc_cost_models.plans.planner import plan_network
 from cmpc_cost_models.plans.specs import Convolution
 
 

@@ -11,9 +11,9 @@ import numpy.typing as npt
 import onnx
 
 from cmpc_cost_models.graphs.parts import is_padded_by_rule
-from cmpc_cost_models.plans.borders import border_of
-from cmpc_cost_models.plans.calls import NotOurs, Waiting
-from cmpc_cost_models.plans.planner import Planner
+from cmpc_cost_models.plans.draft import Draft
+from cmpc_cost_models.plans.padding import border_of
+from cmpc_cost_models.plans.plan import FusableKernel, NotOurs
 from cmpc_cost_models.plans.specs import Convolution, Map
 
 __all__ = ["conv", "dense"]
@@ -21,17 +21,17 @@ __all__ = ["conv", "dense"]
 Attributes = dict[str, Any]
 
 
-def conv(planner: Planner, node: onnx.NodeProto, attributes: Attributes) -> None:
-    data, result = node.input[0], node.output[0]
-    weight = planner.constant(node.input[1])
-    size, out_size = planner.shape(data)[2:], planner.shape(result)[2:]
+def conv(draft: Draft, node: onnx.NodeProto, attributes: Attributes) -> FusableKernel:
+    data = node.input[0]
+    weight = draft.constant(node.input[1])
+    size, out_size = draft.shape(data)[2:], draft.shape(node.output[0])[2:]
     groups, pads = attributes.get("group", 1), attributes.get("pads", [0, 0, 0, 0])
     if weight.ndim != 4 or min(pads) < 0 or is_padded_by_rule(attributes):
         raise NotOurs("only convolutions of two dimensions with explicit pads are ours")
     out_channels, _, *kernel = weight.shape
     border = border_of(attributes, tuple(kernel), size, out_size)
-    source = planner.bordered(planner.value(data), border)
-    bias = _bias(planner, node, out_channels)
+    source = draft.bordered(draft.value(data), border)
+    bias = _bias(draft, node, out_channels)
     spec = Convolution(
         source=source.view,
         target=Map(height=out_size[0], width=out_size[1], channels=out_channels),
@@ -42,34 +42,29 @@ def conv(planner: Planner, node: onnx.NodeProto, attributes: Attributes) -> None
         groups=groups,
     )
     packed = weight.transpose(2, 3, 1, 0)  # [kH, kW, I / groups, O]
-    planner.values[result] = Waiting(
-        spec=spec, inputs=(source.buffer,), constants=(packed, bias), root=result
-    )
+    return FusableKernel(spec=spec, inputs=(source.buffer,), constants=(packed, bias))
 
 
-def dense(planner: Planner, node: onnx.NodeProto, attributes: Attributes) -> None:
-    data, result = node.input[0], node.output[0]
-    weight = planner.constant(node.input[1])
+def dense(draft: Draft, node: onnx.NodeProto, attributes: Attributes) -> FusableKernel:
+    data, weight = node.input[0], draft.constant(node.input[1])
     bias_factor = 1.0
     if node.op_type == "Gemm":
         weight = weight.T if attributes.get("transB") else weight
         if (alpha := attributes.get("alpha", 1.0)) != 1.0:
             weight = weight * np.float32(alpha)
         bias_factor = attributes.get("beta", 1.0)
-    if weight.ndim != 2 or attributes.get("transA") or len(planner.shape(data)) != 2:
+    if weight.ndim != 2 or attributes.get("transA") or len(draft.shape(data)) != 2:
         raise NotOurs("only a vector times a constant matrix is ours")
-    source = planner.value(data)
+    source = draft.value(data)
     spec = Convolution(source=source.view, target=Map.vector(weight.shape[1]))
-    bias = _bias(planner, node, weight.shape[1]) * bias_factor
-    planner.values[result] = Waiting(
-        spec=spec, inputs=(source.buffer,), constants=(weight, bias), root=result
-    )
+    bias = _bias(draft, node, weight.shape[1]) * bias_factor
+    return FusableKernel(spec=spec, inputs=(source.buffer,), constants=(weight, bias))
 
 
-def _bias(planner: Planner, node: onnx.NodeProto, length: int) -> npt.NDArray[Any]:
+def _bias(draft: Draft, node: onnx.NodeProto, length: int) -> npt.NDArray[Any]:
     """Return the layer's bias [length]; zeros if it has none."""
     name = (*node.input, "", "")[2]
-    bias = planner.constant(name) if name else np.zeros(1)
+    bias = draft.constant(name) if name else np.zeros(1)
     if bias.size not in (1, length) or bias.size != bias.shape[-1:][0]:
         raise NotOurs("a bias must have one number for each channel")
     return np.broadcast_to(bias.reshape(-1), (length,))

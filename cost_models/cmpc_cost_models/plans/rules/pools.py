@@ -5,9 +5,9 @@ from typing import Any
 import onnx
 
 from cmpc_cost_models.graphs.parts import is_padded_by_rule
-from cmpc_cost_models.plans.borders import border_of
-from cmpc_cost_models.plans.calls import NotOurs
-from cmpc_cost_models.plans.planner import Planner
+from cmpc_cost_models.plans.draft import Draft
+from cmpc_cost_models.plans.padding import border_of
+from cmpc_cost_models.plans.plan import Kernel, NotOurs
 from cmpc_cost_models.plans.specs import GlobalMean, Map, MaxPool, MeanPool, Window
 
 __all__ = ["global_pool", "max_pool", "mean_pool"]
@@ -15,23 +15,23 @@ __all__ = ["global_pool", "max_pool", "mean_pool"]
 Attributes = dict[str, Any]
 
 
-def max_pool(planner: Planner, node: onnx.NodeProto, attributes: Attributes) -> None:
-    window = _window(planner, node, attributes)
-    source, target = planner.value(node.input[0]), planner.map(node.output[0])
+def max_pool(draft: Draft, node: onnx.NodeProto, attributes: Attributes) -> Kernel:
+    window = _window(draft, node, attributes)
+    source, target = draft.value(node.input[0]), draft.map(node.output[0])
     if window.dilations != (1, 1) and _reaches_out(window, source.view.map, target):
         raise NotOurs("a window with gaps must lie inside the map")
     spec = MaxPool(source=source.view, target=target, window=window)
-    planner.call(spec, (source.buffer,), node.output[0])
+    return Kernel.of(spec, source)
 
 
-def mean_pool(planner: Planner, node: onnx.NodeProto, attributes: Attributes) -> None:
-    window = _window(planner, node, attributes)
+def mean_pool(draft: Draft, node: onnx.NodeProto, attributes: Attributes) -> Kernel:
+    window = _window(draft, node, attributes)
     if window.dilations != (1, 1):
         raise NotOurs("the mean is only taken of windows without gaps")
-    target = planner.map(node.output[0])
-    size = planner.shape(node.input[0])[2:]
+    target = draft.map(node.output[0])
+    size = draft.shape(node.input[0])[2:]
     border = border_of(attributes, window.kernel, size, (target.height, target.width))
-    source = planner.bordered(planner.value(node.input[0]), border)
+    source = draft.bordered(draft.value(node.input[0]), border)
     far = attributes.get("pads", [0, 0, 0, 0])[2:]
     counted = tuple(
         (-pad, length + last) if attributes.get("count_include_pad") else (0, length)
@@ -40,27 +40,27 @@ def mean_pool(planner: Planner, node: onnx.NodeProto, attributes: Attributes) ->
     spec = MeanPool(
         source=source.view, target=target, window=window, counted=(counted[0], counted[1])
     )
-    planner.call(spec, (source.buffer,), node.output[0])
+    return Kernel.of(spec, source)
 
 
-def global_pool(planner: Planner, node: onnx.NodeProto, attributes: Attributes) -> None:
+def global_pool(draft: Draft, node: onnx.NodeProto, attributes: Attributes) -> Kernel:
     """Plan GlobalAveragePool, GlobalMaxPool and the reductions over all pixels."""
     if node.op_type.startswith("Reduce"):
         name = (*node.input, "")[1]
-        axes = planner.constant(name).tolist() if name else attributes.get("axes", [])
-        if len(planner.shape(node.input[0])) != 4 or sorted(axis % 4 for axis in axes) != [2, 3]:
+        axes = draft.constant(name).tolist() if name else attributes.get("axes", [])
+        if len(draft.shape(node.input[0])) != 4 or sorted(axis % 4 for axis in axes) != [2, 3]:
             raise NotOurs("only rows and columns are reduced")
-    source, target = planner.value(node.input[0]), planner.map(node.output[0])
+    source, target = draft.value(node.input[0]), draft.map(node.output[0])
     spec = GlobalMean(source=source.view, target=target, is_max="Max" in node.op_type)
-    planner.call(spec, (source.buffer,), node.output[0])
+    return Kernel.of(spec, source)
 
 
-def _window(planner: Planner, node: onnx.NodeProto, attributes: Attributes) -> Window:
+def _window(draft: Draft, node: onnx.NodeProto, attributes: Attributes) -> Window:
     kernel, pads = attributes["kernel_shape"], attributes.get("pads", [0, 0, 0, 0])
     if len(kernel) != 2 or any(node.output[1:]) or min(pads) < 0 or is_padded_by_rule(attributes):
         raise NotOurs("only pools of two dimensions with explicit pads and one result are ours")
     strides, dilations = (attributes.get(name, [1, 1]) for name in ("strides", "dilations"))
-    size, result = (planner.shape(name)[2:] for name in (node.input[0], node.output[0]))
+    size, result = (draft.shape(name)[2:] for name in (node.input[0], node.output[0]))
     begins = [
         (count - 1) * step - pad for count, step, pad in zip(result, strides, pads, strict=False)
     ]

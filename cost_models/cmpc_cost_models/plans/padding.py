@@ -3,10 +3,12 @@
 Its producer writes them, so that the convolutions and mean pools that read it need no padding.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import onnx
 
+from cmpc_cost_models.graphs.graph import Graph
 from cmpc_cost_models.graphs.parts import attributes_of
 
 __all__ = ["border_of", "needed_borders"]
@@ -35,14 +37,14 @@ def border_of(attributes: dict[str, Any], kernel: Shape, size: Shape, result: Sh
     return max([0, *pads[: len(size)], *beyond])
 
 
-def needed_borders(graph: onnx.GraphProto, shapes: dict[str, Shape]) -> dict[str, int]:
+def needed_borders(nodes: Sequence[onnx.NodeProto], graph: Graph) -> dict[str, int]:
     """Return the border of each tensor that some layer reads beyond its edges."""
     borders: dict[str, int] = {}
-    for node in reversed(graph.node):
+    for node in reversed(nodes):
         if node.op_type in VIEWS:
             needed = max((borders.get(name, 0) for name in node.output), default=0)
         elif node.op_type in ("AveragePool", "Conv"):
-            needed = _border_for(node, shapes)
+            needed = _border_for(node, graph)
         else:
             continue
         source = node.input[0]
@@ -50,11 +52,11 @@ def needed_borders(graph: onnx.GraphProto, shapes: dict[str, Shape]) -> dict[str
     return borders
 
 
-def _border_for(node: onnx.NodeProto, shapes: dict[str, Shape]) -> int:
+def _border_for(node: onnx.NodeProto, graph: Graph) -> int:
     attributes = attributes_of(node)
-    size, result = (shapes.get(name, ())[2:] for name in (node.input[0], node.output[0]))
+    size, result = ((graph.shape(name) or ())[2:] for name in (node.input[0], node.output[0]))
     weight = (*node.input, "")[1]
-    kernel = attributes.get("kernel_shape") or shapes.get(weight, ())[2:]
+    kernel = attributes.get("kernel_shape") or (graph.shape(weight) or ())[2:]
     if len(size) != 2 or len(result) != 2 or len(kernel) != 2:
         return 0
     return border_of(attributes, tuple(kernel), size, result)

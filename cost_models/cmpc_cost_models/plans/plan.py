@@ -18,14 +18,15 @@ from cmpc_cost_models.plans.specs import (
 
 __all__ = [
     "Call",
-    "Grouped",
+    "FusableKernel",
     "Image",
     "Import",
+    "Kernel",
     "NotOurs",
     "Plan",
+    "Planned",
     "PlannedNode",
     "Value",
-    "Waiting",
 ]
 
 Array = npt.NDArray[Any]
@@ -89,17 +90,30 @@ class Import:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Waiting:
-    """A kernel whose call waits for what it may take in; its target has no border yet.
+class Kernel:
+    """A call that has no name for its result yet: what a rule returns.
 
     Attributes:
-        root: The tensor whose node began it.
+        inputs, constants: As those of a ``Call``.
+        root: The tensor whose node began it; ``None`` for the one that the rule plans.
     """
 
-    spec: Convolution | Affine | Binary
+    spec: KernelSpec
     inputs: tuple[str, ...]
-    constants: tuple[Array, ...]
-    root: str
+    constants: tuple[Array, ...] = ()
+    root: str | None = None
+
+    @classmethod
+    def of(cls, spec: KernelSpec, *sources: Value | Image) -> "Kernel":
+        """Return a kernel without constants that reads ``sources``."""
+        return cls(spec=spec, inputs=tuple(one.buffer for one in sources))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FusableKernel(Kernel):
+    """A kernel whose call waits for what may be fused into it; its target has no border yet."""
+
+    spec: Affine | Binary | Convolution
 
     @property
     def is_linear(self) -> bool:
@@ -110,13 +124,8 @@ class Waiting:
         return not (isinstance(spec, Affine) and spec.has_slopes)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Grouped:
-    """A map [1, C, H, W] seen as [1, groups, C / groups, H, W], or with these two axes swapped."""
-
-    source: str
-    groups: int
-    is_dealt: bool = False
+Planned = Kernel | Value | Image
+"""What becomes of one result of a node."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
