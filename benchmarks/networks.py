@@ -164,8 +164,8 @@ def write_drawn_networks(folder: Path, count: int = NUM_DRAWN) -> dict[str, Path
     """Write ``count`` architectures of each of our spaces to ``folder``; return paths by name."""
     import torch
 
-    from cmpc_search.networks.onnx_export import export_query_network
-    from cmpc_search.networks.query import QueryNetwork
+    from cmpc_search.networks.onnx_export import export_network
+    from cmpc_search.networks.plan_network import PlanNetwork
     from cmpc_search.space.presets import load_space
 
     paths = {}
@@ -173,10 +173,10 @@ def write_drawn_networks(folder: Path, count: int = NUM_DRAWN) -> dict[str, Path
         space, rng = load_space(name, input_size_px=size_px), random.Random(0)
         for index in range(count):
             torch.manual_seed(index)
-            network = QueryNetwork(space.layers(space.sample(rng)))
+            network = PlanNetwork(space.plan(space.sample(rng)))
             _set_norms(network)
             paths[f"{name}-{index}"] = folder / f"{name}-{index}.onnx"
-            export_query_network(network, paths[f"{name}-{index}"])
+            export_network(network, paths[f"{name}-{index}"])
     return paths
 
 

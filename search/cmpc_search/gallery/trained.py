@@ -67,7 +67,7 @@ def save_gallery_network(
     ``facts`` are further JSON values to keep, such as how the network was trained.
     """
     from cmpc_cost_models.graphs.counting import count_network
-    from cmpc_search.networks.onnx_export import export_gallery_network
+    from cmpc_search.networks.onnx_export import export_network
 
     path.mkdir(parents=True, exist_ok=True)
     (path / RECORD_FILE).unlink(missing_ok=True)
@@ -77,7 +77,7 @@ def save_gallery_network(
     write_classifier(path / CLASSIFIER_FILE, directions, training_classes(image_set))
     network_sha256 = hashlib.sha256(weights).hexdigest()
     write_classes(path, image_set, network_sha256=network_sha256)
-    export_gallery_network(network, path / ONNX_FILE)
+    export_network(network, path / ONNX_FILE)
     counted = count_network(path / ONNX_FILE)
     record = {
         "schema_version": SCHEMA_VERSION,

@@ -7,13 +7,11 @@ paragon. A wide, shallow one suits small images.
 
 from dataclasses import dataclass
 
-from torch import Tensor, nn
-from torch.nn import functional
-
 from cmpc_base.errors import UnknownName
 from cmpc_search.errors import BadArgument
-from cmpc_search.networks.query import ConvNorm, EmbeddingLayer
-from cmpc_search.space.layers import Convolution
+from cmpc_search.networks.plan_network import PlanNetwork
+from cmpc_search.space.operations import Activate, Add, Convolution, MaxPool
+from cmpc_search.space.plan import Plan, PlanDraft
 
 __all__ = ["GALLERY_NETWORKS", "GalleryNetwork", "ResidualShape", "load_gallery_shape"]
 
@@ -52,13 +50,63 @@ class ResidualShape:
                 f"got depths {self.depths} and width {self.width}"
             )
 
-    @property
-    def last_size_px(self) -> int:
-        """Size of the map before pooling: each halving rounds up."""
-        size = -(-self.input_size_px // (4 if self.has_large_stem else self.stem_stride))
-        for _ in self.depths[1:]:
-            size = -(-size // 2)
-        return size
+    def plan(self) -> Plan:
+        """Return the network of this shape."""
+        draft = PlanDraft("gallery", input_size_px=self.input_size_px)
+        kernel, stride = (7, 2) if self.has_large_stem else (3, self.stem_stride)
+        stem = Convolution(draft.channels(draft.image), self.width, kernel, stride)
+        features = draft.add(stem, draft.image, name="stem")
+        if self.has_large_stem:
+            features = draft.add(MaxPool(3, 2, 1), features)
+        strides = [
+            2 if stage > 0 and position == 0 else 1
+            for stage, depth in enumerate(self.depths)
+            for position in range(depth)
+        ]
+        width = self.width
+        for number, stride in enumerate(strides):
+            width *= stride
+            block = ResidualBlock(f"blocks.{number}", width, stride, self.is_bottleneck)
+            features = block.add_to(draft, features)
+        if self.has_layout_head:
+            layout = Convolution.over_whole_map(draft.features(features))
+            features = draft.add(layout, features, name="layout")
+        return draft.embedded(features, self.embedding_dim)
+
+
+@dataclass(frozen=True, slots=True)
+class ResidualBlock:
+    """``relu(branch(x) + shortcut(x))``; each halving of the map doubles the width."""
+
+    name: str
+    width: int
+    stride: int
+    is_bottleneck: bool
+
+    def add_to(self, draft: PlanDraft, features: str) -> str:
+        """Append the block to ``draft`` and return what it gives."""
+        given = draft.channels(features)
+        branch = self._branch(given)
+        out_channels = branch[-1].out_channels
+        added, kept = draft.chain(features, branch, name=f"{self.name}.branch"), features
+        if self.stride != 1 or given != out_channels:
+            shortcut = Convolution(given, out_channels, 1, self.stride, activation=None)
+            kept = draft.add(shortcut, features, name=f"{self.name}.shortcut")
+        return draft.add(Activate("relu"), draft.add(Add(), added, kept))
+
+    def _branch(self, read: int) -> list[Convolution]:
+        width, stride = self.width, self.stride
+        if not self.is_bottleneck:
+            return [Convolution(read, width, 3, stride), _last(width, width, 3)]
+        return [
+            Convolution(read, width, 1, stride),
+            Convolution(width, width, 3),
+            _last(width, width * BOTTLENECK_EXPANSION, 1),
+        ]
+
+
+def _last(read: int, given: int, kernel: int) -> Convolution:
+    return Convolution(read, given, kernel, activation=None, starts_at_zero=True)
 
 
 GALLERY_NETWORKS = {
@@ -107,65 +155,9 @@ def load_gallery_shape(name: str) -> ResidualShape:
     return GALLERY_NETWORKS[name]
 
 
-class ResidualBlock(nn.Module):
-    """``relu(branch(x) + shortcut(x))``."""
-
-    def __init__(self, branch: list[Convolution], shortcut: Convolution | None) -> None:
-        super().__init__()
-        self.branch = nn.Sequential(*map(ConvNorm, branch))
-        self.shortcut = nn.Identity() if shortcut is None else ConvNorm(shortcut)
-        last = self.branch[-1]
-        assert isinstance(last, ConvNorm)
-        nn.init.zeros_(last.norm.weight)  # starts as the identity (Goyal et al., 2017)
-
-    def forward(self, features: Tensor) -> Tensor:
-        return functional.relu(self.branch(features) + self.shortcut(features))
-
-
-class GalleryNetwork(nn.Module):
-    """Images float32 [N, 3, H, W] in [0, 1] -> unit embeddings float32 [N, D]."""
+class GalleryNetwork(PlanNetwork):
+    """A residual network; see `PlanNetwork`."""
 
     def __init__(self, shape: ResidualShape) -> None:
-        super().__init__()
+        super().__init__(shape.plan())
         self.shape = shape
-        large, small = (7, 2), (3, shape.stem_stride)
-        kernel, stride = large if shape.has_large_stem else small
-        self.stem = ConvNorm(Convolution(3, shape.width, kernel, stride))
-        self.pool = nn.MaxPool2d(3, 2, 1) if shape.has_large_stem else nn.Identity()
-        self.blocks = nn.Sequential()
-        channels = shape.width
-        for stage, depth in enumerate(shape.depths):
-            for position in range(depth):
-                stride = 2 if stage > 0 and position == 0 else 1
-                block, channels = _residual_block(shape, channels, shape.width << stage, stride)
-                self.blocks.append(block)
-        layout = Convolution.over_whole_map(channels, shape.last_size_px)
-        self.layout = ConvNorm(layout) if shape.has_layout_head else nn.Identity()
-        self.embedding = EmbeddingLayer(channels, shape.embedding_dim)
-
-    def forward(self, images: Tensor) -> Tensor:
-        features = self.layout(self.blocks(self.pool(self.stem(images))))
-        embeddings: Tensor = self.embedding(features.mean(dim=(2, 3)))
-        return embeddings
-
-
-def _residual_block(
-    shape: ResidualShape, in_channels: int, width: int, stride: int
-) -> tuple[ResidualBlock, int]:
-    if shape.is_bottleneck:
-        out_channels = width * BOTTLENECK_EXPANSION
-        branch = [
-            Convolution(in_channels, width, 1, stride),
-            Convolution(width, width, 3),
-            Convolution(width, out_channels, relu=False),
-        ]
-    else:
-        out_channels = width
-        branch = [
-            Convolution(in_channels, width, 3, stride),
-            Convolution(width, width, 3, relu=False),
-        ]
-    shortcut = None
-    if stride != 1 or in_channels != out_channels:
-        shortcut = Convolution(in_channels, out_channels, 1, stride, relu=False)
-    return ResidualBlock(branch, shortcut), out_channels

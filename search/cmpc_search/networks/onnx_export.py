@@ -1,94 +1,97 @@
 """Write torch networks as ONNX: the form in which a network crosses to the cost models.
 
-Nothing is traced. Each module's layer list says what to write, batch norms folded, so an export
-takes milliseconds. Tests hold the written graph to the torch network through ONNX Runtime.
+Nothing is traced. The plan says what to write, batch norms folded, so an export takes milliseconds.
+Tests hold the written graph to the torch network through ONNX Runtime.
 """
 
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor, nn
+from torch import Tensor
 
 from cmpc_cost_models.graphs.writing import GraphWriter, fold_batch_norm
-from cmpc_search.networks.gallery import GalleryNetwork, ResidualBlock
-from cmpc_search.networks.query import ChoiceBlock, ConvNorm, EmbeddingLayer, QueryNetwork
+from cmpc_search.networks.plan_network import PlanNetwork
+from cmpc_search.space.operations import (
+    Activate,
+    Activation,
+    Add,
+    Concat,
+    Convolution,
+    Linear,
+    MaxPool,
+    Mean,
+    Normalise,
+    Slice,
+)
+from cmpc_search.space.plan import Step
 
-__all__ = ["export_gallery_network", "export_query_network"]
+__all__ = ["export_network"]
 
 
-def export_query_network(network: QueryNetwork, path: Path) -> None:
+def export_network(network: PlanNetwork, path: Path) -> None:
     """Write ``network`` as ONNX: image float32 [1, 3, S, S] in [0, 1] -> unit embedding [1, D]."""
-    size_px = network.layers.input_size_px
-    writer = GraphWriter("query", (1, 3, size_px, size_px))
-    features = _conv(writer, writer.input, network.stem)
-    for block in network.blocks:
-        assert isinstance(block, ChoiceBlock)
-        features = _choice_block(writer, features, block)
-    features = _conv(writer, features, network.head)
-    if isinstance(network.layout, ConvNorm):
-        features = _conv(writer, features, network.layout)
-    _save(writer, features, network.embedding, path)
+    plan = network.plan
+    shape = (1, plan.image.channels, plan.image.size_px, plan.image.size_px)
+    writer = GraphWriter(plan.name, shape)
+
+    def write(step: Step, values: list[str]) -> str:
+        value = values[0]
+        match step.operation:
+            case Convolution() as layer:
+                value = writer.conv(
+                    value,
+                    *_folded(network, step),
+                    stride=layer.stride,
+                    padding=layer.padding,
+                    groups=layer.groups,
+                )
+                return _activate(writer, value, layer.activation)
+            case Linear():
+                weight, bias = _folded(network, step)
+                return writer.dense(value, weight[:, :, 0, 0], bias)
+            case Slice(start, every):
+                return writer.slice_channels(value, start=start, step=every)
+            case Concat():
+                return writer.concat(values)
+            case Add():
+                return writer.add(*values)
+            case Activate(kind):
+                return _activate(writer, value, kind)
+            case MaxPool(kernel, stride, padding):
+                return writer.max_pool(value, kernel=kernel, stride=stride, padding=padding)
+            case Mean():
+                return writer.global_average_pool(value)
+            case Normalise():
+                return writer.l2_normalise(value)
+
+    writer.save(path, plan.run(writer.input, write))
 
 
-def export_gallery_network(network: GalleryNetwork, path: Path) -> None:
-    """Write ``network`` as ONNX, with the inputs and outputs of `export_query_network`."""
-    size_px = network.shape.input_size_px
-    writer = GraphWriter("gallery", (1, 3, size_px, size_px))
-    features = _conv(writer, writer.input, network.stem)
-    if isinstance(network.pool, nn.MaxPool2d):
-        features = writer.max_pool(features, kernel=3, stride=2, padding=1)
-    for block in network.blocks:
-        assert isinstance(block, ResidualBlock)
-        branch, shortcut = features, features
-        for convolution in block.branch:
-            branch = _conv(writer, branch, convolution)
-        if isinstance(block.shortcut, ConvNorm):
-            shortcut = _conv(writer, features, block.shortcut)
-        features = writer.relu(writer.add(branch, shortcut))
-    if isinstance(network.layout, ConvNorm):
-        features = _conv(writer, features, network.layout)
-    _save(writer, features, network.embedding, path)
+def _activate(writer: GraphWriter, value: str, kind: Activation | None) -> str:
+    match kind:
+        case "relu":
+            return writer.relu(value)
+        case "relu6":
+            return writer.clip(value, 0.0, 6.0)
+        case None:
+            return value
 
 
-def _choice_block(writer: GraphWriter, features: str, block: ChoiceBlock) -> str:
-    kept = read = features
-    if block.stride == 1:
-        kept = writer.slice_channels(features, start=0, step=2)
-        read = writer.slice_channels(features, start=1, step=2)
-    for convolution in block.shortcut:
-        kept = _conv(writer, kept, convolution)
-    for convolution in block.main:
-        read = _conv(writer, read, convolution)
-    return writer.concat([kept, read])
-
-
-def _conv(writer: GraphWriter, features: str, convolution: nn.Module) -> str:
-    assert isinstance(convolution, ConvNorm)
-    layer, norm = convolution.layer, convolution.norm
+def _folded(
+    network: PlanNetwork, step: Step
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Return weight [O, I, kH, kW] (of a linear layer [O, I, 1, 1]) and bias [O] of a layer."""
+    layer = network.layer(step)
+    norm, weight = layer.norm, _array(layer.weight)
     assert norm.running_mean is not None
     assert norm.running_var is not None
-    weight, bias = fold_batch_norm(
-        _array(convolution.weight),
+    return fold_batch_norm(
+        weight if weight.ndim == 4 else weight[:, :, None, None],
         (_array(norm.weight), _array(norm.bias)),
         (_array(norm.running_mean), _array(norm.running_var)),
         epsilon=norm.eps,
     )
-    features = writer.conv(
-        features,
-        weight,
-        bias,
-        stride=layer.stride,
-        padding=layer.padding,
-        groups=layer.groups,
-    )
-    return writer.relu(features) if layer.relu else features
-
-
-def _save(writer: GraphWriter, features: str, embedding: EmbeddingLayer, path: Path) -> None:
-    weight, bias = embedding.folded()
-    dense = writer.dense(writer.global_average_pool(features), _array(weight), _array(bias))
-    writer.save(path, writer.l2_normalise(dense))
 
 
 def _array(tensor: Tensor) -> npt.NDArray[np.float32]:

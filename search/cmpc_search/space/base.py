@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from cmpc_search.errors import BadArgument
-from cmpc_search.space.layers import NetworkLayers
+from cmpc_search.space.plan import Plan
 
 __all__ = ["Architecture", "Choice", "Option", "Space"]
 
@@ -87,7 +87,7 @@ class Space(ABC):
         """What can be chosen, in the order in which it is drawn."""
 
     @abstractmethod
-    def layers(self, architecture: Architecture) -> NetworkLayers:
+    def plan(self, architecture: Architecture) -> Plan:
         """Return the network of ``architecture``.
 
         Raises:
@@ -96,7 +96,7 @@ class Space(ABC):
 
     def macs(self, architecture: Architecture) -> int:
         """Multiply-accumulates of ``architecture`` for one image."""
-        return self.layers(architecture).macs
+        return self.plan(architecture).macs
 
     @cached_property
     def blocks(self) -> tuple[tuple[int, ...], ...]:

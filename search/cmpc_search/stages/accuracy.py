@@ -12,7 +12,7 @@ import numpy.typing as npt
 from cmpc_search.data import ImageSet
 from cmpc_search.evaluation.base import LabelledRows, Protocol, ProtocolResult
 from cmpc_search.evaluation.open_set import OpenSet
-from cmpc_search.networks.query import QueryNetwork
+from cmpc_search.networks.plan_network import PlanNetwork
 from cmpc_search.study.records import Accuracy
 from cmpc_search.training.embedding import embed_images
 
@@ -55,13 +55,13 @@ class Side:
         """Do the same with the embeddings float32 [N, D] of the whole set."""
         return self.labelled(rows[self.positions])
 
-    def embedded(self, network: QueryNetwork) -> LabelledRows:
+    def embedded(self, network: PlanNetwork) -> LabelledRows:
         """Do the same with the embeddings that ``network`` gives."""
         return self.labelled(embed_images(network, self.image_set.images[self.positions]))
 
 
 def evaluate_both_ways(
-    network: QueryNetwork,
+    network: PlanNetwork,
     image_set: ImageSet,
     split: str,
     gallery_rows: Rows,

@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from cmpc_base.json_files import read_json
 from cmpc_search.errors import BadArgument, BadRun
 from cmpc_search.json_records import parsed_record
-from cmpc_search.networks.query import QueryNetwork
+from cmpc_search.networks.plan_network import PlanNetwork
 from cmpc_search.runs import RunFolder, read_pick
 from cmpc_search.space import Architecture, load_space
 from cmpc_search.stages.material import SearchMaterial, search_settings_of
@@ -135,13 +135,13 @@ class TrainedPick:
         """Tell whether it is there, and these are its facts."""
         return self.is_whole and read_json(self.facts_path, error=BadRun) == facts.to_json()
 
-    def load(self, material: SearchMaterial) -> QueryNetwork:
+    def load(self, material: SearchMaterial) -> PlanNetwork:
         """Return the network.
 
         Raises:
             BadRun: its weights are damaged or of another architecture.
         """
-        network = QueryNetwork(material.space.layers(material.space.read(self.architecture)))
+        network = PlanNetwork(material.space.plan(material.space.read(self.architecture)))
         try:
             network.load_state_dict(load_file(self.weights_path))
         except (SafetensorError, OSError, RuntimeError) as error:

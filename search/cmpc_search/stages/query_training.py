@@ -19,8 +19,8 @@ from cmpc_base.hashing import document_hash
 from cmpc_base.json_files import write_json
 from cmpc_base.progress import Progress
 from cmpc_search.compatibility import make_method
-from cmpc_search.networks.onnx_export import export_query_network
-from cmpc_search.networks.query import QueryNetwork
+from cmpc_search.networks.onnx_export import export_network
+from cmpc_search.networks.plan_network import PlanNetwork
 from cmpc_search.runs import RunFolder
 from cmpc_search.space import Architecture
 from cmpc_search.stages.material import SearchMaterial
@@ -95,7 +95,7 @@ def train_control(
 ) -> TrainedPick:
     """Train ``architecture`` from random weights with the classifier of its own alone."""
     torch.manual_seed(material.settings.seed)
-    network = QueryNetwork(material.space.layers(architecture))
+    network = PlanNetwork(material.space.plan(architecture))
     task = QueryTask(network, make_method(CONTROL_METHOD, material.gallery_bank.made_up()))
     control, training = control_in(run, architecture), _control_training(settings)
     facts = _control_facts(material, architecture, settings)
@@ -139,14 +139,14 @@ def _checkpoint(pick: TrainedPick, facts: PickFacts) -> Path:
     return pick.folder / f"{document_hash(facts.to_json())[:12]}.{CHECKPOINT_FILE}"
 
 
-def _keep(pick: TrainedPick, network: QueryNetwork, facts: PickFacts) -> TrainedPick:
+def _keep(pick: TrainedPick, network: PlanNetwork, facts: PickFacts) -> TrainedPick:
     """Write the network; its facts come last and say that it is whole."""
     pick.folder.mkdir(parents=True, exist_ok=True)
     pick.facts_path.unlink(missing_ok=True)
     weights = {key: value.contiguous() for key, value in network.state_dict().items()}
     with replacing(pick.weights_path) as file:
         file.write(save(weights))
-    export_query_network(network, pick.onnx_path)
+    export_network(network, pick.onnx_path)
     write_json(pick.facts_path, facts.to_json())
     _checkpoint(pick, facts).unlink(missing_ok=True)
     return pick

@@ -14,8 +14,8 @@ import torch
 
 from cmpc_cost_models import Measurement
 from cmpc_cost_models.graphs.counting import count_network
-from cmpc_search.networks.onnx_export import export_query_network
-from cmpc_search.networks.supernet import Supernet
+from cmpc_search.networks.onnx_export import export_network
+from cmpc_search.networks.shared import Supernet
 from cmpc_search.pixels import to_float
 from cmpc_search.space import Architecture
 from cmpc_search.stages.accuracy import accuracy_of, evaluate_both_ways
@@ -61,7 +61,7 @@ class CandidateScorer:
         network = self._supernet.extract(architecture)
         rebuild_batch_norms(network, self._calibration_images)
         path = self._folder / f"{architecture.key}.onnx"
-        export_query_network(network, path)
+        export_network(network, path)
         counted = count_network(path)
         both = evaluate_both_ways(
             network, self._material.image_set, SPLIT, self._material.gallery_rows

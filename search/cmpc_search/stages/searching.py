@@ -23,7 +23,7 @@ from cmpc_search.compatibility import make_method
 from cmpc_search.data.image_set import SetCounts
 from cmpc_search.errors import BadArgument, BudgetNotMet
 from cmpc_search.gallery import open_gallery
-from cmpc_search.networks.supernet import Supernet
+from cmpc_search.networks.shared import Supernet
 from cmpc_search.runs import RunFolder, note_session, open_run, write_front, write_trials
 from cmpc_search.stages.material import SearchMaterial, load_material, place_facts, target_facts
 from cmpc_search.stages.measuring import make_meter, note_on_costs

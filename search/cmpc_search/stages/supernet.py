@@ -8,7 +8,7 @@ from cmpc_base.files import replacing
 from cmpc_base.progress import Progress
 from cmpc_search.compatibility import make_method
 from cmpc_search.errors import BadRun
-from cmpc_search.networks.supernet import Supernet
+from cmpc_search.networks.shared import Supernet
 from cmpc_search.runs import RunFolder
 from cmpc_search.stages.material import SearchMaterial
 from cmpc_search.training.execution import Execution

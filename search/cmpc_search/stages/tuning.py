@@ -13,8 +13,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from cmpc_search.errors import BadRun
-from cmpc_search.networks.onnx_export import export_query_network
-from cmpc_search.networks.query import QueryNetwork
+from cmpc_search.networks.onnx_export import export_network
+from cmpc_search.networks.plan_network import PlanNetwork
 from cmpc_search.runs import RunFolder
 from cmpc_search.space import Space, load_space
 from cmpc_search.stages.material import search_settings_of
@@ -54,11 +54,11 @@ def export_covering_networks(space: Space, folder: Path) -> Iterator[Path]:
     path = folder / "network.onnx"
     for architecture in space.covering():
         with torch.device("meta"):  # no memory, no random numbers
-            network = QueryNetwork(space.layers(architecture))
+            network = PlanNetwork(space.plan(architecture))
         network.to_empty(device=CPU.device)
         with torch.no_grad():
             for tensor in (*network.parameters(), *network.buffers()):
                 tensor.zero_()
-        export_query_network(network.eval(), path)
+        export_network(network.eval(), path)
         yield path
     path.unlink(missing_ok=True)

@@ -34,7 +34,7 @@ class ToySpace(Space):
             for at in range(self.num_blocks)
         )
 
-    def layers(self, architecture: Architecture) -> NoReturn:
+    def plan(self, architecture: Architecture) -> NoReturn:
         raise NotImplementedError
 
     def macs(self, architecture: Architecture) -> int:

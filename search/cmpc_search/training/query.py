@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from cmpc_search.compatibility import Method, Step
-from cmpc_search.networks.query import QueryNetwork
-from cmpc_search.networks.supernet import Supernet
+from cmpc_search.networks.plan_network import PlanNetwork
+from cmpc_search.networks.shared import Supernet
 from cmpc_search.training.task import Task
 
 __all__ = ["QueryTask", "SupernetTask"]
@@ -16,7 +16,7 @@ __all__ = ["QueryTask", "SupernetTask"]
 class QueryTask(Task):
     """A query network and its compatibility method together."""
 
-    def __init__(self, network: QueryNetwork, method: Method) -> None:
+    def __init__(self, network: PlanNetwork, method: Method) -> None:
         super().__init__()
         self.network = network
         self.method = method

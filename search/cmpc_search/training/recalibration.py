@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor
 
-from cmpc_search.networks.query import QueryNetwork
+from cmpc_search.networks.plan_network import PlanNetwork
 from cmpc_search.training.compute import CPU
 
 __all__ = ["rebuild_batch_norms"]
@@ -18,7 +18,7 @@ __all__ = ["rebuild_batch_norms"]
 BATCH_SIZE = 256
 
 
-def rebuild_batch_norms(network: QueryNetwork, images: Tensor) -> None:
+def rebuild_batch_norms(network: PlanNetwork, images: Tensor) -> None:
     """Set every batch norm's mean and variance from ``images`` float32 [N, 3, S, S], N > 1.
 
     The network is left in eval mode.

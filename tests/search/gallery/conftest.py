@@ -11,7 +11,7 @@ from cmpc_search.data import ImageSet
 from cmpc_search.data.image_set import Drops
 from cmpc_search.gallery import Gallery, save_gallery_network
 from cmpc_search.networks.gallery import GalleryNetwork, ResidualShape
-from cmpc_search.networks.onnx_export import export_gallery_network
+from cmpc_search.networks.onnx_export import export_network
 
 SHAPE = ResidualShape(
     name="tiny", input_size_px=8, depths=(1, 1), width=4, stem_stride=1, embedding_dim=6
@@ -43,8 +43,8 @@ def make_network() -> Callable[[int], GalleryNetwork]:
     def make(seed: int) -> GalleryNetwork:
         torch.manual_seed(seed)
         network = GalleryNetwork(SHAPE)
-        for block in network.blocks:
-            torch.nn.init.ones_(block.branch[-1].norm.weight)
+        for norm in network.batch_norms():  # the last ones of residual blocks start at zero
+            torch.nn.init.ones_(norm.weight)
         with torch.no_grad():
             network(torch.rand(20, 3, 8, 8))
         return network.eval()
@@ -69,5 +69,5 @@ def gallery(tmp_path, image_set, make_network, directions) -> Gallery:
 @pytest.fixture
 def onnx_path(tmp_path: Path, make_network) -> Path:
     path = tmp_path / "own.onnx"
-    export_gallery_network(make_network(0), path)
+    export_network(make_network(0), path)
     return path

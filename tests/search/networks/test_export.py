@@ -9,8 +9,8 @@ import torch
 
 from cmpc_cost_models.graphs.counting import count_network
 from cmpc_search.networks.gallery import GalleryNetwork, ResidualShape
-from cmpc_search.networks.onnx_export import export_gallery_network, export_query_network
-from cmpc_search.networks.query import QueryNetwork
+from cmpc_search.networks.onnx_export import export_network
+from cmpc_search.networks.plan_network import PlanNetwork
 
 IMAGE = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 
@@ -52,10 +52,10 @@ def assert_agrees(path, network):
 @pytest.mark.parametrize("seed", range(4))
 def test_the_graph_of_a_query_network_computes_what_torch_does(space, unsettle, tmp_path, seed):
     torch.manual_seed(seed)
-    network = QueryNetwork(space.layers(space.sample(random.Random(seed))))
+    network = PlanNetwork(space.plan(space.sample(random.Random(seed))))
     unsettle(network)
 
-    export_query_network(network, tmp_path / "query.onnx")
+    export_network(network, tmp_path / "query.onnx")
 
     assert_agrees(tmp_path / "query.onnx", network)
 
@@ -66,7 +66,7 @@ def test_the_graph_of_a_gallery_network_computes_what_torch_does(shape, unsettle
     network = GalleryNetwork(shape)
     unsettle(network)
 
-    export_gallery_network(network, tmp_path / "gallery.onnx")
+    export_network(network, tmp_path / "gallery.onnx")
 
     assert_agrees(tmp_path / "gallery.onnx", network)
     # A ReLU or a shortcut that is missing can hide behind a lucky weight, a layer can't.
@@ -78,13 +78,11 @@ def test_the_graph_of_a_gallery_network_computes_what_torch_does(shape, unsettle
 
 def test_export_leaves_weights_in_any_memory_layout_as_they_are(space, unsettle, tmp_path):
     torch.manual_seed(0)
-    network = QueryNetwork(space.layers(space.read("-".join(["k7w1.5"] * 4))))
+    network = PlanNetwork(space.plan(space.read("-".join(["k7w1.5"] * 4))))
     unsettle(network)
-    export_query_network(network, tmp_path / "first.onnx")
+    export_network(network, tmp_path / "first.onnx")
 
-    export_query_network(
-        network.to(memory_format=torch.channels_last), tmp_path / "channels_last.onnx"
-    )
+    export_network(network.to(memory_format=torch.channels_last), tmp_path / "channels_last.onnx")
 
     first = (tmp_path / "first.onnx").read_bytes()
     assert (tmp_path / "channels_last.onnx").read_bytes() == first

@@ -1,5 +1,7 @@
 """Gallery networks have the size of the published ones they are named after."""
 
+import math
+
 import pytest
 import torch
 
@@ -7,27 +9,12 @@ from cmpc_base.errors import UnknownName
 from cmpc_search.errors import BadArgument
 from cmpc_search.networks.gallery import (
     GALLERY_NETWORKS,
-    GalleryNetwork,
+    ResidualBlock,
     ResidualShape,
     load_gallery_shape,
 )
-from cmpc_search.networks.query import ConvNorm
-
-
-def convolution_macs(shape):
-    """Count by running the network on shapes alone: each output number is one inner product."""
-    macs = []
-
-    def count(module, _, output):
-        macs.append(output.numel() * module.weight[0].numel())
-
-    with torch.device("meta"):
-        network = GalleryNetwork(shape).eval()
-        for module in network.modules():
-            if isinstance(module, ConvNorm):
-                module.register_forward_hook(count)
-        network(torch.zeros(1, 3, shape.input_size_px, shape.input_size_px))
-    return sum(macs)
+from cmpc_search.networks.plan_network import PlanNetwork
+from cmpc_search.space.plan import PlanDraft
 
 
 @pytest.mark.parametrize(
@@ -36,17 +23,20 @@ def convolution_macs(shape):
     [("resnet18", 1813.6), ("resnet50", 3855.9), ("resnet101", 7568.1)],
 )
 def test_residual_networks_count_to_their_published_size(name, published_mmac):
-    counted_mmac = convolution_macs(load_gallery_shape(name)) / 1e6
+    plan = load_gallery_shape(name).plan()
+    dense = math.prod(plan.steps[-2].operation.weight_shape)
+
+    counted_mmac = (plan.macs - dense) / 1e6
 
     assert counted_mmac == pytest.approx(published_mmac, abs=0.1)
 
 
 def test_a_fresh_block_is_the_identity_on_what_a_relu_gives():
-    shape = ResidualShape(name="tiny", input_size_px=8, depths=(1,), width=4)
-    block = GalleryNetwork(shape).blocks[0]
+    draft = PlanDraft("block", input_size_px=8, channels=4)
+    ResidualBlock("block", width=4, stride=1, is_bottleneck=False).add_to(draft, draft.image)
     features = torch.rand(2, 4, 8, 8)
 
-    torch.testing.assert_close(block(features), features)
+    torch.testing.assert_close(PlanNetwork(draft.finished())(features), features)
 
 
 @pytest.mark.parametrize("change", [{"depths": ()}, {"depths": (1, 0)}, {"width": 0}])

@@ -29,7 +29,7 @@ class Pairs(Space):
         ),
     )
 
-    def layers(self, architecture: Architecture) -> NoReturn:
+    def plan(self, architecture: Architecture) -> NoReturn:
         raise NotImplementedError
 
     def macs(self, architecture: Architecture) -> int:

@@ -9,8 +9,8 @@ import torch
 from cmpc_cost_models.schedules.similar import features_of
 from cmpc_cost_models.targets.table import find_target
 from cmpc_cost_models.tuning import extract_tasks
-from cmpc_search.networks.onnx_export import export_query_network
-from cmpc_search.networks.query import QueryNetwork
+from cmpc_search.networks.onnx_export import export_network
+from cmpc_search.networks.plan_network import PlanNetwork
 from cmpc_search.space import load_space
 from cmpc_search.stages.tuning import export_covering_networks
 
@@ -29,7 +29,7 @@ def test_no_architecture_has_a_kernel_that_the_covering_ones_lack(name, tmp_path
     for number in range(4):
         path = tmp_path / f"{number}.onnx"
         torch.manual_seed(number)
-        export_query_network(QueryNetwork(space.layers(space.sample(rng))).eval(), path)
+        export_network(PlanNetwork(space.plan(space.sample(rng))).eval(), path)
         assert features_in([path]) <= covered
 
     assert sorted(Path(path).name for path in tmp_path.iterdir()) == [f"{n}.onnx" for n in range(4)]

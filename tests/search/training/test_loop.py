@@ -10,7 +10,7 @@ from torch import nn
 
 from cmpc_search.compatibility import Step
 from cmpc_search.errors import BadRun
-from cmpc_search.networks.supernet import Supernet
+from cmpc_search.networks.shared import Supernet
 from cmpc_search.space.presets.shufflenet import ShuffleNetSpace, Stage
 from cmpc_search.training.compute import CPU
 from cmpc_search.training.execution import Execution

@@ -5,7 +5,7 @@ import torch
 
 from cmpc_search.compatibility import NO_LABEL, GalleryBank, make_method
 from cmpc_search.errors import BadRun
-from cmpc_search.networks.supernet import Supernet
+from cmpc_search.networks.shared import Supernet
 from cmpc_search.space.presets.shufflenet import ShuffleNetSpace, Stage
 from cmpc_search.training.execution import Execution
 from cmpc_search.training.loop import train

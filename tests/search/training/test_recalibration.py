@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from cmpc_search.networks.query import QueryNetwork
+from cmpc_search.networks.plan_network import PlanNetwork
 from cmpc_search.space.presets.shufflenet import ShuffleNetSpace, Stage
 from cmpc_search.training.recalibration import rebuild_batch_norms
 
@@ -24,7 +24,7 @@ SPACE = ShuffleNetSpace(
 @pytest.fixture
 def network():
     torch.manual_seed(0)
-    network = QueryNetwork(SPACE.layers(SPACE.read("-".join(["xcw1.0"] * len(SPACE.blocks)))))
+    network = PlanNetwork(SPACE.plan(SPACE.read("-".join(["xcw1.0"] * len(SPACE.blocks)))))
     for norm in network.batch_norms():  # what a training left behind
         nn.init.normal_(norm.running_mean)
         nn.init.uniform_(norm.running_var, 1, 9)

@@ -2,7 +2,13 @@
 embedding layer.
 
 The general form is that of SPOS (Guo et al., ECCV 2020): the first block of every stage halves the
-map, and every block chooses one of four operators and a middle width.
+map, and every block chooses one of four operators and a middle width. SPOS gives each operator
+weights of its own, and trains them for 120 epochs of ImageNet; in minutes they don't come to agree
+on what the next block reads. So here the operators of a block share theirs:
+
+    kernels    3x3 and 5x5 are the middle of 7x7     (Once-for-All, Cai et al., ICLR 2020)
+    operators  the Xception-like unit is the ShuffleNetV2 one with three convolutions more,
+               which start as the identity           (Net2Net, Chen et al., ICLR 2016)
 """
 
 from collections.abc import Iterator
@@ -12,12 +18,16 @@ from itertools import pairwise
 
 from cmpc_search.errors import BadArgument
 from cmpc_search.space.base import Architecture, Choice, Space
-from cmpc_search.space.layers import Convolution, NetworkLayers, block_layers
+from cmpc_search.space.operations import Concat, Convolution, Slice
+from cmpc_search.space.plan import Plan, PlanDraft, Sharing
 
 __all__ = ["SMALL", "SPOS", "ShuffleNetSpace", "Stage"]
 
 # What keys call the SPOS block codes 0 to 3: three ShuffleNetV2 units, and an Xception-like one.
 OPERATORS = ("k3", "k5", "k7", "xc")
+XCEPTION = 3
+KERNELS = (3, 5, 7, 3)
+XCEPTION_ROLES = ("before", "mix", "after")  # what no other operator does
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,40 +95,34 @@ class ShuffleNetSpace(Space):
             ),
         )
 
-    @property
-    def last_size_px(self) -> int:
-        """Size of the map before pooling: stem and stages each divide it, rounding up."""
-        size = -(-self.input_size_px // self.stem_stride)
-        for _ in self.stages:
-            size = -(-size // 2)
-        return size
+    def plan(self, architecture: Architecture) -> Plan:
+        """Return stem, units, head and embedding layer as SPOS has them (table 1)."""
+        draft = PlanDraft("query", input_size_px=self.input_size_px)
+        stem = Convolution(draft.channels(draft.image), self.stem_channels, 3, self.stem_stride)
+        features = draft.add(stem, draft.image, name="stem")
+        for unit in self._units(architecture):
+            features = _add_unit(draft, features, unit)
+        head = Convolution(draft.channels(features), self.head_channels)
+        features = draft.add(head, features, name="head")
+        if self.has_layout_head:
+            layout = Convolution.over_whole_map(draft.features(features))
+            features = draft.add(layout, features, name="layout")
+        return draft.embedded(features, self.embedding_dim)
 
-    def units(self, architecture: Architecture) -> Iterator[tuple[int, float]]:
-        """Yield operator and width of each block."""
-        chosen = self.chosen(architecture)
-        for at in range(len(self.blocks)):
-            yield int(chosen[f"block_{at:02d}"]), float(chosen[f"width_{at:02d}"])
-
-    def layers(self, architecture: Architecture) -> NetworkLayers:
-        units = self.units(architecture)
-        channels, blocks = self.stem_channels, []
+    def _units(self, architecture: Architecture) -> Iterator["_Unit"]:
+        chosen, number = self.chosen(architecture), 0
         for stage in self.stages:
             for position in range(stage.depth):
-                code, width = next(units)
-                stride = 2 if position == 0 else 1
-                read = channels if stride == 2 else stage.channels // 2
-                middle = int(stage.channels // 2 * width)
-                blocks.append(block_layers(code, read, stage.channels, middle, stride=stride))
-            channels = stage.channels
-        layout = Convolution.over_whole_map(self.head_channels, self.last_size_px)
-        return NetworkLayers(
-            input_size_px=self.input_size_px,
-            stem=Convolution(3, self.stem_channels, 3, self.stem_stride),
-            blocks=tuple(blocks),
-            head=Convolution(channels, self.head_channels),
-            layout=layout if self.has_layout_head else None,
-            embedding_dim=self.embedding_dim,
-        )
+                width = float(chosen[f"width_{number:02d}"])
+                yield _Unit(
+                    name=f"blocks.{number}",
+                    operator=int(chosen[f"block_{number:02d}"]),
+                    stride=2 if position == 0 else 1,
+                    channels=stage.channels,
+                    middle=int(stage.channels // 2 * width),
+                    is_one_of_several=len(self.operators) > 1,
+                )
+                number += 1
 
     def _check_choices(self) -> None:
         known = range(len(OPERATORS))
@@ -133,6 +137,68 @@ class ShuffleNetSpace(Space):
                 f"every block of space {self.name!r} must have at least one middle channel, the "
                 f"width {min(self.widths)} leaves none of {narrowest} channels"
             )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Unit:
+    """A choice block with its choice made, as in section 4.1 of SPOS and its official code.
+
+        stride 1:  odd channels  -> main branch -\\
+                   even channels -----------------> concatenate
+        stride 2:  all channels  -> main branch -\\
+                   all channels  -> shortcut -----> concatenate
+    """
+
+    name: str
+    operator: int
+    stride: int
+    channels: int
+    middle: int
+    is_one_of_several: bool
+
+    def main(self, read: int) -> dict[str, Convolution]:
+        """Return the main branch by what each convolution does; it reads ``read`` channels.
+
+        The Xception-like unit does what a ShuffleNetV2 unit does, with three more convolutions.
+        """
+        middle, given = self.middle, self.channels - read
+        if self.operator != XCEPTION:
+            kernel = KERNELS[self.operator]
+            return {
+                "expand": Convolution(read, middle),
+                "depthwise": _depthwise(middle, kernel, self.stride),
+                "project": Convolution(middle, given),
+            }
+        return {
+            "before": _depthwise(read, 3, self.stride),
+            "expand": Convolution(read, middle),
+            "depthwise": _depthwise(middle, 3),
+            "mix": Convolution(middle, middle),
+            "after": _depthwise(middle, 3),
+            "project": Convolution(middle, given),
+        }
+
+    def shortcut(self, read: int) -> list[Convolution]:
+        if self.stride == 1:
+            return []
+        return [_depthwise(read, KERNELS[self.operator], self.stride), Convolution(read, read)]
+
+
+def _depthwise(channels: int, kernel: int, stride: int = 1) -> Convolution:
+    return Convolution(channels, channels, kernel, stride, depthwise=True, activation=None)
+
+
+def _add_unit(draft: PlanDraft, features: str, unit: _Unit) -> str:
+    kept = read = features
+    if unit.stride == 1:
+        kept, read = (draft.add(Slice(start, step=2), features) for start in (0, 1))
+    shortcut = unit.shortcut(draft.channels(kept))
+    for number, (role, convolution) in enumerate(unit.main(draft.channels(read)).items()):
+        is_extra = unit.is_one_of_several and role in XCEPTION_ROLES
+        sharing = Sharing(f"{unit.name}.main.{role}", starts_as_identity=is_extra)
+        read = draft.add(convolution, read, name=f"{unit.name}.main.{number}", sharing=sharing)
+    kept = draft.chain(kept, shortcut, name=f"{unit.name}.shortcut")
+    return draft.add(Concat(), kept, read)
 
 
 # As published (Guo et al., ECCV 2020, table 1): 20 blocks, 224 px. The channel choice is that of

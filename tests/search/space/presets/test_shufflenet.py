@@ -7,8 +7,8 @@ import pytest
 
 from cmpc_cost_models.graphs.counting import count_network
 from cmpc_search.errors import BadArgument
-from cmpc_search.networks.onnx_export import export_query_network
-from cmpc_search.networks.query import QueryNetwork
+from cmpc_search.networks.onnx_export import export_network
+from cmpc_search.networks.plan_network import PlanNetwork
 from cmpc_search.space import load_space
 from cmpc_search.space.presets.shufflenet import SMALL, ShuffleNetSpace, Stage
 
@@ -51,9 +51,9 @@ def test_published_networks_count_to_their_published_size(key, macs):
 def test_macs_are_those_of_the_exported_graph(space, seed, has_layout_head, tmp_path):
     space = replace(space, has_layout_head=has_layout_head)
     architecture = space.sample(random.Random(seed))
-    layers = space.layers(architecture)
+    layers = space.plan(architecture)
 
-    export_query_network(QueryNetwork(layers), tmp_path / "query.onnx")
+    export_network(PlanNetwork(layers), tmp_path / "query.onnx")
 
     assert layers.macs == count_network(tmp_path / "query.onnx").macs
 

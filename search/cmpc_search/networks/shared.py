@@ -1,0 +1,95 @@
+"""Every architecture of a space in one set of shared weights (single path one-shot).
+
+For each name of a weight that plans share there is one tensor, as large as any of them needs; an
+architecture reads its part: the first channels (Guo et al., ECCV 2020, section 4.1) and the middle
+of the kernel (Once-for-All, Cai et al., ICLR 2020). As in SPOS, batch norms have no affine part and
+no running statistics while the supernet trains: they belong to one path only, and are rebuilt for
+each candidate from training images.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cmpc_search.networks.plan_network import PlanNetwork, Weight, place, run_plan, start_weights
+from cmpc_search.space import Architecture, Space
+from cmpc_search.space.operations import Convolution, Linear
+from cmpc_search.space.plan import Step
+
+__all__ = ["Supernet"]
+
+NOISE = 0.05  # how far from the identity layers start that start so: their channels must differ
+
+
+PlannedLayer = tuple[Step, Convolution | Linear]
+
+
+class SharedWeight(Weight):
+    """A weight as large as any of ``layers`` needs; each reads a part of it."""
+
+    def __init__(self, layers: Sequence[PlannedLayer]) -> None:
+        step, operation = layers[0]
+        shapes = (one.weight_shape for _, one in layers)
+        super().__init__(operation, tuple(map(max, zip(*shapes, strict=True))))
+        self._starts_as_identity = step.sharing.starts_as_identity
+
+    def start(self) -> None:
+        super().start()
+        if self._starts_as_identity:
+            out_channels, in_channels, *_ = self.weight.shape
+            groups = out_channels if in_channels == 1 else 1
+            with torch.no_grad():
+                identity = nn.init.dirac_(torch.empty_like(self.weight), groups)
+                self.weight.mul_(NOISE).add_(identity)
+
+    def part(self, shape: tuple[int, ...]) -> Tensor:
+        """Return the first channels and the middle of the kernel, as many as ``shape`` has."""
+        sizes = zip(self.weight.shape[2:], shape[2:], strict=True)
+        middles = [slice((whole - size) // 2, (whole + size) // 2) for whole, size in sizes]
+        return self.weight[(slice(shape[0]), slice(shape[1]), *middles)]
+
+
+class Supernet(nn.Module):
+    """Images float32 [N, 3, H, W] in [0, 1] and an architecture -> unit embeddings [N, D]."""
+
+    def __init__(self, space: Space) -> None:
+        super().__init__()
+        self.space = space
+        sharers: dict[str, list[PlannedLayer]] = {}
+        for architecture in space.covering():
+            for step, operation in space.plan(architecture).layers:
+                sharers.setdefault(step.sharing.weight, []).append((step, operation))
+        for name, layers in sharers.items():
+            place(self, name, SharedWeight(layers))
+        start_weights(self)
+
+    def forward(self, images: Tensor, architecture: Architecture) -> Tensor:
+        def weights(step: Step) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+            return self._part(step), _normalised
+
+        return run_plan(self.space.plan(architecture), images, weights)
+
+    def extract(self, architecture: Architecture) -> PlanNetwork:
+        """Return ``architecture`` as a network of its own, with a copy of its shared weights.
+
+        Its batch norms are fresh: rebuild their statistics before use
+        (`cmpc_search.training.recalibration`).
+        """
+        network = PlanNetwork(self.space.plan(architecture))
+        with torch.no_grad():
+            for step, _ in network.plan.layers:
+                network.layer(step).weight.copy_(self._part(step))
+        return network
+
+    def _part(self, step: Step) -> Tensor:
+        shared = self.get_submodule(step.sharing.weight)
+        assert isinstance(shared, SharedWeight)
+        assert isinstance(step.operation, Convolution | Linear)
+        return shared.part(step.operation.weight_shape)
+
+
+def _normalised(values: Tensor) -> Tensor:
+    """Normalise by the statistics of this batch."""
+    return functional.batch_norm(values, None, None, training=True)
