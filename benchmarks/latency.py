@@ -112,7 +112,7 @@ def _time_networks(arguments: argparse.Namespace) -> list[dict[str, Any]]:
         compiled = compile_network(
             path,
             find_target("host"),
-            cache_dir=arguments.folder / "compiled",
+            cache_dir=arguments.folder,
             num_threads=num_threads,
             schedules=schedules,
         )

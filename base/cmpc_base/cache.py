@@ -23,7 +23,7 @@ from pathlib import Path
 
 from cmpc_base.cache_users import join_users
 
-__all__ = ["KINDS", "Cache", "Kind"]
+__all__ = ["KINDS", "Cache", "Kind", "mark"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,5 +113,10 @@ class Cache:
         """
         with suppress(OSError):
             join_users(self.users, os.getpid())
-        with suppress(OSError):
-            os.utime(entry)
+        mark(entry)
+
+
+def mark(entry: Path) -> None:
+    """Note that an entry is used now, by a process that has said that it uses the cache."""
+    with suppress(OSError):
+        os.utime(entry)

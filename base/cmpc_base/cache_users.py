@@ -32,10 +32,11 @@ def join_users(folder: Path, process: int) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{process}-{secrets.token_hex(4)}.lock"
     draft = temporary_beside(path)
+    file = open_locked(draft)
     try:
-        file = open_locked(draft)
         draft.rename(path)  # locked before anybody can take it for a dead process's
     except OSError:
+        file.close()
         draft.unlink(missing_ok=True)
         raise
     atexit.register(_leave, path, process, file)

@@ -75,7 +75,7 @@ def build(
     from cmpc.output import emit, make_table, say
     from cmpc.settings.targets import named_target
     from cmpc_cost_models.bundles.bundle import MANIFEST_NAME
-    from cmpc_cost_models.compiling.network import LIBRARY_NAME
+    from cmpc_cost_models.compiling.entries import LIBRARY_NAME
     from cmpc_search.runs import reopen_run
     from cmpc_search.stages.bundling import BundleOrder, build_bundle
 

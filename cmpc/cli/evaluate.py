@@ -107,7 +107,6 @@ def evaluate(
         if material.settings.needs_latency:
             named = device or material.settings.device
             meter = make_meter(
-                run,
                 target_of(run),
                 None if named is None else Device.named(named),
                 cache_dir=cache_dir,

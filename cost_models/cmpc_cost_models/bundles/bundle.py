@@ -25,7 +25,7 @@ from cmpc_base.folders import check_new_or_empty, folder_draft
 from cmpc_base.hashing import file_hash
 from cmpc_base.json_files import read_json, write_json
 from cmpc_cost_models.bundles.preprocessing import Preprocessing
-from cmpc_cost_models.compiling.network import LIBRARY_NAME
+from cmpc_cost_models.compiling.entries import LIBRARY_NAME
 from cmpc_cost_models.errors import BadArgument, BadBundle
 from cmpc_cost_models.records import CompiledNetwork, Cost
 from cmpc_cost_models.sites.loaded import LoadedNetwork

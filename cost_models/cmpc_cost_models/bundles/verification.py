@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cmpc_cost_models.bundles.bundle import Bundle
-from cmpc_cost_models.compiling.network import LIBRARY_NAME
+from cmpc_cost_models.compiling.entries import LIBRARY_NAME
 from cmpc_cost_models.errors import BadArgument, BadBundle
 from cmpc_cost_models.records import CompiledNetwork
 from cmpc_cost_models.sites.agreement import compare

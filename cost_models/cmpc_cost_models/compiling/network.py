@@ -1,7 +1,7 @@
 """Turn an ONNX file into one shared library for a target, or find the one made earlier.
 
-    ONNX --kernels--> code --LLVM--> <cache>/kernels/*/*.o --linker--> <cache>/<key>/network.so
-                                                                      <cache>/<key>/compiled.json
+    ONNX --kernels--> code --LLVM--> <cache>/kernels/*/*.o
+                                     --linker--> <cache>/compiled/<key>/network.so  compiled.json
 
 The key is the hash of all that the library depends on: graph, target, threads, schedules, linker,
 versions and our own code (``identity``). An entry appears whole or not at all, and one whose
@@ -13,24 +13,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cmpc_base.cache import Cache
 from cmpc_base.errors import CmpcError
-from cmpc_base.folders import folder_draft
 from cmpc_base.hashing import file_hash
-from cmpc_base.json_files import read_json, write_json
+from cmpc_cost_models.compiling.entries import LIBRARY_NAME, publish_entry, read_entry
 from cmpc_cost_models.errors import CompileFailed
 from cmpc_cost_models.graphs.reading import input_and_output_shape, load_graph
-from cmpc_cost_models.identity import CODE_MAKERS, code_document, key_of, target_document
+from cmpc_cost_models.identity import CODE_MAKERS, code_document, key_of
 from cmpc_cost_models.records import CompiledNetwork
 from cmpc_cost_models.schedules.schedule import ScheduleSource
 from cmpc_cost_models.targets.compilers import describe_program, linker_for
 from cmpc_cost_models.targets.target import Target
 
-__all__ = ["LIBRARY_NAME", "compile_network", "find_compiled"]
+__all__ = ["compile_network"]
 
-LIBRARY_NAME = "network.so"
-RECORD_NAME = "compiled.json"
-OBJECTS_NAME = "kernels"
-TARGET_KEY = "target"  # in a record: all of the target that the code depends on
 # The last two read the graph and fold its constants: they decide which weights are in the library.
 PACKAGES_THAT_COUNT = (*CODE_MAKERS, "onnx", "numpy")
 
@@ -46,6 +42,7 @@ def compile_network(
     """Compile an ONNX file for ``target``, or return what an earlier call compiled.
 
     Args:
+        cache_dir: The cache: compiled networks and machine code of kernels are kept there.
         num_threads: How many threads will run it. It answers the same with any other number, but
             only more than one makes parallel loops.
         schedules: Who chooses the kernels' schedules; rules of our own where nobody does.
@@ -55,39 +52,19 @@ def compile_network(
         CompileFailed: TVM or the linker refuses it.
     """
     graph_sha256 = file_hash(onnx_path) if onnx_path.is_file() else ""
+    cache = Cache(cache_dir)
     how = _How(
-        target=target,
-        num_threads=num_threads,
-        schedules=schedules,
-        objects_dir=cache_dir / OBJECTS_NAME,
+        target=target, num_threads=num_threads, schedules=schedules, objects_dir=cache.kernels
     )
-    folder = cache_dir / _cache_key(graph_sha256, how)
-    if found := _read_entry(folder):
+    folder = cache.compiled / _cache_key(graph_sha256, how)
+    cache.mark_used(folder)
+    if found := read_entry(folder):
         return found
-    # Of two that compile at once the first one's stays: who compiles twice need not get the same
-    # bytes, and whoever measures must name those that stay.
-    with folder_draft(folder, is_whole=_is_whole, replace=True) as draft:
-        record = _compile(onnx_path, how, draft) | {"graph_sha256": graph_sha256}
-        write_json(draft / RECORD_NAME, record)
-    kept = read_json(folder / RECORD_NAME)
-    return _as_compiled(folder, kept, from_cache=kept["sha256"] != record["sha256"])
-
-
-def find_compiled(cache_dir: Path, sha256: str, target: Target) -> CompiledNetwork | None:
-    """Return the compiled network of this hash that was made for ``target``, if it is still there.
-
-    Nothing is compiled: it is for whoever wants the very library that a cost was measured of,
-    whatever the same graph would become today.
-    """
-    for path in sorted(cache_dir.glob(f"*/{RECORD_NAME}")):
-        try:
-            record = read_json(path)
-            is_wanted = (record["sha256"], record[TARGET_KEY]) == (sha256, target_document(target))
-        except (OSError, ValueError, KeyError, TypeError):  # somebody is at it, or it is damaged
-            continue
-        if is_wanted and (found := _read_entry(path.parent)):
-            return found
-    return None
+    return publish_entry(
+        folder,
+        target,
+        lambda draft: _compile(onnx_path, how, draft) | {"graph_sha256": graph_sha256},
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -132,8 +109,6 @@ def _compile(onnx_path: Path, how: _How, folder: Path) -> dict[str, Any]:
             f"{onnx_path.name} must compile for {target.name}: {_first_line(error)}"
         ) from error
     return {
-        "sha256": file_hash(library),
-        TARGET_KEY: target_document(target),
         "compile_seconds": time.perf_counter() - start,
         "input_shape": list(input_shape),
         "output_shape": list(output_shape),
@@ -142,27 +117,6 @@ def _compile(onnx_path: Path, how: _How, folder: Path) -> dict[str, Any]:
         "calls": [call.to_json() for call in built.calls],
         "nodes": [node.to_json() for node in built.nodes],
     }
-
-
-def _read_entry(folder: Path) -> CompiledNetwork | None:
-    """Return the entry in ``folder`` if it is whole and its library is the recorded one."""
-    try:
-        record = read_json(folder / RECORD_NAME)
-        if file_hash(folder / LIBRARY_NAME) != record["sha256"]:
-            return None
-        return _as_compiled(folder, record, from_cache=True)
-    except (OSError, ValueError, KeyError, TypeError):  # BadArgument: fields of another time
-        return None
-
-
-def _is_whole(folder: Path) -> bool:
-    return _read_entry(folder) is not None
-
-
-def _as_compiled(folder: Path, record: dict[str, Any], *, from_cache: bool) -> CompiledNetwork:
-    place = {"path": str(folder / LIBRARY_NAME), "from_cache": from_cache}
-    fields = {name: value for name, value in record.items() if name != TARGET_KEY}
-    return CompiledNetwork.from_json(fields | place)
 
 
 def _cache_key(graph_sha256: str, how: _How) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 import tvm
 
+from cmpc_base.cache import mark
 from cmpc_base.files import replacing
 from cmpc_base.hashing import file_hash
 from cmpc_cost_models.identity import code_document, key_of
@@ -62,6 +63,7 @@ class KernelObjects:
         key = self._key(workload, schedule)
         symbol = f"{type(workload.spec).__name__.lower()}_{key[:SYMBOL_DIGITS]}"
         folder = self._folder / key
+        mark(folder)
         path = _whole_file(folder)
         if path is None:
             code = compile_kernel(write_kernel(workload, schedule), self._target, symbol)

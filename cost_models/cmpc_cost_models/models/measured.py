@@ -12,6 +12,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from cmpc_base.cache import Cache
 from cmpc_base.closeable import Closeable
 from cmpc_cost_models.models.costs import as_measurements
 from cmpc_cost_models.models.workbench import Workbench
@@ -20,7 +21,7 @@ from cmpc_cost_models.targets.machine import cpu_model
 from cmpc_cost_models.targets.target import Target
 from cmpc_cost_models.timing.blocks import Blocks
 from cmpc_cost_models.timing.history import doubted_by_history, keep_timings
-from cmpc_cost_models.timing.reference import write_reference_network
+from cmpc_cost_models.timing.reference import reference_network
 from cmpc_cost_models.timing.settings import MeasureSettings
 
 __all__ = ["LatencyMeter", "MeasureSettings"]
@@ -109,9 +110,7 @@ class LatencyMeter(Closeable):
     def _reference_network(self) -> CompiledNetwork | None:
         """Return the reference network, once it is ready; a failure may be a busy machine's."""
         if self._reference is None and len(self._reference_errors) < MOST_REFERENCE_TRIES:
-            path = self._cache_dir / "reference.onnx"
-            self._cache_dir.mkdir(parents=True, exist_ok=True)
-            write_reference_network(path)  # again each time: an older cmpc may have left another
+            path = reference_network(Cache(self._cache_dir))
             prepared = self._bench.prepare(path)
             if isinstance(prepared, CompiledNetwork):
                 self._reference = prepared

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from cmpc_base.closeable import Closeable
 from cmpc_base.folders import folder_draft
-from cmpc_cost_models.compiling.network import LIBRARY_NAME
+from cmpc_cost_models.compiling.entries import LIBRARY_NAME
 from cmpc_cost_models.errors import ProgramFailed
 from cmpc_cost_models.records import CompiledNetwork
 from cmpc_cost_models.sites.program import RUNNER_NAME, build_runner, copy_runtime

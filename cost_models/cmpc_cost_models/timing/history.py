@@ -6,11 +6,13 @@ library are kept beside it, and one that is clearly slower than the fastest of t
 nor is what was timed in turn with it. One network is always among those: the reference network.
 Unstable ones count as well: what disturbs a machine makes it slower, so what it did once it can do.
 
-    <cache>/<key>/timings.json    {"timings": [{"how": ..., "latency_ms": ...}, ...]}, latest last
+    <cache>/compiled/<key>/timings.json    {"timings": [{"how": ..., "latency_ms": ...}, ...]}
+                                           the latest last
 """
 
 import dataclasses
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +76,8 @@ def _with_doubts(measurement: Measurement, more: tuple[str, ...]) -> Measurement
 def _keep(library: Path, how: str, latency_ms: float) -> None:
     """Add a timing. Of two processes that add at once one may lose its own: it is a hint only."""
     kept = [*_read(library), {"how": how, "latency_ms": latency_ms}][-NUM_KEPT:]
-    write_json(library.parent / FILE_NAME, {"timings": kept})
+    with suppress(OSError):  # a cache that may only be read: the measurement is none the worse
+        write_json(library.parent / FILE_NAME, {"timings": kept})
 
 
 def _read(library: Path) -> list[dict[str, Any]]:

@@ -91,6 +91,7 @@ class RunFolder:
 
     @property
     def compiled_path(self) -> Path:
+        """Where the compiled network that `cmpc evaluate` timed is kept, to ship."""
         return self.path / "compiled"
 
     @property
@@ -177,7 +178,7 @@ def open_run(
         check_new_or_empty(path, what="a run", error=BadRun)
     path.mkdir(parents=True, exist_ok=True)
     write_json(run.settings_path, document)  # first: a kill must not leave a folder without it
-    for folder in (run.supernet_path, run.candidates_path, run.compiled_path):
+    for folder in (run.supernet_path, run.candidates_path):
         folder.mkdir(exist_ok=True)
     sweep(path, run.supernet_path, run.candidates_path, *path.glob("pick/*/*"))
     return run

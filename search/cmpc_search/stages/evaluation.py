@@ -17,7 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from cmpc_base.printable import printable
+from cmpc_cost_models.compiling.entries import keep_compiled
 from cmpc_cost_models.graphs.counting import count_network
+from cmpc_cost_models.records import Measurement
 from cmpc_kernels import QueryRanks
 from cmpc_search.data import ImageSet
 from cmpc_search.errors import BadRun
@@ -84,8 +86,13 @@ def evaluate_run(
     control = control_of(run, architecture)
     results = results_of_seeds(run, material, picks, protocol)
     gallery_path = material.gallery.onnx_path
-    query_cost = _cost_of(picks[0].onnx_path, meter)  # all are one architecture, and cost the same
-    gallery_cost = None if gallery_path is None else _cost_of(gallery_path, meter)
+    measured = _measured(picks[0].onnx_path, meter)  # all are one architecture, and cost the same
+    if measured is not None and measured.compiled is not None:
+        keep_compiled(measured.compiled, run.compiled_path)  # the very file that was timed may ship
+    query_cost = _cost_of(picks[0].onnx_path, measured)
+    gallery_cost = (
+        None if gallery_path is None else _cost_of(gallery_path, _measured(gallery_path, meter))
+    )
     found = Evaluation(
         run=printable(run.path),
         architecture=architecture.key,
@@ -205,9 +212,12 @@ def _chance(query_labels: npt.NDArray[np.int64], gallery_labels: npt.NDArray[np.
     return float(num_items[query_labels].mean() / len(gallery_labels))
 
 
-def _cost_of(onnx_path: Path, meter: Meter | None) -> NetworkCost:
+def _measured(onnx_path: Path, meter: Meter | None) -> Measurement | None:
+    return None if meter is None else meter.measure(onnx_path)
+
+
+def _cost_of(onnx_path: Path, measurement: Measurement | None) -> NetworkCost:
     counted = count_network(onnx_path)
-    measurement = None if meter is None else meter.measure(onnx_path)
     return NetworkCost(
         macs=counted.macs,
         parameters=counted.parameters,

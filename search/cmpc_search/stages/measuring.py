@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from cmpc_base.cache import Cache
 from cmpc_cost_models import Target
 from cmpc_cost_models.models import catalogue as meters
 from cmpc_cost_models.models.catalogue import AnyMeter
@@ -9,15 +10,11 @@ from cmpc_cost_models.models.predicted import PredictedMeter
 from cmpc_cost_models.models.remote import RemoteMeter
 from cmpc_cost_models.targets.device import Device
 from cmpc_cost_models.timing.settings import MeasureSettings
-from cmpc_search.runs import RunFolder
 
-__all__ = ["SCHEDULES", "make_meter", "note_on_costs"]
-
-SCHEDULES = "schedules"  # in the cache: what `cmpc tune` found
+__all__ = ["make_meter", "note_on_costs"]
 
 
 def make_meter(
-    run: RunFolder,
     target: Target,
     device: Device | None,
     *,
@@ -37,9 +34,9 @@ def make_meter(
     return meters.make_meter(
         target,
         device,
-        cache_dir=run.compiled_path,
+        cache_dir=cache_dir,
         runtime_dir=cache_dir,
-        schedules_dir=cache_dir / SCHEDULES,
+        schedules_dir=Cache(cache_dir).schedules,
         settings=MeasureSettings.brief() if is_brief else None,
     )
 

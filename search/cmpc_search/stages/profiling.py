@@ -78,13 +78,12 @@ def run_profiling(order: ProfileOrder, observer: Observer = SILENT) -> ProfileRe
     chosen = network_of(order, observer)
     if chosen.what:
         observer.notice(f"profiling {chosen.what}")
-    cache, run = Cache(order.cache_dir), chosen.run
-    own_target = find_target("host") if run is None else target_of(run)
+    own_target = find_target("host") if chosen.run is None else target_of(chosen.run)
     max_seconds = order.max_seconds
     with Profiler(
         order.target or own_target,
-        cache_dir=cache.compiled if run is None else run.compiled_path,
-        schedules_dir=cache.schedules,
+        cache_dir=order.cache_dir,
+        schedules_dir=Cache(order.cache_dir).schedules,
         num_threads=order.num_threads,
         settings=MeasureSettings(
             max_seconds=max_seconds, span_seconds=min(SPAN_SECONDS, max_seconds / 2)

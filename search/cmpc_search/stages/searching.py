@@ -214,9 +214,9 @@ class _Costs:
             yield meter
 
     def _of_device(self) -> AnyMeter:
-        named, run = self.settings.device, RunFolder(self.order.run_folder)
+        named = self.settings.device
         device = None if named is None else Device.named(named)
-        return make_meter(run, self.target, device, cache_dir=self.order.cache_dir, is_brief=True)
+        return make_meter(self.target, device, cache_dir=self.order.cache_dir, is_brief=True)
 
 
 def _open_run(order: SearchOrder, material: SearchMaterial, target: Target) -> RunFolder:

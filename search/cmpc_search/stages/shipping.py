@@ -1,7 +1,7 @@
 """Which compiled network ships, and what is known of its cost? The very file that was measured.
 
-    evaluation.json names a library by its hash --> still in the run's cache, or compiled again
-                                                    to the same bytes? --> that file ships
+    evaluation.json names a library by its hash --> kept in the run, or in the cache, or compiled
+                                                    again to the same bytes? --> that file ships
         no, or it is of another seed or target, or was never measured:
                     compiled today --> measured now, where the target can be --> that file ships
                         else it ships unmeasured, and says why
@@ -12,9 +12,11 @@ The schedules change whenever somebody tunes, so compiling again may well give a
 from dataclasses import dataclass
 from pathlib import Path
 
+from cmpc_base.cache import Cache
 from cmpc_base.hashing import file_hash
 from cmpc_cost_models import Cost, Measurement, Target
-from cmpc_cost_models.compiling.network import compile_network, find_compiled
+from cmpc_cost_models.compiling.entries import find_compiled
+from cmpc_cost_models.compiling.network import compile_network
 from cmpc_cost_models.errors import DeviceUnreachable
 from cmpc_cost_models.models.catalogue import make_meter
 from cmpc_cost_models.records import CompiledNetwork
@@ -49,7 +51,7 @@ class Shipper:
     """Finds, or makes and measures, what ships of one trained network.
 
     Attributes:
-        cache_dir: Where tuned schedules and the runtimes for other processors are kept.
+        cache_dir: Where networks are compiled to, and tuned schedules and runtimes are kept.
     """
 
     run: RunFolder
@@ -70,8 +72,7 @@ class Shipper:
         cost = None if evaluation is None else evaluation.query_cost.latency
         if evaluation is None or cost is None or cost.artefact_sha256 is None:
             return None
-        kept = find_compiled(self.run.compiled_path, cost.artefact_sha256, self.target)
-        compiled = kept or self.compiled()
+        compiled = self._kept(cost.artefact_sha256) or self.compiled()
         if compiled.sha256 != cost.artefact_sha256:
             return None
         if compiled.graph_sha256 != file_hash(self.trained.onnx_path):
@@ -89,7 +90,7 @@ class Shipper:
         return compile_network(
             self.trained.onnx_path,
             self.target,
-            cache_dir=self.run.compiled_path,
+            cache_dir=self.cache_dir,
             schedules=open_schedules(self.schedules_dir, self.target),
         )
 
@@ -119,7 +120,13 @@ class Shipper:
 
     @property
     def schedules_dir(self) -> Path:
-        return self.cache_dir / "schedules"
+        return Cache(self.cache_dir).schedules
+
+    def _kept(self, sha256: str) -> CompiledNetwork | None:
+        """Return the library of this hash from the run, or from the cache if that still has it."""
+        folders = (self.run.compiled_path, Cache(self.cache_dir).compiled)
+        found = (find_compiled(folder, sha256, self.target) for folder in folders)
+        return next(filter(None, found), None)
 
     def _measured_now(self, found: ShippedNetwork | None) -> ShippedNetwork:
         measurement = self._measure()
@@ -136,7 +143,7 @@ class Shipper:
         meter = make_meter(
             self.target,
             self.device,
-            cache_dir=self.run.compiled_path,
+            cache_dir=self.cache_dir,
             runtime_dir=self.cache_dir,
             schedules_dir=self.schedules_dir,
         )

@@ -13,9 +13,12 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
+from cmpc_base.cache import Cache
 from cmpc_base.hashing import file_hash
+from cmpc_base.trimming import trim
 from cmpc_cost_models.compiling import network as compiling
-from cmpc_cost_models.compiling.network import LIBRARY_NAME, compile_network, find_compiled
+from cmpc_cost_models.compiling.entries import LIBRARY_NAME, find_compiled, keep_compiled
+from cmpc_cost_models.compiling.network import compile_network
 from cmpc_cost_models.errors import BadNetworkFile, CompileFailed
 from cmpc_cost_models.graphs.counting import count_network
 from cmpc_cost_models.graphs.reading import load_graph
@@ -175,8 +178,7 @@ def test_a_second_compilation_is_the_first_one(tiny_network, host, tmp_path):
 
     assert (first.from_cache, second.from_cache) == (False, True)
     assert second.sha256 == first.sha256
-    expected = {"kernels", first.path.parent.name}  # no drafts
-    assert {path.name for path in tmp_path.iterdir()} == expected
+    assert list((tmp_path / "compiled").iterdir()) == [first.path.parent]  # and no drafts
 
 
 def test_who_publishes_second_names_the_library_of_who_was_first(
@@ -203,7 +205,7 @@ def test_who_publishes_second_names_the_library_of_who_was_first(
 
     assert compiled.sha256 == file_hash(compiled.path) == record["sha256"]
     assert compiled.from_cache
-    assert not list(tmp_path.glob("draft-*"))
+    assert list((tmp_path / "compiled").iterdir()) == [folder]
 
 
 def test_a_disk_that_refuses_a_library_is_told_as_that(tiny_network, host, tmp_path, monkeypatch):
@@ -220,16 +222,32 @@ def test_a_library_is_found_by_its_hash_beside_damaged_ones(tiny_network, host, 
     compiled = compile_network(tiny_network, host, cache_dir=tmp_path)
     entry = compiled.path.parent
     for name in ("0-altered", "1-no-record"):
-        shutil.copytree(entry, tmp_path / name)
-    (tmp_path / "0-altered" / LIBRARY_NAME).write_bytes(b"altered")
-    (tmp_path / "1-no-record" / "compiled.json").write_text("[]")
+        shutil.copytree(entry, entry.parent / name)
+    (entry.parent / "0-altered" / LIBRARY_NAME).write_bytes(b"altered")
+    (entry.parent / "1-no-record" / "compiled.json").write_text("[]")
 
-    found = find_compiled(tmp_path, compiled.sha256, host)
+    found = find_compiled(entry.parent, compiled.sha256, host)
 
     assert found is not None
     assert found.path == compiled.path
-    assert find_compiled(tmp_path, "0" * 64, host) is None
-    assert find_compiled(tmp_path, compiled.sha256, find_target("cortex-a72")) is None
+    assert find_compiled(entry.parent, "0" * 64, host) is None
+    assert find_compiled(entry.parent, compiled.sha256, find_target("cortex-a72")) is None
+
+
+def test_what_is_kept_of_the_cache_outlives_its_trimming(tiny_network, host, tmp_path):
+    cache = Cache(tmp_path / "cache")
+    compiled = compile_network(tiny_network, host, cache_dir=cache.path)
+    (compiled.path.parent / "timings.json").write_text("[]")
+
+    for _ in range(2):  # a second time changes nothing
+        keep_compiled(compiled, tmp_path / "kept")
+    trim(cache, to_bytes=0)
+
+    kept = find_compiled(tmp_path / "kept", compiled.sha256, host)
+    assert not compiled.path.exists()
+    assert file_hash(kept.path) == compiled.sha256
+    assert {path.name for path in kept.path.parent.iterdir()} == {LIBRARY_NAME, "compiled.json"}
+    assert not compile_network(tiny_network, host, cache_dir=cache.path).from_cache
 
 
 @pytest.mark.parametrize("name", [LIBRARY_NAME, "compiled.json"])
@@ -268,10 +286,9 @@ def in_step(*arguments):
     made = compile_here(*arguments)
     with (arguments[2] / network.LIBRARY_NAME).open("ab") as library:
         library.write(sys.argv[3].encode())  # no two processes get the same bytes
-    sha256 = network.file_hash(arguments[2] / network.LIBRARY_NAME)
     print("compiled", flush=True)
     sys.stdin.readline()
-    return made | {"sha256": sha256}
+    return made
 
 network._compile = in_step
 path, cache_dir = Path(sys.argv[1]), Path(sys.argv[2])
@@ -291,6 +308,6 @@ def test_of_two_processes_that_compile_one_network_both_name_the_library_that_st
 
     told = [one.communicate("go\n")[0].split() for one in both]
 
-    [stays] = tmp_path.glob(f"*/{LIBRARY_NAME}")
+    [stays] = tmp_path.glob(f"compiled/*/{LIBRARY_NAME}")
     assert [one[:2] for one in told] == [[file_hash(stays)] * 2] * 2
     assert [one[2] for one in told] == ["False", "True"]

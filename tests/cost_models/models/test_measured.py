@@ -111,7 +111,7 @@ def test_a_reference_network_that_fails_is_tried_again_and_missed_aloud(
         prepare = meter._bench.prepare
 
         def fail_once(path):
-            if path.name == "reference.onnx":
+            if path.parent.name == "reference":
                 tries.append(path)
                 if len(tries) == 1:
                     return Measurement(error="compile took longer than 120 s")

@@ -1,5 +1,7 @@
 """Timings of one library, remembered from process to process."""
 
+import errno
+
 import pytest
 
 from cmpc_cost_models.records import CompiledNetwork, Cost, Measurement
@@ -84,6 +86,15 @@ def test_an_altered_history_is_none(library):
     one = timed(measured(library, 1.0), how="alone")
 
     assert one.is_stable
+
+
+def test_a_cache_that_may_only_be_read_fails_no_measurement(library, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr("cmpc_cost_models.timing.history.write_json", refuse)
+
+    assert timed(measured(library, 1.0)).is_stable
 
 
 def test_to_compare_writes_nothing(library):

@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 from made_up_evaluation import make_evaluation
 
+from cmpc_base.cache import Cache
 from cmpc_base.hashing import file_hash
 from cmpc_base.json_files import read_json, write_json
+from cmpc_base.trimming import trim
 from cmpc_cost_models import Cost, Measurement
+from cmpc_cost_models.compiling.entries import find_compiled, keep_compiled
 from cmpc_cost_models.compiling.network import compile_network
 from cmpc_cost_models.graphs.writing import GraphWriter
 from cmpc_cost_models.targets.table import find_target
@@ -133,14 +136,19 @@ def order(tmp_path, **changes):
 
 
 @pytest.mark.parametrize("target", ["of the search", "named"])
+@pytest.mark.parametrize("place", ["in the cache", "in the run, and the cache was trimmed"])
 def test_the_library_that_was_measured_ships_though_another_would_be_compiled_today(
-    run, picked, host, tmp_path, measure_with, target
+    run, picked, host, tmp_path, measure_with, target, place
 ):
     path = leave_network(run, picked, 0)
-    compiled = compile_network(path, host, cache_dir=run.compiled_path)
+    compiled = compile_network(path, host, cache_dir=tmp_path / "cache")
     cost = latency_of(compiled)
     sha256 = altered(compiled)
     leave_evaluation(run, Cost.from_json(cost.to_json() | {"artefact_sha256": sha256}))
+    if place != "in the cache":
+        found = find_compiled(Cache(tmp_path / "cache").compiled, sha256, host)
+        keep_compiled(found, run.compiled_path)
+        trim(Cache(tmp_path / "cache"), to_bytes=0)
 
     chosen = host if target == "named" else None
     bundle = build_bundle(run, order(tmp_path, target=chosen))
@@ -159,10 +167,10 @@ def test_what_nobody_measured_is_measured_before_it_ships(
 ):
     path, _ = (leave_network(run, picked, seed) for seed in (0, 1))
     measure_with()
-    compiled = compile_network(path, host, cache_dir=run.compiled_path)
+    compiled = compile_network(path, host, cache_dir=tmp_path / "cache")
     if reason == "file is gone":
         compiled = replace(compiled, sha256=altered(compiled))
-        shutil.rmtree(run.compiled_path)
+        shutil.rmtree(tmp_path / "cache")
     if reason != "no evaluation":
         source = "predicted" if reason == "predicted" else "measured"
         leave_evaluation(run, latency_of(compiled, source))
@@ -181,9 +189,9 @@ def test_what_nobody_measured_is_measured_before_it_ships(
 def test_where_the_same_bytes_are_compiled_again_their_latency_is_known(
     run, picked, host, tmp_path, measure_with
 ):
-    compiled = compile_network(leave_network(run, picked, 0), host, cache_dir=run.compiled_path)
+    compiled = compile_network(leave_network(run, picked, 0), host, cache_dir=tmp_path / "cache")
     leave_evaluation(run, latency_of(compiled))
-    shutil.rmtree(run.compiled_path)
+    shutil.rmtree(tmp_path / "cache")
 
     bundle = build_bundle(run, order(tmp_path))
 
@@ -213,7 +221,7 @@ def test_a_bundle_says_how_the_data_were_divided(run, picked, tmp_path, measure_
 
 
 def test_the_doubts_of_an_evaluation_go_with_its_latency(run, picked, host, tmp_path, measure_with):
-    compiled = compile_network(leave_network(run, picked, 0), host, cache_dir=run.compiled_path)
+    compiled = compile_network(leave_network(run, picked, 0), host, cache_dir=tmp_path / "cache")
     leave_evaluation(run, latency_of(compiled), doubts=["the machine is busy"])
 
     assert build_bundle(run, order(tmp_path)).cost_doubts == ("the machine is busy",)
