@@ -4,7 +4,6 @@ from pathlib import Path
 
 import click
 
-from cmpc.cli.index_writing import check_dimension, open_gallery_of, save_new
 from cmpc.cli.options import EXISTING_FILE, FILE, json_option, network_of_option
 
 __all__ = ["from_faiss", "to_faiss"]
@@ -69,15 +68,17 @@ def from_faiss(
     """
     from cmpc.cli.output_files import INDEX, check_output
     from cmpc.output import emit, make_table
-    from cmpc_kernels import from_faiss as convert
+    from cmpc.progress import TerminalObserver
+    from cmpc_search.stages.indexing import run_faiss_import
 
     check_output("INDEX", index_path, INDEX, inputs=[faiss_path])
-    gallery = None if gallery_path is None else open_gallery_of(gallery_path)
-    network_sha256 = None if gallery is None else gallery.network_sha256
-    index = convert(faiss_path, metric=metric, network_sha256=network_sha256)
-    if gallery is not None:
-        check_dimension(gallery, index.dimension)
-    save_new(index, index_path)
+    index = run_faiss_import(
+        faiss_path,
+        index_path,
+        metric=metric,
+        gallery_folder=gallery_path,
+        observer=TerminalObserver(),
+    )
     facts: dict[str, object] = {
         "index": index_path,
         "num_items": len(index),

@@ -83,6 +83,8 @@ def spelt(parameter: click.Parameter) -> list[str]:
         "cmpc gallery import",
         "cmpc tune",
         "cmpc profile",
+        "cmpc query",
+        "cmpc index build",
     ],
 )
 def test_a_record_of_options_holds_all_that_is_no_setting(name):

@@ -11,12 +11,11 @@ classes of both; elsewhere `is_right` is None, and nothing is claimed.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from cmpc.pictures import NeighbourRow, ShownItem
 from cmpc_base.files import is_file
 from cmpc_base.printable import printable
 from cmpc_kernels import Neighbours
@@ -29,10 +28,6 @@ __all__ = [
     "Item",
     "KnownItems",
     "answers",
-    "as_document",
-    "as_picture_rows",
-    "as_table_rows",
-    "how_many_right",
 ]
 
 
@@ -146,69 +141,3 @@ def found_items(
         is_known = query.class_name is not None and item.class_name is not None
         is_right = query.class_name == item.class_name if is_known else None
         yield Found(item=item, score=score, is_right=is_right)
-
-
-def as_document(found_by: Sequence[Answer]) -> list[dict[str, object]]:
-    """Return answers as what a JSON document says."""
-    return [
-        {
-            "query": answer.query.name,
-            "class_name": answer.query.class_name,
-            "neighbours": [
-                {
-                    "item": found.item.name,
-                    "score": found.score,
-                    "class_name": found.item.class_name,
-                    "is_right": found.is_right,
-                }
-                for found in answer.found
-            ],
-        }
-        for answer in found_by
-    ]
-
-
-def as_table_rows(found_by: Sequence[Answer]) -> list[tuple[object, ...]]:
-    """Return answers as rows: query, its class, rank, item, its class, score, is it right."""
-    return [
-        (
-            answer.query.name if rank == 1 else "",
-            answer.query.class_name if rank == 1 else "",
-            rank,
-            found.item.name,
-            found.item.class_name,
-            found.score,
-            found.is_right,
-        )
-        for answer in found_by
-        for rank, found in enumerate(answer.found, start=1)
-    ]
-
-
-def as_picture_rows(found_by: Sequence[Answer]) -> list[NeighbourRow]:
-    """Return answers as rows of a picture."""
-    return [
-        NeighbourRow(
-            query=shown(answer.query, answer.query.name, None),
-            neighbours=tuple(
-                shown(found.item, f"{found.score:.3f}  {found.item.name}", found.is_right)
-                for found in answer.found
-            ),
-        )
-        for answer in found_by
-    ]
-
-
-def how_many_right(found_by: Sequence[Answer]) -> str:
-    """Say how many queries find an item of their class first; nothing where no class is known."""
-    judged = [answer.found[0].is_right for answer in found_by if answer.found]
-    known = [is_right for is_right in judged if is_right is not None]
-    if not known:
-        return ""
-    return f"{sum(known)} of {len(known)} queries find an item of their class first"
-
-
-def shown(item: Item, note: str, is_right: bool | None) -> ShownItem:
-    """Return an item as it stands in a picture, under its class if that is known."""
-    title = item.class_name or PurePath(item.name).name
-    return ShownItem(image=item.image, name=title, note=note, is_right=is_right)

@@ -6,17 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cmpc.queries import (
-    KnownItems,
-    answers,
-    as_document,
-    as_picture_rows,
-    as_table_rows,
-    how_many_right,
-)
+from cmpc.reports.answers import answer_documents, answer_rows, how_many_right, picture_rows
 from cmpc_kernels import GalleryIndex
 from cmpc_search.data import Drops, ImageSet
 from cmpc_search.errors import BadArgument
+from cmpc_search.stages.answers import KnownItems, answers
 
 COLOURS = np.array([[255, 0, 0], [250, 0, 0], [0, 255, 0], [0, 250, 0]], np.uint8)
 
@@ -58,7 +52,7 @@ def test_items_of_a_data_set_are_judged_by_their_class(image_set, index):
     known = KnownItems(image_set, size_px=6)
     queries = known.queries(["q/red", "q/green"])
 
-    red, green = as_document(ask(queries, embed(queries), index, known, k=2))
+    red, green = answer_documents(ask(queries, embed(queries), index, known, k=2))
 
     assert (red["query"], red["class_name"]) == ("q/red", "red")
     assert [found["item"] for found in green["neighbours"]] == ["g/green", "g/red"]
@@ -81,7 +75,7 @@ def test_the_picture_shows_the_class_and_the_thumbnail_of_what_was_found(image_s
     known = KnownItems(image_set, size_px=6)
     queries = known.queries(["q/red"])
 
-    (row,) = as_picture_rows(ask(queries, embed(queries), index, known, k=1))
+    (row,) = picture_rows(ask(queries, embed(queries), index, known, k=1))
 
     assert (row.query.name, row.neighbours[0].name) == ("red", "red")
     assert tuple(row.neighbours[0].image[0, 0]) == (250, 0, 0)
@@ -107,7 +101,7 @@ def test_a_row_and_a_document_say_of_each_neighbour_its_own_class_and_score(imag
 
     found = ask(queries, rows, index, known, k=2)
 
-    shown = [(*row[:5], round(row[5], 6), row[6]) for row in as_table_rows(found)]
+    shown = [(*row[:5], round(row[5], 6), row[6]) for row in answer_rows(found)]
     assert shown == [
         ("q/green", "green", 1, "g/red", "red", 0.8, False),
         ("", "", 2, "g/green", "green", 0.6, True),
@@ -116,7 +110,7 @@ def test_a_row_and_a_document_say_of_each_neighbour_its_own_class_and_score(imag
     ]
     told = [
         (one["item"], one["class_name"], round(one["score"], 6), one["is_right"])
-        for answer in as_document(found)
+        for answer in answer_documents(found)
         for one in answer["neighbours"]
     ]
     assert told == [row[3:] for row in shown]

@@ -1,0 +1,43 @@
+"""What people ask about an index: how much it holds, how large it is, how well it finds."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cmpc_kernels import Recall
+    from cmpc_search.stages.indexing import AnyIndex
+
+__all__ = ["index_facts", "recall_facts"]
+
+
+def index_facts(path: Path, opened: "AnyIndex") -> dict[str, object]:
+    """Return what people ask about an index."""
+    files = sorted(path.glob("*.index")) if path.is_dir() else [path]
+    parts = opened.bytes_by_part()
+    num_bytes = sum(size for part, size in parts.items() if part != "names")
+    return {
+        "index": path,
+        "num_items": len(opened),
+        "dimension": opened.dimension,
+        "metric": opened.metric,
+        "mode": opened.settings.mode,
+        "storage": opened.settings.storage,
+        "num_files": len(files),
+        "num_bytes": sum(file.stat().st_size for file in files),
+        "bytes_per_vector": num_bytes / max(1, len(opened)),
+        "has_names": opened.item_names is not None,
+        "has_labels": opened.labels is not None,
+        "network_sha256": opened.network_sha256,
+    }
+
+
+def recall_facts(recall: "Recall | None") -> dict[str, object]:
+    """Return how much of the exact answer a fast index finds; nothing where none was measured."""
+    if recall is None:
+        return {}
+    from cmpc_search.stages.indexing import NUM_RECALLED
+
+    return {
+        f"recall_at_{NUM_RECALLED}": recall.recall,
+        "num_recall_queries": recall.num_queries,
+    }

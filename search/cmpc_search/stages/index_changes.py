@@ -1,0 +1,113 @@
+"""Add items to an index and remove some; every other item keeps its id."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from cmpc_base.name_lists import read_names
+from cmpc_base.progress import SILENT, Observer
+from cmpc_kernels import GalleryIndex, open_index
+from cmpc_search.directions import check_directions
+from cmpc_search.embeddings import Embeddings, read_embeddings
+from cmpc_search.errors import BadArgument
+from cmpc_search.stages.indexing import AnyIndex, changing
+
+__all__ = ["ChangedIndex", "add_items", "known_ids", "remove_items"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChangedIndex:
+    """How many items came or went, and how many there are now."""
+
+    num_changed: int
+    num_items: int
+
+
+def add_items(
+    index_path: Path,
+    embeddings: Path,
+    ids_path: Path | None = None,
+    observer: Observer = SILENT,
+) -> ChangedIndex:
+    """Add embeddings to an index; a folder of shards gets further shards.
+
+    Raises:
+        BadArgument: they are of another network, or items of the index already.
+        BadEmbeddings: they can't be read, or have no direction where one is needed.
+    """
+    found = read_embeddings(embeddings, ids_path=ids_path)
+    with changing(index_path, observer):
+        opened = open_index(index_path)
+        _check_fits(opened, found)
+        if opened.metric == "cosine":
+            check_directions(found.rows, found.item_names, str(embeddings))
+        ids = opened.add(found.rows, item_names=found.item_names, labels=found.labels)
+        _save(opened, index_path)
+    return ChangedIndex(num_changed=len(ids), num_items=len(opened))
+
+
+def remove_items(index_path: Path, names_path: Path, observer: Observer = SILENT) -> ChangedIndex:
+    """Remove the items that a text file names; either all of them, or none.
+
+    Raises:
+        BadArgument: a name is no item's.
+    """
+    names = read_names(names_path)
+    with changing(index_path, observer):
+        opened = open_index(index_path)
+        ids, unknown = known_ids(opened, names)
+        if unknown:
+            raise BadArgument(
+                f"every name must be that of an item, got {len(unknown)} in {names_path} that are "
+                f"not, such as {unknown[0]!r}; take them out of the file"
+            )
+        opened.remove(ids)
+        _save(opened, index_path)
+    return ChangedIndex(num_changed=len(ids), num_items=len(opened))
+
+
+def known_ids(opened: AnyIndex, names: Sequence[str]) -> tuple[npt.NDArray[np.int64], list[str]]:
+    """Return the ids of the items with these names, and the names that no item has.
+
+    Items without names go by their ids, as `cmpc query` shows them.
+    """
+    if opened.item_names is None:
+        return _ids_in(opened, names)
+    ids = opened.ids_of(names)
+    return ids, sorted(set(names) - set(opened.names_of(ids)))
+
+
+def _ids_in(opened: AnyIndex, texts: Sequence[str]) -> tuple[npt.NDArray[np.int64], list[str]]:
+    """Return those texts that are ids of items, as numbers, and the others."""
+    shown = {text for text in texts if text.isascii() and text.isdecimal() and len(text) < 19}
+    ids = np.intersect1d(np.array([int(text) for text in shown], np.int64), opened.ids)
+    return ids, sorted(set(texts) - set(map(str, ids.tolist())))
+
+
+def _check_fits(opened: AnyIndex, found: Embeddings) -> None:
+    """Refuse embeddings of another network, and items that are in the index already or can't be."""
+    if found.network_sha256 not in (None, opened.network_sha256):
+        raise BadArgument(
+            f"embeddings must be those of the index's network "
+            f"{opened.network_sha256 or '(unknown)'}, got those of {found.network_sha256}; "
+            f"embed the items with the gallery that the index was built from"
+        )
+    if opened.item_names is None or not len(opened):
+        return
+    if found.item_names is None:
+        raise BadArgument("the items of this index have names; name the new ones with --ids")
+    if there := set(found.item_names).intersection(opened.item_names):
+        raise BadArgument(
+            f"items to add must not be in the index yet, {len(there)} of {len(found.rows)} are, "
+            f"such as {min(there)!r}; remove them first with `cmpc index remove`"
+        )
+
+
+def _save(opened: AnyIndex, path: Path) -> None:
+    """Write a file anew; a folder of shards has its changes already."""
+    if isinstance(opened, GalleryIndex):
+        opened.compact()
+        opened.save(path)
