@@ -163,7 +163,7 @@ def main() -> None:
         print(f"view {n + 1} of {num_views}: {len(images)} pictures", flush=True)
     asked = np.random.default_rng(0).choice(len(images), NUM_QUERIES, replace=False)
     queries = embed_views(np.repeat(asked, VIEWS_A_QUERY)).reshape(NUM_QUERIES, VIEWS_A_QUERY, -1)
-    about = {"data": arguments.data, "network": gallery.record["network"]["name"]}
+    about = {"data": arguments.data, "network": gallery.record.network.name}
     about |= {"network_sha256": gallery.network_sha256}
     with replacing(arguments.out) as file:
         np.savez(file, views=np.stack(views), queries=queries, about=json.dumps(about))

@@ -4,10 +4,13 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
-__all__ = ["SILENT", "Observer", "Progress", "ShowProgress", "Steps"]
+__all__ = ["SILENT", "Observer", "OnNotice", "Progress", "ShowProgress", "Steps"]
 
 Progress = Callable[[int, int], None]
 """Called with how many steps are done, and of how many."""
+
+OnNotice = Callable[[str], None]
+"""Told in a sentence what a user should hear."""
 
 ShowProgress = Callable[[str], AbstractContextManager[Progress]]
 """Shows how far a part is, under the name that it is given."""

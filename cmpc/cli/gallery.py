@@ -222,10 +222,10 @@ def show(found: "Gallery", *, as_json: bool) -> None:
         "gallery": found.path,
         "data": found.data,
         "macs": found.macs,
-        "parameters": found.record.get("parameters"),
+        "parameters": found.record.parameters,
         "embedding_dim": found.embedding_dim,
         "network_sha256": found.network_sha256,
     }
-    if "lowest_cosine" in found.record:
-        facts["lowest_cosine"] = found.record["lowest_cosine"]
+    if "lowest_cosine" in found.record.model_fields_set:
+        facts["lowest_cosine"] = found.record.lowest_cosine
     emit(facts, make_table(["gallery", ""], facts.items()), as_json=as_json)

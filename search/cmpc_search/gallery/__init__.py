@@ -1,7 +1,8 @@
 """The gallery side: a folder with the large network, its classifier and its embeddings.
 
-folder.py       the folder and its record; what a search asks of it
-network.py      networks trained by cmpc or brought as ONNX, run on images
+folder.py       the folder; what a search asks of it
+record.py       what gallery.json says of it
+networks/       large networks run on images: those that cmpc trained, and those brought as ONNX
 classifier.py   directions of classes, by name
 classes.py      which classes the network was trained on, and which were kept from it
 embedding.py    embeddings of whole data sets, kept in the folder
@@ -14,7 +15,7 @@ unfinished.py   a folder while a gallery is made in it
 
 from cmpc_search.gallery.classifier import read_classifier
 from cmpc_search.gallery.embedding import embed_gallery
-from cmpc_search.gallery.folder import Gallery, OnNotice, open_gallery, remember_data
+from cmpc_search.gallery.folder import Gallery, open_gallery, remember_data
 from cmpc_search.gallery.importing import GallerySources, import_gallery
 from cmpc_search.gallery.trained import (
     checkpoint_of,
@@ -27,7 +28,6 @@ __all__ = [
     "RECORD_FILE",
     "Gallery",
     "GallerySources",
-    "OnNotice",
     "check_free",
     "checkpoint_of",
     "embed_gallery",

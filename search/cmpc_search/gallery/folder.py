@@ -14,11 +14,10 @@ more views. Where no classifier is given, class means of the training embeddings
 (Shen et al., CVPR 2020).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +25,7 @@ import torch
 from torch import Tensor
 
 from cmpc_base.json_files import read_json, write_json
-from cmpc_base.progress import Progress
+from cmpc_base.progress import OnNotice, Progress
 from cmpc_search.data import ImageSet
 from cmpc_search.directions import unit_rows
 from cmpc_search.embeddings import Embeddings, embeddings_files, read_embeddings
@@ -37,13 +36,15 @@ from cmpc_search.gallery.classifier import (
     training_classes,
 )
 from cmpc_search.gallery.matching import check_covers
-from cmpc_search.gallery.network import LargeNetwork, OnnxNetwork, TorchNetwork, unit_embeddings
-from cmpc_search.gallery.record import check_record
+from cmpc_search.gallery.networks.base import LargeNetwork, unit_embeddings
+from cmpc_search.gallery.networks.onnx_network import OnnxNetwork
+from cmpc_search.gallery.networks.torch_network import TorchNetwork
+from cmpc_search.gallery.record import SCHEMA_VERSION, GalleryRecord
 from cmpc_search.gallery.unfinished import RECORD_FILE, is_unfinished
+from cmpc_search.json_records import parsed_record
 
 __all__ = [
     "Gallery",
-    "OnNotice",
     "open_gallery",
     "remember_data",
 ]
@@ -51,10 +52,6 @@ __all__ = [
 WEIGHTS_FILE = "network.safetensors"
 ONNX_FILE = "network.onnx"
 CLASSIFIER_FILE = "classifier.safetensors"
-SCHEMA_VERSION = 2
-
-OnNotice = Callable[[str], None]
-"""Told in a sentence what the user should know."""
 
 
 @dataclass(frozen=True)
@@ -62,43 +59,43 @@ class Gallery:
     """An opened gallery folder."""
 
     path: Path
-    record: dict[str, Any]
+    record: GalleryRecord
 
     @property
     def network_sha256(self) -> str:
         """Hash of the network's file, or of the ready embeddings where there is no network."""
-        return str(self.record["network_sha256"])
+        return self.record.network_sha256
 
     @property
     def embedding_dim(self) -> int:
-        return int(self.record["embedding_dim"])
+        return self.record.embedding_dim
 
     @property
     def has_network(self) -> bool:
-        return self.record["network"] is not None
+        return self.record.network is not None
 
     @property
     def input_size_px(self) -> int:
         """Size of the images that the network reads."""
-        self._check_network()
-        return int(self.record["input_size_px"])
+        size_px = self.record.input_size_px
+        if not self.has_network or size_px is None:
+            raise self._without_network()
+        return size_px
 
     @property
     def data(self) -> str | None:
         """The data set that this gallery was made with, as it was named then; None without one."""
-        named = (self.record.get("training") or self.record).get("data")
-        return None if named is None else str(named)
+        return self.record.made_with.data
 
     @property
     def split_seed(self) -> int:
         """Seed that divides its data: whoever uses this gallery must test on the same classes."""
-        return int((self.record.get("training") or self.record).get("split_seed", 0))
+        return self.record.made_with.split_seed
 
     @property
     def macs(self) -> int | None:
         """Multiply-accumulates of the network for one image; None without a network."""
-        found = self.record.get("macs")
-        return None if found is None else int(found)
+        return self.record.macs
 
     @property
     def onnx_path(self) -> Path | None:
@@ -138,14 +135,15 @@ class Gallery:
 
     @cached_property
     def _network(self) -> LargeNetwork:
-        self._check_network()
-        if self.record["network"] == "onnx":
+        shape = self.record.network
+        if shape is None:
+            raise self._without_network()
+        if shape == "onnx":
             return OnnxNetwork(self.path / ONNX_FILE, str(self.path / ONNX_FILE))
-        return TorchNetwork(self.path / WEIGHTS_FILE, self.record["network"])
+        return TorchNetwork(self.path / WEIGHTS_FILE, shape.to_shape())
 
-    def _check_network(self) -> None:
-        if not self.has_network:
-            raise BadGallery(f"{self.path} must have a network to embed new images, it has none")
+    def _without_network(self) -> BadGallery:
+        return BadGallery(f"{self.path} must have a network to embed new images, it has none")
 
     def embed(
         self,
@@ -213,7 +211,7 @@ class Gallery:
         lacking = [name for name in names if name not in stored]
         if not lacking:
             return torch.stack([stored[name] for name in names])
-        if "training" not in self.record:
+        if self.record.training is None:
             check_knows(stored, image_set, path)
         if on_notice is not None:
             on_notice(
@@ -248,13 +246,14 @@ def open_gallery(path: Path) -> Gallery:
             f"{path} must be a gallery with schema_version {SCHEMA_VERSION}, "
             f"got {record.get('schema_version')}; train or import it again"
         )
-    check_record(path / RECORD_FILE, record)
-    return Gallery(path, record)
+    kept = parsed_record(record, GalleryRecord, path / RECORD_FILE, error=BadGallery, advice=advice)
+    return Gallery(path, kept)
 
 
 def remember_data(gallery: Gallery, data: str) -> Gallery:
     """Keep the name of the first data set that a gallery is used with, for all that come later."""
     if gallery.data is not None:
         return gallery
-    write_json(gallery.path / RECORD_FILE, gallery.record | {"data": data})
+    named = gallery.record.model_copy(update={"data": data})
+    write_json(gallery.path / RECORD_FILE, named.to_json())
     return open_gallery(gallery.path)

@@ -11,7 +11,6 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -33,18 +32,18 @@ from cmpc_search.gallery.classifier import check_knows, read_classifier
 from cmpc_search.gallery.folder import (
     CLASSIFIER_FILE,
     ONNX_FILE,
-    SCHEMA_VERSION,
     Gallery,
     open_gallery,
 )
 from cmpc_search.gallery.matching import LEAST_COSINE, check_covers, cosines
-from cmpc_search.gallery.network import resized, unit_embeddings
+from cmpc_search.gallery.networks.base import resized, unit_embeddings
 from cmpc_search.gallery.onnx_file import (
     OwnNetwork,
     embedding_dim_of,
     noise_images,
     read_own_network,
 )
+from cmpc_search.gallery.record import SCHEMA_VERSION, GalleryRecord
 from cmpc_search.gallery.unfinished import RECORD_FILE, check_free, making
 
 __all__ = ["GallerySources", "import_gallery"]
@@ -101,16 +100,12 @@ def import_gallery(
     size_px = ANY_SIZE_PX if network is None else network.runs.input_size_px
     images = None if load_images is None else load_images(size_px)
     found = _Found(network=network, embeddings=embeddings, images=images)
-    record = {
-        "schema_version": SCHEMA_VERSION,
-        "split_seed": sources.split_seed,
-        "data": sources.data,
-    } | _facts(sources, found)
-    kept = _kept_embeddings(found, str(record["network_sha256"]), progress)
+    record = _record_of(sources, found)
+    kept = _kept_embeddings(found, record.network_sha256, progress)
     with making(folder):
         check_free(folder)  # whom we waited for may have made a gallery
         _write(folder, sources, found.network, kept)
-        write_json(folder / RECORD_FILE, record)
+        write_json(folder / RECORD_FILE, record.to_json())
     return open_gallery(folder)
 
 
@@ -130,43 +125,55 @@ def _given_embeddings(sources: GallerySources) -> Embeddings | None:
     return found
 
 
-def _facts(sources: GallerySources, found: _Found) -> dict[str, Any]:
-    """Return what the record says of the sources, once they are known to fit together."""
-    network, embeddings, images = found.network, found.embeddings, found.images
-    if network is not None:
-        facts = _network_facts(network, images)
-        if embeddings is not None:
-            facts["lowest_cosine"] = _compared(sources, found, facts)
+def _record_of(sources: GallerySources, found: _Found) -> GalleryRecord:
+    """Return what there is to say of the sources, once they are known to fit together."""
+    if found.network is not None:
+        record = _network_record(sources, found.network, found.images)
+        if found.embeddings is not None:
+            record = record.model_copy(update={"lowest_cosine": _compared(sources, found, record)})
     else:
-        assert embeddings is not None
-        assert sources.embeddings_path is not None
-        facts = {
-            "network": None,
-            "network_sha256": embeddings.network_sha256 or file_hash(sources.embeddings_path),
-            "embedding_dim": embeddings.rows.shape[1],
-        }
-    if embeddings is not None and images is not None:
-        check_covers(embeddings, images)
+        record = _embeddings_record(sources, found)
+    if found.embeddings is not None and found.images is not None:
+        check_covers(found.embeddings, found.images)
     if sources.classifier_path is not None:
-        _check_classifier(sources.classifier_path, facts["embedding_dim"], images)
-    return facts
+        _check_classifier(sources.classifier_path, record.embedding_dim, found.images)
+    return record
 
 
-def _network_facts(network: OwnNetwork, images: ImageSet | None) -> dict[str, Any]:
+def _network_record(
+    sources: GallerySources, network: OwnNetwork, images: ImageSet | None
+) -> GalleryRecord:
     if images is None:
         shown = noise_images(network.runs.input_size_px)
         names = [f"made-up image {number}" for number in range(len(shown))]
     else:
         sample = _sample(images)
         shown, names = sample.images, list(sample.item_names)
-    return {
-        "network": "onnx",
-        "network_sha256": hashlib.sha256(network.content).hexdigest(),
-        "input_size_px": network.runs.input_size_px,
-        "embedding_dim": embedding_dim_of(network.runs, shown, names),
-        "macs": network.macs,
-        "parameters": network.parameters,
-    }
+    return GalleryRecord(
+        schema_version=SCHEMA_VERSION,
+        data=sources.data,
+        split_seed=sources.split_seed,
+        network="onnx",
+        network_sha256=hashlib.sha256(network.content).hexdigest(),
+        input_size_px=network.runs.input_size_px,
+        embedding_dim=embedding_dim_of(network.runs, shown, names),
+        macs=network.macs,
+        parameters=network.parameters,
+    )
+
+
+def _embeddings_record(sources: GallerySources, found: _Found) -> GalleryRecord:
+    assert found.embeddings is not None
+    assert sources.embeddings_path is not None
+    own_hash = found.embeddings.network_sha256
+    return GalleryRecord(
+        schema_version=SCHEMA_VERSION,
+        data=sources.data,
+        split_seed=sources.split_seed,
+        network=None,
+        network_sha256=own_hash or file_hash(sources.embeddings_path),
+        embedding_dim=found.embeddings.rows.shape[1],
+    )
 
 
 def _sample(images: ImageSet) -> ImageSet:
@@ -175,18 +182,18 @@ def _sample(images: ImageSet) -> ImageSet:
     return images.subset(np.unique(np.linspace(0, last, NUM_COMPARED).round().astype(np.int64)))
 
 
-def _compared(sources: GallerySources, found: _Found, facts: dict[str, Any]) -> float | None:
+def _compared(sources: GallerySources, found: _Found, record: GalleryRecord) -> float | None:
     """Return the lowest cosine of given rows to what the network gives; None without images."""
     given, network = found.embeddings, found.network
     assert given is not None
     assert network is not None
-    if given.rows.shape[1] != facts["embedding_dim"]:
+    if given.rows.shape[1] != record.embedding_dim:
         raise BadGallery(
-            f"{sources.embeddings_path} must have the {facts['embedding_dim']} values that "
+            f"{sources.embeddings_path} must have the {record.embedding_dim} values that "
             f"{sources.onnx_path} gives, got {given.rows.shape[1]}"
         )
     if found.images is None:
-        if given.network_sha256 not in (None, facts["network_sha256"]):
+        if given.network_sha256 not in (None, record.network_sha256):
             raise BadGallery(
                 f"{sources.embeddings_path} must be of {sources.onnx_path}, it says that it is of "
                 "another network; give --data, so that the two can be compared"

@@ -21,7 +21,8 @@ from cmpc_cost_models.graphs.counting import count_network
 from cmpc_search.directions import check_directions
 from cmpc_search.errors import BadGallery
 from cmpc_search.gallery.matching import LEAST_COSINE, cosines
-from cmpc_search.gallery.network import OnnxNetwork, resized
+from cmpc_search.gallery.networks.base import resized
+from cmpc_search.gallery.networks.onnx_network import OnnxNetwork
 
 __all__ = ["OwnNetwork", "embedding_dim_of", "noise_images", "read_own_network"]
 

@@ -1,24 +1,26 @@
-"""What gallery.json must hold: checked once, when a gallery is opened.
+"""What gallery.json holds: checked whenever a gallery is opened.
 
 Fields that only people read are not named here, and may be anything.
 """
 
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from cmpc_search.errors import BadGallery
-from cmpc_search.json_records import parsed_record
+from cmpc_search.networks.gallery import ResidualShape
 
-__all__ = ["check_record"]
+__all__ = ["SCHEMA_VERSION", "DataUse", "GalleryRecord", "RecordedShape"]
+
+SCHEMA_VERSION = 2
 
 SizePx = Annotated[int, Field(ge=1, le=16_384, strict=True)]
 Count = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
 
 
-class _Shape(BaseModel):
+class RecordedShape(BaseModel):
     """A residual network that cmpc trained; see `cmpc_search.networks.gallery.ResidualShape`."""
+
+    model_config = ConfigDict(frozen=True)
 
     name: str
     input_size_px: SizePx
@@ -30,40 +32,66 @@ class _Shape(BaseModel):
     has_layout_head: bool = False
     embedding_dim: Count
 
+    def to_shape(self) -> ResidualShape:
+        return ResidualShape(**self.model_dump())
 
-class _Use(BaseModel):
+
+class DataUse(BaseModel):
     """How the data were divided, and where they were."""
 
     data: str | None = None
     split_seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
 
 
-class _Record(_Use):
-    network: _Shape | Literal["onnx"] | None
+class GalleryRecord(DataUse):
+    """What a gallery is.
+
+    Attributes:
+        network: The shape of a network that cmpc trained, "onnx" for a user's own, or None.
+        network_sha256: Hash of the network's file, or of ready embeddings where there is none.
+        macs, parameters: Of the network, for one image.
+        data_sha256: Hash of the data that it was trained on.
+        training: How cmpc trained it, as the settings say; None where it did not.
+        precision: In which type it was trained.
+        lowest_cosine: Of given embeddings to the network's own, where the two were compared.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    schema_version: int = SCHEMA_VERSION
+    network: RecordedShape | Literal["onnx"] | None
     network_sha256: str
     input_size_px: SizePx | None = None
     embedding_dim: Count
     macs: int | None = None
     parameters: int | None = None
     data_sha256: str | None = None
-    training: _Use | None = None
+    training: dict[str, Any] | None = None
+    precision: str | None = None
+    lowest_cosine: float | None = None
+
+    @field_validator("training")
+    @classmethod
+    def _check_training(cls, training: dict[str, Any] | None) -> dict[str, Any] | None:
+        if training is not None:
+            DataUse.model_validate(training)
+        return training
 
     @model_validator(mode="after")
-    def _check_sizes(self) -> "_Record":
+    def _check_sizes(self) -> "GalleryRecord":
         if self.network is not None and self.input_size_px is None:
             raise ValueError("a network must have an input_size_px")
-        if isinstance(self.network, _Shape):
+        if isinstance(self.network, RecordedShape):
             shape = (self.network.input_size_px, self.network.embedding_dim)
             if shape != (self.input_size_px, self.embedding_dim):
                 raise ValueError("sizes must be those of the network")
         return self
 
+    @property
+    def made_with(self) -> DataUse:
+        """The data that the gallery was made with: those of its training, if there was one."""
+        return DataUse.model_validate(self.training) if self.training else self
 
-def check_record(path: Path, record: dict[str, Any]) -> None:
-    """Raise if ``record`` is not what a gallery of this version keeps in ``path``.
-
-    Raises:
-        BadGallery: a field is missing, or of another kind.
-    """
-    advice = "train or import the gallery again"
-    parsed_record(record, _Record, path, error=BadGallery, advice=advice)
+    def to_json(self) -> dict[str, Any]:
+        """Return what was said of the gallery, as JSON values."""
+        return self.model_dump(mode="json", exclude_unset=True)

@@ -18,11 +18,11 @@ from cmpc_search.gallery.classifier import training_classes, write_classifier
 from cmpc_search.gallery.folder import (
     CLASSIFIER_FILE,
     ONNX_FILE,
-    SCHEMA_VERSION,
     WEIGHTS_FILE,
     Gallery,
     open_gallery,
 )
+from cmpc_search.gallery.record import SCHEMA_VERSION, GalleryRecord, RecordedShape
 from cmpc_search.gallery.unfinished import RECORD_FILE
 from cmpc_search.networks.gallery import GalleryNetwork
 from cmpc_search.training.compute import CPU
@@ -39,8 +39,8 @@ def existing_gallery(path: Path, image_set: ImageSet, *, facts: Any) -> Gallery 
     if not (path / RECORD_FILE).exists():
         return None
     found = open_gallery(path)
-    is_of_these_data = found.record.get("data_sha256") == image_set.sha256
-    if is_of_these_data and _but_place(found.record.get("training")) == _but_place(facts):
+    is_of_these_data = found.record.data_sha256 == image_set.sha256
+    if is_of_these_data and _but_place(found.record.training) == _but_place(facts):
         return found
     raise BadGallery(
         f"{path} must be trained with these settings on this data, it was made otherwise; "
@@ -79,17 +79,17 @@ def save_gallery_network(
     write_classes(path, image_set, network_sha256=network_sha256)
     export_network(network, path / ONNX_FILE)
     counted = count_network(path / ONNX_FILE)
-    record = {
-        "schema_version": SCHEMA_VERSION,
-        "network": asdict(network.shape),
-        "network_sha256": network_sha256,
-        "input_size_px": network.shape.input_size_px,
-        "embedding_dim": network.shape.embedding_dim,
-        "macs": counted.macs,
-        "parameters": counted.parameters,
-        "data_sha256": image_set.sha256,
-        "training": facts,
-        "precision": CPU.precision,
-    }
-    write_json(path / RECORD_FILE, record)
+    record = GalleryRecord(
+        schema_version=SCHEMA_VERSION,
+        network=RecordedShape(**asdict(network.shape)),
+        network_sha256=network_sha256,
+        input_size_px=network.shape.input_size_px,
+        embedding_dim=network.shape.embedding_dim,
+        macs=counted.macs,
+        parameters=counted.parameters,
+        data_sha256=image_set.sha256,
+        training=facts,
+        precision=CPU.precision,
+    )
+    write_json(path / RECORD_FILE, record.to_json())
     return open_gallery(path)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from pydantic import ValidationError
 
-from cmpc_base.progress import Progress
+from cmpc_base.progress import OnNotice, Progress
 from cmpc_cost_models import Target
 from cmpc_cost_models.targets.table import find_target, target_names
 from cmpc_search.compatibility import GalleryBank
@@ -18,7 +18,7 @@ from cmpc_search.data import CATALOGUE, ImageSet, load_image_set
 from cmpc_search.data.splits import ENOUGH_VALIDATION_CLASSES
 from cmpc_search.embeddings import SPLIT_SEED_KEY
 from cmpc_search.errors import BadGallery, BadRun
-from cmpc_search.gallery import Gallery, OnNotice, open_gallery
+from cmpc_search.gallery import Gallery, open_gallery
 from cmpc_search.json_records import first_complaint
 from cmpc_search.runs import RunFolder
 from cmpc_search.space import Space, load_space

@@ -71,7 +71,7 @@ def check_new_galleries(gallery: Gallery) -> GallerySettings:
     Raises:
         BadGallery: cmpc did not train it, or another version of cmpc did.
     """
-    training = gallery.record.get("training")
+    training = gallery.record.training
     if not training:
         raise BadGallery(
             f"new gallery networks are trained as that of {gallery.path} was, so cmpc must have "
@@ -112,7 +112,7 @@ def _training_set(
     material: SearchMaterial, settings: GallerySettings, searched: ImageSet
 ) -> ImageSet:
     """Return what the run's gallery network was trained on: most often what is searched."""
-    wanted = material.gallery.record["data_sha256"]
+    wanted = material.gallery.record.data_sha256
     if searched.sha256 == wanted:
         return searched
     found = load_training_set(settings, cache_dir=material.cache_dir)

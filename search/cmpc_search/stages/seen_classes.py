@@ -25,7 +25,7 @@ def check_seen_classes(gallery: Gallery, image_set: ImageSet) -> SeenClasses:
     held_out = [one for one in classes_in(image_set) if "train" not in one.splits]
     known = read_classes(gallery.path, network_sha256=gallery.network_sha256)
     if known is None:
-        if gallery.record.get("training") is not None:
+        if gallery.record.training is not None:
             raise BadGallery(
                 f"{gallery.path} must say which classes its network was trained on, and the file "
                 "is gone or of another network; train the gallery again"

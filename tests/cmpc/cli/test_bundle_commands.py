@@ -313,7 +313,7 @@ def test_an_index_of_bare_rows_can_be_asked_once_it_is_told_whose_they_are(folde
     (tmp_path / "names.txt").write_text("red\nsea\n")
     sources = GallerySources(embeddings_path=tmp_path / "rows.npy", ids_path=tmp_path / "names.txt")
     gallery = import_gallery(tmp_path / "gallery", sources)
-    record = gallery.record | {"network_sha256": "ab" * 32}  # that of the bundle
+    record = gallery.record.to_json() | {"network_sha256": "ab" * 32}  # that of the bundle
     (gallery.path / "gallery.json").write_text(json.dumps(record))
     asking = ("query", tmp_path / "x.index", folder / "rust.png", "--bundle", folder / "bundle")
     building = ("index", "build", tmp_path / "rows.npy", "--out", tmp_path / "x.index")

@@ -21,9 +21,11 @@ from cmpc_search.gallery import (
     read_classifier,
     save_gallery_network,
 )
+from cmpc_search.gallery.record import GalleryRecord
 from cmpc_search.training.embedding import embed_images
 
 FACTS = {"num_steps": 7}
+NO_NETWORK = {"network": None, "network_sha256": "60", "embedding_dim": 6}
 
 
 def test_an_opened_gallery_is_the_saved_network(gallery, image_set, make_network, directions):
@@ -35,9 +37,9 @@ def test_an_opened_gallery_is_the_saved_network(gallery, image_set, make_network
     assert (opened.embedding_dim, opened.input_size_px, opened.has_network) == (6, 8, True)
     assert opened.onnx_path.is_file()
     counted = count_network(opened.onnx_path)
-    assert (opened.macs, opened.record["parameters"]) == (counted.macs, counted.parameters)
+    assert (opened.macs, opened.record.parameters) == (counted.macs, counted.parameters)
     assert len(opened.network_sha256) == 64
-    assert opened.record["precision"] in ("bfloat16", "float32")  # as this processor trains
+    assert opened.record.precision in ("bfloat16", "float32")  # as this processor trains
 
 
 @pytest.mark.parametrize(
@@ -45,7 +47,7 @@ def test_an_opened_gallery_is_the_saved_network(gallery, image_set, make_network
     [({"training": {"split_seed": 5}}, 5), ({"split_seed": 4}, 4), ({"training": {}}, 0)],
 )
 def test_a_gallery_knows_how_its_data_were_divided(tmp_path, record, seed):
-    assert Gallery(tmp_path, record).split_seed == seed
+    assert Gallery(tmp_path, GalleryRecord(**NO_NETWORK, **record)).split_seed == seed
 
 
 def test_images_of_another_size_are_resized_before_they_are_embedded(gallery, image_set):

@@ -56,7 +56,7 @@ def test_an_imported_network_embeds_as_the_network_it_was_exported_from(
     )
     assert (gallery.embedding_dim, gallery.input_size_px) == (6, 8)
     counted = count_network(onnx_path)
-    assert (gallery.macs, gallery.record["parameters"]) == (counted.macs, counted.parameters)
+    assert (gallery.macs, gallery.record.parameters) == (counted.macs, counted.parameters)
     assert gallery.onnx_path.read_bytes() == onnx_path.read_bytes()
     np.testing.assert_array_equal(gallery.rows_of(image_set).argmax(1), found.rows.argmax(1))
 

@@ -43,7 +43,7 @@ def test_given_embeddings_are_kept_beside_the_network_that_gave_them(together, i
     kept = read_embeddings(gallery.path)
     lengths = np.linalg.norm(kept.rows, axis=1)
     np.testing.assert_allclose(lengths, 2, rtol=1e-3)  # the given rows, not new ones
-    assert gallery.record["lowest_cosine"] == pytest.approx(1, abs=1e-3)
+    assert gallery.record.lowest_cosine == pytest.approx(1, abs=1e-3)
     np.testing.assert_array_equal(embed_gallery(gallery, image_set).rows, kept.rows)
 
 
@@ -55,7 +55,7 @@ def test_the_cosine_that_is_kept_is_that_of_the_item_that_agrees_least(together)
         rows[7] += 0.1 * aside / np.linalg.norm(aside)  # 1 against 0.1 at a right angle
         return replace(given, rows=rows)
 
-    found = together(bend).record["lowest_cosine"]
+    found = together(bend).record.lowest_cosine
 
     assert found == pytest.approx(1 / 1.01**0.5, abs=1e-4)
 
@@ -80,7 +80,7 @@ def test_rows_in_another_order_are_found_by_name(together):
         )
     )
 
-    assert gallery.record["lowest_cosine"] == pytest.approx(1, abs=1e-3)
+    assert gallery.record.lowest_cosine == pytest.approx(1, abs=1e-3)
 
 
 def test_a_name_with_its_accent_written_otherwise_is_the_same_name(
@@ -116,7 +116,7 @@ def test_without_data_nothing_is_compared_and_another_network_is_refused(togethe
 
     gallery = together(lambda given: replace(given, network_sha256=None), with_data=False)
 
-    assert gallery.record["lowest_cosine"] is None
+    assert gallery.record.lowest_cosine is None
 
 
 def test_a_classifier_is_held_against_the_data_at_once(tmp_path, onnx_path, image_set):

@@ -182,7 +182,7 @@ def test_a_cost_says_why_its_latency_may_not_be_trusted_or_is_not_there(judged, 
 
 
 def test_ratios_are_unknown_without_a_gallery_network(judged, known_material):
-    record = known_material.gallery.record | {"network": None}
+    record = known_material.gallery.record.model_copy(update={"network": None})
     ready = replace(known_material, gallery=Gallery(known_material.gallery.path, record))
 
     found = judged(material=ready)

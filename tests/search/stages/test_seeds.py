@@ -126,8 +126,8 @@ def test_a_new_gallery_network_is_trained_as_the_first_was_but_with_another_seed
 
     new, first = open_gallery(run.path / "seeds/1-new-gallery/gallery"), open_gallery(own_gallery)
 
-    assert new.record["training"] == first.record["training"] | {"seed": 1}
-    assert new.record["data_sha256"] == first.record["data_sha256"]
+    assert new.record.training == first.record.training | {"seed": 1}
+    assert new.record.data_sha256 == first.record.data_sha256
     assert new.network_sha256 != first.network_sha256
 
 
@@ -175,8 +175,8 @@ def test_a_seed_that_was_killed_in_any_part_goes_on_there_and_ends_as_if_it_had_
 
 
 def test_new_galleries_are_refused_where_cmpc_did_not_train_the_first(own_material, tmp_path):
-    record = own_material.gallery.record | {"network": "onnx"}
-    imported = Gallery(tmp_path, {key: record[key] for key in record if key != "training"})
+    record = own_material.gallery.record
+    imported = Gallery(tmp_path, record.model_copy(update={"network": "onnx", "training": None}))
 
     with pytest.raises(BadGallery, match="it is your own"):
         check_new_galleries(imported)
@@ -184,7 +184,8 @@ def test_new_galleries_are_refused_where_cmpc_did_not_train_the_first(own_materi
 
 def test_a_new_gallery_network_is_not_trained_on_other_data(new_run, own_material):
     gallery = own_material.gallery
-    changed = Gallery(gallery.path, gallery.record | {"data_sha256": "of last year"})
+    older = gallery.record.model_copy(update={"data_sha256": "of last year"})
+    changed = Gallery(gallery.path, older)
 
     with pytest.raises(BadGallery, match="has changed since"):
         make_new_gallery(new_run(), replace(own_material, gallery=changed), NEW)

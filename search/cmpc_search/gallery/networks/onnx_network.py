@@ -1,70 +1,24 @@
-"""The large network, run on images: one that cmpc trained, or a user's own as ONNX.
+"""A large network of the user's own, run by ONNX Runtime.
 
 Shapes: N images, S pixels a side, D embedding length.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor
 
-from cmpc_base.progress import Progress
-from cmpc_search.directions import unit_rows
 from cmpc_search.errors import BadGallery
-from cmpc_search.gallery.unfinished import RECORD_FILE
-from cmpc_search.networks.gallery import GalleryNetwork, ResidualShape
-from cmpc_search.pixels import resize_images, to_bytes, to_float
+from cmpc_search.pixels import to_float
 from cmpc_search.training.compute import CPU
-from cmpc_search.training.embedding import embed_images
 
-__all__ = ["LargeNetwork", "OnnxNetwork", "TorchNetwork", "resized", "unit_embeddings"]
+__all__ = ["OnnxNetwork"]
 
-IMAGES_AT_ONCE = 256
 ANY_BATCH_SIZE = 32  # of a network that takes any: enough to keep a processor busy
 SILENT = 4  # of ONNX Runtime's log: what it says comes as an error too
-
-
-class LargeNetwork(Protocol):
-    """Gives an embedding for each image."""
-
-    name: str
-    """What messages call it."""
-    input_size_px: int
-
-    def embed(
-        self, images: npt.NDArray[np.uint8], *, is_mixed: bool = False
-    ) -> npt.NDArray[np.float32]:
-        """uint8 [N, S, S, 3] of the size that it reads -> float32 [N, D] of any length."""
-
-
-class TorchNetwork:
-    """A network that cmpc trained."""
-
-    def __init__(self, path: Path, shape: dict[str, Any]) -> None:
-        self.name, self.input_size_px = str(path), int(shape["input_size_px"])
-        self._network = GalleryNetwork(ResidualShape(**shape | {"depths": tuple(shape["depths"])}))
-        try:
-            self._network.load_state_dict(_load_tensors(path))
-        except RuntimeError as error:
-            raise BadGallery(
-                f"{path} must hold the weights of {shape['name']} as {RECORD_FILE} describes it; "
-                "train the gallery again"
-            ) from error
-        CPU.place_network(self._network).eval()
-
-    def embed(
-        self, images: npt.NDArray[np.uint8], *, is_mixed: bool = False
-    ) -> npt.NDArray[np.float32]:
-        """Embed images; ``is_mixed`` computes in bfloat16 where that is fast."""
-        with CPU.autocast() if is_mixed else nullcontext():
-            return embed_images(self._network, images)
 
 
 class OnnxNetwork:
@@ -154,41 +108,3 @@ def _is_size(value: object) -> bool:
 
 def _shown(shape: Sequence[object]) -> str:
     return f"[{', '.join('?' if size is None else str(size) for size in shape)}]"
-
-
-def unit_embeddings(
-    network: LargeNetwork,
-    images: npt.NDArray[np.uint8],
-    item_names: Sequence[str] | None,
-    *,
-    is_mixed: bool = False,
-    progress: Progress | None = None,
-) -> npt.NDArray[np.float32]:
-    """uint8 [N, H, H, 3] of any size -> unit embeddings float32 [N, D], a part at a time.
-
-    Raises:
-        BadEmbeddings: the network gives NaN, infinities or zeros for some of the items.
-    """
-    parts = []
-    for start in range(0, len(images), IMAGES_AT_ONCE):
-        end = min(start + IMAGES_AT_ONCE, len(images))
-        names = None if item_names is None else item_names[start:end]
-        rows = network.embed(resized(images[start:end], network.input_size_px), is_mixed=is_mixed)
-        parts.append(unit_rows(rows, names, f"what {network.name} gives"))
-        if progress is not None:
-            progress(end, len(images))
-    return np.concatenate(parts)
-
-
-def resized(images: npt.NDArray[np.uint8], size_px: int) -> npt.NDArray[np.uint8]:
-    """uint8 [N, H, H, 3] -> uint8 [N, size_px, size_px, 3]."""
-    if images.shape[1] == size_px:
-        return images
-    return to_bytes(resize_images(to_float(torch.from_numpy(np.array(images))), size_px))
-
-
-def _load_tensors(path: Path) -> dict[str, Tensor]:
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise BadGallery(f"{path} must hold the gallery network's weights: {error}") from error

@@ -1,0 +1,55 @@
+"""A large network that cmpc trained.
+
+Shapes: N images, S pixels a side, D embedding length.
+"""
+
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from cmpc_search.errors import BadGallery
+from cmpc_search.gallery.unfinished import RECORD_FILE
+from cmpc_search.networks.gallery import GalleryNetwork, ResidualShape
+from cmpc_search.training.compute import CPU
+from cmpc_search.training.embedding import embed_images
+
+__all__ = ["TorchNetwork"]
+
+
+class TorchNetwork:
+    """The weights in ``path``, of this shape.
+
+    Raises:
+        BadGallery: they are damaged, or of another shape.
+    """
+
+    def __init__(self, path: Path, shape: ResidualShape) -> None:
+        self.name, self.input_size_px = str(path), shape.input_size_px
+        self._network = GalleryNetwork(shape)
+        try:
+            self._network.load_state_dict(_load_tensors(path))
+        except RuntimeError as error:
+            raise BadGallery(
+                f"{path} must hold the weights of {shape.name} as {RECORD_FILE} describes it; "
+                "train the gallery again"
+            ) from error
+        CPU.place_network(self._network).eval()
+
+    def embed(
+        self, images: npt.NDArray[np.uint8], *, is_mixed: bool = False
+    ) -> npt.NDArray[np.float32]:
+        """Embed images; ``is_mixed`` computes in bfloat16 where that is fast."""
+        with CPU.autocast() if is_mixed else nullcontext():
+            return embed_images(self._network, images)
+
+
+def _load_tensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise BadGallery(f"{path} must hold the gallery network's weights: {error}") from error
