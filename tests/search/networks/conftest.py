@@ -1,8 +1,6 @@
-"""A space whose networks take milliseconds, and batch norms that have something to fold."""
+"""A space whose networks take milliseconds."""
 
 import pytest
-import torch
-from torch import nn
 
 from cmpc_search.space.presets.shufflenet import ShuffleNetSpace, Stage
 
@@ -20,20 +18,3 @@ def space(request: pytest.FixtureRequest) -> ShuffleNetSpace:
         has_layout_head=request.param,
         widths=(0.5, 1.0, 1.5),
     )
-
-
-def unsettle(network: nn.Module) -> None:
-    """Give every batch norm statistics and factors as if it had been trained."""
-    torch.manual_seed(1)
-    for norm in network.modules():
-        if isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d):
-            nn.init.normal_(norm.running_mean, 0, 0.3)
-            nn.init.uniform_(norm.running_var, 0.5, 2)
-            if norm.affine:
-                nn.init.uniform_(norm.weight, 0.5, 1.5)
-                nn.init.normal_(norm.bias, 0, 0.3)
-
-
-@pytest.fixture(name="unsettle")
-def unsettle_fixture():
-    return unsettle

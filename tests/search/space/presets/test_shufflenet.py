@@ -1,16 +1,13 @@
-"""A space holds the networks it describes, and counts them as the literature and ONNX do."""
+"""ShuffleNet spaces hold the networks they describe, and count them as the literature does."""
 
-import random
 from dataclasses import replace
 
 import pytest
 
-from cmpc_cost_models.graphs.counting import count_network
 from cmpc_search.errors import BadArgument
-from cmpc_search.networks.onnx_export import export_network
-from cmpc_search.networks.plan_network import PlanNetwork
 from cmpc_search.space import load_space
-from cmpc_search.space.presets.shufflenet import SMALL, ShuffleNetSpace, Stage
+from cmpc_search.space.presets.shufflenet import SMALL, SPOS, ShuffleNetSpace, Stage
+from cmpc_search.testing.spaces import SpaceContract
 
 # Sizes that halve unevenly: 21, 11, 6, 3 pixels.
 UNEVEN = ShuffleNetSpace(
@@ -23,6 +20,21 @@ UNEVEN = ShuffleNetSpace(
     embedding_dim=5,
     widths=(0.4, 1.0, 1.6),
 )
+
+
+class TestSpaces(SpaceContract):
+    @pytest.fixture(
+        params=[
+            SMALL,
+            replace(SPOS, input_size_px=32),
+            UNEVEN,
+            replace(UNEVEN, has_layout_head=True, operators=(1, 3)),
+        ],
+        ids=["small", "spos", "uneven", "layout-head"],
+    )
+    def space(self, request):
+        return request.param
+
 
 # The two networks of Guo et al. (ECCV 2020) and its official code, published as 323 M and 328 M.
 BLOCK_SEARCHED = (
@@ -43,19 +55,6 @@ def test_published_networks_count_to_their_published_size(key, macs):
     space = load_space("spos", embedding_dim=1000)
 
     assert space.macs(space.read(key)) == macs
-
-
-@pytest.mark.parametrize("has_layout_head", [False, True])
-@pytest.mark.parametrize("space", [UNEVEN, SMALL], ids=lambda space: space.name)
-@pytest.mark.parametrize("seed", range(3))
-def test_macs_are_those_of_the_exported_graph(space, seed, has_layout_head, tmp_path):
-    space = replace(space, has_layout_head=has_layout_head)
-    architecture = space.sample(random.Random(seed))
-    layers = space.plan(architecture)
-
-    export_network(PlanNetwork(layers), tmp_path / "query.onnx")
-
-    assert layers.macs == count_network(tmp_path / "query.onnx").macs
 
 
 @pytest.mark.parametrize(
