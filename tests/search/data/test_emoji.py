@@ -52,7 +52,7 @@ def test_names_that_can_not_be_read_are_an_error_and_not_other_names(tmp_path, m
 
     monkeypatch.setattr(emoji_module, "distribution", damaged)
 
-    with pytest.raises(BadData, match="must hold the names of emoji"):
+    with pytest.raises(BadData, match="must be a readable JSON file"):
         EmojiSource(tmp_path).pictures()
 
 
