@@ -8,7 +8,7 @@ SearchError
 +-- BadEmbeddings (ValueError)      a file of embeddings can't be read or contradicts itself
 +-- BadGallery (ValueError)         a gallery network or its embeddings don't fit the data
 +-- BadRun (ValueError)             a run folder is incomplete or was made with other settings
-+-- FileUnavailable                 the machine can't read a file now; nothing is known about it
++-- FileUnavailable (MachineFault)  the machine can't read a file now; nothing is known about it
 +-- StudyUnavailable (RuntimeError) the file of a study is damaged, or another program locks it
 +-- BudgetNotMet (RuntimeError)     no candidate stays within the budget
 +-- CostUnknown (RuntimeError)      what was asked for is a cost, and nobody can tell it
@@ -75,7 +75,7 @@ class BadRun(SearchError, ValueError):
     exit_code = 2
 
 
-class FileUnavailable(SearchError):
+class FileUnavailable(SearchError, errors.MachineFault):
     """The machine can't read a file now: no permission, a failing disk, too little memory.
 
     Unlike BadData it says nothing about what is in the file, so it must not be remembered.
