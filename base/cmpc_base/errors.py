@@ -38,17 +38,17 @@ class BadArgument(CmpcError, ValueError):
 
     exit_code = 2
 
+    @classmethod
+    def among(cls, known: Iterable[str], what: str, name: object) -> Self:
+        """Return the error that lists the ``known`` names of ``what``, and the nearest to this."""
+        names = list(known)
+        near = nearest(str(name), names)
+        hint = f"; did you mean {near!r}?" if near else ""
+        return cls(f"no {what} is called {name!r}; choose one of {', '.join(names)}{hint}")
+
 
 class UnknownName(BadArgument):
     """No part of this kind has this name."""
-
-    @classmethod
-    def among(cls, known: Iterable[str], what: str, name: str) -> Self:
-        """Return the error that lists the ``known`` names of ``what``, and the nearest to this."""
-        names = sorted(known)
-        near = nearest(name, names)
-        hint = f"; did you mean {near!r}?" if near else ""
-        return cls(f"no {what} is called {name!r}; choose one of {', '.join(names)}{hint}")
 
 
 class BadFile(CmpcError, ValueError):

@@ -81,7 +81,7 @@ class Cost:
 
     def __post_init__(self) -> None:
         if self.source not in SOURCES:
-            raise BadArgument(f"`source` must be one of {SOURCES}, got {self.source!r}")
+            raise BadArgument.among(SOURCES, "source of a cost", self.source)
         if not math.isfinite(self.value) or self.value < 0:
             raise BadArgument(f"`0 <= value < inf` must hold, got {self.value}")
         if self.count < 1:
@@ -132,7 +132,7 @@ class KernelRecord:
 
     def __post_init__(self) -> None:
         if self.origin not in ORIGINS:
-            raise BadArgument(f"`origin` must be one of {ORIGINS}, got {self.origin!r}")
+            raise BadArgument.among(ORIGINS, "origin of a kernel", self.origin)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -157,7 +157,7 @@ class KernelCall:
 
     def __post_init__(self) -> None:
         if self.made_by not in MAKERS:
-            raise BadArgument(f"`made_by` must be one of {MAKERS}, got {self.made_by!r}")
+            raise BadArgument.among(MAKERS, "maker of a kernel", self.made_by)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -187,7 +187,7 @@ class NodePath:
 
     def __post_init__(self) -> None:
         if self.path not in PATHS:
-            raise BadArgument(f"`path` must be one of {PATHS}, got {self.path!r}")
+            raise BadArgument.among(PATHS, "path of a node", self.path)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -86,8 +86,7 @@ def check_unmasked(name: str, values: object) -> npt.NDArray[Any]:
 def check_metric(metric: object) -> None:
     """Refuse a metric that is not one of ours."""
     if metric not in METRIC_NUMBERS:
-        names = ", ".join(METRIC_NUMBERS)
-        raise BadArgument(f"no metric is called {metric!r}; choose one of {names}")
+        raise BadArgument.among(METRIC_NUMBERS, "metric", metric)
 
 
 def check_count(k: object) -> int:

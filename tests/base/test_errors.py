@@ -33,6 +33,6 @@ def test_an_unknown_name_is_told_all_names_and_the_nearest():
     error = errors.UnknownName.among({"tpe": 1, "random": 2}, "sampler", "randon")
 
     assert str(error) == (
-        "no sampler is called 'randon'; choose one of random, tpe; did you mean 'random'?"
+        "no sampler is called 'randon'; choose one of tpe, random; did you mean 'random'?"
     )
     assert error.exit_code == 2

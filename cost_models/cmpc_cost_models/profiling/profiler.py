@@ -69,7 +69,7 @@ class Profiler(Closeable):
             BadArgument: there is no such rival.
         """
         if rival is not None and rival not in RIVALS:
-            raise BadArgument(f"`rival` must be one of {', '.join(RIVALS)}, got {rival!r}")
+            raise BadArgument.among(RIVALS, "rival", rival)
         network = self._bench.prepare(onnx_path)
         if isinstance(network, Measurement):
             raise ProfileFailed(f"{onnx_path.name} can't be profiled: {network.error}")

@@ -95,7 +95,7 @@ class FaissIndex(Searchable):
         """
         check_metric(metric)
         if kind not in KINDS:
-            raise BadArgument(f"no kind is called {kind!r}; choose one of {', '.join(KINDS)}")
+            raise BadArgument.among(KINDS, "kind", kind)
         row_GD = check_rows("embeddings", embeddings)
         if not np.isfinite(row_GD).all():
             raise BadArgument("embeddings must be finite, got NaN or infinite values; drop them")

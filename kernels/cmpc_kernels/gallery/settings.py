@@ -41,7 +41,7 @@ class IndexSettings:
     def __post_init__(self) -> None:
         check_metric(self.metric)
         if self.mode not in STORAGES:
-            raise BadArgument(f"no mode is called {self.mode!r}; choose one of exact, fast")
+            raise BadArgument.among(STORAGES, "mode", self.mode)
         fitting = STORAGES[self.mode]
         if self.storage is None:
             object.__setattr__(self, "storage", fitting[0])

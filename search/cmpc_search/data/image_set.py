@@ -225,5 +225,5 @@ class ImageSet:
 
 def _position(name: str, names: tuple[str, ...], *, kind: str) -> int:
     if name not in names:
-        raise BadArgument(f"the {kind} must be one of {', '.join(names)}, got {name!r}")
+        raise BadArgument.among(names, kind, name)
     return names.index(name)

@@ -56,7 +56,7 @@ def test_select_names_the_images_of_a_split_and_a_role(photos, tmp_path):
     assert not np.any(image_set.is_query[gallery])
     assert sorted([*queries, *gallery]) == image_set.select(split="test").tolist()
     assert image_set.select().tolist() == list(range(36))
-    with pytest.raises(BadArgument, match="train, validation, test, got 'tset'"):
+    with pytest.raises(BadArgument, match="no split is called 'tset'; choose one of train"):
         image_set.select(split="tset")
 
 
