@@ -21,7 +21,7 @@ from cmpc_search.errors import BadGallery, BadRun
 from cmpc_search.gallery import Gallery, open_gallery
 from cmpc_search.json_records import first_complaint
 from cmpc_search.runs import RunFolder
-from cmpc_search.space import Space, load_space
+from cmpc_search.space import Space
 from cmpc_search.stages.seen_classes import SeenClasses, check_seen_classes
 from cmpc_search.stages.settings import SearchSettings
 
@@ -100,7 +100,7 @@ def load_material(
         BadGallery: the gallery is not of this data, or was trained on classes that are to test.
     """
     gallery = open_gallery(gallery_path)
-    space = load_space(settings.space, embedding_dim=gallery.embedding_dim)
+    space = settings.search_space(gallery.embedding_dim)
     image_set = load_image_set(
         settings.data,
         size_px=space.input_size_px,

@@ -11,6 +11,7 @@ from cmpc_base.registry import Registry
 from cmpc_cost_models.targets.table import aliases
 from cmpc_search.data.sources.catalogue import CATALOGUE
 from cmpc_search.networks.gallery import ResidualShape, load_gallery_shape
+from cmpc_search.space import Space, load_space
 from cmpc_search.study.rewards import REWARDS, Metric
 from cmpc_search.study.samplers.catalogue import SAMPLERS
 from cmpc_search.study.settings import Budget, StudySettings
@@ -111,6 +112,9 @@ class SearchSettings(BaseModel):
 
     data: DataName = Field("emoji", description="Data set: a name, a folder or a CSV file.")
     space: str = Field("small", description="Search space.")
+    input_size_px: int | None = Field(
+        None, ge=8, le=4096, description="Size of the query network's images; else the space's."
+    )
     target: TargetName = Field("host", description="What networks are compiled for.")
     device: str | None = Field(None, description="Where they are timed; else here or nowhere.")
     method: str = Field("bct-regression", description="Compatibility method.")
@@ -127,6 +131,11 @@ class SearchSettings(BaseModel):
     views_per_image: int = Field(24, ge=1, description="Views of each training image.")
     mixed_share: float = Field(0.4, ge=0, le=1, description="Share of views of two images.")
     supernet: SupernetTraining = SupernetTraining()
+
+    def search_space(self, embedding_dim: int | None = None) -> Space:
+        """Return the space with the size that is set, and an embedding length if one is given."""
+        size_px = self.input_size_px
+        return load_space(self.space, embedding_dim=embedding_dim, input_size_px=size_px)
 
     @property
     def needs_latency(self) -> bool:

@@ -16,7 +16,7 @@ from cmpc_search.errors import BadRun
 from cmpc_search.networks.onnx_export import export_network
 from cmpc_search.networks.plan_network import PlanNetwork
 from cmpc_search.runs import RunFolder
-from cmpc_search.space import Space, load_space
+from cmpc_search.space import Space
 from cmpc_search.stages.material import search_settings_of
 from cmpc_search.stages.supernet import WEIGHTS_FILE
 from cmpc_search.training.compute import CPU
@@ -34,7 +34,7 @@ def space_of_run(run: RunFolder) -> Space:
     Raises:
         BadRun: the supernet can't be read, or the settings are of another version.
     """
-    space = load_space(search_settings_of(run).space)
+    space = search_settings_of(run).search_space()
     path = run.supernet_path / WEIGHTS_FILE
     if not path.exists():
         return space

@@ -66,6 +66,17 @@ def test_the_data_are_divided_as_the_gallery_divided_them(
     assert found.hashes()["split_seed"] == 5
 
 
+def test_query_networks_read_images_of_the_size_that_is_set(
+    settings, ready_gallery_path, cache_dir
+):
+    larger = settings.model_copy(update={"input_size_px": 40})
+
+    found = load_material(larger, ready_gallery_path, cache_dir=cache_dir)
+
+    assert found.space.plan(found.space.smallest()).image.size_px == 40
+    assert found.image_set.images.shape[1:3] == (40, 40)
+
+
 def test_a_gallery_without_embeddings_says_how_to_make_them(
     settings, gallery_path, cache_dir, tmp_path
 ):
