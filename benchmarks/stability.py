@@ -28,11 +28,13 @@ LARGEST_VARIATION = 0.02
 MEASURE = """
 import json, sys
 from pathlib import Path
-from cmpc_cost_models.models.measured import LatencyMeter
-from cmpc_cost_models.targets.target import Target
-with LatencyMeter(
-    find_target("host"), cache_dir=Path(sys.argv[2]), num_threads=int(sys.argv[3])
-) as meter:
+from cmpc_cost_models.models.catalogue import make_meter
+from cmpc_cost_models.sites.orders import CompileOrder
+from cmpc_cost_models.targets.table import find_target
+order = CompileOrder(
+    target=find_target("host"), cache_dir=Path(sys.argv[2]), num_threads=int(sys.argv[3])
+)
+with make_meter(order) as meter:
     print(json.dumps(meter.measure(Path(sys.argv[1])).to_json()))
 """
 

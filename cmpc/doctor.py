@@ -22,9 +22,8 @@ from typing import Literal
 from cmpc_base.folders import nearest_existing
 from cmpc_cost_models.targets.machine import (
     allowed_cpus,
-    governor,
-    has_turbo,
     load_average,
+    own_fingerprint,
     stolen_share,
 )
 from cmpc_cost_models.targets.table import find_target
@@ -70,6 +69,7 @@ class Machine:
     @classmethod
     def this(cls, cache_dir: Path) -> "Machine":
         """Return the facts of this machine, with the disk that holds ``cache_dir``."""
+        fingerprint = own_fingerprint()
         return cls(
             python_version=sys.version_info[:2],
             requirements=tuple(importlib.metadata.requires("cmpc") or ()),
@@ -81,8 +81,8 @@ class Machine:
             memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
             llvm_targets=ask_llvm_targets,
             lacking_for=partial(ask_toolchain, cache_dir=cache_dir),
-            clock_governor=governor(),
-            has_turbo=has_turbo(),
+            clock_governor=fingerprint.governor,
+            has_turbo=fingerprint.has_turbo,
             stolen_share=stolen_share(),
             load_average=load_average(),
         )

@@ -89,7 +89,7 @@ def evaluate(
     from cmpc_search.runs import reopen_run
     from cmpc_search.stages.evaluation import EvaluationOrder, evaluate_run
     from cmpc_search.stages.material import load_run_material, target_of
-    from cmpc_search.stages.measuring import make_meter, note_on_costs
+    from cmpc_search.stages.measuring import make_meter
     from cmpc_search.training.compute import set_up_torch
 
     set_up_torch(threads)
@@ -111,9 +111,9 @@ def evaluate(
                 None if named is None else Device.named(named),
                 cache_dir=cache_dir,
             )
-            if note := note_on_costs(meter):
-                say(note)
             stack.enter_context(meter)
+            if meter.note:
+                say(meter.note)
         found = evaluate_run(run, material, order, meter)
     emit(found.to_json(), accuracy_table(found), as_json=as_json)
     if not as_json:

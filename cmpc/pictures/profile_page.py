@@ -84,7 +84,7 @@ def _part(kind: str) -> str:
 
 
 def _where(profile: "NetworkProfile") -> str:
-    machine = profile.total.machine
+    machine = profile.total.to_json()["machine"]
     shape = " x ".join(map(str, profile.input_shape))
     threads = f"{profile.num_threads} thread{'' if profile.num_threads == 1 else 's'}"
     return f"input {shape} · target {profile.total.target} · {threads} · {machine['cpu_model']}"
@@ -172,7 +172,7 @@ def _number(value: float | None, form: str, *, is_known: bool) -> str:
 
 
 def _evidence(profile: "NetworkProfile") -> str:
-    total, machine = profile.total, profile.total.machine
+    total, machine = profile.total, profile.total.to_json()["machine"]
     facts: dict[str, object] = {
         "compiled network": f"sha256 {total.artefact_sha256}",
         "graph": f"sha256 {profile.graph_sha256}",
@@ -181,7 +181,7 @@ def _evidence(profile: "NetworkProfile") -> str:
         "not observed": ", ".join(total.not_observed) or "nothing",
         "pinned to processors": ", ".join(map(str, machine.get("cpus", ()))),
     }
-    conditions = machine.get("conditions", {})
+    conditions = machine.get("conditions") or {}
     facts |= {name.replace("_", " "): value for name, value in conditions.items()}
     facts["versions"] = ", ".join(f"{name} {one}" for name, one in total.versions.items())
     rows = "".join(

@@ -9,18 +9,20 @@ error: a result, not an exception. Where nobody can tell the cost, ``Unknown`` s
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
 from cmpc_base.json_files import known_fields
 from cmpc_cost_models.errors import BadArgument
+from cmpc_cost_models.evidence import Evidence, read_evidence
 
 __all__ = [
     "ORIGINS",
     "SOURCES",
     "CompiledNetwork",
     "Cost",
+    "Interval",
     "KernelCall",
     "KernelRecord",
     "Measurement",
@@ -30,8 +32,26 @@ __all__ = [
 
 SOURCES = ("measured", "predicted", "counted")
 ORIGINS = ("record", "similar", "rule", "importer")
+EVIDENCE_KEY = "machine"  # in JSON, of which users have scripts
 PATHS = ("kernel", "folded", "import")
 MAKERS = ("kernel", "import", "vm")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Interval:
+    """Between which values something lies, with what probability, 0 < ``level`` < 1.
+
+    Raises:
+        BadArgument: it is no interval.
+    """
+
+    low: float
+    high: float
+    level: float
+
+    def __post_init__(self) -> None:
+        if not (self.low <= self.high and 0 < self.level < 1):
+            raise BadArgument(f"`low <= high` and `0 < level < 1` must hold, got {self}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,8 +72,8 @@ class Cost:
             too few were timed.
         drift: Relative change from the first third of the repeats to the last.
         target: Name of the target the value holds for; ``None`` where it holds on all.
-        machine: The machine that measured, as ``machine.describe_machine`` tells it, and under
-            ``conditions`` what else went on there meanwhile.
+        interval: Between which values the truth lies, where the source can tell.
+        evidence: How it was timed, or what predicted it.
         not_observed: What could have disturbed the measurement unseen, in words.
         artefact_sha256: Hash of the compiled network the value belongs to.
         kernel_origins: How many of its kernels have each origin, see ``KernelRecord.origin``.
@@ -73,7 +93,8 @@ class Cost:
     p99: float | None = None
     drift: float | None = None
     target: str | None = None
-    machine: Mapping[str, Any] = field(default_factory=dict)
+    interval: Interval | None = None
+    evidence: Evidence | None = None
     not_observed: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     artefact_sha256: str | None = None
@@ -89,7 +110,15 @@ class Cost:
 
     def to_json(self) -> dict[str, Any]:
         """Return the cost as JSON values; ``from_json`` reads it back unchanged."""
-        return asdict(self) | {"not_observed": list(self.not_observed)}
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        del values["evidence"]
+        return values | {
+            "versions": dict(self.versions),
+            "kernel_origins": dict(self.kernel_origins),
+            "not_observed": list(self.not_observed),
+            "interval": self.interval and asdict(self.interval),
+            EVIDENCE_KEY: {} if self.evidence is None else self.evidence.to_json(),
+        }
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
@@ -98,8 +127,21 @@ class Cost:
         Raises:
             BadArgument: a field is unknown, missing or breaks its condition.
         """
-        values = known_fields(cls, document)
-        return cls(**values | {"not_observed": tuple(values.get("not_observed", ()))})
+        document = dict(document)
+        try:
+            evidence = read_evidence(document.pop(EVIDENCE_KEY, {}))
+            interval = document.pop("interval", None)
+            values = known_fields(cls, document)
+            return cls(
+                **values
+                | {
+                    "not_observed": tuple(values.get("not_observed", ())),
+                    "interval": None if interval is None else Interval(**interval),
+                    "evidence": evidence,
+                }
+            )
+        except (TypeError, AttributeError) as error:
+            raise BadArgument(f"a cost must have the fields of this version: {error}") from error
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,7 +1,8 @@
 """A profile of two kernels whose every number is made up, so that each can be known again."""
 
+from cmpc_cost_models.evidence import Conditions, Fingerprint, TimingEvidence
+from cmpc_cost_models.models.limits import Bandwidth, Roofline
 from cmpc_cost_models.profiling.records import KernelTime, NetworkProfile
-from cmpc_cost_models.profiling.roofline import Bandwidth, Roofline
 from cmpc_cost_models.records import Cost, KernelRecord
 
 ROOFLINE = Roofline(
@@ -22,7 +23,11 @@ TOTAL = Cost(
     p99=0.12,
     drift=0.001,
     target="host",
-    machine={"cpu_model": "a processor", "cpus": [1], "conditions": {"cpu_share": 1.0}},
+    evidence=TimingEvidence(
+        fingerprint=Fingerprint(cpu_model="a processor"),
+        cpus=(1,),
+        conditions=Conditions(wall_s=1.0, cpu_share=1.0),
+    ),
     artefact_sha256="ab" * 32,
 )
 

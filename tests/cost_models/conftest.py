@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +14,17 @@ import pytest
 from cmpc_cost_models.graphs.writing import GraphWriter
 from cmpc_cost_models.models.measured import LatencyMeter, MeasureSettings
 from cmpc_cost_models.records import CompiledNetwork
-from cmpc_cost_models.sites.emulated import ProgramStage
-from cmpc_cost_models.sites.loaded import LoadedNetwork
+from cmpc_cost_models.sites.base import Site
+from cmpc_cost_models.sites.emulated import EmulatedSite
+from cmpc_cost_models.sites.here import HereSite
 from cmpc_cost_models.targets.compilers import linker_for
 from cmpc_cost_models.targets.table import find_target
 from cmpc_cost_models.targets.target import Target
 from cmpc_cost_models.targets.toolchain import find_toolchain
 
-sys.path.insert(0, str(Path(__file__).parent))  # for made_up_models, which several tests share
+sys.path.insert(0, str(Path(__file__).parent))  # for what several tests share
+
+from meters import meter_here
 
 
 @pytest.fixture
@@ -72,7 +76,7 @@ def meter(host: Target, cache_dir: Path) -> Iterator[LatencyMeter]:
     settings = MeasureSettings(
         num_blocks=6, span_seconds=0, block_ms=1.0, warmup_ms=5.0, max_attempts=1
     )
-    with LatencyMeter(host, cache_dir=cache_dir, settings=settings) as meter:
+    with meter_here(host, cache_dir, settings) as meter:
         yield meter
 
 
@@ -88,18 +92,20 @@ RunCompiled = Callable[[CompiledNetwork, npt.NDArray[np.float32]], npt.NDArray[n
 @pytest.fixture(scope="module")
 def runner_of(runtime_dir: Path) -> Iterator[Callable[[Target], RunCompiled]]:
     """Tells how networks for a target are run: here if this machine can, else emulated."""
-    with ExitStack() as stages:
+    with ExitStack() as sites:
 
         def runner(target: Target) -> RunCompiled:
             if target.why_not_here() is None:
-                return run_here
+                return partial(run_at, HereSite())
             toolchain = find_toolchain(target, cache_dir=runtime_dir)
             if not toolchain.emulator or toolchain.lacking:
                 pytest.skip("; ".join(toolchain.lacking) or str(target.why_not_here()))
-            return stages.enter_context(ProgramStage(toolchain)).run
+            return partial(run_at, sites.enter_context(EmulatedSite(toolchain)))
 
         yield runner
 
 
-def run_here(compiled: CompiledNetwork, image: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    return LoadedNetwork(compiled.path, compiled.input_shape).run(image)
+def run_at(
+    site: Site, compiled: CompiledNetwork, image: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
+    return site.load(compiled.path, compiled.input_shape).run(image)

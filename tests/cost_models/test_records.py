@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -6,10 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cmpc_base.errors import BadArgument
+from cmpc_cost_models.evidence import (
+    Conditions,
+    Fingerprint,
+    PredictionEvidence,
+    TimingEvidence,
+    TimingSettings,
+)
 from cmpc_cost_models.records import (
     SOURCES,
     CompiledNetwork,
     Cost,
+    Interval,
     KernelCall,
     KernelRecord,
     Measurement,
@@ -17,6 +26,32 @@ from cmpc_cost_models.records import (
 )
 
 positive = st.floats(0, 1e300)
+conditions = st.builds(
+    Conditions, wall_s=positive, cpu_share=st.none() | positive, waiting_share=st.none() | positive
+)
+settings = st.builds(
+    TimingSettings,
+    num_blocks=st.integers(3, 100),
+    block_ms=positive,
+    warmup_ms=positive,
+    max_seconds=positive,
+)
+timings = st.builds(
+    TimingEvidence,
+    fingerprint=st.builds(Fingerprint, cpu_model=st.none() | st.text(), has_turbo=st.booleans()),
+    device=st.none() | st.text(),
+    cpus=st.lists(st.integers(0, 255)).map(tuple),
+    conditions=st.none() | conditions,
+    settings=st.none() | settings,
+    disturbed_share=st.none() | positive,
+)
+predictions = st.builds(
+    PredictionEvidence,
+    prediction=st.text(),
+    num_kernels=st.integers(0, 100),
+    peak_gflops=positive,
+    memory_gb_per_s=positive,
+)
 costs = st.builds(
     Cost,
     name=st.text(),
@@ -31,7 +66,8 @@ costs = st.builds(
     p99=st.none() | positive,
     drift=st.none() | st.floats(-1, 1e300),
     target=st.none() | st.text(),
-    machine=st.dictionaries(st.text(), st.none() | st.booleans() | positive | st.text()),
+    interval=st.none() | st.just(Interval(low=0.5, high=2.0, level=0.9)),
+    evidence=st.none() | timings | predictions,
     versions=st.dictionaries(st.text(), st.text()),
     artefact_sha256=st.none() | st.text(),
 )
@@ -86,3 +122,52 @@ def test_a_cost_with_missing_or_unknown_fields_is_refused(document):
 def test_a_measurement_has_a_cost_an_error_or_reasons_why_it_is_unknown():
     with pytest.raises(BadArgument, match="a cost, an error or reasons"):
         Measurement()
+
+
+@pytest.mark.parametrize(
+    "machine",
+    [
+        {},
+        {"device": "rpc://board:9090", "num_threads": 1, "triple": "aarch64", "governor": None},
+        {"cpu_model": "a", "load_average": 0.1, "conditions": {"wall_s": 1.0, "cpu_share": 1.0}},
+    ],
+)
+def test_the_costs_of_older_runs_are_read(machine):
+    document = {"name": "latency", "value": 1.0, "unit": "ms", "source": "measured"}
+
+    found = Cost.from_json(document | {"machine": machine})
+
+    assert found.value == 1.0
+    told = found.to_json()["machine"]
+    kept = {"device", "cpu_model", "num_threads", "governor"} & machine.keys()
+    assert {name: told[name] for name in kept} == {name: machine[name] for name in kept}
+
+
+def test_users_find_the_facts_of_a_timing_beside_each_other():
+    evidence = TimingEvidence(
+        fingerprint=Fingerprint(cpu_model="a processor"), cpus=(3,), disturbed_share=0.25
+    )
+    cost = Cost(name="latency", value=1.0, unit="ms", source="measured", evidence=evidence)
+
+    machine = cost.to_json()["machine"]
+
+    assert (machine["cpu_model"], machine["cpus"], machine["disturbed_share"]) == (
+        "a processor",
+        [3],
+        0.25,
+    )
+    assert machine["fingerprint"] == evidence.fingerprint.key
+
+
+def test_a_fingerprint_outlives_the_systems_updates_and_no_other_change():
+    one = Fingerprint(cpu_model="a", governor="performance", kernel="6.1")
+
+    assert one.key == replace(one, kernel="6.2").key
+    assert one.key != replace(one, governor="powersave").key
+    assert one.key != replace(one, cpu_model="b").key
+
+
+@pytest.mark.parametrize("change", [{"low": 3.0}, {"level": 1.0}])
+def test_an_interval_without_sense_is_refused(change):
+    with pytest.raises(BadArgument, match="must hold"):
+        Interval(**{"low": 1.0, "high": 2.0, "level": 0.9} | change)

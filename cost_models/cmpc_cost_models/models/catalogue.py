@@ -1,53 +1,62 @@
-"""Who tells what a network costs on a target? The meter that fits the device.
+"""Which cost models are there, and who tells what a network costs on a target?
 
-this machine     measured.LatencyMeter     timed here
-rpc://...        models.remote.RemoteMeter timed there
-none             predicted.PredictedMeter  compiled and checked here, latency predicted
+this machine     measured    timed here
+rpc://...        measured    timed there
+none             roofline    compiled and checked here, latency predicted
 """
 
-from pathlib import Path
+from collections.abc import Callable
 
-from cmpc_cost_models.models.measured import LatencyMeter, MeasureSettings
-from cmpc_cost_models.models.predicted import PredictedMeter
-from cmpc_cost_models.models.remote import RemoteMeter
+from cmpc_base.registry import Registry
+from cmpc_cost_models.models.base import CostModel
+from cmpc_cost_models.models.checked import CheckedModel
+from cmpc_cost_models.sites.orders import CompileOrder
+from cmpc_cost_models.sites.process import site_process
 from cmpc_cost_models.targets.device import Device
-from cmpc_cost_models.targets.target import Target
 from cmpc_cost_models.targets.toolchain import find_toolchain
+from cmpc_cost_models.timing.settings import MeasureSettings
 
-__all__ = ["AnyMeter", "make_meter"]
+__all__ = ["COST_MODELS", "PREDICTORS", "make_meter"]
 
-AnyMeter = LatencyMeter | RemoteMeter | PredictedMeter
+PREDICTORS: Registry[Callable[..., CostModel]] = Registry(
+    "predictor", {"roofline": "cmpc_cost_models.models.roofline:RooflineModel"}
+)
+"""Made with a target; they run nothing."""
+
+COST_MODELS: Registry[Callable[..., CostModel]] = PREDICTORS.extended(
+    {
+        "counted": "cmpc_cost_models.models.counted:CountedModel",
+        "measured": "cmpc_cost_models.models.measured:LatencyMeter",
+    }
+)
 
 
 def make_meter(
-    target: Target,
-    device: Device | None,
-    *,
-    cache_dir: Path,
-    runtime_dir: Path,
-    schedules_dir: Path | None = None,
+    order: CompileOrder,
+    device: Device | None = None,
     settings: MeasureSettings | None = None,
-) -> AnyMeter:
-    """Return the meter for ``device``, a context manager, not yet entered.
+    *,
+    predictor: str = "roofline",
+) -> CostModel:
+    """Return what tells latencies on ``device``, a context manager, not yet entered.
 
     Args:
+        order: For which target and how many threads networks are compiled, and where to.
         device: Where to run; ``None`` is this machine if it can run the target, and nowhere else.
-        cache_dir: Where compiled networks are kept.
-        runtime_dir: The cache that ``cmpc targets fetch`` fills.
-        schedules_dir: Where tuned schedules are kept; without it rules of our own choose.
         settings: How to measure, where something is.
+        predictor: Who predicts, where nothing is; one of ``PREDICTORS``.
 
     Raises:
         BadArgument: the device can't be that of the target, or nothing compiles for it here.
+        UnknownName: there is no such predictor.
     """
+    target = order.target
     device = device or Device.default_for(target)
-    find_toolchain(target, cache_dir=runtime_dir).require_compiler()
-    if device.kind == "rpc":
-        return RemoteMeter(
-            target, device, cache_dir=cache_dir, schedules_dir=schedules_dir, settings=settings
-        )
+    toolchain = find_toolchain(target, cache_dir=order.cache_dir)
+    toolchain.require_compiler()
     if device.kind == "none":
-        return PredictedMeter(
-            target, cache_dir=cache_dir, runtime_dir=runtime_dir, schedules_dir=schedules_dir
-        )
-    return LatencyMeter(target, cache_dir=cache_dir, schedules_dir=schedules_dir, settings=settings)
+        model = PREDICTORS.load(predictor)(target)
+        return CheckedModel(model, order, toolchain)
+    settings = settings or MeasureSettings()
+    site = site_process(device, target, num_threads=order.num_threads, cpus=settings.cpus)
+    return COST_MODELS.load("measured")(site, order, settings)

@@ -4,20 +4,18 @@ It takes a fifth of a second, so nothing is kept. The C compiler is the one that
 """
 
 import ctypes
-import subprocess
 import tempfile
 from importlib.resources import files
-from importlib.util import find_spec
 from pathlib import Path
 
 from cmpc_cost_models.errors import CompileFailed
+from cmpc_cost_models.sites.building import build
 from cmpc_cost_models.targets.compilers import linker_for
 from cmpc_cost_models.targets.target import Target
 
 __all__ = ["NativeLibrary"]
 
 SOURCE_NAME = "native.c"
-COMPILE_LIMIT_SECONDS = 60
 
 
 class NativeLibrary:
@@ -39,26 +37,16 @@ def _compile(target: Target, library: Path) -> None:
     compiler = linker_for(target)
     if compiler is None:
         raise CompileFailed("profiling needs a C compiler and none was found; install gcc")
-    spec = find_spec("tvm_ffi")
-    assert spec is not None, "TVM is imported and tvm_ffi is part of it"
-    assert spec.submodule_search_locations is not None
-    command = [
-        compiler,
+    options = [
         "-O3",
         "-march=native",
         "-ffp-contract=fast",
         "-shared",
         "-fPIC",
         f"-DLANES={target.vector_floats}",
-        f"-I{Path(spec.submodule_search_locations[0]) / 'include'}",
-        str(files("cmpc_cost_models") / "profiling" / SOURCE_NAME),
-        f"-o{library}",
     ]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=COMPILE_LIMIT_SECONDS, check=False
-    )
-    if done.returncode:
-        raise CompileFailed(f"{SOURCE_NAME} must compile with {compiler}: {done.stderr[-600:]}")
+    source = Path(str(files("cmpc_cost_models") / "profiling" / SOURCE_NAME))
+    build(compiler, source, library, options)
 
 
 def _declare(functions: ctypes.CDLL) -> None:

@@ -14,8 +14,8 @@ from threading import Barrier
 import numpy as np
 import numpy.typing as npt
 
+from cmpc_cost_models.models.limits import Bandwidth, Roofline
 from cmpc_cost_models.profiling.native import NativeLibrary
-from cmpc_cost_models.profiling.roofline import Bandwidth, Roofline
 from cmpc_cost_models.targets.target import Target
 from cmpc_cost_models.timing.pinning import confined
 
@@ -30,7 +30,7 @@ BEYOND_CACHES = 4  # times the largest cache
 LINE_BYTES = 64
 ALIGNED = 1024  # a walk is a multiple of this: whole vectors, whole turns of the unrolled loops
 
-Work = Callable[[int], float]  # turns -> seconds that they took
+TimedLoop = Callable[[int], float]  # turns -> seconds that they took
 
 
 def measure_roofline(native: NativeLibrary, target: Target, cpus: Sequence[int]) -> Roofline:
@@ -39,10 +39,10 @@ def measure_roofline(native: NativeLibrary, target: Target, cpus: Sequence[int])
     together = Barrier(len(cpus), timeout=LONGEST_WAIT_SECONDS)
     with ThreadPoolExecutor(len(cpus)) as pool:
 
-        def most(new_work: Callable[[], Work], amount: float) -> float:
+        def most(new_loop: Callable[[], TimedLoop], amount: float) -> float:
             """Return how much all threads do together in a second, ``amount`` in each turn."""
             return sum(
-                pool.map(lambda cpu: amount * _turns_per_second(new_work, cpu, together), cpus)
+                pool.map(lambda cpu: amount * _turns_per_second(new_loop, cpu, together), cpus)
             )
 
         flops = most(lambda: _multiply_adds(functions), functions.peak_flops_per_turn())
@@ -69,17 +69,17 @@ def _levels(target: Target, num_threads: int) -> list[tuple[int, int]]:
     return [(walked // ALIGNED * ALIGNED, holds) for walked, holds in [*levels, (outside, outside)]]
 
 
-def _multiply_adds(functions: ctypes.CDLL) -> Work:
+def _multiply_adds(functions: ctypes.CDLL) -> TimedLoop:
     return lambda turns: float(functions.peak_multiply_add(turns, 0.5))
 
 
-def _reads(functions: ctypes.CDLL, size: int) -> Work:
+def _reads(functions: ctypes.CDLL, size: int) -> TimedLoop:
     data = _aligned(size)
     return lambda turns: float(functions.peak_read(data.ctypes.data, data.nbytes, turns))
 
 
-def _copies(functions: ctypes.CDLL, size: int) -> Work:
-    """Return work that reads one half of ``size`` bytes and writes the other."""
+def _copies(functions: ctypes.CDLL, size: int) -> TimedLoop:
+    """Return a loop that reads one half of ``size`` bytes and writes the other."""
     source, copy = _aligned(size // 2), _aligned(size // 2)
     return lambda turns: float(
         functions.peak_copy(copy.ctypes.data, source.ctypes.data, source.nbytes, turns)
@@ -93,12 +93,12 @@ def _aligned(size: int) -> npt.NDArray[np.uint8]:
     return memory[start : start + size]
 
 
-def _turns_per_second(new_work: Callable[[], Work], cpu: int, together: Barrier) -> float:
+def _turns_per_second(new_loop: Callable[[], TimedLoop], cpu: int, together: Barrier) -> float:
     """Return the most turns a second of several tries on ``cpu``, begun by all at once."""
     with confined([cpu]):
-        work, turns = new_work(), 1
-        while (seconds := min(work(turns) for _ in range(3))) < TRY_SECONDS:
+        loop, turns = new_loop(), 1
+        while (seconds := min(loop(turns) for _ in range(3))) < TRY_SECONDS:
             turns = max(2 * turns, int(turns * TRY_SECONDS / max(seconds, 1e-7)))
         num_tries = max(3, min(NUM_TRIES, int(MAX_SECONDS / seconds)))
         together.wait()
-        return max(turns / work(turns) for _ in range(num_tries))
+        return max(turns / loop(turns) for _ in range(num_tries))

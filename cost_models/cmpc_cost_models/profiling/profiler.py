@@ -12,13 +12,16 @@ import numpy as np
 
 from cmpc_base.closeable import Closeable
 from cmpc_cost_models.errors import BadArgument, ProfileFailed
-from cmpc_cost_models.models.costs import as_measurements
-from cmpc_cost_models.models.workbench import Workbench
+from cmpc_cost_models.models.candidates import Candidates, as_request
+from cmpc_cost_models.models.limits import Roofline
+from cmpc_cost_models.models.verdicts import TimedAt, measurement_of
+from cmpc_cost_models.plans.work import Work
 from cmpc_cost_models.profiling.records import Comparison, KernelTime, NetworkProfile
 from cmpc_cost_models.profiling.rival import RIVALS
-from cmpc_cost_models.profiling.roofline import Roofline
 from cmpc_cost_models.records import CompiledNetwork, KernelRecord, Measurement
-from cmpc_cost_models.targets.target import Target
+from cmpc_cost_models.sites.orders import CompileOrder
+from cmpc_cost_models.sites.process import HereProcess, SiteProcess
+from cmpc_cost_models.timing.attempts import quietest
 from cmpc_cost_models.timing.blocks import Blocks
 from cmpc_cost_models.timing.rounds import undisturbed_blocks
 from cmpc_cost_models.timing.settings import MeasureSettings
@@ -30,10 +33,15 @@ WORKER = "cmpc_cost_models.profiling.worker"
 
 
 class Profiler(Closeable):
-    """Profiles networks, one after the other, in a worker of its own.
+    """Profiles networks on this machine, one after the other, in a worker of its own.
 
-        with Profiler(find_target("host"), cache_dir=cache) as profiler:
+        with Profiler(CompileOrder(target=find_target("host"), cache_dir=cache)) as profiler:
             profile = profiler.profile(path, rival="onnxruntime")
+
+    Of this machine only: the stopwatch and the limits are measured in the very process.
+
+    Args:
+        site: A process that knows the verbs of ``worker``; one of this machine by default.
 
     Raises:
         BadArgument: the target can't run on this machine, or there are too few processors.
@@ -41,25 +49,29 @@ class Profiler(Closeable):
 
     def __init__(
         self,
-        target: Target,
-        *,
-        cache_dir: Path,
-        schedules_dir: Path | None = None,
-        num_threads: int = 1,
+        order: CompileOrder,
         settings: MeasureSettings | None = None,
+        *,
+        site: SiteProcess | None = None,
     ) -> None:
-        self._bench = Workbench(
-            target=target,
-            cache_dir=cache_dir,
-            schedules_dir=schedules_dir,
-            num_threads=num_threads,
-            settings=settings or MeasureSettings(),
+        self._target = order.target
+        self._settings = settings or MeasureSettings()
+        self._site = site or HereProcess(
+            order.target,
+            num_threads=order.num_threads,
+            cpus=self._settings.cpus,
             module=WORKER,
+        )
+        self._candidates = Candidates(
+            site=self._site,
+            order=order,
+            limit_seconds=self._settings.limit_seconds,
+            check_seconds=self._settings.limit_seconds,
         )
 
     def close(self) -> None:
         """End the worker and give its processors back."""
-        self._bench.close()
+        self._site.close()
 
     def profile(self, onnx_path: Path, *, rival: str | None = None) -> NetworkProfile:
         """Return where the time of a network goes, and how a rival does on it.
@@ -70,19 +82,22 @@ class Profiler(Closeable):
         """
         if rival is not None and rival not in RIVALS:
             raise BadArgument.among(RIVALS, "rival", rival)
-        network = self._bench.prepare(onnx_path)
+        network = self._candidates.prepare(onnx_path)
         if isinstance(network, Measurement):
             raise ProfileFailed(f"{onnx_path.name} can't be profiled: {network.error}")
-        timed = self._time_calls(network)
-        here = {"target": self._bench.target.to_json(), "cpus": list(self._bench.cpus)}
-        roofline = Roofline.from_json(self._ask("peaks", here))
-        [whole, _] = as_measurements([network, network], timed.blocks, self._bench)
+        timed = quietest(
+            lambda: self._timed_calls(network), _TimedCalls.disquiet, self._settings.max_attempts
+        )
+        target = {"target": self._target.to_json()}
+        roofline = Roofline.from_json(self._ask("peaks", target))
+        at = TimedAt.just_now(self._site, self._target, self._settings.timing)
+        whole = measurement_of(network, timed.blocks, 0, at)
         assert whole.cost is not None, "what was timed has a cost"
         return NetworkProfile(
             network=onnx_path.name,
             graph_sha256=network.graph_sha256,
             input_shape=network.input_shape,
-            num_threads=self._bench.num_threads,
+            num_threads=self._site.num_threads,
             total=whole.cost,
             kernels=_kernel_times(network, timed, whole.cost.value * 1e3, roofline),
             machine_us=sum(one.median_us for one in timed.calls if not one.is_kernel),
@@ -93,35 +108,22 @@ class Profiler(Closeable):
             unstable_reasons=whole.unstable_reasons,
         )
 
-    def _time_calls(self, network: CompiledNetwork) -> "_TimedCalls":
-        """Time the network's calls, again while the timing is unstable and attempts are left."""
-        best: _TimedCalls | None = None
-        for _ in range(self._bench.settings.max_attempts):
-            request = self._request(network) | {"target": self._bench.target.to_json()}
-            attempt = _TimedCalls.from_answer(self._ask("profile", request))
-            if best is None or attempt.num_doubts < best.num_doubts:
-                best = attempt
-            if not best.num_doubts:
-                break
-        assert best is not None, "`max_attempts >= 1` holds"
-        return best
+    def _timed_calls(self, network: CompiledNetwork) -> "_TimedCalls":
+        request = self._request(network) | {"target": self._target.to_json()}
+        return _TimedCalls.from_answer(self._ask("profile", request))
 
     def _compare(self, network: CompiledNetwork, onnx_path: Path, rival: str) -> Comparison:
         request = self._request(network) | {"onnx_path": str(onnx_path)}
         return comparison_of(rival, Blocks.from_json(self._ask("compare", request)))
 
     def _request(self, network: CompiledNetwork) -> dict[str, Any]:
-        return {
-            "network": self._bench.loadable(network),
-            "settings": asdict(self._bench.settings.timing),
-            "cpus": list(self._bench.cpus),
-        }
+        return {"network": as_request(network), "settings": asdict(self._settings.timing)}
 
     def _ask(self, verb: str, request: dict[str, Any]) -> dict[str, Any]:
-        answer = self._bench.ask(verb, request)
-        if "error" in answer:
-            raise ProfileFailed(f"the network can't be profiled: {answer['error']}")
-        return dict(answer["result"])
+        answer = self._site.ask(verb, request, limit_seconds=self._settings.limit_seconds)
+        if answer.error is not None:
+            raise ProfileFailed(f"the network can't be profiled: {answer.error}")
+        return dict(answer.result)
 
 
 def comparison_of(rival: str, blocks: Blocks) -> Comparison:
@@ -172,13 +174,13 @@ class _TimedCalls:
     calls: tuple[_TimedCall, ...]
     blocks: Blocks
 
-    @property
-    def num_doubts(self) -> int:
+    def disquiet(self) -> tuple[int]:
+        """Count the doubts about the network as a whole."""
         blocks = self.blocks
         whole = summarise_blocks(
             blocks.blocks_ms[0], blocks.conditions, blocks_per_round=blocks.blocks_per_round
         )
-        return len(whole.unstable_reasons)
+        return (len(whole.unstable_reasons),)
 
     @property
     def fastest_us(self) -> tuple[float, float]:
@@ -233,9 +235,10 @@ def _limit(flops: int | None, num_bytes: int, roofline: Roofline) -> dict[str, A
     """Return the least time of a kernel, and what sets it; unknown where its work is."""
     if flops is None:
         return {"least_us": None, "bound_by": None}
+    work = Work(flops=flops, num_bytes=num_bytes)
     return {
-        "least_us": roofline.least_us(flops=flops, num_bytes=num_bytes),
-        "bound_by": roofline.bound_by(flops=flops, num_bytes=num_bytes),
+        "least_us": roofline.least_us(work),
+        "bound_by": roofline.bound_by(work),
     }
 
 

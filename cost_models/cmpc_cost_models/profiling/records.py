@@ -11,7 +11,7 @@ apart, and ``parts_us`` puts together what can't.
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from cmpc_cost_models.profiling.roofline import Roofline
+from cmpc_cost_models.models.limits import Roofline
 from cmpc_cost_models.records import Cost, KernelRecord, NodePath
 
 __all__ = ["Comparison", "KernelTime", "NetworkProfile"]

@@ -14,7 +14,7 @@ import numpy as np
 
 from cmpc_cost_models.timing.blocks import Runner
 
-__all__ = ["RIVALS", "onnxruntime_caller", "repeated", "settle_between"]
+__all__ = ["RIVALS", "onnxruntime_caller", "repeated", "settled"]
 
 RIVALS = ("onnxruntime",)
 # With more than one thread both keep their idle threads awake for some milliseconds, ready for
@@ -56,15 +56,18 @@ def repeated(call: Callable[[], object]) -> Runner:
     return run
 
 
-def settle_between(
-    callers: Sequence[Callable[[], object]], num_threads: int
-) -> Callable[[int], None]:
-    """Return what has to happen before a caller's block, so that the other's leaves no trace."""
+def settled(call: Callable[[], object], runner: Runner, *, num_threads: int) -> Runner:
+    """Return ``runner`` with what has to happen before its blocks, so that others leave no trace.
 
-    def settle(index: int) -> None:
+    Args:
+        call: What it runs, once.
+    """
+
+    def run(num_runs: int) -> float:
         if num_threads > 1:
             time.sleep(SLEEP_SECONDS)
         for _ in range(CALLS_TO_WAKE):
-            callers[index]()
+            call()
+        return runner(num_runs)
 
-    return settle
+    return run

@@ -1,91 +1,116 @@
 """The measuring process with three more verbs: profile, limits of the machine, a rival.
 
-{"verb": "profile", "network", "settings", "cpus", "target"} -> calls, their times, blocks
-{"verb": "peaks", "target", "cpus"}                          -> Roofline
-{"verb": "compare", "network", "onnx_path", "settings", ...} -> Blocks of ours and the rival's
+{"verb": "profile", "site", "network", "settings", "target"}    -> calls, their times, blocks
+{"verb": "peaks", "site", "target"}                             -> Roofline
+{"verb": "compare", "site", "network", "onnx_path", "settings"} -> Blocks of ours and the rival's
+
+The site is this process.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from cmpc_cost_models.evidence import TimingSettings
 from cmpc_cost_models.profiling.native import NativeLibrary
 from cmpc_cost_models.profiling.peaks import measure_roofline
-from cmpc_cost_models.profiling.rival import onnxruntime_caller, repeated, settle_between
+from cmpc_cost_models.profiling.rival import onnxruntime_caller, repeated, settled
 from cmpc_cost_models.profiling.stopwatch import Stopwatch
 from cmpc_cost_models.sites.loaded import LoadedNetwork
-from cmpc_cost_models.sites.worker import VERBS, Verb, serve
+from cmpc_cost_models.sites.worker import SiteWorker
 from cmpc_cost_models.targets.target import Target
-from cmpc_cost_models.timing.blocks import TimingSettings, time_in_turn, with_single_runs
-from cmpc_cost_models.timing.pinning import confined, pinned
+from cmpc_cost_models.timing.blocks import time_in_turn, with_single_runs
+from cmpc_cost_models.timing.pinning import confined
+from cmpc_cost_models.workers.serving import Document, Verb, serve
 
 __all__ = ["main"]
 
 
 def main() -> None:
     """Answer requests until the input ends."""
-    serve({**VERBS, **PROFILE_VERBS})
+    serve(ProfileWorker().verbs())
 
 
-def _profile(
-    network: dict[str, Any], settings: dict[str, Any], cpus: list[int], target: dict[str, Any]
-) -> dict[str, Any]:
-    """Time the network whole, and call by call, in turn."""
-    native = NativeLibrary(Target.from_json(target))
-    how = TimingSettings(**settings)
-    with pinned(cpus):
-        loaded = LoadedNetwork(Path(network["library"]), network["input_shape"])
-        stopwatch = Stopwatch(loaded, native)
-        latest: list[Any] = []
-        calls_us: list[Any] = []
+class ProfileWorker(SiteWorker):
+    """A site's worker that can tell where time goes."""
 
-        def time_calls(num_runs: int) -> float:
-            durations = stopwatch.time_calls(lambda: loaded.time_ms(num_runs), num_runs)
-            latest[:] = [durations.mean(axis=0)]
-            return float(durations.sum(axis=1).mean()) / 1e3
+    def verbs(self) -> Mapping[str, Verb]:
+        more: Mapping[str, Verb] = {
+            "profile": self.profile,
+            "peaks": self.peaks,
+            "compare": self.compare,
+        }
+        return {**super().verbs(), **more}
 
-        blocks = time_in_turn(
-            [loaded.time_ms, time_calls],
-            how,
-            cpus=cpus,
-            after_block=lambda index: calls_us.extend(latest) if index == 1 else None,
-        )
-        singles = [loaded.single_ms, lambda _: []]  # nobody asks for those with the stopwatch on
-        blocks = with_single_runs(blocks, singles, how)
-    return {
-        "calls": [asdict(one) for one in stopwatch.calls],
-        "calls_us": np.stack(calls_us).T.tolist(),
-        "blocks": blocks.to_json(),
-    }
+    def profile(
+        self, site: Document, network: Document, settings: Document, target: Document
+    ) -> Document:
+        """Time the network whole, and call by call, in turn."""
+        native = NativeLibrary(Target.from_json(target))
+        place, how = self.site(site), TimingSettings(**settings)
+        with place.prepared():
+            loaded = _loaded(network)
+            recorder = _CallRecorder(Stopwatch(loaded, native), loaded)
+            blocks = time_in_turn(
+                [loaded.time_ms, recorder.time_ms],
+                how,
+                observe=place.observe,
+                on_block=lambda index: recorder.keep() if index == 1 else None,
+            )
+            singles = [loaded.single_ms, lambda _: []]  # nobody asks with the stopwatch on
+            blocks = with_single_runs(blocks, singles, how)
+        return {
+            "calls": [asdict(one) for one in recorder.stopwatch.calls],
+            "calls_us": np.stack(recorder.kept_us).T.tolist(),
+            "blocks": blocks.to_json(),
+        }
+
+    def peaks(self, site: Document, target: Document) -> Document:
+        """Measure the limits of the processors together."""
+        wanted = Target.from_json(target)
+        return measure_roofline(NativeLibrary(wanted), wanted, site["cpus"]).to_json()
+
+    def compare(
+        self, site: Document, network: Document, onnx_path: str, settings: Document
+    ) -> Document:
+        """Time the network and ONNX Runtime on it, both called from Python, in turn."""
+        cpus, place = site["cpus"], self.site(site)
+        with confined(cpus):  # a thread that is pinned would give its one processor to the rival's
+            rival = onnxruntime_caller(
+                Path(onnx_path), network["input_shape"], num_threads=len(cpus)
+            )
+        with place.prepared():
+            callers: list[Callable[[], object]] = [_loaded(network).caller(), rival]
+            runners = [settled(one, repeated(one), num_threads=len(cpus)) for one in callers]
+            how = TimingSettings(**settings)
+            return time_in_turn(runners, how, observe=place.observe).to_json()
 
 
-def _peaks(target: dict[str, Any], cpus: list[int]) -> dict[str, Any]:
-    wanted = Target.from_json(target)
-    return measure_roofline(NativeLibrary(wanted), wanted, cpus).to_json()
+class _CallRecorder:
+    """Times a network call by call, and keeps the calls' times of the blocks that count."""
+
+    def __init__(self, stopwatch: Stopwatch, network: LoadedNetwork) -> None:
+        self.stopwatch = stopwatch
+        self.kept_us: list[npt.NDArray[Any]] = []
+        self._network = network
+        self._latest_us: npt.NDArray[Any] = np.empty(0)
+
+    def time_ms(self, num_runs: int) -> float:
+        durations = self.stopwatch.time_calls(lambda: self._network.time_ms(num_runs), num_runs)
+        self._latest_us = durations.mean(axis=0)
+        return float(durations.sum(axis=1).mean()) / 1e3
+
+    def keep(self) -> None:
+        """Keep the times of the latest block."""
+        self.kept_us.append(self._latest_us)
 
 
-def _compare(
-    network: dict[str, Any], onnx_path: str, settings: dict[str, Any], cpus: list[int]
-) -> dict[str, Any]:
-    """Time the network and ONNX Runtime on it, both called from Python, in turn."""
-    shape = network["input_shape"]
-    with confined(cpus):  # a thread that is pinned would give its one processor to the rival's
-        rival = onnxruntime_caller(Path(onnx_path), shape, num_threads=len(cpus))
-    with pinned(cpus):
-        loaded = LoadedNetwork(Path(network["library"]), shape)
-        callers = [loaded.caller(), rival]
-        return time_in_turn(
-            [repeated(caller) for caller in callers],
-            TimingSettings(**settings),
-            cpus=cpus,
-            settle=settle_between(callers, len(cpus)),
-        ).to_json()
-
-
-PROFILE_VERBS: Mapping[str, Verb] = {"profile": _profile, "peaks": _peaks, "compare": _compare}
+def _loaded(network: Document) -> LoadedNetwork:
+    return LoadedNetwork(Path(network["library"]), network["input_shape"])
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 __all__ = [
     "LARGEST_DIFFERENCE",
+    "LARGEST_KERNEL_DIFFERENCE",
     "SMALLEST_COSINE",
     "Agreement",
     "agreement",
@@ -33,6 +34,7 @@ __all__ = [
 
 SMALLEST_COSINE = 0.9999
 LARGEST_DIFFERENCE = 1e-3  # of the largest value; float32 sums in another order stay below 1e-5
+LARGEST_KERNEL_DIFFERENCE = 1e-4  # of a single kernel's: what is off adds up over a network
 # What is smaller than this share of the largest answer to any of the images may be what float32
 # left of a difference of larger numbers: it is compared on this scale, not on its own.
 SMALLEST_SHARE = 1e-4
@@ -56,16 +58,24 @@ class Agreement:
 
     @property
     def objection(self) -> str | None:
-        """Say why the answer is wrong, or ``None`` if it is right."""
+        """Say why a network's answer is wrong, or ``None`` if it is right."""
+        return self.objection_to("ONNX Runtime's")
+
+    def objection_to(self, whose: str, *, within: float = LARGEST_DIFFERENCE) -> str | None:
+        """Say why an answer is not that of another, or ``None`` if it is.
+
+        Args:
+            within: The largest relative difference of two right answers.
+        """
         if self.cosine is None or self.relative_difference is None:
             return (
-                "wrong answer: it must have as many numbers as ONNX Runtime's, and must be finite "
+                f"wrong answer: it must have as many numbers as {whose}, and must be finite "
                 "wherever that is, and nowhere else"
             )
-        if self.cosine >= SMALLEST_COSINE and self.relative_difference <= LARGEST_DIFFERENCE:
+        if self.cosine >= SMALLEST_COSINE and self.relative_difference <= within:
             return None
         return (
-            f"wrong answer: it must be within {LARGEST_DIFFERENCE:g} of ONNX Runtime's, with a "
+            f"wrong answer: it must be within {within:g} of {whose}, with a "
             f"cosine of at least {SMALLEST_COSINE:g}, and is off by "
             f"{self.relative_difference:.1e}, with a cosine of {self.cosine:.6f}"
         )

@@ -2,7 +2,7 @@
 
 A key is first taken for a tracker's; a peer that does not greet like one is a server that wants the
 key itself. All of this may hang on a peer that accepts and never speaks, so it happens in a worker
-process with a time limit (``sites.remote_worker``).
+process with a time limit (``sites.worker``).
 """
 
 import socket
@@ -12,11 +12,9 @@ from typing import Any
 from cmpc_cost_models.errors import DeviceUnreachable
 from cmpc_cost_models.targets.device import Device
 
-__all__ = ["connect", "facts_of"]
+__all__ = ["connect"]
 
 GREETING_SECONDS = 5.0
-GOVERNOR = "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"
-FACTS = {"triple": "target.llvm_get_system_triple", "cpu": "target.llvm_get_system_cpu"}
 
 
 def connect(device: Device) -> Any:
@@ -43,21 +41,6 @@ def connect(device: Device) -> Any:
             f"{'the key ' + repr(device.key) if device.key else 'clients without a key'}: "
             f"{_last_line(error)}"
         ) from error
-
-
-def facts_of(session: Any) -> dict[str, str | None]:
-    """Return what the device tells about itself; ``None`` where its TVM lacks the function."""
-    facts: dict[str, str | None] = {}
-    for name, function in FACTS.items():
-        try:
-            facts[name] = str(session.get_function(function)())
-        except Exception:  # a runtime without the compiler has no such function
-            facts[name] = None
-    try:
-        facts["governor"] = bytes(session.download(GOVERNOR)).decode().strip("\0\n") or None
-    except Exception:  # servers differ in which files they hand out
-        facts["governor"] = None
-    return facts
 
 
 def _greets_as_tracker(device: Device) -> bool:

@@ -7,22 +7,27 @@ For its answer, never for its time.
 
 import subprocess
 import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from cmpc_base.closeable import Closeable
 from cmpc_base.folders import folder_draft
 from cmpc_cost_models.compiling.entries import LIBRARY_NAME
-from cmpc_cost_models.errors import ProgramFailed
-from cmpc_cost_models.records import CompiledNetwork
+from cmpc_cost_models.errors import BadArgument, ProgramFailed
+from cmpc_cost_models.sites.base import NO_FACTS, Site, SiteFacts
 from cmpc_cost_models.sites.program import RUNNER_NAME, build_runner, copy_runtime
-from cmpc_cost_models.targets.toolchain import Toolchain
+from cmpc_cost_models.targets.target import Target
+from cmpc_cost_models.targets.toolchain import Toolchain, find_toolchain
+from cmpc_cost_models.timing.conditions import Snapshot
 
-__all__ = ["PROGRAM_SECONDS", "ProgramStage", "run_program"]
+__all__ = ["PROGRAM_SECONDS", "EmulatedSite", "run_program"]
 
 PROGRAM_SECONDS = 300.0  # an emulated network takes a hundred times as long as a real one
+NO_TIMES = "time under an emulator says nothing of a processor: nothing may be timed there"
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -58,43 +63,80 @@ def run_program(
         return np.fromfile(answered, np.float32)
 
 
-class ProgramStage(Closeable):
+class EmulatedSite(Site):
     """Runs compiled networks of one target, one after the other, through one native program.
 
     The program looks for the network beside itself, so that it is built once for each input shape,
     in a folder whose network is exchanged.
-
-    Raises:
-        CompileFailed: the program can't be built.
     """
 
     def __init__(self, toolchain: Toolchain) -> None:
         self._toolchain = toolchain
-        self._folder = tempfile.TemporaryDirectory(prefix="cmpc-stage-")
+        self._folder = tempfile.TemporaryDirectory(prefix="cmpc-emulated-")
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        target = Target.from_json(document["target"])
+        return cls(find_toolchain(target, cache_dir=Path(document["cache_dir"])))
 
     def close(self) -> None:
         self._folder.cleanup()
 
-    def run(self, network: CompiledNetwork, image: Float32Array) -> Float32Array:
-        """Return the network's answer to ``image`` float32 [N, C, H, W], as a flat array.
+    def load(self, library: Path, input_shape: Sequence[int]) -> "EmulatedNetwork":
+        """Return the network with the program beside it.
+
+        Raises:
+            CompileFailed: the program can't be built.
+        """
+        folder = Path(self._folder.name) / "x".join(map(str, input_shape))
+        if not folder.exists():
+            self._build(folder, input_shape)
+        emulator = self._toolchain.emulator
+        assert emulator is not None, "only what can be executed is loaded"
+        return EmulatedNetwork(library, folder / RUNNER_NAME, emulator)
+
+    def load_kernels(self, executable: Any) -> tuple[Any, Any]:
+        raise BadArgument(NO_TIMES)
+
+    def facts(self) -> SiteFacts:
+        return NO_FACTS
+
+    def prepared(self) -> AbstractContextManager[None]:
+        raise BadArgument(NO_TIMES)
+
+    def observe(self) -> Snapshot:
+        raise BadArgument(NO_TIMES)
+
+    def _build(self, folder: Path, input_shape: Sequence[int]) -> None:
+        with folder_draft(folder) as draft:
+            copy_runtime(self._toolchain.target, draft, self._toolchain.runtime)
+            build_runner(self._toolchain.target, draft, input_shape)
+
+
+class EmulatedNetwork:
+    """A network that is put beside a native program while that runs."""
+
+    def __init__(self, library: Path, program: Path, emulator: tuple[str, ...]) -> None:
+        self._library = library
+        self._program = program
+        self._emulator = emulator
+
+    def run(self, inputs: Float32Array) -> Float32Array:
+        """Return the network's answer to ``inputs`` float32 [N, C, H, W], as a flat array.
 
         Raises:
             ProgramFailed: it crashed, hung or gave no numbers.
         """
-        folder = Path(self._folder.name) / "x".join(map(str, network.input_shape))
-        if not folder.exists():
-            self._build(folder, network.input_shape)
-        library = folder / LIBRARY_NAME
-        library.unlink(missing_ok=True)
-        library.symlink_to(network.path.resolve())
-        emulator = self._toolchain.emulator
-        assert emulator is not None, "a stage is for targets that can be executed"
-        return run_program(folder / RUNNER_NAME, image, emulator=emulator)
+        place = self._program.parent / LIBRARY_NAME
+        place.unlink(missing_ok=True)
+        place.symlink_to(self._library.resolve())
+        return run_program(self._program, inputs, emulator=self._emulator)
 
-    def _build(self, folder: Path, input_shape: tuple[int, ...]) -> None:
-        with folder_draft(folder) as draft:
-            copy_runtime(self._toolchain.target, draft, self._toolchain.runtime)
-            build_runner(self._toolchain.target, draft, input_shape)
+    def time_ms(self, num_runs: int) -> float:
+        raise BadArgument(NO_TIMES)
+
+    def single_ms(self, num_runs: int) -> list[float]:
+        raise BadArgument(NO_TIMES)
 
 
 def _ending(status: int) -> str:

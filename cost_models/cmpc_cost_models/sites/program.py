@@ -7,13 +7,12 @@ are those that ``targets.runtimes`` fetched; the headers are the same.
 
 import os
 import shutil
-import subprocess
 from collections.abc import Sequence
 from importlib.resources import files
-from importlib.util import find_spec
 from pathlib import Path
 
 from cmpc_cost_models.errors import BadArgument, CompileFailed
+from cmpc_cost_models.sites.building import build, package_folder
 from cmpc_cost_models.targets.compilers import cxx_compiler_for
 from cmpc_cost_models.targets.target import Target
 
@@ -22,7 +21,6 @@ __all__ = ["RUNNER_NAME", "build_runner", "copy_runtime"]
 RUNNER_NAME = "run"
 SOURCE_NAME = "runner.cc"
 LIBRARIES = {"libtvm_runtime.so": "tvm", "libtvm_ffi.so": "tvm_ffi"}
-COMPILE_LIMIT_SECONDS = 300
 
 
 def copy_runtime(target: Target, bundle: Path, runtime_folder: Path | None) -> None:
@@ -39,7 +37,7 @@ def copy_runtime(target: Target, bundle: Path, runtime_folder: Path | None) -> N
         )
     (bundle / "lib").mkdir()
     for name, package in LIBRARIES.items():
-        source = (runtime_folder or _package_folder(package) / "lib") / name
+        source = (runtime_folder or package_folder(package) / "lib") / name
         if not source.is_file():
             raise BadArgument(f"TVM's runtime must be at {source}, and there is none")
         shutil.copyfile(source, bundle / "lib" / name)
@@ -59,14 +57,10 @@ def build_runner(target: Target, bundle: Path, input_shape: Sequence[int]) -> No
         )
     source = bundle / SOURCE_NAME
     source.write_bytes((files("cmpc_cost_models.sites") / "native" / SOURCE_NAME).read_bytes())
-    command = [
-        compiler,
+    options = [
         "-std=c++17",
         "-O2",
         f"-DINPUT_SHAPE={','.join(map(str, input_shape))}",
-        f"-I{_package_folder('tvm_ffi') / 'include'}",
-        str(source),
-        f"-o{bundle / RUNNER_NAME}",
         f"-L{bundle / 'lib'}",
         "-ltvm_ffi",
         "-Wl,--no-as-needed",  # the program names nothing of the runtime; the network does
@@ -74,16 +68,4 @@ def build_runner(target: Target, bundle: Path, input_shape: Sequence[int]) -> No
         "-Wl,-rpath,$ORIGIN/lib",
         "-Wl,--disable-new-dtags",  # the runtime finds its own libtvm_ffi by this path, too
     ]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=COMPILE_LIMIT_SECONDS, check=False
-    )
-    if done.returncode:
-        raise CompileFailed(f"{SOURCE_NAME} must compile with {compiler}: {done.stderr[-600:]}")
-
-
-def _package_folder(package: str) -> Path:
-    """Return where an installed package lies, without importing it."""
-    spec = find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
-        raise BadArgument(f"package {package} must be installed; install cmpc[compile]")
-    return Path(spec.submodule_search_locations[0])
+    build(compiler, source, bundle / RUNNER_NAME, options)

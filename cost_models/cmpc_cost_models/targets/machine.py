@@ -10,6 +10,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from cmpc_cost_models.evidence import Fingerprint
+from cmpc_cost_models.targets.fingerprint import features_of, fingerprint_of
+from cmpc_cost_models.targets.system_files import OWN_FILES
+
 __all__ = [
     "allowed_cpus",
     "core_of",
@@ -17,9 +21,8 @@ __all__ = [
     "cpu_model",
     "describe_machine",
     "describe_versions",
-    "governor",
-    "has_turbo",
     "load_average",
+    "own_fingerprint",
     "rank_cpus",
     "stolen_share",
 ]
@@ -29,18 +32,14 @@ CPUS = Path("/sys/devices/system/cpu")
 STEAL_FIELD = 7  # of a "cpu" line in /proc/stat, see proc_stat(5)
 
 
+def own_fingerprint() -> Fingerprint:
+    """Return which machine this is, as far as times depend on it."""
+    return fingerprint_of(OWN_FILES, architecture=platform.machine())
+
+
 def describe_machine() -> dict[str, Any]:
     """Return the facts of this machine that move a latency; ``None`` where it does not tell."""
-    return {
-        "cpu_model": cpu_model(),
-        "architecture": platform.machine(),
-        "num_cores": os.cpu_count(),
-        "governor": governor(),
-        "has_turbo": has_turbo(),
-        "load_average": load_average(),
-        "is_virtual": "hypervisor" in cpu_flags(),
-        "kernel": platform.release(),
-    }
+    return own_fingerprint().to_json() | {"load_average": load_average()}
 
 
 def describe_versions() -> dict[str, str]:
@@ -52,20 +51,6 @@ def describe_versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def governor(cpu: int = 0) -> str | None:
-    """Return what decides over a processor's clock; ``None`` where the system doesn't tell."""
-    return _read(CPUS / f"cpu{cpu}" / "cpufreq" / "scaling_governor")
-
-
-def has_turbo() -> bool | None:
-    """Return whether clocks may rise for a while; ``None`` where the system doesn't tell."""
-    if (boost := _read(CPUS / "cpufreq" / "boost")) is not None:
-        return boost == "1"
-    if (no_turbo := _read(CPUS / "intel_pstate" / "no_turbo")) is not None:
-        return no_turbo == "0"
-    return None
 
 
 def stolen_share() -> float | None:
@@ -112,22 +97,13 @@ def load_average() -> float | None:
 
 def cpu_model() -> str:
     """Return the processor's name, or its architecture where the system gives no name."""
-    info = _cpu_info()
-    return info.get("model name") or info.get("CPU part") or platform.machine()
-
-
-def cpu_flags() -> frozenset[str]:
-    """Return the instruction-set flags that the operating system reports."""
-    info = _cpu_info()
-    return frozenset((info.get("flags") or info.get("Features") or "").split())
+    return own_fingerprint().cpu_model or platform.machine()
 
 
 @cache
-def _cpu_info() -> dict[str, str]:
-    """Return the first processor's entry of /proc/cpuinfo; the others only repeat it."""
-    first = (_read(Path("/proc/cpuinfo")) or "").split("\n\n")[0]
-    pairs = (line.partition(":") for line in first.splitlines())
-    return {key.strip(): value.strip() for key, _, value in pairs}
+def cpu_flags() -> frozenset[str]:
+    """Return the instruction-set flags that the operating system reports."""
+    return features_of(OWN_FILES)
 
 
 def _read(path: Path) -> str | None:

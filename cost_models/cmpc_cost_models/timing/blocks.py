@@ -21,15 +21,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from cmpc_cost_models.evidence import Conditions, TimingSettings
 from cmpc_cost_models.timing.conditions import (
-    Conditions,
+    Snapshot,
     conditions_between,
     conditions_together,
-    take_snapshot,
 )
 from cmpc_cost_models.timing.rounds import FEWEST_UNDISTURBED, undisturbed_rounds
 
-__all__ = ["Blocks", "Runner", "SingleRunner", "TimingSettings", "time_in_turn", "with_single_runs"]
+__all__ = ["Blocks", "Runner", "SingleRunner", "time_in_turn", "with_single_runs"]
 
 Runner = Callable[[int], float]  # number of runs -> their mean duration in ms
 SingleRunner = Callable[[int], list[float]]  # number of runs -> the duration of each in ms
@@ -48,18 +48,6 @@ LONGEST_WARMUP = 10  # times ``warmup_ms``; a machine that is never steady must 
 
 def _do_nothing(_: int) -> None:
     """Stand in where nobody wants to be called."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TimingSettings:
-    """How to time; ``measured.MeasureSettings`` says what the fields mean."""
-
-    num_blocks: int
-    block_ms: float
-    warmup_ms: float
-    max_seconds: float
-    span_seconds: float = 0.0
-    num_single_runs: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,15 +92,14 @@ def time_in_turn(
     runners: Sequence[Runner],
     settings: TimingSettings,
     *,
-    cpus: Sequence[int],
-    settle: Callable[[int], None] = _do_nothing,
-    after_block: Callable[[int], None] = _do_nothing,
+    observe: Callable[[], Snapshot],
+    on_block: Callable[[int], None] = _do_nothing,
 ) -> Blocks:
-    """Time ``runners`` in turn, block by block, with the calling thread pinned to ``cpus`` already.
+    """Time ``runners`` in turn, block by block, on the processors that they are to keep.
 
     Args:
-        settle: Called with a runner's number before each of its blocks; not timed.
-        after_block: Called with a runner's number after each of its blocks, but those that warm up.
+        observe: Takes a snapshot of the machine that they run on.
+        on_block: Called with a runner's number after each of its blocks, but those that warm up.
     """
     start = time.perf_counter()
     warm = [_warm_up(runner, settings) for runner in runners]
@@ -121,21 +108,22 @@ def time_in_turn(
     plan = _plan_rounds(settings, turn_s)
     warmup_ms = (time.perf_counter() - start) * 1e3
     blocks: list[list[float]] = [[] for _ in runners]
-    conditions: list[Conditions] = []
-    while _wants_more(plan, blocks, time.perf_counter() - start, settings):
-        if conditions and plan.pause_s:
-            time.sleep(plan.pause_s)
-            for index, runner in enumerate(runners):
-                settle(index)
-                runner(num_runs[index])
-        before = take_snapshot(cpus)
+
+    def run_round() -> Conditions:
+        before = observe()
         for _ in range(plan.blocks_per_round):
-            for index, runner in enumerate(runners):
-                settle(index)
-                blocks[index].append(runner(num_runs[index]))
-                after_block(index)
-        after = take_snapshot(cpus)
-        conditions.append(conditions_between(before, after, num_cpus=max(1, len(cpus))))
+            for index, run in enumerate(runners):
+                blocks[index].append(run(num_runs[index]))
+                on_block(index)
+        return conditions_between(before, observe())
+
+    conditions = [run_round()]
+    while _wants_more(plan, blocks, time.perf_counter() - start, settings):
+        if plan.pause_s:
+            time.sleep(plan.pause_s)
+            for run, number in zip(runners, num_runs, strict=True):
+                run(number)  # whatever slept meanwhile is awake again
+        conditions.append(run_round())
     return Blocks(
         blocks_ms=blocks,
         blocks_per_round=plan.blocks_per_round,

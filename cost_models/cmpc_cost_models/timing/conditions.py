@@ -9,24 +9,26 @@ hypervisor too. Where the system does not tell a fact, it is ``None``.
 
 import os
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
-from cmpc_cost_models.targets.machine import governor, load_average
+from cmpc_cost_models.evidence import Conditions
+from cmpc_cost_models.targets.system_files import OWN_FILES, SystemFiles
 
 __all__ = [
-    "Conditions",
     "Snapshot",
     "conditions_between",
     "conditions_together",
     "take_snapshot",
 ]
 
-TASKS = Path("/proc/self/task")
-THERMAL = Path("/sys/class/thermal")
-CPUS = Path("/sys/devices/system/cpu")
+STAT = "/proc/stat"
+LOAD = "/proc/loadavg"
+TASK_WAITS = "/proc/self/task/*/schedstat"
+TASK_STATES = "/proc/self/task/*/status"
+TEMPERATURES = "/sys/class/thermal/thermal_zone*/temp"
+CLOCK = "/sys/devices/system/cpu/cpu{cpu}/cpufreq/scaling_cur_freq"
+GOVERNOR = "/sys/devices/system/cpu/cpu{cpu}/cpufreq/scaling_governor"
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 IDLE_FIELDS = (3, 4)  # idle and iowait in a line of /proc/stat
 STEAL_FIELD = 7
@@ -38,9 +40,12 @@ class Snapshot:
 
     Attributes:
         clock_s: Of a clock that never jumps.
-        thread_s: Processor time of the calling thread.
-        waited_s: For each thread, how long it was ready and had no processor; by thread id.
+        num_cpus: How many processors are watched, at least one.
+        thread_s: Processor time of the calling thread; ``None`` where it also waits to be asked,
+            as it does on a device.
+        waited_s: For each thread, how long it was ready and had no processor.
         busy_s, stolen_s: Of all watched processors: in use, and given to others by a hypervisor.
+        has_counters: Whether the system counted these two at all.
         process_s: Processor time of the whole process.
         voluntary, involuntary: Context switches of the whole process.
         num_runnable: Threads of the whole system that run or could, this one among them.
@@ -48,11 +53,13 @@ class Snapshot:
     """
 
     clock_s: float
-    thread_s: float
+    num_cpus: int
+    thread_s: float | None
     process_s: float
-    waited_s: dict[int, float] | None
+    waited_s: dict[str, float] | None
     busy_s: float
     stolen_s: float
+    has_counters: bool
     voluntary: int
     involuntary: int
     num_runnable: int | None
@@ -62,83 +69,58 @@ class Snapshot:
     temperature_c: float | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Conditions:
-    """What happened between two snapshots; shares are of the wall time between them.
+def take_snapshot(cpus: Sequence[int], files: SystemFiles = OWN_FILES) -> Snapshot:
+    """Return the state of a machine now, with ``cpus`` watched.
 
-    Attributes:
-        cpu_share: How much of the time the timing thread ran.
-        waiting_share: How much of it the most unlucky thread was ready and had to wait.
-        others_share: How much of the watched processors' time other processes used.
-        stolen_share: How much of it a hypervisor gave to others.
+    Args:
+        files: Those of the machine; of this one by default.
     """
-
-    wall_s: float
-    cpu_share: float
-    waiting_share: float | None = None
-    others_share: float | None = None
-    stolen_share: float | None = None
-    voluntary_switches: int = 0
-    involuntary_switches: int = 0
-    num_runnable: tuple[int | None, int | None] = (None, None)
-    load_average: tuple[float | None, float | None] = (None, None)
-    governor: tuple[str | None, str | None] = (None, None)
-    clock_mhz: tuple[float | None, float | None] = (None, None)
-    temperature_c: tuple[float | None, float | None] = (None, None)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the conditions as JSON values; pairs are what was before and after."""
-        return {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in asdict(self).items()
-        }
-
-    @classmethod
-    def from_json(cls, document: dict[str, Any]) -> "Conditions":
-        """Read what ``to_json`` wrote."""
-        fields: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in document.items()
-        }
-        return cls(**fields)
-
-
-def take_snapshot(cpus: Sequence[int]) -> Snapshot:
-    """Return the state of the machine now, with ``cpus`` watched."""
-    switches = [_switches(task) for task in _tasks()]
-    lines = _processor_lines(cpus)
+    texts = files.read(
+        STAT,
+        LOAD,
+        TASK_WAITS,
+        TASK_STATES,
+        TEMPERATURES,
+        *(CLOCK.format(cpu=cpu) for cpu in cpus),
+        GOVERNOR.format(cpu=cpus[0] if cpus else 0),
+    )
+    is_here = files is OWN_FILES
+    tasks = _tasks(texts)
+    lines = _processor_lines(texts.get(STAT, ""), cpus)
+    load = texts.get(LOAD, "").split()
     return Snapshot(
         clock_s=time.perf_counter(),
-        thread_s=time.thread_time(),
-        process_s=time.process_time(),
-        waited_s=_waited(),
+        num_cpus=max(1, len(cpus)),
+        thread_s=time.thread_time() if is_here else None,
+        process_s=time.process_time() if is_here else sum(ran for ran, _ in tasks.values()),
+        waited_s={task: waited for task, (_, waited) in tasks.items()} or None,
         busy_s=sum(sum(line[:STEAL_FIELD]) - sum(line[i] for i in IDLE_FIELDS) for line in lines),
         stolen_s=sum(line[STEAL_FIELD] for line in lines),
-        voluntary=sum(one for one, _ in switches),
-        involuntary=sum(one for _, one in switches),
-        num_runnable=_num_runnable(),
-        load_average=load_average(),
-        governor=governor(cpus[0]) if cpus else governor(),
-        clock_mhz=_smallest(
-            (CPUS / f"cpu{cpu}" / "cpufreq" / "scaling_cur_freq" for cpu in cpus), scale=1e3
-        ),
-        temperature_c=_largest(THERMAL.glob("thermal_zone*/temp"), scale=1e3),
+        has_counters=bool(lines),
+        voluntary=_switches(texts, "voluntary_ctxt_switches"),
+        involuntary=_switches(texts, "nonvoluntary_ctxt_switches"),
+        num_runnable=int(load[3].partition("/")[0]) if len(load) > 3 else None,
+        load_average=float(load[0]) if load else None,
+        governor=_governor(texts),
+        clock_mhz=min(_numbers(texts, "/scaling_cur_freq", scale=1e3), default=None),
+        temperature_c=max(_numbers(texts, "/temp", scale=1e3), default=None),
     )
 
 
-def conditions_between(before: Snapshot, after: Snapshot, *, num_cpus: int) -> Conditions:
-    """Return what happened from one snapshot to the other on ``num_cpus`` watched processors."""
+def conditions_between(before: Snapshot, after: Snapshot) -> Conditions:
+    """Return what happened from one snapshot to the other on the watched processors."""
     wall = after.clock_s - before.clock_s
-    available = wall * num_cpus
+    available = wall * after.num_cpus
     own = after.process_s - before.process_s
     tick_s = 1 / TICKS_PER_SECOND
     others = max(0.0, after.busy_s - before.busy_s - own - tick_s)  # ticks round up
+    is_counted = before.has_counters and after.has_counters
     return Conditions(
         wall_s=wall,
-        cpu_share=(after.thread_s - before.thread_s) / wall,
+        cpu_share=_ran(before.thread_s, after.thread_s, wall),
         waiting_share=_longest_wait(before.waited_s, after.waited_s, wall),
-        others_share=others / available,
-        stolen_share=(after.stolen_s - before.stolen_s) / available,
+        others_share=others / available if is_counted else None,
+        stolen_share=(after.stolen_s - before.stolen_s) / available if is_counted else None,
         voluntary_switches=after.voluntary - before.voluntary,
         involuntary_switches=after.involuntary - before.involuntary,
         num_runnable=(before.num_runnable, after.num_runnable),
@@ -162,7 +144,7 @@ def conditions_together(parts: Sequence[Conditions]) -> Conditions:
     first, last = parts[0], parts[-1]
     return Conditions(
         wall_s=wall,
-        cpu_share=mean(part.cpu_share for part in parts) or 0.0,
+        cpu_share=mean(part.cpu_share for part in parts),
         waiting_share=mean(part.waiting_share for part in parts),
         others_share=mean(part.others_share for part in parts),
         stolen_share=mean(part.stolen_share for part in parts),
@@ -176,76 +158,56 @@ def conditions_together(parts: Sequence[Conditions]) -> Conditions:
     )
 
 
+def _ran(before_s: float | None, after_s: float | None, wall_s: float) -> float | None:
+    return None if before_s is None or after_s is None else (after_s - before_s) / wall_s
+
+
 def _longest_wait(
-    before: dict[int, float] | None, after: dict[int, float] | None, wall_s: float
+    before: Mapping[str, float] | None, after: Mapping[str, float] | None, wall_s: float
 ) -> float | None:
     if before is None or after is None:
         return None
     return max(waited - before.get(task, 0.0) for task, waited in after.items()) / wall_s
 
 
-def _waited() -> dict[int, float] | None:
-    try:
-        return {
-            int(task.name): int((task / "schedstat").read_text().split()[1]) / 1e9
-            for task in _tasks()
-        } or None
-    except (OSError, IndexError, ValueError):
-        return None
+def _tasks(texts: Mapping[str, str]) -> dict[str, tuple[float, float]]:
+    """Return for each thread of the process how long it ran, and how long it waited to, in s."""
+    lines = {path: text.split() for path, text in texts.items() if path.endswith("/schedstat")}
+    return {
+        path: (int(numbers[0]) / 1e9, int(numbers[1]) / 1e9)
+        for path, numbers in lines.items()
+        if len(numbers) > 1
+    }
 
 
-def _tasks() -> list[Path]:
-    """Return the folders of this process's threads; none on a system without /proc."""
-    return list(TASKS.iterdir()) if TASKS.is_dir() else []
-
-
-def _switches(task: Path) -> tuple[int, int]:
-    """Return the voluntary and the involuntary context switches of one thread."""
-    try:
-        lines = (task / "status").read_text().splitlines()
-    except OSError:  # the thread has just ended
-        return 0, 0
-    counts = dict(line.split(":") for line in lines if "ctxt_switches" in line)
-    return (
-        int(counts.get("voluntary_ctxt_switches", 0)),
-        int(counts.get("nonvoluntary_ctxt_switches", 0)),
+def _switches(texts: Mapping[str, str], kind: str) -> int:
+    """Return the context switches of one kind, of all threads of the process."""
+    lines = (
+        line
+        for path, text in texts.items()
+        if path.endswith("/status")
+        for line in text.splitlines()
     )
+    counts = (line.partition(":") for line in lines)
+    return sum(int(count) for name, _, count in counts if name == kind)
 
 
-def _processor_lines(cpus: Iterable[int]) -> list[list[float]]:
+def _processor_lines(stat: str, cpus: Iterable[int]) -> list[list[float]]:
     """Return the counters of /proc/stat for ``cpus``, in seconds."""
     wanted = {f"cpu{cpu}" for cpu in cpus}
-    try:
-        lines = [line.split() for line in Path("/proc/stat").read_text().splitlines()]
-    except OSError:
-        return []
     return [
         [int(count) / TICKS_PER_SECOND for count in line[1 : STEAL_FIELD + 2]]
-        for line in lines
+        for line in map(str.split, stat.splitlines())
         if line and line[0] in wanted and len(line) > STEAL_FIELD + 1
     ]
 
 
-def _num_runnable() -> int | None:
-    try:
-        return int(Path("/proc/loadavg").read_text().split()[3].partition("/")[0])
-    except (OSError, IndexError, ValueError):
-        return None
+def _governor(texts: Mapping[str, str]) -> str | None:
+    return next(
+        (t.strip() for path, t in texts.items() if path.endswith("/scaling_governor")), None
+    )
 
 
-def _smallest(paths: Iterable[Path], *, scale: float) -> float | None:
-    return min(_numbers(paths, scale), default=None)
-
-
-def _largest(paths: Iterable[Path], *, scale: float) -> float | None:
-    return max(_numbers(paths, scale), default=None)
-
-
-def _numbers(paths: Iterable[Path], scale: float) -> list[float]:
-    found = []
-    for path in paths:
-        try:
-            found.append(int(path.read_text()) / scale)
-        except (OSError, ValueError):
-            continue
-    return found
+def _numbers(texts: Mapping[str, str], ending: str, *, scale: float) -> list[float]:
+    found = (text.strip() for path, text in texts.items() if path.endswith(ending))
+    return [int(text) / scale for text in found if text.lstrip("-").isdigit()]

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cmpc_cost_models.timing.conditions import Conditions
+from cmpc_cost_models.evidence import Conditions
 from cmpc_cost_models.timing.rounds import FEWEST_UNDISTURBED, undisturbed_rounds
 
 __all__ = [
@@ -143,7 +143,7 @@ def _doubts_of_blocks(spread: float, drift: float, error: float) -> Iterator[str
 
 
 def _doubts_of(conditions: Conditions) -> Iterator[str]:
-    if conditions.cpu_share < SMALLEST_CPU_SHARE:
+    if conditions.cpu_share is not None and conditions.cpu_share < SMALLEST_CPU_SHARE:
         yield (
             f"the process had its core for {conditions.cpu_share:.0%} of the time, "
             f"less than {SMALLEST_CPU_SHARE:.0%}: the machine is busy"

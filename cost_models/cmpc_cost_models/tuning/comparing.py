@@ -1,7 +1,7 @@
 """Which of these schedules is the fastest, on a machine that is never quite quiet?
 
 Successive halving (Karnin et al., ICML 2013): all are timed a little, the better half again and
-longer, the last against the incumbent longest; those without hope leave at once. Times are taken
+longer, the last against the incumbent longest; those far behind leave at once. Times are taken
 in turn and compared pair by pair, since a sinking clock then hits both of a pair; pairs in which
 another process had the core are left out. The incumbent falls only to what is faster by more than
 the pairs scatter.
@@ -16,14 +16,14 @@ import numpy.typing as npt
 
 from cmpc_cost_models.schedules.schedule import Schedule
 
-__all__ = ["Duel", "Times", "calm_repeats", "fastest_of", "is_faster"]
+__all__ = ["Duel", "Times", "fastest_of", "is_faster", "undisturbed_repeats"]
 
 Times = npt.NDArray[np.float64]
 Timer = Callable[[Sequence[Schedule], int], Mapping[Schedule, Times]]
 
 FIRST_REPEATS = 4
 LAST_REPEATS = 21
-STILL_HOPEFUL = 1.05  # of the incumbent's time, after few repeats
+KEPT_BELOW = 1.05  # of the incumbent's time, after few repeats
 SMALLEST_GAIN = 0.01  # a hundredth is not worth another record, nor sure to last
 ERRORS_TO_BEAT = 3.0  # standard errors of the median ratio
 
@@ -56,14 +56,14 @@ def fastest_of(challengers: Sequence[Schedule], incumbent: Schedule, timer: Time
         if incumbent not in latest:
             return Duel(times_us=times, winner=incumbent)
         ratios = {
-            one: float(np.median(_calm_ratios(latest[one], latest[incumbent])))
+            one: float(np.median(_undisturbed_ratios(latest[one], latest[incumbent])))
             for one in left
             if one in latest
         }
         if is_last:
             break
-        hopeful = [one for one, ratio in ratios.items() if ratio < STILL_HOPEFUL]
-        left = sorted(hopeful, key=ratios.__getitem__)[: len(left) // 2]
+        near = [one for one, ratio in ratios.items() if ratio < KEPT_BELOW]
+        left = sorted(near, key=ratios.__getitem__)[: len(left) // 2]
         num_repeats *= 2
         if not left:
             return Duel(times_us=times, winner=incumbent)
@@ -73,23 +73,23 @@ def fastest_of(challengers: Sequence[Schedule], incumbent: Schedule, timer: Time
 
 def is_faster(times_us: Times, than_us: Times) -> bool:
     """Return whether the first times, taken in turn with the others, are surely shorter."""
-    ratios = _calm_ratios(times_us, than_us)
+    ratios = _undisturbed_ratios(times_us, than_us)
     median = float(np.median(ratios))
     scatter = 1.4826 * float(np.median(np.abs(ratios - median)))  # of normal noise: its deviation
     error = 1.2533 * scatter / math.sqrt(len(ratios))  # a median's, over a mean's, for such noise
     return median + max(SMALLEST_GAIN, ERRORS_TO_BEAT * error) < 1.0
 
 
-def calm_repeats(*times_us: Times) -> tuple[Times, ...]:
-    """Return the calmest third of repeats that were taken in turn.
+def undisturbed_repeats(*times_us: Times) -> tuple[Times, ...]:
+    """Return the fastest third of repeats that were taken in turn.
 
     What disturbs a repeat makes it longer: those are left out in which all together took long.
     """
     together = np.sum(times_us, axis=0)
-    calm = np.argsort(together)[: -(-len(together) // 3)]
-    return tuple(one[calm] for one in times_us)
+    fastest = np.argsort(together)[: -(-len(together) // 3)]
+    return tuple(one[fastest] for one in times_us)
 
 
-def _calm_ratios(times_us: Times, than_us: Times) -> Times:
-    mine, others = calm_repeats(times_us, than_us)
+def _undisturbed_ratios(times_us: Times, than_us: Times) -> Times:
+    mine, others = undisturbed_repeats(times_us, than_us)
     return mine / others

@@ -10,28 +10,28 @@ from typing import Any, Self
 
 import numpy as np
 
-from cmpc_cost_models.errors import BadArgument, DeviceUnreachable, MachineBusy
+from cmpc_base.closeable import Closeable
+from cmpc_cost_models.errors import MachineBusy
+from cmpc_cost_models.evidence import Fingerprint
 from cmpc_cost_models.schedules.schedule import Schedule, Workload
+from cmpc_cost_models.sites.agreement import LARGEST_KERNEL_DIFFERENCE, Agreement
+from cmpc_cost_models.sites.process import SiteProcess, site_process
 from cmpc_cost_models.targets.device import LOCAL, Device
-from cmpc_cost_models.targets.machine import describe_machine
 from cmpc_cost_models.targets.target import Target
-from cmpc_cost_models.timing.lease import CpuLease
 from cmpc_cost_models.tuning.comparing import Times
-from cmpc_cost_models.workers.process import WorkerProcess
+from cmpc_cost_models.workers.process import Answer
 
 __all__ = ["KernelRunner"]
 
-LARGEST_DIFFERENCE = 1e-4  # of the largest value; other orders of summing stay below 1e-5
 REPEAT_US = 1000.0  # one repeat: far longer than the clock's grain
-CONNECT_SECONDS = 20.0
 LARGEST_WAIT = 0.05  # of the time, in which a thread was ready and had no processor
 BUSY_ATTEMPTS = 8
 BUSY_PAUSE_SECONDS = 2.0
-WORKER_MODULE = "cmpc_cost_models.tuning.worker"
+WORKER = "cmpc_cost_models.tuning.worker"
 
 
-class KernelRunner:
-    """Builds, checks and times kernels in a worker of its own.
+class KernelRunner(Closeable):
+    """Builds, checks and times kernels at a site.
 
     Args:
         device: Where they run: this machine, or one over TVM's RPC.
@@ -53,71 +53,39 @@ class KernelRunner:
         device: Device = LOCAL,
         limit_seconds: float = 20.0,
     ) -> None:
-        _require_able(target, device, num_threads)
+        self.site: SiteProcess = site_process(
+            device, target, num_threads=num_threads, module=WORKER
+        )
         self._target = target
-        self._device = device
         self._limit_seconds = limit_seconds
-        self._lease = CpuLease(num_threads) if device == LOCAL else None
-        self._cpus = list(self._lease.cpus) if self._lease else []
-        self._worker = WorkerProcess(num_threads=num_threads, module=WORKER_MODULE)
-        self._facts: dict[str, Any] = {}
         self.waiting_shares: list[float] = []
 
     def __enter__(self) -> Self:
         """Reach the device at once: what is unplugged should be told before any work."""
-        try:
-            self.connect()
-        except BaseException:
-            self._close()
-            raise
+        self.site.__enter__()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._close()
-
-    def _close(self) -> None:
-        self._worker.close()
-        if self._lease:
-            self._lease.close()
+    def close(self) -> None:
+        """End the worker and give its processors back."""
+        self.site.close()
 
     @property
-    def worker_pid(self) -> int | None:
-        return self._worker.pid
-
-    def connect(self) -> None:
-        """Open a session with a remote device, or another in place of one that is lost."""
-        if self._device == LOCAL:
-            return
-        request = {"verb": "connect", "device": self._device.to_json()}
-        answer = self._worker.ask(request, limit_seconds=CONNECT_SECONDS)
-        if "error" in answer:
-            raise DeviceUnreachable(f"{self._device.name} must answer: {answer['error']}")
-        self._facts = answer["result"]
-        architecture = (self._facts.get("triple") or self._target.triple).partition("-")[0]
-        if architecture != self._target.architecture:
-            raise BadArgument(
-                f"target {self._target.name} needs a {self._target.architecture} processor and "
-                f"{self._device.name} is {architecture}; name another target or device"
-            )
+    def fingerprint(self) -> Fingerprint:
+        """Which machine the times belong to."""
+        return self.site.facts.fingerprint
 
     def machine(self) -> dict[str, Any]:
         """Return who measures, for the records."""
-        if self._device == LOCAL:
-            return describe_machine()
-        return {"device": self._device.name, **self._facts}
+        facts = self.fingerprint.to_json()
+        return facts | {"device": self.site.name} if self.site.is_remote else facts
 
     def error_of(self, workload: Workload, schedule: Schedule) -> str | None:
         """Build ``schedule`` and check its answer; return what is wrong, if anything."""
-        answer = self._ask("check", workload, {"schedule": schedule.to_json()}, num_schedules=1)
-        if "error" in answer:
-            return str(answer["error"])
-        difference = answer["result"]["relative_difference"]
-        if difference is None or difference > LARGEST_DIFFERENCE:
-            given = "isn't finite" if difference is None else f"is off by {difference:.1e}"
-            return (
-                f"wrong answer: it must be within {LARGEST_DIFFERENCE:g} of the rule's and {given}"
-            )
-        return None
+        answer = self._ask("check_kernel", workload, {"schedule": schedule.to_json()})
+        if answer.error is not None:
+            return answer.error
+        agreement = Agreement.from_json(answer.result)
+        return agreement.objection_to("the rule's", within=LARGEST_KERNEL_DIFFERENCE)
 
     def time(
         self, workload: Workload, schedules: Sequence[Schedule], num_repeats: int
@@ -140,55 +108,38 @@ class KernelRunner:
     ) -> dict[Schedule, Times] | None:
         request = {
             "schedules": [one.to_json() for one in schedules],
-            "how": {"num_repeats": num_repeats, "repeat_us": REPEAT_US, "cpus": self._cpus},
+            "num_repeats": num_repeats,
+            "repeat_us": REPEAT_US,
         }
         for _ in range(BUSY_ATTEMPTS):
-            answer = self._ask("time", workload, request, num_schedules=len(schedules))
-            if "error" in answer:
+            answer = self._ask("time_kernels", workload, request, num_schedules=len(schedules))
+            if answer.error is not None:
                 return None
-            if not self._is_disturbed(answer["result"]["waiting_share"]):
-                found = (np.asarray(one) for one in answer["result"]["times_us"])
+            if not self._is_disturbed(answer.result["waiting_share"]):
+                found = (np.asarray(one) for one in answer.result["times_us"])
                 return dict(zip(schedules, found, strict=True))
             time.sleep(BUSY_PAUSE_SECONDS)
         raise MachineBusy(
-            f"the machine must be quiet to time {len(self._cpus)} threads, and others used their "
-            f"processors {BUSY_ATTEMPTS} times in a row; call again later, what is done is kept"
+            f"the machine must be quiet to time {self.site.num_threads} threads, and others used "
+            f"their processors {BUSY_ATTEMPTS} times in a row; call again later, what is done is "
+            "kept"
         )
 
     def _is_disturbed(self, waiting_share: float | None) -> bool:
-        """Tell whether threads that wait for each other waited for a stranger.
+        """Tell whether several threads had to wait for a stranger, or share a processor with cmpc.
 
         One thread that must wait has some bad repeats, which a comparison leaves out. Of several,
         all stand still while one waits, and parallel schedules look bad in every repeat.
         """
         self.waiting_shares.append(waiting_share or 0.0)
-        return len(self._cpus) > 1 and (waiting_share or 0.0) > LARGEST_WAIT
+        if self.site.num_threads == 1:
+            return False
+        is_shared = bool(list(self.site.doubts()))
+        return is_shared or (waiting_share or 0.0) > LARGEST_WAIT
 
     def _ask(
-        self, verb: str, workload: Workload, request: dict[str, Any], *, num_schedules: int
-    ) -> dict[str, Any]:
-        job = {
-            "workload": workload.key,
-            "target": self._target.to_json(),
-            "device": self._device.to_json(),
-        }
+        self, verb: str, workload: Workload, request: dict[str, Any], *, num_schedules: int = 1
+    ) -> Answer:
+        job = {"workload": workload.key, "target": self._target.to_json()}
         limit_seconds = self._limit_seconds * num_schedules
-        answer = self._worker.ask({"verb": verb, "job": job} | request, limit_seconds=limit_seconds)
-        if "error" in answer:
-            self.connect()  # raises if it is the device that is lost, not the schedule
-        return answer
-
-
-def _require_able(target: Target, device: Device, num_threads: int) -> None:
-    if device.kind == "none":
-        raise BadArgument("tuning measures, so `device` must not be none; name local or rpc://...")
-    if device.kind == "rpc" and num_threads > 1:
-        raise BadArgument(
-            "a device's threads are its server's to choose, so `num_threads` must be 1 there, "
-            f"got {num_threads}"
-        )
-    if device == LOCAL and (reason := target.why_not_here()):
-        raise BadArgument(
-            f"schedules of target {target.name} can't be measured here, because {reason}; "
-            "tune on a machine of that kind, or name one with `--device rpc://HOST:PORT`"
-        )
+        return self.site.ask(verb, {"job": job} | request, limit_seconds=limit_seconds)

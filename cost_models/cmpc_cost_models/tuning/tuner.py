@@ -22,8 +22,8 @@ from cmpc_cost_models.errors import BadArgument, CompileFailed
 from cmpc_cost_models.schedules.database import ScheduleDatabase
 from cmpc_cost_models.schedules.records import TuningRecord
 from cmpc_cost_models.schedules.schedule import Schedule
-from cmpc_cost_models.tuning.at_work import TaskAtWork
 from cmpc_cost_models.tuning.runner import KernelRunner
+from cmpc_cost_models.tuning.task_tuner import TaskTuner
 from cmpc_cost_models.tuning.tasks import TuningTask
 
 __all__ = ["TaskReport", "TuneProgress", "TuneSettings", "tune"]
@@ -117,42 +117,42 @@ def tune(
         CompileFailed: no schedule of any task could be measured.
         DeviceUnreachable: the device that measures is gone.
     """
-    at_work = [TaskAtWork(one, database, runner, seed=settings.seed) for one in tasks]
+    tuners = [TaskTuner(one, database, runner, seed=settings.seed) for one in tasks]
     deadline = time.monotonic() + (settings.max_seconds or math.inf)
     while time.monotonic() < deadline:
-        num_left = settings.num_trials - sum(len(one.tried) for one in at_work)
-        chosen = _most_promising(at_work, settings)
+        num_left = settings.num_trials - sum(len(one.tried) for one in tuners)
+        chosen = _most_promising(tuners, settings)
         if chosen is None or num_left <= 0:
             break
         most = settings.max_trials_per_workload - len(chosen.tried)
         chosen.try_batch(min(settings.batch_size, most, num_left))
-        num_tried = sum(len(one.tried) for one in at_work)
+        num_tried = sum(len(one.tried) for one in tuners)
         on_batch(TuneProgress(num_tried=num_tried, task=chosen.task, best=chosen.best))
-    _require_some_success(at_work)
-    return tuple(_report(one) for one in at_work)
+    _require_some_success(tuners)
+    return tuple(_report(one) for one in tuners)
 
 
-def _require_some_success(at_work: Sequence[TaskAtWork]) -> None:
+def _require_some_success(tuners: Sequence[TaskTuner]) -> None:
     """Let single failures pass as results; where there is nothing else, something is amiss."""
-    errors = [record.error for one in at_work for record in one.tried.values() if record.error]
-    if errors and not any(one.best for one in at_work):
+    errors = [record.error for one in tuners for record in one.tried.values() if record.error]
+    if errors and not any(one.best for one in tuners):
         raise CompileFailed(
             f"some schedule must work, and all {len(errors)} that were tried failed; "
             f"the first one: {errors[0]}"
         )
 
 
-def _most_promising(at_work: Sequence[TaskAtWork], settings: TuneSettings) -> TaskAtWork | None:
+def _most_promising(tuners: Sequence[TaskTuner], settings: TuneSettings) -> TaskTuner | None:
     """Return the task whose next batch may save the most time in all networks.
 
     The fastest kernel so far shows what the processor can do; the others have headroom.
     """
-    timed = [one for one in at_work if one.best_us]
+    timed = [one for one in tuners if one.best_us]
     rates = {one: one.task.work / (one.best_us or 1.0) for one in timed}
     usual = float(np.median([*rates.values()] or [1.0]))  # work for a microsecond
     fastest = max(rates.values(), default=1.0)
 
-    def expected_saving(one: TaskAtWork) -> float:
+    def expected_saving(one: TaskTuner) -> float:
         rate = rates.get(one, usual)
         headroom = 1 - rate / fastest if one in rates else HEADROOM_UNKNOWN
         time_us = one.task.weight * one.task.work / rate
@@ -160,13 +160,13 @@ def _most_promising(at_work: Sequence[TaskAtWork], settings: TuneSettings) -> Ta
 
     open_tasks = [
         one
-        for one in at_work
+        for one in tuners
         if not one.is_exhausted and len(one.tried) < settings.max_trials_per_workload
     ]
     return max(open_tasks, key=expected_saving, default=None)
 
 
-def _report(one: TaskAtWork) -> TaskReport:
+def _report(one: TaskTuner) -> TaskReport:
     best = one.best
     return TaskReport(
         task=one.task,

@@ -4,17 +4,15 @@ A schedule may make LLVM run for ever or its kernel crash, so this is a process 
 (``workers.process``). Every request says all it needs: a fresh worker answers like the one
 that was lost. What it built for the last workload it keeps.
 
-    {"verb": "connect", "device"}                      -> facts of the device
-    {"verb": "check", "job", "schedule"}               -> {"relative_difference"}
-    {"verb": "time", "job", "schedules", "how"}        -> {"times_us", "waiting_share"}
+    {"verb": "check_kernel", "site", "job", "schedule"}                 -> Agreement with the rule's
+    {"verb": "time_kernels", "site", "job", "schedules", "num_repeats", "repeat_us"}
+                                                                -> {"times_us", "waiting_share"}
 
-A job is {"workload", "target", "device"}.
+A job is {"workload", "target"}.
 """
 
 import math
-from collections.abc import Sequence
-from contextlib import nullcontext
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -22,16 +20,14 @@ import numpy.typing as npt
 from cmpc_cost_models.plans.specs import Convolution
 from cmpc_cost_models.schedules.schedule import Schedule, Workload, rule_schedule
 from cmpc_cost_models.schedules.workload_text import read_workload
-from cmpc_cost_models.sites.worker import serve
-from cmpc_cost_models.targets.device import Device
+from cmpc_cost_models.sites.agreement import agreement
+from cmpc_cost_models.sites.base import Site
+from cmpc_cost_models.sites.worker import SiteWorker
 from cmpc_cost_models.targets.target import Target
-from cmpc_cost_models.timing.conditions import conditions_between, take_snapshot
-from cmpc_cost_models.timing.pinning import pinned
-from cmpc_cost_models.tuning.sites import Here, OnDevice, Site
+from cmpc_cost_models.timing.conditions import conditions_between
+from cmpc_cost_models.workers.serving import Document, Verb, serve
 
 __all__ = ["main"]
-
-Document = dict[str, Any]
 
 Array = npt.NDArray[np.float32]
 
@@ -41,71 +37,74 @@ MAX_RUNS_PER_REPEAT = 10_000
 
 def main() -> None:
     """Answer requests until the input ends."""
-    bench = _Bench()
-    serve({"connect": bench.connect, "check": bench.check, "time": bench.time})
+    serve(KernelWorker().verbs())
 
 
-class _Bench:
-    """The kernels of one job, and the place where they run."""
+class KernelWorker(SiteWorker):
+    """A site's worker that also holds the kernels of one job."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._job: Document = {}
-        self._sites: dict[Device, Site] = {}
         self._kernels: dict[Schedule, _Kernel] = {}
 
-    def connect(self, *, device: Document) -> Document:
-        """Open a session with a device; what was loaded there before is forgotten."""
+    def verbs(self) -> Mapping[str, Verb]:
+        more: Mapping[str, Verb] = {
+            "check_kernel": self.check_kernel,
+            "time_kernels": self.time_kernels,
+        }
+        return {**super().verbs(), **more}
+
+    def close(self) -> None:
+        """Leave the site; what was loaded there is forgotten."""
         self._job = {}
         self._kernels.clear()
-        self._sites.clear()  # ends an old session: a server talks to one client at a time
-        self._sites[Device(**device)] = site = OnDevice(Device(**device))
-        return dict(site.facts())
+        super().close()
 
-    def check(self, *, job: Document, schedule: Document) -> Document:
+    def check_kernel(self, *, site: Document, job: Document, schedule: Document) -> Document:
         """Compare the answer under ``schedule`` with that under the rule's schedule."""
-        self._begin(job)
-        expected, given = self._expected, self._kernel(Schedule.from_json(schedule)).answer()
-        if not (np.isfinite(given).all() and np.isfinite(expected).all()):
-            return {"relative_difference": None}  # JSON has no infinity
-        largest = max(float(np.abs(expected).max()), 1e-6)
-        return {"relative_difference": float(np.abs(given - expected).max()) / largest}
+        place = self._begin(site, job)
+        given = self._kernel(place, Schedule.from_json(schedule)).answer()
+        return agreement(given, self._expected).to_json()
 
-    def time(self, *, job: Document, schedules: Sequence[Document], how: Document) -> Document:
+    def time_kernels(
+        self,
+        *,
+        site: Document,
+        job: Document,
+        schedules: Sequence[Document],
+        num_repeats: int,
+        repeat_us: float,
+    ) -> Document:
         """Time kernels in turn, repeat by repeat, so that whatever drifts hits all alike."""
-        self._begin(job)
-        kernels = [self._kernel(Schedule.from_json(one)) for one in schedules]
-        cpus = how["cpus"]  # none on a device
-        with pinned(cpus) if cpus else nullcontext():
+        place = self._begin(site, job)
+        kernels = [self._kernel(place, Schedule.from_json(one)) for one in schedules]
+        with place.prepared():
             for kernel in kernels:
-                kernel.warm_up(how["repeat_us"])
-            before = take_snapshot(cpus)
-            rounds = [_round(kernels, first=number) for number in range(how["num_repeats"])]
-            after = take_snapshot(cpus)
-        conditions = conditions_between(before, after, num_cpus=max(1, len(cpus)))
+                kernel.warm_up(repeat_us)
+            before = place.observe()
+            rounds = [_round(kernels, first=number) for number in range(num_repeats)]
+            conditions = conditions_between(before, place.observe())
         return {
             "times_us": [list(times) for times in zip(*rounds, strict=True)],
-            "waiting_share": conditions.waiting_share if cpus else None,
+            "waiting_share": conditions.waiting_share,
         }
 
-    def _begin(self, job: Document) -> None:
-        if job == self._job:
-            return
-        self._job = {}  # until all below is done
-        self._kernels.clear()
-        self._workload = read_workload(job["workload"])
-        self._target, self._device = Target.from_json(job["target"]), Device(**job["device"])
-        self._expected = self._kernel(rule_schedule(self._workload)).answer()
-        self._job = job
+    def _begin(self, site: Document, job: Document) -> Site:
+        """Return the site, with the kernels of another job forgotten."""
+        place = self.site(site)
+        if job != self._job:
+            self._job = {}  # until all below is done
+            self._kernels.clear()
+            self._workload = read_workload(job["workload"])
+            self._target = Target.from_json(job["target"])
+            self._expected = self._kernel(place, rule_schedule(self._workload)).answer()
+            self._job = job
+        return place
 
-    def _site(self) -> Site:
-        if self._device not in self._sites:
-            is_remote = self._device.kind == "rpc"
-            self._sites[self._device] = OnDevice(self._device) if is_remote else Here()
-        return self._sites[self._device]
-
-    def _kernel(self, schedule: Schedule) -> "_Kernel":
+    def _kernel(self, place: Site, schedule: Schedule) -> "_Kernel":
         if schedule not in self._kernels:
-            self._kernels[schedule] = _Kernel(self._workload, schedule, self._target, self._site())
+            self._kernels[schedule] = _Kernel(self._workload, schedule, self._target, place)
         return self._kernels[schedule]
 
 
@@ -120,7 +119,7 @@ class _Kernel:
 
         function = write_kernel(workload, schedule)
         built = compile_kernel(function, target, SYMBOL)
-        self._module, self._device = site.load(built, target), site.device
+        self._module, self._device = site.load_kernels(built)
         sizes = [tuple(map(int, one.shape)) for one in function.params]
         arrays = _random_arguments(workload, schedule, sizes)
         self._arguments = [tvm.runtime.tensor(one, self._device) for one in arrays]

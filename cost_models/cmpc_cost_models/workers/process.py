@@ -6,11 +6,15 @@ such as a full disk, is no answer: it is raised.
 """
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+from cmpc_base.closeable import Closeable
 from cmpc_base.errors import MachineFault
 from cmpc_cost_models.errors import DeviceUnreachable
 from cmpc_cost_models.workers.messages import read_message, write_message
@@ -21,18 +25,23 @@ START_LIMIT_SECONDS = 180.0  # importing TVM: 3 s on an idle machine, far more o
 STDERR_TAIL_BYTES = 600
 MAX_REQUESTS = 600  # TVM keeps 2 to 3 MB of each network that it compiled and loaded
 
-WORKER = "cmpc_cost_models.sites.worker"
 
-Answer = dict[str, Any]  # {"result": ...} or {"error": text}
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What came of a request: JSON values, or why there are none."""
+
+    result: Any = None
+    error: str | None = None
 
 
-class WorkerProcess:
+class WorkerProcess(Closeable):
     """A worker that is started when needed and replaced when lost.
 
-    ``module`` is what runs there: the module of ``worker.serve``'s caller.
+    Args:
+        module: What runs there; it calls ``serving.serve``.
     """
 
-    def __init__(self, *, num_threads: int, module: str = WORKER) -> None:
+    def __init__(self, module: str, *, num_threads: int) -> None:
         self._num_threads = num_threads
         self._module = module
         self._process: subprocess.Popen[bytes] | None = None
@@ -59,20 +68,21 @@ class WorkerProcess:
             answer = read_message(process.stdout.fileno(), limit_seconds=limit_seconds)
         except TimeoutError:
             self.kill()
-            return {"error": f"{request['verb']} took longer than {limit_seconds:g} s"}
+            return Answer(error=f"{request['verb']} took longer than {limit_seconds:g} s")
         except BrokenPipeError:
             answer = None
         if answer is None:
-            return {"error": f"{request['verb']} ended the worker: {self._obituary()}"}
+            return Answer(error=f"{request['verb']} ended the worker: {self._ending()}")
         if "machine_fault" in answer:
             raise MachineFault(answer["machine_fault"])
-        return answer
+        return Answer(**answer)
 
     def kill(self) -> None:
-        """End the worker now; the next request starts another."""
+        """End the worker and what it started now; the next request starts another."""
         if self._process is None:
             return
-        self._process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.communicate()  # reaps it and closes its pipes
         self._process = None
 
@@ -94,7 +104,7 @@ class WorkerProcess:
             is_ready = None
         if is_ready is None:
             raise DeviceUnreachable(
-                f"the measuring process must start and load TVM, but: {self._obituary()}"
+                f"the measuring process must start and load TVM, but: {self._ending()}"
             )
         return process
 
@@ -112,15 +122,15 @@ class WorkerProcess:
             stdout=subprocess.PIPE,
             stderr=self._stderr,
             env=os.environ | limits,
+            start_new_session=True,  # so that a linker or an emulator can be ended with it
         )
 
-    def _obituary(self) -> str:
+    def _ending(self) -> str:
         """Say how the worker ended and what it said last, and forget it."""
-        assert self._process is not None
-        self._process.kill()
-        self._process.communicate()
-        status = self._process.returncode
-        self._process = None
+        process = self._process
+        assert process is not None
+        self.kill()
+        status = process.returncode
         size = self._stderr.seek(0, os.SEEK_END)
         self._stderr.seek(max(0, size - STDERR_TAIL_BYTES))
         tail = self._stderr.read().decode(errors="replace").strip()

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from cmpc_base.printable import printable
 from cmpc_cost_models.compiling.entries import keep_compiled
 from cmpc_cost_models.graphs.counting import count_network
+from cmpc_cost_models.models.base import CostModel
 from cmpc_cost_models.records import Measurement
 from cmpc_kernels import QueryRanks
 from cmpc_search.data import ImageSet
@@ -39,7 +40,6 @@ from cmpc_search.runs.evaluation import (
 from cmpc_search.stages.accuracy import OPEN_SET, Side, evaluate_both_ways
 from cmpc_search.stages.material import SearchMaterial
 from cmpc_search.stages.picks import TrainedPick, control_of, picked_architecture, trained_picks
-from cmpc_search.stages.scoring import Meter
 from cmpc_search.stages.seeds import parts_of
 
 __all__ = [
@@ -70,7 +70,7 @@ class EvaluationOrder:
 
 
 def evaluate_run(
-    run: RunFolder, material: SearchMaterial, order: EvaluationOrder, meter: Meter | None
+    run: RunFolder, material: SearchMaterial, order: EvaluationOrder, meter: CostModel | None
 ) -> Evaluation:
     """Judge the trained picks of a run; keep evaluation.json, and evaluation.npz of each query.
 
@@ -212,7 +212,7 @@ def _chance(query_labels: npt.NDArray[np.int64], gallery_labels: npt.NDArray[np.
     return float(num_items[query_labels].mean() / len(gallery_labels))
 
 
-def _measured(onnx_path: Path, meter: Meter | None) -> Measurement | None:
+def _measured(onnx_path: Path, meter: CostModel | None) -> Measurement | None:
     return None if meter is None else meter.measure(onnx_path)
 
 

@@ -8,6 +8,7 @@ from cmpc_base.progress import SILENT, Observer
 from cmpc_cost_models import Target
 from cmpc_cost_models.profiling.profiler import Profiler
 from cmpc_cost_models.profiling.records import NetworkProfile
+from cmpc_cost_models.sites.orders import CompileOrder
 from cmpc_cost_models.targets.table import find_target
 from cmpc_cost_models.timing.settings import MeasureSettings
 from cmpc_search.errors import BadArgument, BadRun
@@ -80,15 +81,16 @@ def run_profiling(order: ProfileOrder, observer: Observer = SILENT) -> ProfileRe
         observer.notice(f"profiling {chosen.what}")
     own_target = find_target("host") if chosen.run is None else target_of(chosen.run)
     max_seconds = order.max_seconds
-    with Profiler(
-        order.target or own_target,
+    compile_order = CompileOrder(
+        target=order.target or own_target,
         cache_dir=order.cache_dir,
         schedules_dir=Cache(order.cache_dir).schedules,
         num_threads=order.num_threads,
-        settings=MeasureSettings(
-            max_seconds=max_seconds, span_seconds=min(SPAN_SECONDS, max_seconds / 2)
-        ),
-    ) as profiler:
+    )
+    settings = MeasureSettings(
+        max_seconds=max_seconds, span_seconds=min(SPAN_SECONDS, max_seconds / 2)
+    )
+    with Profiler(compile_order, settings) as profiler:
         profile = profiler.profile(chosen.path, rival=order.rival)
     return ProfileResult(profile=profile, chosen=chosen)
 

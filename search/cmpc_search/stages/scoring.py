@@ -7,13 +7,12 @@ architecture --> slice of the supernet --> batch norms rebuilt --> embeddings --
 import math
 import time
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
 
-from cmpc_cost_models import Measurement
 from cmpc_cost_models.graphs.counting import count_network
+from cmpc_cost_models.models.base import CostModel
 from cmpc_search.networks.onnx_export import export_network
 from cmpc_search.networks.shared import Supernet
 from cmpc_search.pixels import to_float
@@ -24,16 +23,10 @@ from cmpc_search.study import CandidateScore
 from cmpc_search.study.rewards import REWARDS, RewardFacts
 from cmpc_search.training.recalibration import rebuild_batch_norms
 
-__all__ = ["CandidateScorer", "Meter"]
+__all__ = ["CandidateScorer"]
 
 SPLIT = "validation"
 MAX_CALIBRATION_IMAGES = 4096
-
-
-class Meter(Protocol):
-    """What measures a network: one of `cmpc_cost_models.models.catalogue`, or a test's fake."""
-
-    def measure(self, onnx_path: Path) -> Measurement: ...
 
 
 class CandidateScorer:
@@ -43,7 +36,7 @@ class CandidateScorer:
     """
 
     def __init__(
-        self, supernet: Supernet, material: SearchMaterial, meter: Meter | None, *, folder: Path
+        self, supernet: Supernet, material: SearchMaterial, meter: CostModel | None, *, folder: Path
     ) -> None:
         self._supernet = supernet
         self._material = material

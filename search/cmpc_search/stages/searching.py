@@ -16,7 +16,7 @@ from pathlib import Path
 from cmpc_base.locks import exclusive
 from cmpc_base.progress import SILENT, Observer
 from cmpc_cost_models import Target
-from cmpc_cost_models.models.catalogue import AnyMeter
+from cmpc_cost_models.models.base import CostModel
 from cmpc_cost_models.targets.device import Device
 from cmpc_cost_models.targets.table import find_target
 from cmpc_search.compatibility import make_method
@@ -26,8 +26,8 @@ from cmpc_search.gallery import open_gallery
 from cmpc_search.networks.shared import Supernet
 from cmpc_search.runs import RunFolder, note_session, open_run, write_front, write_trials
 from cmpc_search.stages.material import SearchMaterial, load_material, place_facts, target_facts
-from cmpc_search.stages.measuring import make_meter, note_on_costs
-from cmpc_search.stages.scoring import CandidateScorer, Meter
+from cmpc_search.stages.measuring import make_meter
+from cmpc_search.stages.scoring import CandidateScorer
 from cmpc_search.stages.settings import FREE_SETTINGS, SearchSettings, as_of_today
 from cmpc_search.stages.supernet import has_supernet, load_supernet, make_supernet
 from cmpc_search.stages.views import make_view_bank
@@ -84,7 +84,7 @@ class SearchResult:
 
 
 def run_search(
-    order: SearchOrder, cost_model: Meter | None = None, observer: Observer = SILENT
+    order: SearchOrder, cost_model: CostModel | None = None, observer: Observer = SILENT
 ) -> SearchResult:
     """Search until the run has as many scored candidates as its settings ask for.
 
@@ -189,7 +189,7 @@ class _Costs:
     order: SearchOrder
     settings: SearchSettings
     target: Target
-    given: Meter | None
+    given: CostModel | None
 
     def check(self, observer: Observer) -> None:
         """Say what latencies will be worth, and reach the device before anything is trained.
@@ -199,21 +199,20 @@ class _Costs:
         """
         if self.given is not None or not self.settings.needs_latency:
             return
-        meter = self._of_device()
-        if note := note_on_costs(meter):
-            observer.notice(note)
-        with meter:
-            pass  # its session is short: training may take hours, and others want the device
+        # The session is short: training may take hours, and others want the device.
+        with self._of_device() as meter:
+            if meter.note:
+                observer.notice(meter.note)
 
     @contextmanager
-    def opened(self) -> Iterator[Meter | None]:
+    def opened(self) -> Iterator[CostModel | None]:
         if self.given is not None or not self.settings.needs_latency:
             yield self.given
             return
         with self._of_device() as meter:
             yield meter
 
-    def _of_device(self) -> AnyMeter:
+    def _of_device(self) -> CostModel:
         named = self.settings.device
         device = None if named is None else Device.named(named)
         return make_meter(self.target, device, cache_dir=self.order.cache_dir, is_brief=True)

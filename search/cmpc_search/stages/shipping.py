@@ -18,13 +18,13 @@ from cmpc_cost_models import Cost, Measurement, Target
 from cmpc_cost_models.compiling.entries import find_compiled
 from cmpc_cost_models.compiling.network import compile_network
 from cmpc_cost_models.errors import DeviceUnreachable
-from cmpc_cost_models.models.catalogue import make_meter
 from cmpc_cost_models.records import CompiledNetwork
 from cmpc_cost_models.schedules.source import open_schedules
 from cmpc_cost_models.targets.device import Device
 from cmpc_search.runs import RunFolder
 from cmpc_search.runs.evaluation import read_evaluation
 from cmpc_search.stages.material import search_settings_of, target_of
+from cmpc_search.stages.measuring import make_meter
 from cmpc_search.stages.picks import TrainedPick
 
 __all__ = ["ShippedNetwork", "Shipper"]
@@ -140,13 +140,7 @@ class Shipper:
         )
 
     def _measure(self) -> Measurement:
-        meter = make_meter(
-            self.target,
-            self.device,
-            cache_dir=self.cache_dir,
-            runtime_dir=self.cache_dir,
-            schedules_dir=self.schedules_dir,
-        )
+        meter = make_meter(self.target, self.device, cache_dir=self.cache_dir)
         try:
             with meter:
                 return meter.measure(self.trained.onnx_path)

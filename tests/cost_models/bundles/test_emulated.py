@@ -18,17 +18,20 @@ from cmpc_cost_models.bundles.bundle import BundleContents, Preprocessing, open_
 from cmpc_cost_models.bundles.verification import embed_emulated, verifier
 from cmpc_cost_models.compiling.network import compile_network
 from cmpc_cost_models.errors import BadArgument, BadBundle, PackageNotFetched, ProgramFailed
-from cmpc_cost_models.models.predicted import PredictedMeter
-from cmpc_cost_models.models.roofline import kernels_of, network_seconds
+from cmpc_cost_models.models.base import CostModel
+from cmpc_cost_models.models.catalogue import make_meter
+from cmpc_cost_models.models.checked import CheckedModel
+from cmpc_cost_models.models.roofline import RooflineModel, kernels_of, network_seconds
 from cmpc_cost_models.records import Measurement
 from cmpc_cost_models.sites.agreement import agreement
-from cmpc_cost_models.sites.emulated import ProgramStage
+from cmpc_cost_models.sites.emulated import EmulatedSite
+from cmpc_cost_models.sites.orders import CompileOrder
 from cmpc_cost_models.targets import runtimes
+from cmpc_cost_models.targets.device import NOWHERE
 from cmpc_cost_models.targets.runtimes import fetch_runtime, find_runtime
 from cmpc_cost_models.targets.table import find_target
 from cmpc_cost_models.targets.target import Target
 from cmpc_cost_models.targets.toolchain import find_toolchain
-from cmpc_search.stages.measuring import note_on_costs
 
 FOREIGN = "cortex-a72" if os.uname().machine == "x86_64" else "x86-64-v3"
 
@@ -62,6 +65,10 @@ def test_the_remedies_are_packages_of_debian_and_a_command(tmp_path):
     assert "apt-get install g++-aarch64-linux-gnu" in remedies
     assert "apt-get install qemu-user-static" in remedies
     assert "cmpc targets fetch cortex-a72" in remedies
+
+
+def predicting(target: Target, cache_dir: Path) -> CostModel:
+    return make_meter(CompileOrder(target=target, cache_dir=cache_dir), NOWHERE)
 
 
 def made_up_runtime(folder: Path, target: Target) -> None:
@@ -112,24 +119,28 @@ def test_a_processor_without_a_published_runtime_is_told_apart(tmp_path):
 
 
 def test_a_prediction_is_the_roofline_and_says_what_it_is(host, cache_dir, tiny_network, tmp_path):
-    with PredictedMeter(host, cache_dir=cache_dir, runtime_dir=tmp_path) as meter:
+    with predicting(host, cache_dir) as meter:
         found = meter.measure(tiny_network)
         broken = meter.measure(tmp_path / "nowhere.onnx")
-        note = note_on_costs(meter)
-        # As on a machine where programs for the target can't run:
-        meter.toolchain = replace(meter.toolchain, emulator=None, lacking=("no emulator",))
+        note = meter.note
+    # As on a machine where programs for the target can't run:
+    lacking = replace(
+        find_toolchain(host, cache_dir=tmp_path), emulator=None, lacking=("no emulator",)
+    )
+    order = CompileOrder(target=host, cache_dir=cache_dir)
+    with CheckedModel(RooflineModel(host), order, lacking) as meter:
         unchecked = meter.measure(tiny_network)
-        warning = note_on_costs(meter)
+        warning = meter.note
 
     kernels = kernels_of(tiny_network)
     assert found.error is None
     assert found.cost.source == "predicted"
     assert found.cost.value == pytest.approx(network_seconds(kernels, host) * 1e3)
-    assert found.cost.machine["num_kernels"] == len(kernels)
+    assert found.cost.evidence.num_kernels == len(kernels)
     assert "Each candidate is run once" in note
-    assert found.cost.machine["executed"]
+    assert found.cost.evidence.executed
     assert "NOT executed, so none is checked: no emulator" in warning
-    assert not unchecked.cost.machine["executed"]
+    assert not unchecked.cost.evidence.executed
     assert found.cost.artefact_sha256 == found.compiled.sha256
     assert "can't be read" in broken.error
 
@@ -145,7 +156,7 @@ def test_a_network_that_has_no_prediction_is_neither_a_number_nor_a_failure(
         helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path
     )
 
-    with PredictedMeter(host, cache_dir=cache_dir, runtime_dir=tmp_path) as meter:
+    with predicting(host, cache_dir) as meter:
         found = meter.measure(path)
 
     assert found.cost is found.error is None
@@ -167,7 +178,7 @@ def test_a_network_with_a_wrong_answer_gets_no_prediction(
     record["sha256"] = file_hash(wrong.path)
     (wrong.path.parent / "compiled.json").write_text(json.dumps(record))
 
-    with PredictedMeter(host, cache_dir=cache_dir, runtime_dir=tmp_path) as meter:
+    with predicting(host, cache_dir) as meter:
         found = meter.measure(write_tiny(1))
 
     assert "wrong answer" in found.error
@@ -183,12 +194,13 @@ def arm_network(arm, cache_dir, tiny_network):
 def test_an_arm_network_answers_under_qemu_as_onnx_runtime_does(arm, arm_network, tiny_network):
     rng = np.random.default_rng(7)
     session = onnxruntime.InferenceSession(tiny_network, providers=["CPUExecutionProvider"])
-    with ProgramStage(arm) as stage:
+    with EmulatedSite(arm) as site:
+        network = site.load(arm_network.path, arm_network.input_shape)
         for _ in range(3):
             image = rng.random(arm_network.input_shape, dtype=np.float32)
             [expected] = session.run(None, {"image": image})
 
-            found = agreement(stage.run(arm_network, image), expected)
+            found = agreement(network.run(image), expected)
 
             assert found.cosine >= 0.9999
             assert found.objection is None
@@ -247,8 +259,8 @@ def test_a_damaged_network_is_a_failure_with_the_programs_last_words(arm, arm_ne
     damaged.write_bytes(arm_network.path.read_bytes()[:1000])
     image = np.zeros(arm_network.input_shape, np.float32)
 
-    with ProgramStage(arm) as stage, pytest.raises(ProgramFailed, match="ended with"):
-        stage.run(replace(arm_network, path=damaged), image)
+    with EmulatedSite(arm) as site, pytest.raises(ProgramFailed, match="ended with"):
+        site.load(damaged, arm_network.input_shape).run(image)
 
 
 @pytest.mark.slow

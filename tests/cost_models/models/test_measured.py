@@ -8,15 +8,17 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import onnx
 import pytest
+from meters import meter_here
 from onnx import TensorProto, helper
 
 from cmpc_base.hashing import file_hash
 from cmpc_cost_models.compiling.network import compile_network
 from cmpc_cost_models.errors import BadArgument
-from cmpc_cost_models.models.measured import LatencyMeter, MeasureSettings
+from cmpc_cost_models.models.measured import MeasureSettings
 from cmpc_cost_models.records import Measurement
 from cmpc_cost_models.targets.machine import core_of, rank_cpus
 from cmpc_cost_models.targets.table import find_target
@@ -39,8 +41,8 @@ def test_the_cost_names_the_library_that_was_timed(meter, tiny_network):
     assert measurement.cost.num_single_runs == meter.settings.num_single_runs
     assert measurement.cost.p50 <= measurement.cost.p90 <= measurement.cost.p99
     assert measurement.cost.artefact_sha256 == file_hash(measurement.compiled.path)
-    assert measurement.cost.machine["num_threads"] == 1
-    assert measurement.cost.machine["conditions"]["cpu_share"] > 0
+    assert measurement.cost.evidence.num_threads == 1
+    assert measurement.cost.evidence.conditions.cpu_share > 0
     num_kernels = len(measurement.compiled.kernels)
     assert measurement.cost.kernel_origins == ({"rule": num_kernels} if num_kernels else {})
     assert measurement.is_stable == (not measurement.unstable_reasons)
@@ -72,7 +74,7 @@ def test_beside_a_busy_loop_on_the_same_core_the_verdict_turns(host, cache_dir, 
     )
     busy = subprocess.Popen([sys.executable, "-c", script])
     try:
-        with LatencyMeter(host, cache_dir=cache_dir, settings=settings) as meter:
+        with meter_here(host, cache_dir, settings) as meter:
             measurement = meter.measure(tiny_network)
     finally:
         busy.kill()
@@ -80,7 +82,7 @@ def test_beside_a_busy_loop_on_the_same_core_the_verdict_turns(host, cache_dir, 
 
     assert not measurement.is_stable
     assert any("core" in reason for reason in measurement.unstable_reasons)
-    assert measurement.cost.machine["conditions"]["waiting_share"] > 0.1
+    assert measurement.cost.evidence.conditions.waiting_share > 0.1
 
 
 @pytest.mark.slow
@@ -88,18 +90,18 @@ def test_two_threads_give_the_answer_of_one_and_have_a_core_each(host, cache_dir
     if len(os.sched_getaffinity(0)) < 2:
         pytest.skip("needs two processors")
     settings = MeasureSettings(**QUICK)
-    with LatencyMeter(host, cache_dir=cache_dir, num_threads=2, settings=settings) as meter:
+    with meter_here(host, cache_dir, settings, num_threads=2) as meter:
         measurement = meter.measure(tiny_network)
 
     assert measurement.error is None
-    assert measurement.cost.machine["num_threads"] == 2
-    assert len(set(measurement.cost.machine["cpus"])) == 2
+    assert measurement.cost.evidence.num_threads == 2
+    assert len(set(measurement.cost.evidence.cpus)) == 2
 
 
 def test_threads_may_not_share_a_core(host, cache_dir):
     settings = MeasureSettings(cpus=(0,))
     with pytest.raises(BadArgument, match="processor of its own"):
-        LatencyMeter(host, cache_dir=cache_dir, num_threads=2, settings=settings)
+        meter_here(host, cache_dir, settings, num_threads=2)
 
 
 @pytest.mark.slow
@@ -107,8 +109,8 @@ def test_a_reference_network_that_fails_is_tried_again_and_missed_aloud(
     host, cache_dir, tiny_network, monkeypatch
 ):
     tries = []
-    with LatencyMeter(host, cache_dir=cache_dir, settings=MeasureSettings(**QUICK)) as meter:
-        prepare = meter._bench.prepare
+    with meter_here(host, cache_dir, MeasureSettings(**QUICK)) as meter:
+        prepare = meter._candidates.prepare
 
         def fail_once(path):
             if path.parent.name == "reference":
@@ -117,7 +119,7 @@ def test_a_reference_network_that_fails_is_tried_again_and_missed_aloud(
                     return Measurement(error="compile took longer than 120 s")
             return prepare(path)
 
-        monkeypatch.setattr(meter._bench, "prepare", fail_once)
+        monkeypatch.setattr(meter, "_candidates", SimpleNamespace(prepare=fail_once))
         first, second, third = (meter.measure(tiny_network) for _ in range(3))
 
     missed = "how fast the reference network was meanwhile: compile took longer than 120 s"
@@ -133,12 +135,12 @@ def test_two_meters_at_once_time_on_two_processors_or_say_that_they_share_one(
     monkeypatch.setattr(lease, "_own_folder", lambda: tmp_path)
     settings = MeasureSettings(**QUICK)
     with (
-        LatencyMeter(host, cache_dir=cache_dir, settings=settings) as one,
-        LatencyMeter(host, cache_dir=cache_dir, settings=settings) as other,
+        meter_here(host, cache_dir, settings) as one,
+        meter_here(host, cache_dir, settings) as other,
     ):
         first, second = (meter.measure(tiny_network) for meter in (one, other))
 
-    cpus = [found.cost.machine["cpus"] for found in (first, second)]
+    cpus = [found.cost.evidence.cpus for found in (first, second)]
     is_shared = any("another process of cmpc" in reason for reason in second.unstable_reasons)
     assert (cpus[0] == cpus[1]) == is_shared
     assert is_shared == (len({core_of(cpu) for cpu in rank_cpus()}) == 1)
@@ -148,7 +150,7 @@ def test_a_kernel_is_timed_on_a_processor_that_nobody_else_times_on(host, tmp_pa
     monkeypatch.setattr(lease, "_own_folder", lambda: tmp_path)
     with lease.CpuLease(1) as mine, KernelRunner(host) as runner:
         is_alone = len({core_of(cpu) for cpu in rank_cpus()}) == 1
-        assert is_alone or core_of(runner._cpus[0]) != core_of(mine.cpus[0])
+        assert is_alone or core_of(runner.site.cpus[0]) != core_of(mine.cpus[0])
 
 
 def test_a_wrong_answer_is_never_timed(meter, host, write_tiny, tiny_network, cache_dir):
@@ -167,28 +169,28 @@ def test_a_wrong_answer_is_never_timed(meter, host, write_tiny, tiny_network, ca
 @pytest.mark.slow
 def test_a_worker_that_hangs_or_dies_is_replaced(host, cache_dir, tiny_network):
     settings = MeasureSettings(**QUICK, limit_seconds=2.5)
-    with LatencyMeter(host, cache_dir=cache_dir, settings=settings) as meter:
+    with meter_here(host, cache_dir, settings) as meter:
         assert meter.measure(tiny_network).error is None
 
-        os.kill(meter.worker_pid, signal.SIGSTOP)
+        os.kill(meter.site.worker.pid, signal.SIGSTOP)
         assert "took longer than 2.5 s" in meter.measure(tiny_network).error
-        assert meter.worker_pid is None
+        assert meter.site.worker.pid is None
 
         assert meter.measure(tiny_network).error is None
-        os.kill(meter.worker_pid, signal.SIGSTOP)  # so that it dies while it has work to do
-        threading.Timer(0.5, os.kill, (meter.worker_pid, signal.SIGKILL)).start()
+        os.kill(meter.site.worker.pid, signal.SIGSTOP)  # so that it dies while it has work to do
+        threading.Timer(0.5, os.kill, (meter.site.worker.pid, signal.SIGKILL)).start()
         assert "signal 9" in meter.measure(tiny_network).error
 
 
 @pytest.mark.slow
 def test_a_worker_is_replaced_before_it_holds_too_much(meter, tiny_network, monkeypatch):
     assert meter.measure(tiny_network).error is None
-    worn_out = meter.worker_pid
+    worn_out = meter.site.worker.pid
 
     monkeypatch.setattr(worker_process, "MAX_REQUESTS", 3)  # what one network takes
     assert meter.measure(tiny_network).error is None
 
-    assert meter.worker_pid != worn_out
+    assert meter.site.worker.pid != worn_out
 
 
 def test_a_slow_timing_takes_fewer_blocks(meter, tiny_network, monkeypatch):
@@ -204,16 +206,18 @@ def test_a_slow_timing_takes_fewer_blocks(meter, tiny_network, monkeypatch):
 def test_a_worker_ends_with_its_parent(host, cache_dir, tiny_network):
     script = (
         "import sys, time; from pathlib import Path\n"
-        "from cmpc_cost_models.models.measured import LatencyMeter, MeasureSettings\n"
+        "from meters import meter_here\n"
+        "from cmpc_cost_models.timing.settings import MeasureSettings\n"
         "from cmpc_cost_models.targets.table import find_target\n"
         "quick = MeasureSettings(num_blocks=3, span_seconds=0, max_attempts=1)\n"
-        "meter = LatencyMeter(\n"
-        "    find_target('host'), cache_dir=Path(sys.argv[1]), settings=quick)\n"
+        "meter = meter_here(find_target('host'), Path(sys.argv[1]), quick)\n"
         "meter.measure(Path(sys.argv[2]))\n"
-        "print(meter.worker_pid, flush=True); time.sleep(60)\n"
+        "print(meter.site.worker.pid, flush=True); time.sleep(60)\n"
     )
     command = [sys.executable, "-c", script, str(cache_dir), str(tiny_network)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+    paths = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    environment = os.environ | {"PYTHONPATH": paths}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as parent:
         worker_pid = int(parent.stdout.readline())
         assert is_alive(worker_pid)
         parent.kill()
@@ -235,7 +239,7 @@ def test_a_target_that_does_not_run_here_is_not_measured(host, cache_dir):
     foreign = "cortex-a72" if host.architecture == "x86_64" else "x86-64-v3"
 
     with pytest.raises(BadArgument, match="can't be measured here"):
-        LatencyMeter(find_target(foreign), cache_dir=cache_dir)
+        meter_here(find_target(foreign), cache_dir)
 
 
 @pytest.mark.parametrize(

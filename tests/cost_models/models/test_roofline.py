@@ -8,9 +8,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from cmpc_cost_models.compiling.network import compile_network
+from cmpc_cost_models.models.limits import Roofline
 from cmpc_cost_models.models.roofline import (
     CALL_CYCLES,
-    attainable_seconds,
     kernels_of,
     network_seconds,
 )
@@ -34,7 +34,7 @@ BOARD = replace(
     ],
 )
 def test_a_kernel_takes_the_longer_of_its_arithmetic_and_its_traffic(work, seconds):
-    assert attainable_seconds(work, BOARD) == pytest.approx(seconds)
+    assert Roofline.of_target(BOARD).least_us(work) == pytest.approx(seconds * 1e6)
 
 
 def test_a_network_takes_its_kernels_one_after_the_other_and_the_calls():

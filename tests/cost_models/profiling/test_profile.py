@@ -3,24 +3,26 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import onnx
 import pytest
+from meters import PretendedSite
 from onnx import TensorProto, helper, numpy_helper
 
 from cmpc_cost_models.errors import BadArgument, BadNetworkFile, ProfileFailed
+from cmpc_cost_models.evidence import Conditions
 from cmpc_cost_models.graphs.counting import count_network
 from cmpc_cost_models.graphs.writing import GraphWriter
+from cmpc_cost_models.models.limits import Bandwidth, Roofline
 from cmpc_cost_models.models.measured import MeasureSettings
+from cmpc_cost_models.plans.work import Work
 from cmpc_cost_models.profiling.profiler import Profiler, comparison_of
-from cmpc_cost_models.profiling.roofline import Bandwidth, Roofline
 from cmpc_cost_models.profiling.stopwatch import Call, Run, own_times_us
-from cmpc_cost_models.records import KernelRecord
+from cmpc_cost_models.records import CompiledNetwork, KernelRecord
+from cmpc_cost_models.sites.orders import CompileOrder
 from cmpc_cost_models.targets.table import find_target
 from cmpc_cost_models.timing.blocks import Blocks
-from cmpc_cost_models.timing.conditions import Conditions
 
 # How far the sum of all calls and the total without a stopwatch may be apart, each in its fastest
 # block. A pair of stamps takes 60 ns, and there are 30 calls in half a millisecond.
@@ -50,7 +52,7 @@ def profiler(host, cache_dir):
     settings = MeasureSettings(
         num_blocks=60, span_seconds=0.2, block_ms=1.5, warmup_ms=5.0, max_attempts=2
     )
-    with Profiler(host, cache_dir=cache_dir, settings=settings) as profiler:
+    with Profiler(CompileOrder(target=host, cache_dir=cache_dir), settings) as profiler:
         yield profiler
 
 
@@ -193,49 +195,40 @@ def test_whether_a_ratio_is_trusted_does_not_depend_on_who_is_faster(scale):
     assert compared.is_stable
 
 
-class KnownBench:
-    """Stands in for a workbench: a network of two kernels, timed in five rounds of two blocks."""
-
-    settings = MeasureSettings()
-    num_threads, cpus, target = 1, (0,), find_target("host")
-    lease = SimpleNamespace(doubts=list)
-    loadable = staticmethod(lambda network: {})
-
-    def __init__(self, total_us):
-        self.total_us = total_us
-
-    def prepare(self, path):
-        records = [
-            KernelRecord(symbol=name, kind=name, shape="", flops=flops, origin="rule")
-            for name, flops in (("slow", 600_000), ("fast", 100_000))
-        ]
-        return SimpleNamespace(
-            graph_sha256="12",
-            sha256="ab",
-            input_shape=(1, 3, 8, 8),
-            kernels=records,
-            nodes=(),
-            num_kernels_by_origin=lambda: {"rule": 2},
-        )
-
-    def ask(self, verb, request):
-        if verb == "peaks":
-            return {"result": ROOFLINE.to_json()}
-        disturbed = 2 * [500.0]  # the last round, in which everything took longer
-        whole_us = 8 * [self.total_us] + disturbed
-        by_calls_us = [97.0, *7 * [98.0], *disturbed]
-        calls = [("vm.builtin.alloc", 8 * [6.0]), ("slow", 8 * [60.0]), ("fast", 4 * [29.0, 31.0])]
-        blocks = blocks_of(*([us / 1e3 for us in one] for one in (whole_us, by_calls_us)))
-        return {
-            "result": {
-                "blocks": replace(blocks, blocks_per_round=2).to_json(),
-                "calls": [
-                    {"symbol": name, "parent": None, "shapes": [], "num_bytes": 1000}
-                    for name, _ in calls
-                ],
-                "calls_us": [times_us + disturbed for _, times_us in calls],
-            }
-        }
+def answers(total_us):
+    """What a worker says of a network of two kernels, timed in five rounds of two blocks."""
+    kernels = [
+        KernelRecord(symbol=name, kind=name, shape="", flops=flops, origin="rule")
+        for name, flops in (("slow", 600_000), ("fast", 100_000))
+    ]
+    compiled = CompiledNetwork(
+        path=Path("network.so"),
+        sha256="ab",
+        graph_sha256="12",
+        from_cache=True,
+        compile_seconds=1.0,
+        input_shape=(1, 3, 8, 8),
+        output_shape=(1, 4),
+        kernels=tuple(kernels),
+    )
+    disturbed = 2 * [500.0]  # the last round, in which everything took longer
+    whole_us = 8 * [total_us] + disturbed
+    by_calls_us = [97.0, *7 * [98.0], *disturbed]
+    calls = [("vm.builtin.alloc", 8 * [6.0]), ("slow", 8 * [60.0]), ("fast", 4 * [29.0, 31.0])]
+    blocks = blocks_of(*([us / 1e3 for us in one] for one in (whole_us, by_calls_us)))
+    return {
+        "compile": compiled.to_json(),
+        "check": {"cosine": 1.0, "relative_difference": 0.0},
+        "peaks": ROOFLINE.to_json(),
+        "profile": {
+            "blocks": replace(blocks, blocks_per_round=2).to_json(),
+            "calls": [
+                {"symbol": name, "parent": None, "shapes": [], "num_bytes": 1000}
+                for name, _ in calls
+            ],
+            "calls_us": [times_us + disturbed for _, times_us in calls],
+        },
+    }
 
 
 @pytest.mark.parametrize(
@@ -246,10 +239,9 @@ class KnownBench:
     ],
 )
 def test_each_kernel_has_its_own_median_over_the_undisturbed_rounds(total_us, shares):
-    profiler = Profiler.__new__(Profiler)
-    profiler._bench = KnownBench(total_us)
+    order = CompileOrder(target=find_target("host"), cache_dir=Path("cache"))
 
-    profile = profiler.profile(Path("net.onnx"))
+    profile = Profiler(order, site=PretendedSite(answers(total_us))).profile(Path("net.onnx"))
 
     slow, fast = profile.kernels
     assert (slow.time_us, slow.spread_us) == (60.0, 0.0)
@@ -283,9 +275,9 @@ def test_a_roof_is_the_lower_of_arithmetic_and_memory():
     far = Bandwidth(num_bytes=10**6, gb_per_s=10.0)
     roofline = Roofline(gflops=50.0, bandwidths=(near, far), source="measured")
 
-    assert roofline.least_us(flops=100_000, num_bytes=1000) == pytest.approx(2.0)
-    assert roofline.bound_by(flops=100_000, num_bytes=1000) == "arithmetic"
-    assert roofline.least_us(flops=1000, num_bytes=5000) == pytest.approx(0.5)
-    assert roofline.bound_by(flops=1000, num_bytes=5000) == "memory"
+    assert roofline.least_us(Work(flops=100_000, num_bytes=1000)) == pytest.approx(2.0)
+    assert roofline.bound_by(Work(flops=100_000, num_bytes=1000)) == "arithmetic"
+    assert roofline.least_us(Work(flops=1000, num_bytes=5000)) == pytest.approx(0.5)
+    assert roofline.bound_by(Work(flops=1000, num_bytes=5000)) == "memory"
     assert [roofline.gb_per_s(size) for size in (1000, 1001, 10**9)] == [100.0, 10.0, 10.0]
     assert Roofline.from_json(roofline.to_json()) == roofline

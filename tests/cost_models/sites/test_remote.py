@@ -1,8 +1,10 @@
 """A real server and a real tracker of TVM's, on the loopback; and what befalls them."""
 
 import importlib.util
+import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,16 +15,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from meters import PretendedSite, meter_on
 
 from cmpc_cost_models.compiling.network import compile_network
 from cmpc_cost_models.errors import BadArgument, DeviceUnreachable
-from cmpc_cost_models.models.remote import RemoteMeter
+from cmpc_cost_models.evidence import Conditions, Fingerprint
+from cmpc_cost_models.models.measured import LatencyMeter
+from cmpc_cost_models.sites import rpc
+from cmpc_cost_models.sites.base import NO_FACTS, SiteFacts
+from cmpc_cost_models.sites.here import own_facts
+from cmpc_cost_models.sites.orders import CompileOrder
 from cmpc_cost_models.targets.device import Device
 from cmpc_cost_models.targets.table import find_target
 from cmpc_cost_models.targets.target import Target
 from cmpc_cost_models.timing.blocks import Blocks
-from cmpc_cost_models.timing.conditions import Conditions
 from cmpc_cost_models.timing.settings import MeasureSettings
+from cmpc_cost_models.workers.process import Answer
 
 LOOPBACK = "127.0.0.1"
 QUICK = MeasureSettings(num_blocks=6, block_ms=1.0, warmup_ms=5.0, max_attempts=1)
@@ -63,9 +71,9 @@ def port_of(process: subprocess.Popen[str]) -> int:
     raise AssertionError("the server ended before it listened")
 
 
-def remote_meter(host: Target, port: int, cache_dir, *, key: str = "", **options) -> RemoteMeter:
+def remote_meter(host: Target, port: int, cache_dir, *, key: str = "", **options) -> LatencyMeter:
     device = Device(kind="rpc", host=LOOPBACK, port=port, key=key)
-    return RemoteMeter(host, device, cache_dir=cache_dir, settings=QUICK, **options)
+    return meter_on(device, host, cache_dir, QUICK, **options)
 
 
 @pytest.mark.slow
@@ -78,10 +86,8 @@ def test_a_network_is_measured_on_a_device_until_that_dies(host, cache_dir, writ
         assert second.error is None
         assert first.cost.source == "measured"
         assert 0 < first.cost.value < 100
-        assert first.cost.machine["device"] == f"rpc://{LOOPBACK}:{port}"
-        assert "its clock and temperature" in first.cost.not_observed
+        assert first.cost.evidence.device == f"rpc://{LOOPBACK}:{port}"
         assert first.cost.p50 > 0
-        assert "conditions" not in first.cost.machine  # those would be this machine's
         assert first.cost.artefact_sha256 == first.compiled.sha256 != second.compiled.sha256
 
         threading.Timer(0.3, os.killpg, (process.pid, signal.SIGKILL)).start()
@@ -91,48 +97,77 @@ def test_a_network_is_measured_on_a_device_until_that_dies(host, cache_dir, writ
         assert str(port) in str(lost.value)
 
 
+@pytest.mark.slow
+@needs_server
+def test_a_device_gets_the_verdict_that_this_machine_gets(host, cache_dir, tiny_network, tmp_path):
+    with server() as (port, _), remote_meter(host, port, tmp_path) as meter:
+        found, again = meter.measure(tiny_network), meter.measure(tiny_network)
+
+    evidence, conditions = found.cost.evidence, found.cost.evidence.conditions
+    assert evidence.fingerprint == own_facts().fingerprint  # the server is on this machine
+    assert conditions.waiting_share is not None
+    assert conditions.others_share is not None
+    assert conditions.load_average[0] is not None
+    assert conditions.cpu_share is None  # between blocks it waits to be asked
+    observed = {"their clock": conditions.clock_mhz, "their temperature": conditions.temperature_c}
+    for text, pair in observed.items():
+        assert (text in found.cost.not_observed) == (pair == (None, None))
+    assert not any("reference network" in one for one in found.cost.not_observed)
+    timings = json.loads((again.compiled.path.parent / "timings.json").read_text())
+    assert [one["latency_ms"] for one in timings] == [found.cost.value, again.cost.value]
+    assert evidence.fingerprint.key in timings[0]["how"]
+
+
 def test_rounds_that_a_device_slowed_down_are_set_aside_as_they_are_here(
-    host, cache_dir, tiny_network, monkeypatch
+    host, cache_dir, tiny_network
 ):
     fast, slow = [1.0, 1.002, 0.998, 1.0], [1.08, 1.09, 1.08, 1.08]
     blocks = Blocks(
-        blocks_ms=[(fast + slow) * 5],
+        blocks_ms=[(fast + slow) * 5] * 2,
         blocks_per_round=4,
-        runs_per_block=[1],
+        runs_per_block=[1, 1],
         warmup_ms=1.0,
         is_steady=True,
-        conditions=Conditions(wall_s=0.0, cpu_share=1.0),
+        conditions=Conditions(wall_s=1.0),
     )
-    meter = remote_meter(host, 1, cache_dir)
     compiled = compile_network(tiny_network, host, cache_dir=cache_dir)
-    monkeypatch.setattr(meter, "_prepare", lambda _: compiled)
-    monkeypatch.setattr(meter, "_ask_device", lambda *_: {"result": blocks.to_json()})
+    answers = {
+        "compile": compiled.to_json(),
+        "check": {"cosine": 1.0, "relative_difference": 0.0},
+        "time": blocks.to_json(),
+    }
+    site = PretendedSite(answers, name="rpc://board:9090", is_remote=True)
+    order = CompileOrder(target=host, cache_dir=cache_dir)
 
-    found = meter.measure(tiny_network)
-    meter.close()
+    found = LatencyMeter(site, order, QUICK).measure(tiny_network)
 
+    assert site.asked == ["compile", "check"] * 2 + ["time"]  # it and the reference network
     assert found.is_stable
     assert found.cost.value == 1.0
     assert (found.cost.count, found.cost.num_set_aside) == (20, 20)
     assert any("whether its processor is the target's" in one for one in found.cost.not_observed)
 
 
-def measure_for_ever(meter: RemoteMeter, network) -> None:
+def measure_for_ever(meter: LatencyMeter, network) -> None:
     for _ in range(1000):
         meter.measure(network)
 
 
 @needs_server
 @pytest.mark.slow
-def test_a_wrong_answer_on_a_device_is_a_result_and_the_device_goes_on(
-    host, cache_dir, write_tiny, tmp_path
-):
-    with server() as (port, _), remote_meter(host, port, cache_dir) as meter:
-        broken = tmp_path / "broken.onnx"
-        broken.write_bytes(b"no network")
+def test_a_wrong_answer_on_a_device_is_a_result_and_the_device_goes_on(host, write_tiny, tmp_path):
+    wrong, right = write_tiny(1), write_tiny(0)
+    entry = compile_network(wrong, host, cache_dir=tmp_path).path.parent
+    other = compile_network(right, host, cache_dir=tmp_path).path.parent
+    shutil.rmtree(entry)
+    shutil.copytree(other, entry)  # so that the device is sent, and runs, another network
 
-        assert meter.measure(broken).error is not None
-        assert meter.measure(write_tiny(0)).error is None
+    with server() as (port, _), remote_meter(host, port, tmp_path) as meter:
+        found = meter.measure(wrong)
+
+        assert "wrong answer" in found.error
+        assert found.cost is None
+        assert meter.measure(right).error is None
 
 
 @needs_server
@@ -212,11 +247,31 @@ def test_a_peer_that_never_speaks_is_given_up(host, cache_dir):
             meter.__enter__()
 
 
-def test_a_device_of_another_architecture_is_refused(cache_dir, monkeypatch):
-    target = find_target("arm")
-    meter = remote_meter(target, 1, cache_dir)
-    facts = {"triple": "x86_64-unknown-linux-gnu", "cpu": "znver4", "governor": None}
-    monkeypatch.setattr(meter._worker, "ask", lambda request, **_: {"result": facts})
+@pytest.mark.parametrize(
+    ("facts", "reason"),
+    [
+        (SiteFacts(fingerprint=Fingerprint(architecture="x86_64")), "that one is x86_64"),
+        (
+            SiteFacts(fingerprint=Fingerprint(architecture="aarch64"), features=frozenset({"fp"})),
+            "lacks asimd",
+        ),
+    ],
+)
+def test_a_device_that_can_not_run_the_targets_code_is_refused(
+    facts, reason, cache_dir, monkeypatch
+):
+    meter = remote_meter(find_target("arm"), 1, cache_dir)
+    monkeypatch.setattr(meter.site.worker, "ask", lambda *_, **__: Answer(result=facts.to_json()))
 
-    with pytest.raises(BadArgument, match="aarch64"), meter:
+    with pytest.raises(BadArgument, match=reason), meter:
         pass
+
+
+def test_a_device_that_lets_nobody_read_its_files_is_still_a_site(host, monkeypatch):
+    monkeypatch.setattr(rpc, "connect", lambda _: object())  # a session that can do nothing
+
+    with rpc.RpcSite(Device(kind="rpc", host=LOOPBACK, port=1), host) as site:
+        facts, snapshot = site.facts(), site.observe()
+
+    assert facts == NO_FACTS
+    assert snapshot.waited_s is snapshot.clock_mhz is None

@@ -2,13 +2,14 @@
 
 import os
 import time
+from dataclasses import replace
 
 import pytest
 
-from cmpc_cost_models.timing import conditions
-from cmpc_cost_models.timing.blocks import TimingSettings, time_in_turn
+from cmpc_cost_models.evidence import Conditions, TimingSettings
+from cmpc_cost_models.targets.system_files import NO_FILES
+from cmpc_cost_models.timing.blocks import time_in_turn
 from cmpc_cost_models.timing.conditions import (
-    Conditions,
     Snapshot,
     conditions_between,
     conditions_together,
@@ -16,13 +17,20 @@ from cmpc_cost_models.timing.conditions import (
 )
 from cmpc_cost_models.timing.pinning import pinned
 
+
+def watch_first() -> Snapshot:
+    return take_snapshot((0,))
+
+
 BEFORE = Snapshot(
     clock_s=100.0,
+    num_cpus=2,
     thread_s=5.0,
     process_s=6.0,
-    waited_s={1: 0.5, 2: 0.0},
+    waited_s={"1": 0.5, "2": 0.0},
     busy_s=50.0,
     stolen_s=1.0,
+    has_counters=True,
     voluntary=3,
     involuntary=1,
     num_runnable=1,
@@ -33,11 +41,13 @@ BEFORE = Snapshot(
 )
 AFTER = Snapshot(
     clock_s=102.0,
+    num_cpus=2,
     thread_s=6.5,
     process_s=8.0,
-    waited_s={1: 0.7, 2: 0.0, 3: 0.1},
+    waited_s={"1": 0.7, "2": 0.0, "3": 0.1},
     busy_s=53.01,
     stolen_s=1.2,
+    has_counters=True,
     voluntary=5,
     involuntary=41,
     num_runnable=2,
@@ -49,7 +59,7 @@ AFTER = Snapshot(
 
 
 def test_conditions_are_what_lies_between_two_snapshots():
-    found = conditions_between(BEFORE, AFTER, num_cpus=2)
+    found = conditions_between(BEFORE, AFTER)
 
     assert found.wall_s == 2.0
     assert found.cpu_share == 0.75
@@ -65,7 +75,7 @@ def test_a_thread_that_sleeps_is_seen_to_sleep():
     before = take_snapshot((0,))
     for _ in range(3):
         time.sleep(0.02)
-    found = conditions_between(before, take_snapshot((0,)), num_cpus=1)
+    found = conditions_between(before, take_snapshot((0,)))
 
     assert found.cpu_share < 0.5
     assert found.voluntary_switches >= 3
@@ -84,9 +94,9 @@ def test_things_are_timed_in_turn_after_a_warm_up_that_waits_for_steady_blocks()
         return 1.0 + len(turns) % 2
 
     settings = TimingSettings(num_blocks=3, block_ms=1.0, warmup_ms=0.5, max_seconds=1.0)
-    alone = time_in_turn([warming], settings, cpus=(0,))
+    alone = time_in_turn([warming], settings, observe=watch_first)
     turns.clear()
-    both = time_in_turn([warming, restless], settings, cpus=(0,))
+    both = time_in_turn([warming, restless], settings, observe=watch_first)
 
     assert alone.blocks_ms == [[1.0, 1.0, 1.0]]
     assert alone.is_steady
@@ -98,22 +108,23 @@ def test_rounds_go_on_until_half_of_them_are_undisturbed():
     slowed = iter([2.0] * (1 + 7 * 4))  # the warm-up, and all of the rounds asked for but one
     settings = TimingSettings(num_blocks=32, block_ms=1.0, warmup_ms=0.0, max_seconds=5.0)
 
-    blocks = time_in_turn([lambda _: next(slowed, 1.0)], settings, cpus=(0,))
+    blocks = time_in_turn([lambda _: next(slowed, 1.0)], settings, observe=watch_first)
 
     assert blocks.blocks_per_round == 4
     assert blocks.blocks_ms == [[2.0] * 7 * 4 + [1.0] * 7 * 4]
 
 
-def test_a_system_that_pins_nothing_and_has_no_proc_still_times(monkeypatch, tmp_path):
+def test_a_system_that_pins_nothing_and_has_no_proc_still_times(monkeypatch):
     for name in ("sched_getaffinity", "sched_setaffinity"):
         monkeypatch.delattr(os, name, raising=False)
-    monkeypatch.setattr(conditions, "TASKS", tmp_path / "nothing")
 
     with pinned([0]):
-        snapshot = take_snapshot([0])
+        snapshot = take_snapshot([0], NO_FILES)
+    found = conditions_between(snapshot, replace(snapshot, clock_s=snapshot.clock_s + 1))
 
     assert snapshot.waited_s is None
     assert (snapshot.voluntary, snapshot.involuntary) == (0, 0)
+    assert found.waiting_share is found.others_share is found.stolen_share is None
 
 
 def test_conditions_of_several_rounds_are_weighted_by_their_time():

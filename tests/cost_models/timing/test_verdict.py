@@ -4,13 +4,18 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from meters import PretendedSite
 
-from cmpc_cost_models.models.costs import measurement_of
-from cmpc_cost_models.timing.blocks import Blocks, TimingSettings, with_single_runs
-from cmpc_cost_models.timing.conditions import Conditions
+from cmpc_cost_models.evidence import Conditions, TimingSettings
+from cmpc_cost_models.models.verdicts import TimedAt, measurement_of
+from cmpc_cost_models.targets.table import find_target
+from cmpc_cost_models.timing.blocks import Blocks, with_single_runs
 from cmpc_cost_models.timing.verdict import doubts_of_ratio, percentiles_of, summarise_blocks
 
 QUIET_BLOCKS = [1.0, 1.01, 0.99, 1.0, 1.01, 0.99, 1.0, 1.01, 0.99] * 3
+SETTINGS = TimingSettings(
+    num_blocks=3, block_ms=1.0, warmup_ms=0.0, max_seconds=1.0, num_single_runs=400
+)
 QUIET = Conditions(wall_s=1.0, cpu_share=0.999, waiting_share=0.0, stolen_share=0.0)
 
 
@@ -71,15 +76,15 @@ def test_a_latency_is_of_the_blocks_and_single_runs_of_its_own_network():
     )
     second = SimpleNamespace(sha256="ab", num_kernels_by_origin=lambda: {"rule": 3})
 
-    measured = measurement_of(
-        second, blocks, 1, target=SimpleNamespace(name="host"), machine={}, not_observed=()
-    )
+    at = TimedAt(site=PretendedSite({}), target=find_target("host"), settings=SETTINGS, doubts=())
+
+    measured = measurement_of(second, blocks, 1, at)
 
     cost = measured.cost
     assert (cost.value, cost.unit, cost.source) == (2.0, "ms", "measured")
     assert (cost.count, cost.num_set_aside, cost.num_single_runs) == (20, 4, 100)
     assert (cost.p50, cost.p90) == (2.2, 7.0)
-    assert cost.machine["disturbed_share"] == pytest.approx(1 / 6)
+    assert cost.evidence.disturbed_share == pytest.approx(1 / 6)
     assert (cost.artefact_sha256, cost.kernel_origins) == ("ab", {"rule": 3})
 
 
@@ -92,16 +97,13 @@ def test_of_what_is_slow_fewer_single_runs_are_timed_and_none_where_nobody_asked
         is_steady=True,
         conditions=QUIET,
     )
-    settings = TimingSettings(
-        num_blocks=3, block_ms=1.0, warmup_ms=0.0, max_seconds=1.0, num_single_runs=400
-    )
     runners = [lambda number: [0.1] * number, lambda number: [50.0] * number]
 
-    timed = with_single_runs(blocks, runners, settings)
+    timed = with_single_runs(blocks, runners, SETTINGS)
 
     assert [len(one) for one in timed.single_ms] == [400, 20]
     assert Blocks.from_json(json.loads(json.dumps(timed.to_json()))) == timed
-    unasked = with_single_runs(blocks, runners, replace(settings, num_single_runs=0))
+    unasked = with_single_runs(blocks, runners, replace(SETTINGS, num_single_runs=0))
     assert unasked.single_ms == [[], []]
 
 

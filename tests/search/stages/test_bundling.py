@@ -122,7 +122,7 @@ def measure_with(monkeypatch):
         monkeypatch.setattr(
             shipping,
             "make_meter",
-            lambda target, _, *, cache_dir, **__: FakeMeter(target, cache_dir, error),
+            lambda target, *_, cache_dir, **__: FakeMeter(target, cache_dir, error),
         )
 
     measure("nobody should have measured")

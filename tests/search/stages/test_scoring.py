@@ -45,7 +45,7 @@ def score_with(settings, gallery_path, cache_dir, tmp_path):
 
 
 def test_a_measured_candidate_carries_its_latency_and_its_doubts(score_with):
-    cost = Cost(name="latency", value=0.25, unit="ms", source="measured", machine={}, versions={})
+    cost = Cost(name="latency", value=0.25, unit="ms", source="measured", versions={})
     meter = FakeMeter(Measurement(cost=cost, unstable_reasons=("a busy machine",)))
 
     score = score_with(meter)

@@ -12,14 +12,14 @@ from cmpc_cost_models.schedules.records import TuningRecord
 from cmpc_cost_models.schedules.schedule import Schedule
 from cmpc_cost_models.schedules.similar import features_of
 from cmpc_cost_models.schedules.source import similar_schedules
-from cmpc_cost_models.tuning.comparing import Times, calm_repeats, fastest_of, is_faster
+from cmpc_cost_models.tuning.comparing import Times, fastest_of, is_faster, undisturbed_repeats
 from cmpc_cost_models.tuning.runner import KernelRunner
 from cmpc_cost_models.tuning.strategy import SearchStrategy
 from cmpc_cost_models.tuning.tasks import TuningTask
 
-__all__ = ["TaskAtWork"]
+__all__ = ["TaskTuner"]
 
-HOPE_KEPT = 0.6  # of what the headroom promises, from batch to batch
+GAIN_KEPT = 0.6  # of what the headroom promises, from batch to batch
 TRIALS_PER_BATCH = 8  # as a rule; only to guess how far an earlier call came
 NUM_SIMILAR = 3
 CONFIRMING_REPEATS = 21
@@ -27,7 +27,7 @@ LOST_IN_TIMING = "timing it crashed or hung the worker"
 MAX_CONTESTS = 3  # with other processes over one workload
 
 
-class TaskAtWork:
+class TaskTuner:
     """Tries batches of schedules of one task and keeps what came of them."""
 
     def __init__(
@@ -51,7 +51,7 @@ class TaskAtWork:
         Args:
             headroom: The share that it would save as the fastest kernel of all.
         """
-        return max(self._last_gain, headroom * math.pow(HOPE_KEPT, self._num_batches))
+        return max(self._last_gain, headroom * math.pow(GAIN_KEPT, self._num_batches))
 
     @property
     def best_us(self) -> float | None:
@@ -64,7 +64,7 @@ class TaskAtWork:
         strategy = self._search()
         times = {schedule: one.median_us for schedule, one in self.tried.items()}
         batch = strategy.propose(count, times)
-        sound = list(self._sound(batch))
+        sound = list(self._working(batch))
         incumbent = self.best.schedule if self.best else strategy.rule
         self.is_exhausted = not batch or (self.best is None and incumbent not in sound)
         if not self.is_exhausted:
@@ -86,7 +86,7 @@ class TaskAtWork:
             self._strategy = SearchStrategy(self._workload, first=similar, rng=self._rng)
         return self._strategy
 
-    def _sound(self, batch: Sequence[Schedule]) -> Iterator[Schedule]:
+    def _working(self, batch: Sequence[Schedule]) -> Iterator[Schedule]:
         """Yield the schedules that build and compute what they must; keep why others don't."""
         for schedule in batch:
             error = self._runner.error_of(self._workload, schedule)
@@ -102,17 +102,17 @@ class TaskAtWork:
         records = [self._failure(one, LOST_IN_TIMING) for one in lost]
         for schedule, times in found.times_us.items():
             if schedule not in (incumbent, found.winner):
-                records.append(self._record(schedule, *calm_repeats(times)))
+                records.append(self._record(schedule, *undisturbed_repeats(times)))
         self._database.commit(records)
         if self.best is None:
             for times in self._time([incumbent], CONFIRMING_REPEATS).values():
-                [calm] = calm_repeats(times)
-                record = self._record(incumbent, calm, rule_us=float(np.median(calm)))
+                [undisturbed] = undisturbed_repeats(times)
+                record = self._record(incumbent, undisturbed, rule_us=float(np.median(undisturbed)))
                 self._database.commit([record], best=incumbent)
         if found.winner != incumbent:
-            self._crown(found.winner)
+            self._take_place(found.winner)
 
-    def _crown(self, winner: Schedule) -> None:
+    def _take_place(self, winner: Schedule) -> None:
         """Make ``winner`` the best if, timed once more, it beats the rule and who holds the place.
 
         The best of many noisy times is flattered: hence once more. Record and place are written
@@ -127,7 +127,7 @@ class TaskAtWork:
                 self._database.commit([self._failure(winner, LOST_IN_TIMING)])
                 return
             wins = all(is_faster(times[winner], times[one]) for one in rivals)
-            mine, of_rule = calm_repeats(times[winner], times[rule])
+            mine, of_rule = undisturbed_repeats(times[winner], times[rule])
             record = self._record(winner, mine, rule_us=float(np.median(of_rule)))
             replaced = self._database.commit(
                 [record],

@@ -1,0 +1,48 @@
+"""Compile the C and C++ that goes with a network: its program, and what watches a machine."""
+
+import subprocess
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from cmpc_cost_models.errors import BadArgument, CompileFailed
+
+__all__ = ["build", "ffi_headers", "package_folder"]
+
+LIMIT_SECONDS = 300
+LONGEST_COMPLAINT = 600
+
+
+def build(compiler: str, source: Path, output: Path, options: Sequence[str]) -> None:
+    """Compile one source file into ``output``.
+
+    Args:
+        options: What the compiler is told; libraries come after the source, in this order.
+
+    Raises:
+        CompileFailed: the compiler refuses.
+    """
+    command = [compiler, f"-I{ffi_headers()}", str(source), f"-o{output}", *options]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False
+    )
+    if done.returncode:
+        complaint = done.stderr[-LONGEST_COMPLAINT:]
+        raise CompileFailed(f"{source.name} must compile with {compiler}: {complaint}")
+
+
+def ffi_headers() -> Path:
+    """Return where the headers of TVM's C ABI are; the same serve for every processor."""
+    return package_folder("tvm_ffi") / "include"
+
+
+def package_folder(package: str) -> Path:
+    """Return where an installed package lies, without importing it.
+
+    Raises:
+        BadArgument: it is not installed.
+    """
+    spec = find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise BadArgument(f"package {package} must be installed; install cmpc[compile]")
+    return Path(spec.submodule_search_locations[0])

@@ -1,0 +1,79 @@
+"""Read the files of a device through a session of TVM's RPC, with a small library sent there.
+
+The server hands out files of its own folder only, and needs no other program than TVM's. So
+``native/reader.c`` is compiled here for the target, sent, loaded, and called there.
+"""
+
+import tempfile
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cmpc_cost_models.errors import CompileFailed
+from cmpc_cost_models.sites.building import build
+from cmpc_cost_models.targets.compilers import linker_for
+from cmpc_cost_models.targets.target import Target
+
+__all__ = ["DeviceFiles", "send_library"]
+
+READER = Path("native") / "reader.c"
+MOST_BYTES = 1 << 20  # /proc/cpuinfo of 256 processors is half of it
+STATUS = "/proc/thread-self/status"
+ALLOWED_CPUS = "Cpus_allowed_list"
+
+
+class DeviceFiles:
+    """The files of a device, read by the thread of the session; see ``targets.system_files``.
+
+    Raises:
+        CompileFailed: nothing compiles the library here.
+        Exception: whatever TVM raises where the device can't load it.
+    """
+
+    def __init__(self, session: Any, target: Target) -> None:
+        import tvm
+
+        with tempfile.TemporaryDirectory(prefix="cmpc-reader-") as folder:
+            library = Path(folder) / f"cmpc-reader-{target.cpu}.so"
+            _build_reader(target, library)
+            module = send_library(session, library)
+        self._as_tensor, self._device = tvm.runtime.tensor, session.cpu()
+        self._read_files, self._pin = module["read_files"], module["pin"]
+        self._out = tvm.runtime.empty((MOST_BYTES,), "uint8", self._device)
+
+    def read(self, *patterns: str) -> Mapping[str, str]:
+        """Return the text of each file that a pattern names and that can be read, by its path."""
+        asked = np.frombuffer(b"".join(one.encode() + b"\0" for one in patterns), np.uint8)
+        num_bytes = int(self._read_files(self._as_tensor(asked, self._device), self._out))
+        content = self._out.numpy()[:num_bytes].tobytes().decode(errors="replace")
+        parts = content.split("\0")[:-1]
+        return dict(zip(parts[::2], parts[1::2], strict=True))
+
+    def pin_to_last(self) -> tuple[int, ...]:
+        """Keep the session's thread to the last processor it may use; none where that fails.
+
+        The last, since systems put their own work on the first, and boards their fast cores last.
+        """
+        lines = self.read(STATUS).get(STATUS, "").splitlines()
+        lists = [line.partition(":")[2] for line in lines if line.startswith(ALLOWED_CPUS)]
+        last = lists[0].strip().rpartition(",")[2].rpartition("-")[2] if lists else ""
+        return (int(last),) if last.isdigit() and self._pin(int(last)) == 0 else ()
+
+
+def send_library(session: Any, library: Path) -> Any:
+    """Return TVM's module of a library that was sent to a device and loaded there."""
+    session.upload(str(library), library.name)
+    module = session.load_module(library.name)
+    session.remove(library.name)  # it is loaded; a small board's disk must not fill
+    return module
+
+
+def _build_reader(target: Target, library: Path) -> None:
+    compiler = linker_for(target)
+    if compiler is None:
+        raise CompileFailed(f"compiling for {target.name} needs a C++ compiler, found none")
+    source = Path(str(files("cmpc_cost_models.sites") / str(READER)))
+    build(compiler, source, library, ["-O1", "-shared", "-fPIC"])
