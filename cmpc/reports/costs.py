@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from cmpc.output import make_table
+from cmpc_base.units import MMAC
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -15,8 +16,6 @@ __all__ = [
     "unstable_latencies",
     "warnings_of",
 ]
-
-MMAC = 1e6
 
 
 def cost_table(found: "Evaluation") -> "Table":

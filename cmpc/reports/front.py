@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from cmpc.output import make_table, plain
+from cmpc_base.units import MMAC
 from cmpc_search.runs import RunFolder
 from cmpc_search.study import (
     Budget,
@@ -31,7 +32,6 @@ __all__ = [
     "unstable_trials",
 ]
 
-MMAC = 1e6
 Z_95 = 1.96  # standard errors on either side of a mean; that of a share is 0.5 / sqrt(n) at most
 COLUMNS = (
     "trial",

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from cmpc_base.registry import Registry
+from cmpc_base.units import MMAC
 from cmpc_cost_models.targets.table import aliases
 from cmpc_search.data.sources.catalogue import CATALOGUE
 from cmpc_search.networks.gallery import ResidualShape, load_gallery_shape
@@ -30,7 +31,6 @@ __all__ = [
 FREE_SETTINGS = ("trials", "data", "gallery_path")
 """What may change when a run is resumed; data and gallery are known by their hashes, not places."""
 
-MMAC = 1_000_000
 MOST_BLOCKS = 100  # of a stage; the deepest network of the paper has 23
 GREATEST_SEED = 2**32 - 1  # what each library that draws takes
 

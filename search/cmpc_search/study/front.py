@@ -7,6 +7,7 @@ that is finished, and a report needs no Optuna.
 
 from collections.abc import Sequence
 
+from cmpc_base.units import MMAC
 from cmpc_search.errors import BadArgument, BudgetNotMet, CostUnknown, NothingScored
 from cmpc_search.study.records import Candidate
 from cmpc_search.study.settings import NO_BUDGET, Budget, CostName, cost_of
@@ -110,14 +111,14 @@ def _nothing_to_pick(candidates: Sequence[Candidate], budget: Budget) -> Excepti
 def _spent(candidate: Candidate) -> str:
     score = candidate.score
     latency = "an unknown latency" if score.latency_ms is None else f"{score.latency_ms:.3f} ms"
-    macs = "MACs not counted" if score.macs is None else f"{score.macs / 1e6:.4g} MMACs"
+    macs = "MACs not counted" if score.macs is None else f"{score.macs / MMAC:.4g} MMACs"
     return f"trial {candidate.number} takes {latency} and {macs}"
 
 
 def _text(budget: Budget) -> str:
     limits = (
         None if budget.latency_ms is None else f"{budget.latency_ms:g} ms",
-        None if budget.macs is None else f"{budget.macs / 1e6:g} MMACs",
+        None if budget.macs is None else f"{budget.macs / MMAC:g} MMACs",
     )
     return " and ".join(limit for limit in limits if limit is not None) or "no limit"
 
