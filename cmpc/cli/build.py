@@ -1,5 +1,6 @@
 """How does the trained pick get to where it runs?"""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -9,11 +10,27 @@ from cmpc.cli.options import (
     FOLDER,
     cache_dir_option,
     config_option,
+    filled,
     json_option,
     run_folder_argument,
 )
 
 __all__ = ["build"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BuildOptions:
+    """What to build of a run, and where to write it."""
+
+    run_folder: Path
+    bundle_folder: Path
+    target: str | None
+    seed: int
+    runner: bool | None
+    verify: bool
+    toml_path: Path | None
+    cache_dir: Path
+    as_json: bool
 
 
 @click.command()
@@ -44,17 +61,8 @@ __all__ = ["build"]
 @cache_dir_option
 @cache_size_option
 @json_option
-def build(
-    run_folder: Path,
-    bundle_folder: Path,
-    target: str | None,
-    seed: int,
-    runner: bool | None,
-    verify: bool,
-    toml_path: Path | None,
-    cache_dir: Path,
-    as_json: bool,
-) -> None:
+@filled(BuildOptions)
+def build(options: BuildOptions) -> None:
     """Write the trained pick as a bundle: compiled network, runtime, runner, manifest.
 
     The compiled network is the one that `cmpc evaluate` measured, to the byte. Of another seed or
@@ -70,50 +78,40 @@ def build(
       cmpc build runs/emoji --out bundles/emoji --target host
       cmpc build runs/emoji --out bundles/emoji-arm --target arm
     """
-    from cmpc.cli.output_files import check_new_folder
     from cmpc.cli.trust import known_or_raise, trust_or_raise
     from cmpc.output import emit, make_table, say
+    from cmpc.reports.bundle import bundle_facts
     from cmpc.settings.targets import named_target
-    from cmpc_cost_models.bundles.bundle import MANIFEST_NAME
-    from cmpc_cost_models.compiling.entries import LIBRARY_NAME
     from cmpc_search.runs import reopen_run
     from cmpc_search.stages.bundling import BundleOrder, build_bundle
 
-    bundle_files = (MANIFEST_NAME, LIBRARY_NAME)  # runs have a manifest, too
-    if not all((bundle_folder / name).exists() for name in bundle_files):  # it may be there already
-        check_new_folder("--out", bundle_folder)
-    run = reopen_run(run_folder)
+    check_folder(options.bundle_folder)
+    named = options.target
     order = BundleOrder(
-        folder=bundle_folder,
-        cache_dir=cache_dir,
-        target=None if target is None else named_target(target, toml_path),
-        seed=seed,
-        with_runner=runner,
-        must_verify=verify,
+        folder=options.bundle_folder,
+        cache_dir=options.cache_dir,
+        target=None if named is None else named_target(named, options.toml_path),
+        seed=options.seed,
+        with_runner=options.runner,
+        must_verify=options.verify,
     )
-    bundle = build_bundle(run, order)
-    cost, verification = bundle.cost, bundle.manifest.get("verification")
-    shown: dict[str, object] = {
-        "bundle": bundle.folder,
-        "target": bundle.manifest["target"]["name"],
-        "architecture": bundle.manifest["provenance"]["architecture"],
-        "embedding_dim": bundle.embedding_dim,
-        "latency_ms": None if cost is None else cost.value,
-        "latency_source": None if cost is None else cost.source,
-        "latency_estimator": None if cost is None else cost.estimator,
-        "latency_is_stable": None if cost is None else not bundle.cost_doubts,
-        "why_unmeasured": bundle.why_unmeasured,
-        "has_runner": bundle.runner is not None,
-        "verified_by": verification and verification["run_by"],
-        "cosine": verification and verification["cosine"],
-        "num_bytes": sum(
-            file.stat().st_size for file in bundle.folder.rglob("*") if file.is_file()
-        ),
-    }
+    bundle = build_bundle(reopen_run(options.run_folder), order)
+    cost, shown = bundle.cost, bundle_facts(bundle)
     document = shown | {"latency_doubts": list(bundle.cost_doubts)}
-    emit(document, make_table(["bundle", ""], shown.items()), as_json=as_json)
+    emit(document, make_table(["bundle", ""], shown.items()), as_json=options.as_json)
     if cost is not None and cost.source != "measured":
         say(f"the latency of this bundle is {cost.source.upper()}, nobody measured its network")
     if cost is None and bundle.why_unmeasured is not None:
         known_or_raise([f"the network of {bundle.folder} is UNMEASURED, {bundle.why_unmeasured}"])
     trust_or_raise(bundle.cost_doubts)
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder with files of others; one with a bundle is compared with what is built."""
+    from cmpc.cli.output_files import check_new_folder
+    from cmpc_cost_models.bundles.bundle import MANIFEST_NAME
+    from cmpc_cost_models.compiling.entries import LIBRARY_NAME
+
+    bundle_files = (MANIFEST_NAME, LIBRARY_NAME)  # runs have a manifest, too
+    if not all((folder / name).exists() for name in bundle_files):
+        check_new_folder("--out", folder)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import click
 
 from cmpc.cli.cache_size import cache_size_option
 from cmpc.cli.names import SPLITS
-from cmpc.cli.options import FILE, cache_dir_option, json_option, split_seed_option
+from cmpc.cli.options import FILE, cache_dir_option, filled, json_option, split_seed_option
 
 if TYPE_CHECKING:
     from cmpc_search.data import Drops
@@ -27,6 +28,20 @@ size_option = click.option(
     show_default=True,
     help="Width and height of the images.",
 )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShowOptions:
+    """What to draw of a data set, and where."""
+
+    name_or_path: str
+    sheet_path: Path
+    split: str
+    num_classes: int
+    size_px: int
+    split_seed: int
+    cache_dir: Path
+    as_json: bool
 
 
 @click.group()
@@ -183,16 +198,8 @@ def prepare(
 @cache_dir_option
 @cache_size_option
 @json_option
-def show(
-    name_or_path: str,
-    sheet_path: Path,
-    split: str,
-    num_classes: int,
-    size_px: int,
-    split_seed: int,
-    cache_dir: Path,
-    as_json: bool,
-) -> None:
+@filled(ShowOptions)
+def show(options: ShowOptions) -> None:
     """Draw a data set on one picture.
 
     A row is a class: queries to the left, gallery images to the right.
@@ -207,18 +214,25 @@ def show(
     from cmpc.progress import TerminalObserver
     from cmpc_search.stages.data_sets import prepare_data_set
 
-    check_output("--out", sheet_path, PNG, inputs=pictures_of(name_or_path))
+    check_output("--out", options.sheet_path, PNG, inputs=pictures_of(options.name_or_path))
     image_set = prepare_data_set(
-        name_or_path,
-        size_px=size_px,
-        split_seed=split_seed,
-        cache_dir=cache_dir,
+        options.name_or_path,
+        size_px=options.size_px,
+        split_seed=options.split_seed,
+        cache_dir=options.cache_dir,
         observer=TerminalObserver(),
     )
-    names = write_contact_sheet(image_set, sheet_path, split=split, num_classes=num_classes)
-    payload = {"name": image_set.name, "split": split, "sheet": sheet_path, "class_names": names}
-    emit(payload, None, as_json=as_json)
-    say(f"{sheet_path}: {len(names)} classes of {image_set.describe()}")
+    names = write_contact_sheet(
+        image_set, options.sheet_path, split=options.split, num_classes=options.num_classes
+    )
+    payload = {
+        "name": image_set.name,
+        "split": options.split,
+        "sheet": options.sheet_path,
+        "class_names": names,
+    }
+    emit(payload, None, as_json=options.as_json)
+    say(f"{options.sheet_path}: {len(names)} classes of {image_set.describe()}")
 
 
 def _tell_drops(drops: "Drops") -> None:

@@ -16,8 +16,7 @@ STYLES = {"ok": "green", "warning": "yellow", "fault": "bold red"}
 @click.option("--quick", is_flag=True, help="Skip what takes seconds: asking TVM for its targets.")
 @cache_dir_option
 @json_option
-@click.pass_context
-def doctor(ctx: click.Context, quick: bool, cache_dir: Path, as_json: bool) -> None:
+def doctor(quick: bool, cache_dir: Path, as_json: bool) -> None:
     """Check that this machine has what cmpc needs.
 
     Each line says what was found and, where something is amiss, what to do. A warning names a
@@ -40,4 +39,4 @@ def doctor(ctx: click.Context, quick: bool, cache_dir: Path, as_json: bool) -> N
     table = make_table(["", "check", "found", "what to do"], rows)
     emit({"num_faults": counts["fault"], "findings": findings}, table, as_json=as_json)
     say(f"faults: {counts['fault']}, warnings: {counts['warning']}")
-    ctx.exit(1 if counts["fault"] else 0)
+    click.get_current_context().exit(1 if counts["fault"] else 0)

@@ -1,15 +1,35 @@
 """The command that runs a bundle on pictures."""
 
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
-from cmpc.cli.options import EXISTING_FILE, EXISTING_FOLDER, FILE, cache_dir_option, json_option
+from cmpc.cli.options import (
+    EXISTING_FILE,
+    EXISTING_FOLDER,
+    FILE,
+    cache_dir_option,
+    filled,
+    json_option,
+)
 
 __all__ = ["run"]
 
 NUM_SHOWN = 4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunOptions:
+    """Which pictures to embed with which bundle."""
+
+    bundle: Path
+    images: tuple[Path, ...]
+    embeddings_path: Path | None
+    emulate: bool
+    cache_dir: Path
+    as_json: bool
 
 
 @click.command()
@@ -34,14 +54,8 @@ NUM_SHOWN = 4
 )
 @cache_dir_option
 @json_option
-def run(
-    bundle: Path,
-    images: tuple[Path, ...],
-    embeddings_path: Path | None,
-    emulate: bool,
-    cache_dir: Path,
-    as_json: bool,
-) -> None:
+@filled(RunOptions)
+def run(options: RunOptions) -> None:
     """Embed pictures with the compiled network of a bundle.
 
     A bundle for another processor is refused here, unless it is to be emulated.
@@ -52,39 +66,34 @@ def run(
       cmpc run bundles/emoji cat.png --json
       cmpc run bundles/emoji-arm cat.png --emulate
     """
-    import numpy as np
-
-    from cmpc.cli.output_files import check_embeddings_output
     from cmpc.output import emit, make_table
-    from cmpc_base.printable import printable
-    from cmpc_cost_models.bundles.bundle import open_bundle
-    from cmpc_cost_models.bundles.verification import embed_emulated
-    from cmpc_cost_models.targets.toolchain import find_toolchain
-    from cmpc_search.data import load_image
-    from cmpc_search.data.preprocessing import image_size_of
-    from cmpc_search.embeddings import Embeddings, gallery_network_of, write_embeddings
+    from cmpc_search.embeddings import write_embeddings
+    from cmpc_search.stages.picture_embedding import EmbedOrder, embed_pictures
 
-    if embeddings_path is not None:
-        check_embeddings_output("--out", embeddings_path, inputs=images)
-        if twice := [name for name, count in Counter(images).items() if count > 1]:
-            raise click.UsageError(
-                f"a picture must be named once to be embedded into a file, got {twice[0]} again"
-            )
-    opened = open_bundle(bundle, must_run_here=not emulate)
-    size_px = image_size_of(opened)
-    pixels = np.stack([load_image(image, size_px) for image in images])
-    if emulate:
-        rows = embed_emulated(opened, pixels, find_toolchain(opened.target, cache_dir=cache_dir))
-    else:
-        rows = opened.embed(pixels)
-    names = tuple(map(printable, images))
-    if embeddings_path is not None:
-        space = gallery_network_of(opened)
-        write_embeddings(
-            embeddings_path, Embeddings(rows=rows, item_names=names, network_sha256=space)
-        )
-    pairs = list(zip(names, rows, strict=True))
+    if options.embeddings_path is not None:
+        check_target(options.embeddings_path, options.images)
+    order = EmbedOrder(
+        bundle=options.bundle,
+        images=options.images,
+        cache_dir=options.cache_dir,
+        is_emulated=options.emulate,
+    )
+    found = embed_pictures(order)
+    if options.embeddings_path is not None:
+        write_embeddings(options.embeddings_path, found)
+    pairs = list(zip(found.item_names or (), found.rows, strict=True))
     shown = [(name, len(row), " ".join(f"{x:.3f}" for x in row[:NUM_SHOWN])) for name, row in pairs]
     listed = [{"image": name, "embedding": row} for name, row in pairs]
     table = make_table(["image", "dimension", f"first {NUM_SHOWN} values"], shown)
-    emit({"bundle": bundle, "embeddings": listed}, table, as_json=as_json)
+    emit({"bundle": options.bundle, "embeddings": listed}, table, as_json=options.as_json)
+
+
+def check_target(path: Path, images: tuple[Path, ...]) -> None:
+    """Refuse a file that would take something from the user, or hold a name twice."""
+    from cmpc.cli.output_files import check_embeddings_output
+
+    check_embeddings_output("--out", path, inputs=images)
+    if twice := [name for name, count in Counter(images).items() if count > 1]:
+        raise click.UsageError(
+            f"a picture must be named once to be embedded into a file, got {twice[0]} again"
+        )
