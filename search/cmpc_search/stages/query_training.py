@@ -71,7 +71,7 @@ def train_pick(
     pick, facts = pick_of(run, architecture, parts.seed), _facts(parts, architecture, settings)
     execution = Execution(checkpoint=_checkpoint(pick, facts), progress=progress)
     # Not the order in which the supernet saw the views.
-    batches = bank.batches(settings.pick, seed=search.seed + 1)
+    batches = bank.batches(settings.pick, seed=search.seed + 1, compute=execution.compute)
     train(task, batches, settings.pick.schedule, execution)
     return _keep(pick, network, facts)
 
@@ -100,7 +100,8 @@ def train_control(
     control, training = control_in(run, architecture), _control_training(settings)
     facts = _control_facts(material, architecture, settings)
     execution = Execution(checkpoint=_checkpoint(control, facts), progress=progress)
-    train(task, bank.batches(training, seed=1), training.schedule, execution)
+    batches = bank.batches(training, seed=1, compute=execution.compute)
+    train(task, batches, training.schedule, execution)
     return _keep(control, network, facts)
 
 

@@ -36,11 +36,12 @@ def make_supernet(
     supernet = Supernet(material.space)
     method = make_method(settings.method, material.gallery_bank, settings.method_settings)
     checkpoint = run.supernet_path / CHECKPOINT_FILE
+    execution = Execution(checkpoint=checkpoint, progress=progress)
     train(
         SupernetTask(supernet, method, seed=settings.seed),
-        bank.batches(settings.supernet, seed=settings.seed),
+        bank.batches(settings.supernet, seed=settings.seed, compute=execution.compute),
         settings.supernet.schedule,
-        Execution(checkpoint=checkpoint, progress=progress),
+        execution,
     )
     weights = {name: value.contiguous() for name, value in supernet.state_dict().items()}
     with replacing(run.supernet_path / WEIGHTS_FILE) as file:

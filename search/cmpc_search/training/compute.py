@@ -6,6 +6,11 @@ compute in bfloat16 on processors that have it in hardware: on an AMD EPYC with 
 gallery network trains about twice as fast. Small query networks gain nothing and stay in float32.
 
 The same seed gives the same run on one device; devices differ by rounding.
+
+Several processes may train one network, each on its share of every batch: they hold the same
+weights from the first step on, because they draw the same ones and step along the mean of their
+gradients. Batch norms see the share of their own process. Whoever starts the processes opens
+torch's process group; `tests/search/training/test_processes.py` shows how.
 """
 
 import ctypes
@@ -14,8 +19,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TypeVar
 
+import numpy as np
+import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 from cmpc_cost_models.targets.machine import allowed_cpus
 
@@ -38,10 +45,18 @@ class Compute:
     Attributes:
         device: As torch names it.
         has_fast_bfloat16: Whether `autocast` narrows; None asks the processor, and no other device.
+        rank, world: Which process this is, from 0, and of how many.
     """
 
     device: str = "cpu"
     has_fast_bfloat16: bool | None = None
+    rank: int = 0
+    world: int = 1
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process is the one that writes and tells."""
+        return self.rank == 0
 
     @property
     def precision(self) -> str:
@@ -74,8 +89,34 @@ class Compute:
         return torch.autocast(kind, dtype=torch.bfloat16, enabled=is_narrow)
 
     def generator(self, seed: int) -> torch.Generator:
-        """Return a source of random numbers on the device."""
-        return torch.Generator(self.device).manual_seed(seed)
+        """Return a source of random numbers on the device, another one in each process."""
+        return torch.Generator(self.device).manual_seed(seed * self.world + self.rank)
+
+    def share(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return those of ``rows`` that are this process's."""
+        return rows[self.rank :: self.world]
+
+    def gather(self, tensor: Tensor) -> Tensor:
+        """Return the tensors [N, ...] of all processes as one [N * world, ...], first to last."""
+        if self.world == 1:
+            return tensor
+        parts = [torch.empty_like(tensor) for _ in range(self.world)]
+        distributed.all_gather(parts, tensor.contiguous())
+        return torch.cat(parts)
+
+    def average_gradients(self, network: nn.Module) -> None:
+        """Give each parameter that was used the mean of its gradients in all processes."""
+        if self.world == 1:
+            return
+        for parameter in network.parameters():
+            if parameter.grad is not None:
+                distributed.all_reduce(parameter.grad)
+                parameter.grad /= self.world
+
+    def barrier(self) -> None:
+        """Wait until every process is here."""
+        if self.world > 1:
+            distributed.barrier()
 
 
 CPU = Compute()

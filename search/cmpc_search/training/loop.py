@@ -16,7 +16,7 @@ from torch import Tensor
 from cmpc_search.errors import BadRun
 from cmpc_search.training import checkpoint
 from cmpc_search.training.batches import Batches
-from cmpc_search.training.compute import CPU
+from cmpc_search.training.compute import CPU, Compute
 from cmpc_search.training.execution import Execution
 from cmpc_search.training.schedule import Schedule
 from cmpc_search.training.task import Task
@@ -43,7 +43,8 @@ def train(task: Task, batches: Batches, schedule: Schedule, execution: Execution
             group["lr"] = schedule.rate_at(number)
         optimiser.zero_grad(set_to_none=True)
         step = batches.at(number)
-        _check_finite(task.backward(step), number + 1)
+        _check_finite(task.backward(step), number + 1, execution.compute)
+        execution.compute.average_gradients(task)
         optimiser.step()
         task.after_step(step)
         _tell(execution, task, optimiser, done=number + 1, num_steps=schedule.num_steps)
@@ -61,9 +62,10 @@ def _optimiser(task: Task, schedule: Schedule) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, lr=schedule.learning_rate)
 
 
-def _check_finite(losses: Mapping[str, Tensor], step: int) -> None:
-    """Look at all losses with one transfer from the device."""
-    values = torch.stack([loss.detach() for loss in losses.values()]).tolist()
+def _check_finite(losses: Mapping[str, Tensor], step: int, compute: Compute) -> None:
+    """Look at the losses of all processes with one transfer from the device."""
+    found = torch.stack([loss.detach() for loss in losses.values()])
+    values = compute.gather(found[None]).mean(dim=0).tolist()
     if not math.isfinite(sum(values)):
         told = ", ".join(f"{name} {value}" for name, value in zip(losses, values, strict=True))
         raise BadRun(
@@ -80,7 +82,10 @@ def _tell(
     done: int,
     num_steps: int,
 ) -> None:
+    is_first = execution.compute.is_first
     if execution.checkpoint and done % execution.checkpoint_steps == 0:
-        checkpoint.store(execution.checkpoint, task, optimiser, done)
-    if execution.progress is not None:
+        if is_first:
+            checkpoint.store(execution.checkpoint, task, optimiser, done)
+        execution.compute.barrier()
+    if execution.progress is not None and is_first:
         execution.progress(done, num_steps)

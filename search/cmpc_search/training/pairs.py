@@ -50,7 +50,7 @@ class PairBatches:
         self._augment = Augmentation()
 
     def at(self, number: int) -> Step:
-        chosen = [self._pairs[one] for one in self._order.at(number)]
+        chosen = [self._pairs[one] for one in self._compute.share(self._order.at(number))]
         rng = np.random.default_rng((self._seed, 1, number))
         picked = [rng.choice(pair[1]) for pair in chosen] + [rng.choice(pair[2]) for pair in chosen]
         images = to_float(torch.from_numpy(np.ascontiguousarray(self._images[picked])))

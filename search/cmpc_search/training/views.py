@@ -88,7 +88,7 @@ class _BankBatches:
 
     def at(self, number: int) -> Step:
         bank, place = self._bank, self._compute.place
-        chosen = torch.from_numpy(self._order.at(number))
+        chosen = torch.from_numpy(self._compute.share(self._order.at(number)))
         return Step(
             number=number,
             progress=number / self._num_steps,

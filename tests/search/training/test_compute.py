@@ -1,0 +1,149 @@
+"""Everything that computes asks where; nothing else names a device."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import cmpc_search
+from cmpc_search.compatibility import GalleryBank, make_method
+from cmpc_search.networks.gallery import GalleryNetwork, ResidualShape
+from cmpc_search.training.compute import CPU, Compute
+from cmpc_search.training.embedding import embed_images
+from cmpc_search.training.execution import Execution
+from cmpc_search.training.gallery import train_gallery_network
+from cmpc_search.training.loop import train
+from cmpc_search.training.query import QueryTask
+from cmpc_search.training.settings import GalleryTraining, QueryTraining
+from cmpc_search.training.views import ViewSettings, make_views
+
+DEVICE_WORDS = re.compile(
+    r"""cuda|["']cpu["']|channels_last|torch\.autocast|set_num_threads|ExecutionProvider"""
+)
+SHAPE = ResidualShape(
+    name="tiny", input_size_px=16, depths=(1, 1), width=4, stem_stride=1, embedding_dim=8
+)
+
+
+class Recorder(Compute):
+    """The processor, which keeps what it was asked to place."""
+
+    def __init__(self):
+        super().__init__(has_fast_bfloat16=False)
+        object.__setattr__(self, "placed", [])
+
+    def place(self, tensor):
+        found = super().place(tensor)
+        self.placed.append(found)
+        return found
+
+    def place_network(self, network):
+        self.placed.append(network)
+        return super().place_network(network)
+
+    def has(self, one):
+        return any(one is other for other in self.placed)
+
+
+@pytest.fixture
+def elsewhere():
+    return Recorder()
+
+
+def views_of(shapes, execution):
+    train_rows = shapes.select(split="train")
+    settings = ViewSettings(views_per_image=1, mixed_share=0.5, size_px=16, seed=0)
+    return make_views(
+        shapes.images[train_rows],
+        torch.from_numpy(np.unique(shapes.labels[train_rows], return_inverse=True)[1]),
+        lambda views, shown: np.eye(8, dtype=np.float32)[shown % 8],
+        settings,
+        execution,
+    )
+
+
+def test_no_other_file_names_a_device_or_its_ways():
+    package = Path(cmpc_search.__file__).parent
+    naming = {
+        str(path.relative_to(package))
+        for path in package.rglob("*.py")
+        if DEVICE_WORDS.search(path.read_text(encoding="utf-8"))
+    }
+
+    assert naming == {"training/compute.py"}
+
+
+def test_all_that_a_step_holds_is_placed(shapes, elsewhere):
+    step = (
+        views_of(shapes, Execution())
+        .batches(QueryTraining(num_steps=1, batch_size=8), seed=0, compute=elsewhere)
+        .at(0)
+    )
+
+    for tensor in (step.views, step.item_ids, step.labels, step.gallery_embeddings):
+        assert elsewhere.has(tensor)
+    assert step.views.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_a_gallery_network_is_trained_where_it_is_placed(shapes, elsewhere):
+    short = GalleryTraining(num_steps=1, classes_per_batch=2)
+
+    train_gallery_network(SHAPE, shapes, short, seed=0, execution=Execution(compute=elsewhere))
+
+    tasks = [one for one in elsewhere.placed if isinstance(one, torch.nn.Module)]
+    assert [type(task.network) for task in tasks] == [GalleryNetwork]
+    assert sum(isinstance(one, torch.Tensor) and one.ndim == 4 for one in elsewhere.placed) == 2
+
+
+def test_views_are_made_and_embedded_where_they_are_placed(shapes, elsewhere):
+    bank = views_of(shapes, Execution(compute=elsewhere))
+    embed_images(GalleryNetwork(SHAPE), shapes.images[:4], compute=elsewhere)
+
+    assert [len(one) for one in elsewhere.placed] == [len(bank.views), 4]
+
+
+def test_what_is_computed_does_not_depend_on_who_places_it(shapes, elsewhere):
+    training = QueryTraining(num_steps=3, batch_size=8)
+    bank = views_of(shapes, Execution())
+    known = GalleryBank(embeddings=torch.eye(8), labels=torch.arange(8) % 6)
+    weights = []
+    for compute in (CPU, elsewhere):
+        torch.manual_seed(0)
+        network = GalleryNetwork(SHAPE)
+        task = QueryTask(network, make_method("bct-regression", known))
+        batches = bank.batches(training, seed=0, compute=compute)
+        train(task, batches, training.schedule, Execution(compute=compute))
+        weights.append(network.state_dict())
+
+    assert all(weights[0][name].equal(value) for name, value in weights[1].items())
+
+
+def test_processes_share_a_batch_and_draw_other_numbers():
+    rows = np.arange(7)
+    both = [Compute(rank=rank, world=2) for rank in (0, 1)]
+
+    assert [one.share(rows).tolist() for one in both] == [[0, 2, 4, 6], [1, 3, 5]]
+    assert [one.is_first for one in both] == [True, False]
+    drawn = [torch.rand(3, generator=one.generator(5)).tolist() for one in (*both, both[0])]
+    assert drawn[0] == drawn[2] != drawn[1]
+
+
+def test_a_lone_process_gathers_what_it_has():
+    tensor = torch.arange(3)
+
+    assert CPU.gather(tensor).equal(tensor)
+    CPU.barrier()
+
+
+@pytest.mark.parametrize(("is_fast", "precision"), [(True, "bfloat16"), (False, "float32")])
+def test_products_are_narrow_where_that_is_fast_and_asked_for(is_fast, precision):
+    compute = replace(CPU, has_fast_bfloat16=is_fast)
+
+    with compute.autocast():
+        product = torch.ones(2, 2) @ torch.ones(2, 2)
+
+    assert compute.precision == precision
+    assert product.dtype == getattr(torch, precision)
