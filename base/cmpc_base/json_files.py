@@ -53,19 +53,24 @@ def _advised(told: str, advice: str) -> str:
     return f"{told}; {advice}" if advice else told
 
 
-def known_fields(record: type[Any], document: Mapping[str, Any]) -> dict[str, Any]:
+def known_fields(
+    record: type[Any], document: Mapping[str, Any], *, error: type[BadArgument] = BadArgument
+) -> dict[str, Any]:
     """Return a copy of ``document``, JSON values, if its keys are the fields of a dataclass.
 
+    Args:
+        error: What is raised, of the caller's own tree where it has one.
+
     Raises:
-        BadArgument: it is no mapping, or a field is unknown or missing.
+        BadArgument: ``error``, if it is no mapping, or a field is unknown or missing.
     """
     if not isinstance(document, Mapping):
-        raise BadArgument(f"a {record.__name__} must be an object with fields, got {document!r}")
+        raise error(f"a {record.__name__} must be an object with fields, got {document!r}")
     if unknown := document.keys() - {one.name for one in fields(record)}:
-        raise BadArgument(f"a {record.__name__} has no field {sorted(unknown)}")
+        raise error(f"a {record.__name__} has no field {sorted(unknown)}")
     required = {one.name for one in fields(record) if _is_required(one)}
     if missing := required - document.keys():
-        raise BadArgument(f"a {record.__name__} needs the field {sorted(missing)}")
+        raise error(f"a {record.__name__} needs the field {sorted(missing)}")
     return json.loads(json.dumps(dict(document)))  # type: ignore[no-any-return]
 
 

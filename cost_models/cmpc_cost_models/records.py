@@ -131,7 +131,7 @@ class Cost:
         try:
             evidence = read_evidence(document.pop(EVIDENCE_KEY, {}))
             interval = document.pop("interval", None)
-            values = known_fields(cls, document)
+            values = known_fields(cls, document, error=BadArgument)
             return cls(
                 **values
                 | {
@@ -181,7 +181,7 @@ class KernelRecord:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
-        return cls(**known_fields(cls, document))
+        return cls(**known_fields(cls, document, error=BadArgument))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -206,7 +206,7 @@ class KernelCall:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
-        return cls(**known_fields(cls, document))
+        return cls(**known_fields(cls, document, error=BadArgument))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -236,7 +236,7 @@ class NodePath:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
-        return cls(**known_fields(cls, document))
+        return cls(**known_fields(cls, document, error=BadArgument))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -290,7 +290,7 @@ class CompiledNetwork:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
-        values = known_fields(cls, document)
+        values = known_fields(cls, document, error=BadArgument)
         shapes = {name: tuple(values[name]) for name in ("input_shape", "output_shape")}
         lists = {
             "kernels": tuple(KernelRecord.from_json(one) for one in values.get("kernels", ())),
@@ -361,7 +361,7 @@ class Measurement:
     def from_json(cls, document: Mapping[str, Any]) -> Self:
         document = dict(document)
         reasons = tuple(document.pop("unknown_reasons", ()))
-        values = known_fields(cls, document)
+        values = known_fields(cls, document, error=BadArgument)
         cost, compiled = values.get("cost"), values.get("compiled")
         return cls(
             cost=None if cost is None else Cost.from_json(cost),

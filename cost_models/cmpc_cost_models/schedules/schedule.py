@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any, Literal, Protocol, Self
 
+from cmpc_base.json_files import known_fields
 from cmpc_cost_models.errors import BadArgument
 from cmpc_cost_models.plans.specs import (
     Affine,
@@ -103,12 +104,7 @@ class Schedule:
         Raises:
             BadArgument: a field is unknown.
         """
-        known = {field.name for field in dataclasses.fields(cls)}
-        if unknown := document.keys() - known:
-            raise BadArgument(
-                f"a schedule has the fields {sorted(known)}, got also {sorted(unknown)}"
-            )
-        return cls(**document)
+        return cls(**known_fields(cls, document, error=BadArgument))
 
 
 class ScheduleSource(Protocol):

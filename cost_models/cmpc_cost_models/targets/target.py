@@ -8,9 +8,10 @@ only measured where it runs.
 
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any, Self
 
+from cmpc_base.json_files import known_fields
 from cmpc_cost_models.errors import BadArgument
 from cmpc_cost_models.targets.machine import cpu_flags
 
@@ -84,22 +85,16 @@ class Target:
         Raises:
             BadArgument: a field is unknown, missing or breaks its condition.
         """
-        if not isinstance(document, Mapping):
-            raise BadArgument(f"a target must be an object with its fields, got {document!r}")
-        names = {one.name for one in fields(cls)}
-        if unknown := document.keys() - names:
-            raise BadArgument(f"a target has no field {sorted(unknown)}")
-        try:
-            return cls(
-                **dict(document)
-                | {
-                    "features": tuple(document.get("features", ())),
-                    "required_flags": frozenset(document["required_flags"]),
-                    "cache_bytes": CacheBytes(**document["cache_bytes"]),
-                }
-            )
-        except (KeyError, TypeError) as error:
-            raise BadArgument(f"a target must have all of its fields: {error}") from error
+        values = known_fields(cls, document, error=BadArgument)
+        cache_bytes = known_fields(CacheBytes, values["cache_bytes"], error=BadArgument)
+        return cls(
+            **values
+            | {
+                "features": tuple(values.get("features", ())),
+                "required_flags": frozenset(values["required_flags"]),
+                "cache_bytes": CacheBytes(**cache_bytes),
+            }
+        )
 
     @property
     def architecture(self) -> str:

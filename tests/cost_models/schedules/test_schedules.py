@@ -164,5 +164,5 @@ def test_a_key_names_one_workload(one, other):
 
 
 def test_a_record_with_an_unknown_field_is_refused():
-    with pytest.raises(BadArgument, match="got also \\['tiles'\\]"):
+    with pytest.raises(BadArgument, match="no field \\['tiles'\\]"):
         Schedule.from_json({"tiles": 3})
