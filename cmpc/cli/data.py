@@ -132,11 +132,12 @@ def prepare(
     """
     from cmpc.output import emit, make_table
     from cmpc.progress import TerminalObserver
-    from cmpc_search.data.loading import find_source
+    from cmpc_search.data.fetching import Fetcher
+    from cmpc_search.data.sources.catalogue import find_source
     from cmpc_search.stages.data_sets import prepare_data_set
 
     started_at = time.monotonic()
-    passed_over = find_source(name_or_path, cache_dir).passed_over()
+    passed_over = find_source(name_or_path, Fetcher(cache_dir)).passed_over()
     _tell_passed_over(passed_over)  # first: too few pictures may be left to go on
     image_set = prepare_data_set(
         name_or_path,

@@ -5,14 +5,14 @@ empty folder, and check what came against a hash in the code. Nothing from a pac
 and only the members asked for are read out of an archive.
 """
 
+import logging
 import os
 import shutil
 import subprocess
-import sys
 import tarfile
 import tempfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,9 @@ from cmpc_base.errors import MissingLibrary
 from cmpc_base.hashing import file_hash
 from cmpc_search.errors import DownloadFailed
 
-__all__ = ["NpmPackage", "fetch_debian_files", "fetch_npm_package", "read_tar_member"]
+__all__ = ["Fetcher", "NpmPackage", "read_tar_member"]
+
+_log = logging.getLogger(__name__)
 
 FETCH_TIMEOUT_S = 600
 MAX_MEMBER_BYTES = 512 * 2**20
@@ -41,41 +43,77 @@ class NpmPackage:
         return f"{self.name.removeprefix('@').replace('/', '-')}-{self.version}.tgz"
 
 
-def fetch_npm_package(package: NpmPackage, cache_dir: Path) -> Path:
-    """Return the tarball of a package, from the cache if it is there and whole."""
-    path = Cache(cache_dir).packages / package.file_name
-    if path.exists() and file_hash(path, "sha512") == package.sha512:
-        return path
-    wanted = f"{package.name}@{package.version}"
-    command = ["npm", "pack", wanted, "--ignore-scripts", "--loglevel=error"]
-    with _workplace(path.parent) as folder:
-        _fetch(command, folder, needs="npm (it comes with Node.js)")
-        fetched = folder / package.file_name
-        if not fetched.exists():
-            raise DownloadFailed(f"npm pack must leave {package.file_name}, got {_listing(folder)}")
-        _check(fetched, "sha512", package.sha512)
-        os.replace(fetched, path)
-    return path
+@dataclass(frozen=True, slots=True)
+class Fetcher:
+    """Brings packages into a cache folder, and says so: it may take minutes.
 
-
-def fetch_debian_files(package: str, members: Mapping[str, str], *, into: Path) -> None:
-    """Put files of a Debian package into a folder, without root and without installing it.
-
-    ``members`` are paths in the package with the sha256 of each.
-
-    apt proves the package by the archive's signature; the pinned hashes prove the files, whatever
-    release of Debian they come from.
+    Attributes:
+        on_notice: Told what is fetched, before it is.
     """
-    with _workplace(into) as folder:
-        _fetch(["apt-get", "download", package], folder, needs="apt-get (Debian or Ubuntu)")
-        archives = list(folder.glob("*.deb"))
-        if len(archives) != 1:
-            raise DownloadFailed(f"apt-get must leave one .deb, got {_listing(folder)}")
-        unpack = ["dpkg-deb", "--extract", str(archives[0]), str(folder / "files")]
-        _run(unpack, folder, needs="dpkg-deb (Debian or Ubuntu)")
-        for member, sha256 in members.items():
-            _check(folder / "files" / member, "sha256", sha256)
-            os.replace(folder / "files" / member, into / Path(member).name)
+
+    cache_dir: Path
+    on_notice: Callable[[str], None] = _log.warning
+
+    @property
+    def packages_folder(self) -> Path:
+        return Cache(self.cache_dir).packages
+
+    def npm_package(self, package: NpmPackage) -> Path:
+        """Return the tarball of a package, from the cache if it is there and whole.
+
+        Raises:
+            DownloadFailed: it can't be fetched, or is not what was pinned.
+            MissingLibrary: npm is not installed.
+        """
+        path = self.packages_folder / package.file_name
+        if path.exists() and file_hash(path, "sha512") == package.sha512:
+            return path
+        wanted = f"{package.name}@{package.version}"
+        command = ["npm", "pack", wanted, "--ignore-scripts", "--loglevel=error"]
+        with _workplace(path.parent) as folder:
+            self._fetch(command, folder, needs="npm (it comes with Node.js)")
+            fetched = folder / package.file_name
+            if not fetched.exists():
+                raise DownloadFailed(
+                    f"npm pack must leave {package.file_name}, got {_listing(folder)}"
+                )
+            _check(fetched, "sha512", package.sha512)
+            os.replace(fetched, path)
+        return path
+
+    def debian_files(self, package: str, members: Mapping[str, str], *, into: Path) -> None:
+        """Put files of a Debian package into a folder, without root and without installing it.
+
+        ``members`` are paths in the package with the sha256 of each.
+
+        apt proves the package by the archive's signature; the pinned hashes prove the files,
+        whatever release of Debian they come from.
+
+        Raises:
+            DownloadFailed: it can't be fetched, or is not what was pinned.
+            MissingLibrary: apt or dpkg is not installed.
+        """
+        with _workplace(into) as folder:
+            command = ["apt-get", "download", package]
+            self._fetch(command, folder, needs="apt-get (Debian or Ubuntu)")
+            archives = list(folder.glob("*.deb"))
+            if len(archives) != 1:
+                raise DownloadFailed(f"apt-get must leave one .deb, got {_listing(folder)}")
+            unpack = ["dpkg-deb", "--extract", str(archives[0]), str(folder / "files")]
+            _run(unpack, folder, needs="dpkg-deb (Debian or Ubuntu)")
+            for member, sha256 in members.items():
+                _check(folder / "files" / member, "sha256", sha256)
+                os.replace(folder / "files" / member, into / Path(member).name)
+
+    def _fetch(self, command: Sequence[str], folder: Path, *, needs: str) -> None:
+        """Run a client that fetches."""
+        self.on_notice(f"fetching: {' '.join(command)}")
+        try:
+            _run(command, folder, needs=needs)
+        except DownloadFailed as error:
+            raise DownloadFailed(
+                f"{error}; see that the registry can be reached from here, and repeat the command"
+            ) from error
 
 
 def read_tar_member(archive: Path, member: str) -> bytes:
@@ -100,17 +138,6 @@ def _workplace(beside: Path) -> Iterator[Path]:
     beside.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=beside) as folder:
         yield Path(folder)
-
-
-def _fetch(command: Sequence[str], folder: Path, *, needs: str) -> None:
-    """Run a client that fetches, and say so: it may take minutes."""
-    print(f"fetching: {' '.join(command)}", file=sys.stderr, flush=True)
-    try:
-        _run(command, folder, needs=needs)
-    except DownloadFailed as error:
-        raise DownloadFailed(
-            f"{error}; see that the registry can be reached from here, and repeat the command"
-        ) from error
 
 
 def _run(command: Sequence[str], folder: Path, *, needs: str) -> None:

@@ -9,8 +9,8 @@ the same items in the same order, with the same classes, roles and splits.
 """
 
 import hashlib
+import logging
 import re
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +24,7 @@ import numpy.typing as npt
 from cmpc_base.cache import Cache
 from cmpc_base.folders import remove_folder
 from cmpc_base.progress import Progress
+from cmpc_search.data.fetching import Fetcher
 from cmpc_search.data.image_set import SPLITS, ImageSet
 from cmpc_search.data.images import PREPROCESSING_VERSION
 from cmpc_search.data.items import (
@@ -36,13 +37,13 @@ from cmpc_search.data.items import (
 )
 from cmpc_search.data.prepared import PreparedImages, check_space, prepare_images, read_prepared
 from cmpc_search.data.sources.base import Picture, Source
-from cmpc_search.data.sources.catalogue import CATALOGUE, named_source
-from cmpc_search.data.sources.csv_file import CsvSource
-from cmpc_search.data.sources.folder import FolderSource
+from cmpc_search.data.sources.catalogue import find_source
 from cmpc_search.data.splits import MIN_CLASSES, SplitFractions, assign_roles, split_classes
 from cmpc_search.errors import BadArgument, BadData
 
-__all__ = ["find_source", "gallery_item_names", "load_image_set"]
+__all__ = ["gallery_item_names", "load_image_set"]
+
+_log = logging.getLogger(__name__)
 
 MAX_NAME_LENGTH = 80
 """Of a folder in the cache: file systems allow 255 bytes, and more is added to it."""
@@ -58,6 +59,7 @@ def load_image_set(
     seed: int = 0,
     fractions: SplitFractions | None = None,
     progress: Progress | None = None,
+    on_notice: Callable[[str], None] | None = None,
 ) -> ImageSet:
     """Return a data set of the catalogue, a folder of class folders, or a CSV file, at one size.
 
@@ -67,6 +69,7 @@ def load_image_set(
         seed: Decides roles, and which classes validate, where the source leaves them open.
         fractions: Shares of the classes, where the source leaves the splits open.
         progress: Told of every picture that is read; of none if the cache has them all.
+        on_notice: Told what is fetched, and of prepared data that were damaged; else a log is.
 
     Raises:
         BadArgument: the size is none, or fractions are given for data with splits of their own.
@@ -76,7 +79,7 @@ def load_image_set(
     """
     if size_px < 1:
         raise BadArgument(f"`1 <= size_px` must hold, got {size_px=}")
-    cached = _CachedSource(find_source(name_or_path, cache_dir), cache_dir)
+    cached = _cached(name_or_path, cache_dir, on_notice)
     items, prepared = cached.load(size_px, progress)
     split, is_query = _decide(cached.source.name, items, seed=seed, fractions=fractions)
     decided = prepared.sha256.encode() + split.tobytes() + is_query.tobytes()
@@ -96,32 +99,22 @@ def load_image_set(
 
 
 def gallery_item_names(
-    name_or_path: str | Path, *, cache_dir: Path, seed: int = 0, progress: Progress | None = None
+    name_or_path: str | Path,
+    *,
+    cache_dir: Path,
+    seed: int = 0,
+    progress: Progress | None = None,
+    on_notice: Callable[[str], None] | None = None,
 ) -> list[str]:
     """Return the names of the items on a data set's gallery side; no size is prepared for it.
 
     Raises:
         UnknownName, BadData, MissingLibrary: as `load_image_set`.
     """
-    cached = _CachedSource(find_source(name_or_path, cache_dir), cache_dir)
+    cached = _cached(name_or_path, cache_dir, on_notice)
     items = cached.items(progress)
     _, is_query = _decide(cached.source.name, items, seed=seed, fractions=None)
     return [items.item_names[position] for position in np.flatnonzero(~is_query)]
-
-
-def find_source(name_or_path: str | Path, cache_dir: Path) -> Source:
-    """Return the source of a folder or a CSV file, else of a name in the catalogue.
-
-    A name of the catalogue wins over a folder of that name in the working folder: ``./emoji``
-    is the folder.
-    """
-    path = Path(name_or_path)
-    if str(name_or_path) not in CATALOGUE or isinstance(name_or_path, Path):
-        if path.is_dir():
-            return FolderSource(path)
-        if path.suffix.lower() == ".csv" and path.is_file():
-            return CsvSource(path)
-    return named_source(str(name_or_path), cache_dir)
 
 
 @dataclass(frozen=True)
@@ -130,6 +123,7 @@ class _CachedSource:
 
     source: Source
     cache_dir: Path
+    on_notice: Callable[[str], None]
 
     @cached_property
     def pictures(self) -> list[Picture]:
@@ -184,9 +178,7 @@ class _CachedSource:
             try:
                 return read()
             except BadData as error:
-                print(
-                    f"warning: prepared data are damaged and made again: {error}", file=sys.stderr
-                )
+                self.on_notice(f"prepared data are damaged and made again: {error}")
                 remove_folder(folder)
         make()
         return read()
@@ -204,6 +196,14 @@ class _CachedSource:
         key = hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
         safe_name = re.sub(r"[^\w.-]", "_", self.source.name, flags=re.ASCII)[:MAX_NAME_LENGTH]
         return Cache(self.cache_dir).data / f"{safe_name}-{what}-{key}"
+
+
+def _cached(
+    name_or_path: str | Path, cache_dir: Path, on_notice: Callable[[str], None] | None
+) -> _CachedSource:
+    notify = on_notice or _log.warning
+    source = find_source(name_or_path, Fetcher(cache_dir, notify))
+    return _CachedSource(source, cache_dir, notify)
 
 
 def _library_versions() -> tuple[str | None, ...]:

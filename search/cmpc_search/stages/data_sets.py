@@ -19,5 +19,10 @@ def prepare_data_set(
     """Return a data set at one size; see `load_image_set` for the errors that it raises."""
     with observer.progress(f"Preparing {name_or_path}") as steps:
         return load_image_set(
-            name_or_path, size_px=size_px, seed=split_seed, cache_dir=cache_dir, progress=steps
+            name_or_path,
+            size_px=size_px,
+            seed=split_seed,
+            cache_dir=cache_dir,
+            progress=steps,
+            on_notice=observer.notice,
         )

@@ -108,6 +108,7 @@ def load_material(
         # The split is the gallery's: what it was trained on must not test others.
         seed=gallery.split_seed,
         progress=progress,
+        on_notice=on_notice,
     )
     seen_classes = check_seen_classes(gallery, image_set)
     rows = gallery.rows_of(image_set)

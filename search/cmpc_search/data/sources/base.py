@@ -8,13 +8,14 @@ picture is a function of the size: an SVG is drawn at it, a photograph is shrunk
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from cmpc_search.data.passed_over import PassedOver
 
-__all__ = ["Picture", "Source"]
+__all__ = ["PathSource", "Picture", "Source"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,3 +57,18 @@ class Source(ABC):
     def passed_over(self) -> Sequence[PassedOver]:
         """Return what lies where the pictures are and is not taken as one, counted by kind."""
         return ()
+
+
+class PathSource(Source):
+    """The user's own pictures, told by the path of a folder or a file."""
+
+    licences = ("the user's own images",)
+
+    @classmethod
+    @abstractmethod
+    def takes(cls, path: Path) -> bool:
+        """Whether what lies at ``path`` is of this kind, as far as a look from outside tells."""
+
+    @abstractmethod
+    def __init__(self, path: Path) -> None:
+        """Refer to ``path``; nothing is read yet."""

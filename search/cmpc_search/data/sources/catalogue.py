@@ -1,4 +1,4 @@
-"""Which data sets cmpc knows by name, what each costs to fetch, and under which terms.
+"""Which data sets cmpc knows by name, what each costs to fetch, under which terms; which by path.
 
 The table holds text only, so listing it loads no source. Sizes are those after the drops that
 ``cmpc data prepare`` reports.
@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cmpc_base.registry import Registry
-from cmpc_search.data.sources.base import Source
+from cmpc_search.data.fetching import Fetcher
+from cmpc_search.data.sources.base import PathSource, Source
 
-__all__ = ["CATALOGUE", "CatalogueEntry", "named_source"]
+__all__ = ["CATALOGUE", "PATH_SOURCES", "SOURCES", "CatalogueEntry", "find_source"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,7 +21,7 @@ class CatalogueEntry:
 
     summary: str
     source: str
-    """module:attribute of a Source whose constructor takes the cache folder."""
+    """module:attribute of a Source whose constructor takes a Fetcher."""
     num_images: int
     num_classes: int
     licences: tuple[str, ...]
@@ -58,15 +59,33 @@ CATALOGUE = {
     ),
 }
 
-SOURCES: Registry[Callable[[Path], Source]] = Registry(
+SOURCES: Registry[Callable[[Fetcher], Source]] = Registry(
     "data set, folder or CSV file", {name: entry.source for name, entry in CATALOGUE.items()}
 )
 
+PATH_SOURCES: Registry[type[PathSource]] = Registry(
+    "kind of data set",
+    {
+        "folder": "cmpc_search.data.sources.folder:FolderSource",
+        "csv": "cmpc_search.data.sources.csv_file:CsvSource",
+    },
+)
+"""Sources of the user's own pictures; the first one that takes a path has it."""
 
-def named_source(name: str, cache_dir: Path) -> Source:
-    """Return the source that the catalogue has under ``name``.
+
+def find_source(name_or_path: str | Path, fetcher: Fetcher) -> Source:
+    """Return the source of a path that one takes, else of a name in the catalogue.
+
+    A name of the catalogue wins over a folder of that name in the working folder: ``./emoji``
+    is the folder.
 
     Raises:
-        UnknownName: it has none.
+        UnknownName: it is neither.
     """
-    return SOURCES.load(name)(cache_dir)
+    if isinstance(name_or_path, Path) or name_or_path not in SOURCES:
+        path = Path(name_or_path)
+        for kind in PATH_SOURCES:
+            source = PATH_SOURCES.load(kind)
+            if source.takes(path):
+                return source(path)
+    return SOURCES.load(str(name_or_path))(fetcher)

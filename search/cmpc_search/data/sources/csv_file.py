@@ -21,7 +21,7 @@ from cmpc_base.files import is_file
 from cmpc_base.hashing import file_hash
 from cmpc_search.data.image_set import ROLES, SPLITS
 from cmpc_search.data.images import load_image
-from cmpc_search.data.sources.base import Picture, Source
+from cmpc_search.data.sources.base import PathSource, Picture
 from cmpc_search.data.sources.folder import files_version
 from cmpc_search.data.text import normalised_text
 from cmpc_search.errors import BadData
@@ -43,10 +43,12 @@ class CsvRow:
     role: str | None
 
 
-class CsvSource(Source):
+class CsvSource(PathSource):
     """Images that a CSV file lists."""
 
-    licences = ("the user's own images",)
+    @classmethod
+    def takes(cls, path: Path) -> bool:
+        return path.suffix.lower() == ".csv" and path.is_file()
 
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()

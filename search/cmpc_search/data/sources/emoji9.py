@@ -12,11 +12,10 @@ import json
 from collections.abc import Sequence
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 from cmpc_base.libraries import missing_library
-from cmpc_search.data.fetching import NpmPackage, fetch_npm_package, read_tar_member
+from cmpc_search.data.fetching import Fetcher, NpmPackage, read_tar_member
 from cmpc_search.data.images import load_image
 from cmpc_search.data.sources.base import Picture, Source
 from cmpc_search.errors import DownloadFailed
@@ -98,8 +97,8 @@ class Emoji9Source(Source):
         "fxemoji: Apache-2.0 (Mozilla)",
     )
 
-    def __init__(self, cache_dir: Path) -> None:
-        self.cache_dir = cache_dir
+    def __init__(self, fetcher: Fetcher) -> None:
+        self.fetcher = fetcher
 
     def version(self) -> str:
         try:
@@ -135,7 +134,7 @@ class Emoji9Source(Source):
         return {name: code.upper().replace("-FE0F", "") for code, name in chars.items()}
 
     def _document(self, package: NpmPackage, name: str) -> dict[str, Any]:
-        archive = fetch_npm_package(package, self.cache_dir)
+        archive = self.fetcher.npm_package(package)
         try:
             document: dict[str, Any] = json.loads(read_tar_member(archive, f"package/{name}"))
         except (UnicodeDecodeError, json.JSONDecodeError) as error:

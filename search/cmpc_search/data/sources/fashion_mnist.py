@@ -18,9 +18,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from cmpc_base.cache import Cache
 from cmpc_base.hashing import file_hash
-from cmpc_search.data.fetching import fetch_debian_files
+from cmpc_search.data.fetching import Fetcher
 from cmpc_search.data.images import square_image
 from cmpc_search.data.sources.base import Picture, Source
 from cmpc_search.errors import BadData
@@ -58,8 +57,9 @@ class FashionMnistSource(Source):
     name = "fashion-mnist"
     licences = ("MIT (Copyright 2017 Zalando SE)",)
 
-    def __init__(self, cache_dir: Path, *, installed: Path = INSTALLED) -> None:
-        self.fetched = Cache(cache_dir).packages / "fashion-mnist"
+    def __init__(self, fetcher: Fetcher, *, installed: Path = INSTALLED) -> None:
+        self.fetcher = fetcher
+        self.fetched = fetcher.packages_folder / "fashion-mnist"
         self.installed = installed
 
     def version(self) -> str:
@@ -83,7 +83,7 @@ class FashionMnistSource(Source):
             if all(_is_whole(folder / name, sha256) for name, sha256 in FILES.items()):
                 return folder
         members = {f"{INSTALLED.relative_to('/')}/{name}": seal for name, seal in FILES.items()}
-        fetch_debian_files(PACKAGE, members, into=self.fetched)
+        self.fetcher.debian_files(PACKAGE, members, into=self.fetched)
         return self.fetched
 
 

@@ -33,7 +33,7 @@ from cmpc_search.data.passed_over import (
     files_below,
 )
 from cmpc_search.data.picture_file import readable_suffixes
-from cmpc_search.data.sources.base import Picture, Source
+from cmpc_search.data.sources.base import PathSource, Picture
 from cmpc_search.errors import BadData
 
 __all__ = ["FolderSource", "files_version"]
@@ -59,13 +59,15 @@ class Listing:
     """Passed over with all the files in them."""
 
 
-class FolderSource(Source):
+class FolderSource(PathSource):
     """Class folders, or ``query/`` and ``gallery/`` with class folders in each."""
 
-    licences = ("the user's own images",)
+    @classmethod
+    def takes(cls, path: Path) -> bool:
+        return path.is_dir()
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder.resolve()
+    def __init__(self, path: Path) -> None:
+        self.folder = path.resolve()
         self.name = printable(self.folder.name)
 
     def version(self) -> str:

@@ -1,0 +1,86 @@
+"""What every source of pictures promises.
+
+class TestMine(SourceContract):
+    @pytest.fixture
+    def make_source(self, tmp_path):
+        return lambda: Mine(tmp_path)
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+
+from cmpc_search.data.image_set import ROLES, SPLITS
+from cmpc_search.data.sources.base import Picture, Source
+from cmpc_search.data.text import normalised_text
+
+__all__ = ["SourceContract"]
+
+MakeSource = Callable[[], Source]
+
+SIZES_PX = (8, 13)
+
+
+def known(picture: Picture) -> tuple[str | None, ...]:
+    """Return all that a picture says of itself without being read."""
+    return (
+        picture.item_name,
+        picture.class_name,
+        picture.class_key,
+        picture.role,
+        picture.split,
+    )
+
+
+class SourceContract:
+    """Subclass it and give a ``make_source`` fixture: it makes the source anew at each call."""
+
+    @pytest.fixture
+    def source(self, make_source: MakeSource) -> Source:
+        return make_source()
+
+    @pytest.fixture
+    def pictures(self, source: Source) -> Sequence[Picture]:
+        return source.pictures()
+
+    def test_it_has_a_name_and_says_under_which_terms_it_is(self, source: Source) -> None:
+        assert source.name
+        assert source.licences
+        assert all(source.licences)
+
+    def test_it_lists_the_same_each_time_and_says_so_by_its_version(
+        self, source: Source, pictures: Sequence[Picture], make_source: MakeSource
+    ) -> None:
+        again = make_source()
+        assert again.version() == source.version() != ""
+        assert [known(one) for one in again.pictures()] == [known(one) for one in pictures]
+
+    def test_each_item_has_a_name_of_its_own_that_text_can_hold(
+        self, pictures: Sequence[Picture]
+    ) -> None:
+        names = [picture.item_name for picture in pictures]
+        assert len(set(names)) == len(names) > 0
+        assert [name.encode().decode() for name in names] == names
+
+    def test_each_class_has_a_name_and_one_key(self, pictures: Sequence[Picture]) -> None:
+        assert all(normalised_text(picture.class_name) for picture in pictures)
+        keys = {(picture.class_name, picture.class_key) for picture in pictures}
+        assert len(keys) == len({picture.class_name for picture in pictures})
+
+    @pytest.mark.parametrize(("what", "names"), [("role", ROLES), ("split", SPLITS)])
+    def test_roles_and_splits_are_known_of_all_pictures_or_of_none(
+        self, pictures: Sequence[Picture], what: str, names: tuple[str, ...]
+    ) -> None:
+        said = {getattr(picture, what) for picture in pictures}
+        assert said == {None} or said <= set(names)
+
+    @pytest.mark.parametrize("size_px", SIZES_PX)
+    def test_a_picture_is_read_at_the_size_that_is_asked_for_and_each_time_the_same(
+        self, pictures: Sequence[Picture], size_px: int
+    ) -> None:
+        for picture in (pictures[0], pictures[-1]):
+            pixels = picture.read(size_px)
+            assert pixels.shape == (size_px, size_px, 3)
+            assert pixels.dtype == np.uint8
+            assert np.array_equal(pixels, picture.read(size_px))
