@@ -2,7 +2,7 @@
 
     <schedules>/<cpu>-<hash of target, kernel code and versions>.db
       workload        what was tuned, with the sizes that tell which workloads are alike
-      tuning_record   every schedule that was tried: its time, or why it has none
+      tuning_record   every schedule that was tried: its time on a processor, or why it has none
       best            of each workload, the schedule that beat the others by more than the noise
 
 All candidates and runs of a target share the file, and several processes may write it at once.
@@ -39,7 +39,7 @@ from cmpc_cost_models.targets.target import Target
 
 __all__ = ["ScheduleDatabase", "database_path", "state_of"]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 LOCK_TIMEOUT_S = 60.0
 
 TABLES = """
@@ -47,13 +47,14 @@ CREATE TABLE workload (
     key TEXT PRIMARY KEY, features TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE tuning_record (
-    workload TEXT NOT NULL, schedule TEXT NOT NULL, median_us REAL, spread_us REAL,
-    num_repeats INTEGER NOT NULL, rule_us REAL, error TEXT,
+    workload TEXT NOT NULL, cpu_model TEXT NOT NULL, schedule TEXT NOT NULL,
+    median_us REAL, spread_us REAL, num_repeats INTEGER NOT NULL, rule_us REAL, error TEXT,
     machine TEXT NOT NULL, measured_at TEXT NOT NULL,
-    PRIMARY KEY (workload, schedule)
+    PRIMARY KEY (workload, cpu_model, schedule)
 ) WITHOUT ROWID;
 CREATE TABLE best (
-    workload TEXT PRIMARY KEY, schedule TEXT NOT NULL
+    workload TEXT NOT NULL, cpu_model TEXT NOT NULL, schedule TEXT NOT NULL,
+    PRIMARY KEY (workload, cpu_model)
 ) WITHOUT ROWID;
 """
 
@@ -107,7 +108,7 @@ class ScheduleDatabase(Closeable):
         best: Schedule | None = None,
         instead_of: Schedule | None = None,
     ) -> bool:
-        """Keep records of one workload, and make one of them the schedule to use, at once.
+        """Keep records of one workload and processor; make one the schedule to use, at once.
 
         A later timing of a schedule takes the place of its record. Two processes may tune one
         workload: what beat a schedule that was meanwhile replaced has not beaten its successor,
@@ -121,31 +122,38 @@ class ScheduleDatabase(Closeable):
             )
             if best is None:
                 return False
-            key = records[0].workload_key
-            select = "SELECT schedule FROM best WHERE workload = ?"
-            found = connection.execute(select, (key,)).fetchone()
+            key, cpu_model = records[0].workload_key, records[0].cpu_model
+            select = "SELECT schedule FROM best WHERE workload = ? AND cpu_model = ?"
+            found = connection.execute(select, (key, cpu_model)).fetchone()
             if (found and found[0]) != (instead_of and schedule_text(instead_of)):
                 return False
             connection.execute(
-                "INSERT OR REPLACE INTO best VALUES (?, ?)", (key, schedule_text(best))
+                "INSERT OR REPLACE INTO best VALUES (?, ?, ?)",
+                (key, cpu_model, schedule_text(best)),
             )
             return True
 
-    def best(self, workload_key: str) -> TuningRecord | None:
-        """Return the record of the schedule to use, ``None`` where nothing was tuned."""
+    def best(self, workload_key: str, cpu_model: str = "") -> TuningRecord | None:
+        """Return the record of the schedule to use on a processor, ``None`` if none was tuned."""
         found = self._records(
-            "JOIN best USING (workload, schedule) WHERE workload = ?", workload_key
+            "JOIN best USING (workload, cpu_model, schedule) WHERE workload = ? AND cpu_model = ?",
+            workload_key,
+            cpu_model,
         )
         return found[0] if found else None
 
     def all_best(self) -> list[TuningRecord]:
-        """Return the record to use of every workload."""
-        return self._records("JOIN best USING (workload, schedule) ORDER BY workload")
+        """Return the record to use of every workload, on each processor that was tuned on."""
+        join = "JOIN best USING (workload, cpu_model, schedule)"
+        return self._records(f"{join} ORDER BY workload, cpu_model")
 
-    def tried(self, workload_key: str) -> list[TuningRecord]:
-        """Return all records of a workload, the fastest first and failures last."""
+    def tried(self, workload_key: str, cpu_model: str | None = None) -> list[TuningRecord]:
+        """Return a workload's records, of all processors or one, fastest first, failures last."""
         return self._records(
-            "WHERE workload = ? ORDER BY median_us IS NULL, median_us, schedule", workload_key
+            "WHERE workload = ?1 AND (?2 IS NULL OR cpu_model = ?2) "
+            "ORDER BY median_us IS NULL, median_us, schedule",
+            workload_key,
+            cpu_model,
         )
 
     def features(self) -> dict[str, str]:
@@ -157,7 +165,7 @@ class ScheduleDatabase(Closeable):
         """Return a hash that changes exactly when another schedule is to be used somewhere."""
         return state_of(self.all_best())
 
-    def _records(self, condition: str, *values: str) -> list[TuningRecord]:
+    def _records(self, condition: str, *values: str | None) -> list[TuningRecord]:
         with self._transaction() as connection:
             rows = connection.execute(f"SELECT {COLUMNS} FROM tuning_record {condition}", values)
             return [as_record(row) for row in rows]
@@ -194,9 +202,16 @@ class ScheduleDatabase(Closeable):
             ) from error
 
 
-def state_of(records: Sequence[TuningRecord]) -> str:
-    """Return ``state_sha256`` of a database whose best records are these."""
-    chosen = sorted((one.workload_key, schedule_text(one.schedule)) for one in records)
+def state_of(records: Sequence[TuningRecord], cpu_model: str | None = None) -> str:
+    """Return ``state_sha256`` of a database whose best records are these.
+
+    Args:
+        cpu_model: For which processor they are asked; by default each for its own.
+    """
+    chosen = sorted(
+        (one.workload_key, schedule_text(one.schedule), cpu_model in (None, one.cpu_model))
+        for one in records
+    )
     return document_hash(chosen)
 
 
@@ -229,4 +244,4 @@ def _identity(target: Target) -> str:
     """
     below = ("kernels.", "plans.", "schedules.")
     document = code_document("kernels.code", target, below=below)
-    return json.dumps(document, sort_keys=True)
+    return json.dumps(document | {"layout": SCHEMA_VERSION}, sort_keys=True)

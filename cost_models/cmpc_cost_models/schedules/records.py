@@ -10,7 +10,8 @@ from cmpc_cost_models.schedules.schedule import Schedule
 __all__ = ["COLUMNS", "TuningRecord", "as_record", "as_row", "schedule_text"]
 
 COLUMNS = (
-    "workload, schedule, median_us, spread_us, num_repeats, rule_us, error, machine, measured_at"
+    "workload, cpu_model, schedule, median_us, spread_us, num_repeats, rule_us, error, machine, "
+    "measured_at"
 )
 
 
@@ -20,14 +21,17 @@ class TuningRecord:
 
     Attributes:
         workload_key: ``Workload.key``.
+        cpu_model: Of the processor that it was timed on, as its fingerprint names it; empty where
+            nobody could tell. The code is the same on all of a target, the times are not.
         median_us, spread_us: Median and median absolute deviation of the repeats that nothing
             disturbed, ``num_repeats`` of them, in microseconds; ``None`` where ``error`` is set.
         rule_us: Median of the rule's schedule, timed in turn with this one.
-        machine: Who measured, as ``machine.describe_machine`` tells it.
+        machine: Who measured, as its fingerprint tells it.
         measured_at: UTC, ISO 8601.
     """
 
     workload_key: str
+    cpu_model: str = ""
     schedule: Schedule
     median_us: float | None = None
     spread_us: float | None = None
@@ -41,6 +45,7 @@ class TuningRecord:
 def as_row(record: TuningRecord) -> tuple[Any, ...]:
     return (
         record.workload_key,
+        record.cpu_model,
         schedule_text(record.schedule),
         record.median_us,
         record.spread_us,
@@ -53,9 +58,10 @@ def as_row(record: TuningRecord) -> tuple[Any, ...]:
 
 
 def as_record(row: tuple[Any, ...]) -> TuningRecord:
-    key, schedule, median, spread, repeats, rule, error, machine, measured_at = row
+    key, cpu_model, schedule, median, spread, repeats, rule, error, machine, measured_at = row
     return TuningRecord(
         workload_key=key,
+        cpu_model=cpu_model,
         schedule=Schedule.from_json(json.loads(schedule)),
         median_us=median,
         spread_us=spread,

@@ -30,14 +30,21 @@ Known = list[tuple[Features, TuningRecord]]
 class TunedSchedules:
     """What a database held at one moment: answers and state belong together.
 
-    Implements ``schedules.schedule.ScheduleSource``.
+    Implements ``schedules.schedule.ScheduleSource``. What was timed on another processor is a hint,
+    as what was timed for a similar workload is.
+
+    Args:
+        cpu_model: The processor that the code will be timed on; ``None`` where nobody knows, and
+            records of all count.
     """
 
-    def __init__(self, database: ScheduleDatabase) -> None:
+    def __init__(self, database: ScheduleDatabase, cpu_model: str | None = None) -> None:
         records = database.all_best()
-        self._state = state_of(records)
-        self._exact = {one.workload_key: one.schedule for one in records}
-        self._known = _with_features(records, database)
+        own = [one for one in records if cpu_model in (None, one.cpu_model)]
+        self._state = state_of(records, cpu_model)
+        self._exact = {one.workload_key: one.schedule for one in own}
+        others = [one for one in records if one not in own]
+        self._known = _with_features([*own, *others], database)  # of the equally near, its own
 
     def find(self, workload: Workload) -> tuple[Schedule, Origin]:
         """Return a valid schedule of ``workload`` and where it comes from."""
@@ -53,8 +60,13 @@ class TunedSchedules:
         return self._state
 
 
-def open_schedules(schedules_dir: Path, target: Target) -> TunedSchedules | None:
+def open_schedules(
+    schedules_dir: Path, target: Target, cpu_model: str | None = None
+) -> TunedSchedules | None:
     """Return the tuned schedules of ``target``, ``None`` where none were ever kept.
+
+    Args:
+        cpu_model: The processor that the code will be timed on, if it is known.
 
     Raises:
         BadScheduleDatabase: there are some, and they can't be read.
@@ -62,7 +74,7 @@ def open_schedules(schedules_dir: Path, target: Target) -> TunedSchedules | None
     if not database_path(schedules_dir, target).exists():
         return None
     with ScheduleDatabase.open(schedules_dir, target) as database:
-        return TunedSchedules(database)
+        return TunedSchedules(database, cpu_model)
 
 
 def similar_schedules(

@@ -67,7 +67,9 @@ class SiteWorker:
         """Compile a network, with the schedules that were tuned for the target by now."""
         wanted = CompileOrder.from_json(order)
         # Opened anew for each network: what others have tuned meanwhile serves this one already.
-        schedules = wanted.schedules_dir and open_schedules(wanted.schedules_dir, wanted.target)
+        schedules = wanted.schedules_dir and open_schedules(
+            wanted.schedules_dir, wanted.target, self.site(site).facts().fingerprint.cpu_model
+        )
         return compile_network(
             Path(onnx_path),
             wanted.target,

@@ -39,6 +39,7 @@ class TaskTuner:
         self._key = task.workload.key
         self._database = database
         self._runner = runner
+        self._cpu_model = runner.fingerprint.cpu_model or ""
         self._rng = random.Random(f"{seed} {self._key}")
         self._strategy: SearchStrategy | None = None
         self._reload()
@@ -75,8 +76,8 @@ class TaskTuner:
 
     def _reload(self) -> None:
         """Read what is known by now: another process may be at the same workload."""
-        self.tried = {one.schedule: one for one in self._database.tried(self._key)}
-        self.best = self._database.best(self._key)
+        self.tried = {one.schedule: one for one in self._database.tried(self._key, self._cpu_model)}
+        self.best = self._database.best(self._key, self._cpu_model)
 
     def _search(self) -> SearchStrategy:
         """Return the strategy; made late, when similar workloads may have been tuned already."""
@@ -120,7 +121,7 @@ class TaskTuner:
         """
         rule = self._search().rule
         for _ in range(MAX_CONTESTS):
-            held = self._database.best(self._key)
+            held = self._database.best(self._key, self._cpu_model)
             rivals = list(dict.fromkeys([rule, held.schedule if held else rule]))
             times = self._time([*rivals, winner], CONFIRMING_REPEATS)
             if len(times) <= len(rivals):
@@ -143,6 +144,7 @@ class TaskTuner:
         median = float(np.median(times_us))
         return TuningRecord(
             workload_key=self._key,
+            cpu_model=self._cpu_model,
             schedule=schedule,
             median_us=median,
             spread_us=float(np.median(np.abs(times_us - median))),
@@ -155,6 +157,7 @@ class TaskTuner:
     def _failure(self, schedule: Schedule, error: str) -> TuningRecord:
         return TuningRecord(
             workload_key=self._key,
+            cpu_model=self._cpu_model,
             schedule=schedule,
             error=error,
             machine=self._runner.machine(),

@@ -21,6 +21,7 @@ from cmpc_cost_models.errors import DeviceUnreachable
 from cmpc_cost_models.records import CompiledNetwork
 from cmpc_cost_models.schedules.source import open_schedules
 from cmpc_cost_models.targets.device import Device
+from cmpc_cost_models.targets.machine import cpu_model
 from cmpc_search.runs import RunFolder
 from cmpc_search.runs.evaluation import read_evaluation
 from cmpc_search.stages.material import search_settings_of, target_of
@@ -91,7 +92,7 @@ class Shipper:
             self.trained.onnx_path,
             self.target,
             cache_dir=self.cache_dir,
-            schedules=open_schedules(self.schedules_dir, self.target),
+            schedules=open_schedules(self.schedules_dir, self.target, self._cpu_model),
         )
 
     def shipped(self) -> ShippedNetwork:
@@ -117,6 +118,11 @@ class Shipper:
             if device.kind == "rpc":
                 return device
         return Device.default_for(self.target)
+
+    @property
+    def _cpu_model(self) -> str | None:
+        """The processor that networks are timed on; None where it is not this machine's."""
+        return cpu_model() if self.device.kind == "local" else None
 
     @property
     def schedules_dir(self) -> Path:

@@ -40,6 +40,20 @@ def test_what_is_committed_comes_back_unchanged(database):
     assert database.tried("another") == []
 
 
+def test_each_processor_has_its_own_times_and_its_own_best(database):
+    here, there = record(1, cpu_model="a"), record(1, cpu_model="b")
+    other = record(2, cpu_model="b")
+
+    database.commit([here], best=here.schedule)
+    database.commit([there, other], best=other.schedule)
+
+    assert database.best("a workload", "a") == here
+    assert database.best("a workload", "b") == other
+    assert database.all_best() == [here, other]
+    assert database.tried("a workload", "a") == [here]
+    assert len(database.tried("a workload")) == 3
+
+
 COUNT_UP = """
 import sys
 from pathlib import Path

@@ -89,11 +89,15 @@ def plain_view():
     return View.whole(Map(height=14, width=14, channels=32))
 
 
-def keep(database, tuned, *, best_us):
+def keep(database, tuned, *, best_us, cpu_model=""):
     """Keep that the last schedule of the space takes so long, and the rule 10 us."""
     schedule = list(schedule_space(tuned))[-1]
     record = TuningRecord(
-        workload_key=tuned.key, schedule=schedule, median_us=best_us, rule_us=10.0
+        workload_key=tuned.key,
+        cpu_model=cpu_model,
+        schedule=schedule,
+        median_us=best_us,
+        rule_us=10.0,
     )
     database.commit_workload(tuned.key, features_of(tuned).to_text())
     database.commit([record], best=schedule)
@@ -124,3 +128,25 @@ def test_nothing_is_lent_where_the_rule_was_as_good(tmp_path):
         source = TunedSchedules(database)
 
     assert source.find(near) == (rule_schedule(near), "rule")
+
+
+def test_what_was_timed_on_another_processor_is_a_hint_and_no_record(tmp_path):
+    tuned = workload(convolution())
+    with ScheduleDatabase.open(tmp_path, TARGET) as database:
+        schedule = keep(database, tuned, best_us=5.0, cpu_model="an old one")
+        sources = [TunedSchedules(database, name) for name in ("an old one", "a new one", None)]
+
+    old, new, unknown = (source.find(tuned) for source in sources)
+    assert old == unknown == (schedule, "record")
+    assert new == (schedule, "similar")
+    states = [source.state_sha256() for source in sources]
+    assert states[0] == states[2] != states[1]
+
+
+def test_a_hint_of_another_processor_does_not_pay_where_it_won_nothing(tmp_path):
+    tuned = workload(convolution())
+    with ScheduleDatabase.open(tmp_path, TARGET) as database:
+        keep(database, tuned, best_us=9.99, cpu_model="an old one")
+        source = TunedSchedules(database, "a new one")
+
+    assert source.find(tuned) == (rule_schedule(tuned), "rule")
