@@ -21,6 +21,7 @@ def examine(machine: Machine, *, quick: bool) -> list[Finding]:
     """Run all checks; ``quick`` leaves out the one that imports TVM."""
     findings = [
         check_python(machine.python_version),
+        check_system(machine.system, machine.lacking_here),
         *check_libraries(machine.requirements, machine.version_of),
         *check_programs(machine.find_program),
         *check_toolchains(machine.lacking_for),
@@ -43,6 +44,15 @@ def check_python(version: tuple[int, int]) -> Finding:
     return Finding(
         name="Python", status="fault", found=found, advice=f"use Python {wanted} or newer"
     )
+
+
+def check_system(system: str, lacking: tuple[str, ...]) -> Finding:
+    """Searches by counted costs and indexes work anywhere; what times and ships wants Linux."""
+    if not lacking:
+        return Finding(name="system", status="ok", found=system)
+    found = f"{system}: {'; '.join(lacking)}"
+    advice = "measure and build on Linux; `cmpc search --cost macs` and `cmpc index` work here"
+    return Finding(name="system", status="warning", found=found, advice=advice)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -159,8 +169,12 @@ def check_timing(machine: Machine) -> Finding:
     return Finding(name="timing", status=status, found=found, advice="; ".join(dangers))
 
 
-def check_at_least(name: str, found_bytes: int, *, fault_gib: float, warning_gib: float) -> Finding:
+def check_at_least(
+    name: str, found_bytes: int | None, *, fault_gib: float, warning_gib: float
+) -> Finding:
     """There should be room: too little is a fault, little is a warning."""
+    if found_bytes is None:
+        return Finding(name=name, status="ok", found="not told")
     found = f"{found_bytes / GIB:.1f} GiB"
     if found_bytes < fault_gib * GIB:
         advice = f"cmpc needs {fault_gib:g} GiB or more"

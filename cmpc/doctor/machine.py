@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -11,11 +12,12 @@ from functools import partial
 from pathlib import Path
 
 from cmpc_base.folders import nearest_existing
-from cmpc_cost_models.targets.machine import (
+from cmpc_cost_models.targets.machine import own_fingerprint, stolen_share
+from cmpc_cost_models.targets.system_calls import (
     allowed_cpus,
+    lacking_here,
     load_average,
-    own_fingerprint,
-    stolen_share,
+    memory_bytes,
 )
 from cmpc_cost_models.targets.table import find_target
 
@@ -36,13 +38,15 @@ class Machine:
     num_cores: int
     num_threads: str | None
     free_disk_bytes: int
-    memory_bytes: int
+    memory_bytes: int | None
     llvm_targets: Callable[[], frozenset[str]]
     lacking_for: Callable[[str], tuple[str, ...]]
     clock_governor: str | None
     has_turbo: bool | None
     stolen_share: float | None
     load_average: float | None
+    system: str
+    lacking_here: tuple[str, ...]
 
     @classmethod
     def this(cls, cache_dir: Path) -> "Machine":
@@ -56,13 +60,15 @@ class Machine:
             num_cores=len(allowed_cpus()),
             num_threads=os.environ.get("OMP_NUM_THREADS"),
             free_disk_bytes=shutil.disk_usage(nearest_existing(cache_dir)).free,
-            memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+            memory_bytes=memory_bytes(),
             llvm_targets=ask_llvm_targets,
             lacking_for=partial(ask_toolchain, cache_dir=cache_dir),
             clock_governor=fingerprint.governor,
             has_turbo=fingerprint.has_turbo,
             stolen_share=stolen_share(),
             load_average=load_average(),
+            system=f"{platform.system()} {platform.machine()}",
+            lacking_here=lacking_here(),
         )
 
 

@@ -8,6 +8,7 @@ from cmpc_cost_models.evidence import Conditions, TimingEvidence, TimingSettings
 from cmpc_cost_models.records import CompiledNetwork, Cost, Measurement
 from cmpc_cost_models.sites.process import SiteProcess
 from cmpc_cost_models.targets.machine import describe_versions
+from cmpc_cost_models.targets.system_calls import can_pin
 from cmpc_cost_models.targets.target import Target
 from cmpc_cost_models.timing.blocks import Blocks
 from cmpc_cost_models.timing.verdict import (
@@ -26,6 +27,7 @@ CONDITIONS = {  # that a system may keep to itself
     "clock_mhz": "their clock",
     "temperature_c": "their temperature",
 }
+FREE_THREADS = "whether the timed threads stayed on their processors: this system pins none"
 UNKNOWN_PROCESSOR = "whether its processor is the target's: the device does not tell"
 
 
@@ -67,6 +69,8 @@ class TimedAt:
         for name, text in CONDITIONS.items():
             if values[name] in (None, [None, None]):
                 yield text
+        if not self.site.is_remote and not can_pin():
+            yield FREE_THREADS
         if self.target.required_flags and self.site.facts.features is None:
             yield UNKNOWN_PROCESSOR
 

@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from cmpc_cost_models.models.limits import Bandwidth, Roofline
 from cmpc_cost_models.profiling.native import NativeLibrary
+from cmpc_cost_models.targets.system_calls import running_on
 from cmpc_cost_models.targets.target import Target
-from cmpc_cost_models.timing.pinning import confined
 
 __all__ = ["measure_roofline"]
 
@@ -95,7 +95,7 @@ def _aligned(size: int) -> npt.NDArray[np.uint8]:
 
 def _turns_per_second(new_loop: Callable[[], TimedLoop], cpu: int, together: Barrier) -> float:
     """Return the most turns a second of several tries on ``cpu``, begun by all at once."""
-    with confined([cpu]):
+    with running_on([cpu]):
         loop, turns = new_loop(), 1
         while (seconds := min(loop(turns) for _ in range(3))) < TRY_SECONDS:
             turns = max(2 * turns, int(turns * TRY_SECONDS / max(seconds, 1e-7)))

@@ -22,9 +22,9 @@ from cmpc_cost_models.profiling.rival import onnxruntime_caller, repeated, settl
 from cmpc_cost_models.profiling.stopwatch import Stopwatch
 from cmpc_cost_models.sites.loaded import LoadedNetwork
 from cmpc_cost_models.sites.worker import SiteWorker
+from cmpc_cost_models.targets.system_calls import running_on
 from cmpc_cost_models.targets.target import Target
 from cmpc_cost_models.timing.blocks import time_in_turn, with_single_runs
-from cmpc_cost_models.timing.pinning import confined
 from cmpc_cost_models.workers.serving import Document, Verb, serve
 
 __all__ = ["main"]
@@ -79,7 +79,8 @@ class ProfileWorker(SiteWorker):
     ) -> Document:
         """Time the network and ONNX Runtime on it, both called from Python, in turn."""
         cpus, place = site["cpus"], self.site(site)
-        with confined(cpus):  # a thread that is pinned would give its one processor to the rival's
+        # A thread that is pinned would give its one processor to the rival's.
+        with running_on(cpus):
             rival = onnxruntime_caller(
                 Path(onnx_path), network["input_shape"], num_threads=len(cpus)
             )

@@ -5,7 +5,6 @@ the headers that the program (``native/runner.cc``) is compiled with. For anothe
 are those that ``targets.runtimes`` fetched; the headers are the same.
 """
 
-import os
 import shutil
 from collections.abc import Sequence
 from importlib.resources import files
@@ -14,6 +13,7 @@ from pathlib import Path
 from cmpc_cost_models.errors import BadArgument, CompileFailed
 from cmpc_cost_models.sites.building import build, package_folder
 from cmpc_cost_models.targets.compilers import cxx_compiler_for
+from cmpc_cost_models.targets.system_calls import architecture
 from cmpc_cost_models.targets.target import Target
 
 __all__ = ["RUNNER_NAME", "build_runner", "copy_runtime"]
@@ -29,7 +29,7 @@ def copy_runtime(target: Target, bundle: Path, runtime_folder: Path | None) -> N
     Raises:
         BadArgument: there are none for this target.
     """
-    if runtime_folder is None and target.architecture != os.uname().machine:
+    if runtime_folder is None and target.architecture != architecture():
         raise BadArgument(
             f"a bundle for {target.name} needs {' and '.join(LIBRARIES)} for "
             f"{target.architecture} from that platform's apache-tvm and apache-tvm-ffi; see "

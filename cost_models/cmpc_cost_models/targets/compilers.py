@@ -1,11 +1,11 @@
 """Which program links libraries for a target, and which compiles C++ for it?"""
 
-import platform
 import shutil
 import subprocess
 from collections.abc import Callable
 from functools import cache
 
+from cmpc_cost_models.targets.system_calls import architecture
 from cmpc_cost_models.targets.target import Target
 
 __all__ = ["FindProgram", "cxx_compiler_for", "describe_program", "linker_for"]
@@ -20,14 +20,14 @@ FindProgram = Callable[[str], str | None]
 def linker_for(target: Target, find_program: FindProgram = shutil.which) -> str | None:
     """Return what links a library for ``target``, a C compiler at least, or ``None``."""
     found = cxx_compiler_for(target, find_program)
-    if found is not None or target.architecture != platform.machine():
+    if found is not None or target.architecture != architecture():
         return found
     return next(filter(None, map(find_program, C_COMPILERS)), None)
 
 
 def cxx_compiler_for(target: Target, find_program: FindProgram = shutil.which) -> str | None:
     """Return the C++ compiler for ``target``, or ``None`` if there is none here."""
-    if target.architecture == platform.machine():
+    if target.architecture == architecture():
         return next(filter(None, map(find_program, CXX_COMPILERS)), None)
     return find_program(f"{target.triple}-g++")
 

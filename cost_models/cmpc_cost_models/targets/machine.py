@@ -3,7 +3,6 @@
 Read from /proc and package metadata only: nothing heavy is imported and nothing is executed.
 """
 
-import os
 import platform
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -12,16 +11,15 @@ from typing import Any
 
 from cmpc_cost_models.evidence import Fingerprint
 from cmpc_cost_models.targets.fingerprint import features_of, fingerprint_of
+from cmpc_cost_models.targets.system_calls import allowed_cpus, architecture, load_average
 from cmpc_cost_models.targets.system_files import OWN_FILES
 
 __all__ = [
-    "allowed_cpus",
     "core_of",
     "cpu_flags",
     "cpu_model",
     "describe_machine",
     "describe_versions",
-    "load_average",
     "own_fingerprint",
     "rank_cpus",
     "stolen_share",
@@ -34,7 +32,7 @@ STEAL_FIELD = 7  # of a "cpu" line in /proc/stat, see proc_stat(5)
 
 def own_fingerprint() -> Fingerprint:
     """Return which machine this is, as far as times depend on it."""
-    return fingerprint_of(OWN_FILES, architecture=platform.machine())
+    return fingerprint_of(OWN_FILES, architecture=architecture())
 
 
 def describe_machine() -> dict[str, Any]:
@@ -63,13 +61,6 @@ def stolen_share() -> float | None:
     return steal / in_use if in_use else 0.0
 
 
-def allowed_cpus() -> frozenset[int]:
-    """Return the processors that this process may use; all where the system keeps no such set."""
-    if hasattr(os, "sched_getaffinity"):
-        return frozenset(os.sched_getaffinity(0))
-    return frozenset(range(os.cpu_count() or 1))  # macOS: nothing is ever pinned there
-
-
 def rank_cpus() -> tuple[int, ...]:
     """Return the processors that this process may use, the best to pin threads to first.
 
@@ -87,17 +78,9 @@ def core_of(cpu: int) -> str:
     return _read(CPUS / f"cpu{cpu}" / "topology" / "thread_siblings_list") or str(cpu)
 
 
-def load_average() -> float | None:
-    """Return the mean number of runnable processes of the last minute."""
-    try:
-        return os.getloadavg()[0]
-    except OSError:
-        return None
-
-
 def cpu_model() -> str:
     """Return the processor's name, or its architecture where the system gives no name."""
-    return own_fingerprint().cpu_model or platform.machine()
+    return own_fingerprint().cpu_model or architecture()
 
 
 @cache

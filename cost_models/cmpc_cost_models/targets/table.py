@@ -8,8 +8,6 @@ A key that no target has is an error which names the nearest one: a misspelt clo
 ignored makes every predicted latency wrong.
 """
 
-import os
-import platform
 import re
 import tomllib
 from collections.abc import Mapping
@@ -23,6 +21,7 @@ from typing import Any
 from cmpc_base.names import suggestion
 from cmpc_cost_models.errors import BadArgument, UnknownTarget
 from cmpc_cost_models.targets.machine import cpu_flags, cpu_model
+from cmpc_cost_models.targets.system_calls import architecture, num_cpus
 from cmpc_cost_models.targets.target import CacheBytes, Target, why_not_here
 
 __all__ = ["HOST", "TargetTable", "aliases", "find_target", "read_targets", "target_names"]
@@ -157,7 +156,7 @@ def _host() -> Target:
     return replace(
         row,
         name=HOST,
-        num_cores=os.cpu_count() or 1,
+        num_cores=num_cpus(),
         clock_ghz=_clock_ghz() or row.clock_ghz,
         cache_bytes=_cache_bytes() or row.cache_bytes,
         source=f"this machine ({cpu_model()}): flags, cores, clock and caches as Linux tells them; "
@@ -167,7 +166,7 @@ def _host() -> Target:
 
 def _level_of_host() -> Target:
     table = _built_in()
-    if platform.machine() == "aarch64":
+    if architecture() == "aarch64":
         is_newer = cpu_flags() >= table["neoverse-n1"].required_flags
         return table["neoverse-n1" if is_newer else "cortex-a72"]
     for name in X86_64_LEVELS:
@@ -176,7 +175,7 @@ def _level_of_host() -> Target:
     lacking = table["x86-64-v2"].required_flags - cpu_flags()
     raise UnknownTarget(
         "`host` must be an aarch64 or an x86-64-v2 processor, "
-        f"got {platform.machine()} without {sorted(lacking)}; name a target"
+        f"got {architecture()} without {sorted(lacking)}; name a target"
     )
 
 

@@ -6,13 +6,13 @@ the same flags compile the same network to the same code. A cross target compile
 only measured where it runs.
 """
 
-import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from cmpc_base.json_files import known_fields
 from cmpc_cost_models.errors import BadArgument
+from cmpc_cost_models.targets import system_calls
 from cmpc_cost_models.targets.machine import cpu_flags
 
 __all__ = ["REGISTERS", "CacheBytes", "Target", "why_not_here"]
@@ -141,9 +141,9 @@ class Target:
 
 def why_not_here(architecture: str, required_flags: frozenset[str]) -> str | None:
     """Return why this machine can't run code that needs all this, or ``None`` if it can."""
-    machine = "arm" if platform.machine().startswith("armv") else platform.machine()
-    if machine != architecture:
-        return f"it is for {architecture} processors and this one is {machine}"
+    here = system_calls.architecture()
+    if here != architecture:
+        return f"it is for {architecture} processors and this one is {here}"
     if missing := required_flags - cpu_flags():
         return f"this processor lacks {', '.join(sorted(missing))}"
     return None

@@ -7,12 +7,12 @@ shows a rival on the same core at once; ``/proc/stat`` counts in ticks of 10 ms,
 hypervisor too. Where the system does not tell a fact, it is ``None``.
 """
 
-import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cmpc_cost_models.evidence import Conditions
+from cmpc_cost_models.targets.system_calls import ticks_per_second
 from cmpc_cost_models.targets.system_files import OWN_FILES, SystemFiles
 
 __all__ = [
@@ -29,7 +29,7 @@ TASK_STATES = "/proc/self/task/*/status"
 TEMPERATURES = "/sys/class/thermal/thermal_zone*/temp"
 CLOCK = "/sys/devices/system/cpu/cpu{cpu}/cpufreq/scaling_cur_freq"
 GOVERNOR = "/sys/devices/system/cpu/cpu{cpu}/cpufreq/scaling_governor"
-TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+TICKS_PER_SECOND = ticks_per_second()
 IDLE_FIELDS = (3, 4)  # idle and iowait in a line of /proc/stat
 STEAL_FIELD = 7
 

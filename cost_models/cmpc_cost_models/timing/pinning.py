@@ -2,34 +2,17 @@
 
 A thread that moves to another core leaves its caches behind. TVM's pool can bind its threads
 itself; it is told to which processors. Libraries that start threads of their own do so while the
-process is ``confined``: their threads then keep to the same processors.
+process is ``running_on`` some: their threads then keep to the same processors.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-__all__ = ["confined", "pinned"]
+from cmpc_cost_models.targets.system_calls import running_on
+
+__all__ = ["pinned"]
 
 ONE_CORE_PER_THREAD = -2  # ThreadGroup::AffinityMode::kSpecifyOneCorePerThread of TVM's runtime
-
-
-@contextmanager
-def confined(cpus: Sequence[int]) -> Iterator[None]:
-    """Let the calling thread, and threads that it starts meanwhile, run on ``cpus`` only.
-
-    Afterwards the calling thread is as free as before; threads it started stay confined. Where the
-    system pins nothing (macOS) they stay free, and conditions tell less.
-    """
-    if not hasattr(os, "sched_setaffinity"):
-        yield
-        return
-    allowed = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, cpus)
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, allowed)
 
 
 @contextmanager
@@ -38,10 +21,10 @@ def pinned(cpus: Sequence[int]) -> Iterator[None]:
 
     With one processor TVM uses no pool.
     """
-    with confined(cpus):
+    with running_on(cpus):
         if len(cpus) > 1:
             _pin_pool(cpus)
-        with confined(cpus[:1]):
+        with running_on(cpus[:1]):
             yield
 
 

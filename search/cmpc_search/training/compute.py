@@ -16,7 +16,6 @@ torch's process group; `tests/search/training/test_processes.py` shows how.
 import ctypes
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import cache
 from typing import TypeVar
 
 import numpy as np
@@ -24,7 +23,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, distributed, nn
 
-from cmpc_cost_models.targets.machine import allowed_cpus
+from cmpc_cost_models.targets.machine import cpu_flags
+from cmpc_cost_models.targets.system_calls import allowed_cpus
 
 __all__ = ["CPU", "Compute", "set_up_torch"]
 
@@ -147,13 +147,6 @@ def _keep_freed_memory() -> None:
         mallopt(M_TOP_PAD, GROW_BY_BYTES)
 
 
-@cache
 def _has_bfloat16() -> bool:
     """Tell whether this processor multiplies bfloat16 in hardware."""
-    flags = ("avx512_bf16", "amx_bf16", "bf16")
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            words = set(file.read().split())
-    except OSError:
-        return False
-    return any(flag in words for flag in flags)
+    return not cpu_flags().isdisjoint(("avx512_bf16", "amx_bf16", "bf16"))

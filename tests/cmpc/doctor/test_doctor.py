@@ -33,6 +33,8 @@ HEALTHY = Machine(
     has_turbo=False,
     stolen_share=0.0,
     load_average=0.1,
+    system="Linux x86_64",
+    lacking_here=(),
 )
 
 
@@ -69,6 +71,7 @@ def test_a_healthy_machine_has_nothing_amiss():
         ({"has_turbo": True}, "timing", "warning"),
         ({"stolen_share": 0.05}, "timing", "warning"),
         ({"load_average": 1.6}, "timing", "warning"),
+        ({"lacking_here": ("there is no /proc",)}, "system", "warning"),
         ({"memory_bytes": 2 * GIB}, "memory", "warning"),
         ({"free_disk_bytes": GIB // 4}, "free disk", "fault"),
         ({"llvm_targets": crash}, "TVM's targets", "fault"),
@@ -85,6 +88,10 @@ def test_what_is_amiss_is_named_with_a_remedy(change, name, status):
 
 def test_a_library_of_the_developers_alone_is_not_asked_for():
     assert "pytest" not in findings_of(HEALTHY)
+
+
+def test_a_machine_that_tells_no_memory_is_not_blamed_for_it():
+    assert findings_of(replace(HEALTHY, memory_bytes=None))["memory"].found == "not told"
 
 
 def test_quick_does_not_wake_tvm():
