@@ -24,7 +24,7 @@ from cmpc_search.space.operations import (
     Normalise,
     Slice,
 )
-from cmpc_search.space.plan import Step
+from cmpc_search.space.plan import PlanStep
 
 __all__ = ["export_network"]
 
@@ -35,7 +35,7 @@ def export_network(network: PlanNetwork, path: Path) -> None:
     shape = (1, plan.image.channels, plan.image.size_px, plan.image.size_px)
     writer = GraphWriter(plan.name, shape)
 
-    def write(step: Step, values: list[str]) -> str:
+    def write(step: PlanStep, values: list[str]) -> str:
         value = values[0]
         match step.operation:
             case Convolution() as layer:
@@ -79,7 +79,7 @@ def _activate(writer: GraphWriter, value: str, kind: Activation | None) -> str:
 
 
 def _folded(
-    network: PlanNetwork, step: Step
+    network: PlanNetwork, step: PlanStep
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Return weight [O, I, kH, kW] (of a linear layer [O, I, 1, 1]) and bias [O] of a layer."""
     layer = network.layer(step)

@@ -23,7 +23,7 @@ from cmpc_search.space.operations import (
     Normalise,
     Slice,
 )
-from cmpc_search.space.plan import Plan, Step
+from cmpc_search.space.plan import Plan, PlanStep
 
 __all__ = ["PlanNetwork", "Weight", "place", "run_plan", "start_weights"]
 
@@ -32,14 +32,14 @@ ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
     "relu6": functional.relu6,
 }
 
-Weights = Callable[[Step], tuple[Tensor, Callable[[Tensor], Tensor]]]
+Weights = Callable[[PlanStep], tuple[Tensor, Callable[[Tensor], Tensor]]]
 """Gives a layer's weight and its batch norm."""
 
 
 def run_plan(plan: Plan, images: Tensor, weights: Weights) -> Tensor:
     """Return what ``plan`` computes for images float32 [N, 3, H, W], with the weights given."""
 
-    def compute(step: Step, values: list[Tensor]) -> Tensor:
+    def compute(step: PlanStep, values: list[Tensor]) -> Tensor:
         value = values[0]
         match step.operation:
             case Convolution() as layer:
@@ -123,18 +123,18 @@ class PlanNetwork(nn.Module):
     def __init__(self, plan: Plan) -> None:
         super().__init__()
         self.plan = plan
-        for step, operation in plan.layers:
-            place(self, step.name, _layer(operation))
+        for step in plan.layers:
+            place(self, step.name, _layer(step.layer))
         start_weights(self)
 
     def forward(self, images: Tensor) -> Tensor:
-        def weights(step: Step) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        def weights(step: PlanStep) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
             layer = self.layer(step)
             return layer.weight, layer.norm
 
         return run_plan(self.plan, images, weights)
 
-    def layer(self, step: Step) -> ConvNorm | LinearNorm:
+    def layer(self, step: PlanStep) -> ConvNorm | LinearNorm:
         """Return weight and batch norm of a step."""
         found = self.get_submodule(step.name)
         assert isinstance(found, ConvNorm | LinearNorm)

@@ -15,25 +15,20 @@ from torch.nn import functional
 
 from cmpc_search.networks.plan_network import PlanNetwork, Weight, place, run_plan, start_weights
 from cmpc_search.space import Architecture, Space
-from cmpc_search.space.operations import Convolution, Linear
-from cmpc_search.space.plan import Step
+from cmpc_search.space.plan import PlanStep
 
 __all__ = ["Supernet"]
 
 NOISE = 0.05  # how far from the identity layers start that start so: their channels must differ
 
 
-PlannedLayer = tuple[Step, Convolution | Linear]
-
-
 class SharedWeight(Weight):
-    """A weight as large as any of ``layers`` needs; each reads a part of it."""
+    """A weight as large as any of ``steps`` needs; each reads a part of it."""
 
-    def __init__(self, layers: Sequence[PlannedLayer]) -> None:
-        step, operation = layers[0]
-        shapes = (one.weight_shape for _, one in layers)
-        super().__init__(operation, tuple(map(max, zip(*shapes, strict=True))))
-        self._starts_as_identity = step.sharing.starts_as_identity
+    def __init__(self, steps: Sequence[PlanStep]) -> None:
+        shapes = (step.layer.weight_shape for step in steps)
+        super().__init__(steps[0].layer, tuple(map(max, zip(*shapes, strict=True))))
+        self._starts_as_identity = steps[0].sharing.starts_as_identity
 
     def start(self) -> None:
         super().start()
@@ -57,16 +52,16 @@ class Supernet(nn.Module):
     def __init__(self, space: Space) -> None:
         super().__init__()
         self.space = space
-        sharers: dict[str, list[PlannedLayer]] = {}
+        sharers: dict[str, list[PlanStep]] = {}
         for architecture in space.covering():
-            for step, operation in space.plan(architecture).layers:
-                sharers.setdefault(step.sharing.weight, []).append((step, operation))
-        for name, layers in sharers.items():
-            place(self, name, SharedWeight(layers))
+            for step in space.plan(architecture).layers:
+                sharers.setdefault(step.sharing.weight, []).append(step)
+        for name, steps in sharers.items():
+            place(self, name, SharedWeight(steps))
         start_weights(self)
 
     def forward(self, images: Tensor, architecture: Architecture) -> Tensor:
-        def weights(step: Step) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        def weights(step: PlanStep) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
             return self._part(step), _normalised
 
         return run_plan(self.space.plan(architecture), images, weights)
@@ -79,15 +74,14 @@ class Supernet(nn.Module):
         """
         network = PlanNetwork(self.space.plan(architecture))
         with torch.no_grad():
-            for step, _ in network.plan.layers:
+            for step in network.plan.layers:
                 network.layer(step).weight.copy_(self._part(step))
         return network
 
-    def _part(self, step: Step) -> Tensor:
+    def _part(self, step: PlanStep) -> Tensor:
         shared = self.get_submodule(step.sharing.weight)
         assert isinstance(shared, SharedWeight)
-        assert isinstance(step.operation, Convolution | Linear)
-        return shared.part(step.operation.weight_shape)
+        return shared.part(step.layer.weight_shape)
 
 
 def _normalised(values: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ runs.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -21,7 +21,7 @@ from cmpc_search.space.operations import (
     Operation,
 )
 
-__all__ = ["IMAGE", "Plan", "PlanDraft", "Sharing", "Step"]
+__all__ = ["IMAGE", "Plan", "PlanDraft", "PlanStep", "Sharing"]
 
 IMAGE = "image"
 IMAGE_CHANNELS = 3
@@ -45,7 +45,7 @@ class Sharing:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class PlanStep:
     """One operation with what it reads and gives.
 
     Attributes:
@@ -60,6 +60,12 @@ class Step:
     out: Features
     sharing: Sharing
 
+    @property
+    def layer(self) -> Convolution | Linear:
+        """The operation of a step that has weights."""
+        assert isinstance(self.operation, Convolution | Linear), "`Plan.layers` are such steps"
+        return self.operation
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -72,14 +78,12 @@ class Plan:
 
     name: str
     image: Features
-    steps: tuple[Step, ...]
+    steps: tuple[PlanStep, ...]
 
     @property
-    def layers(self) -> Iterator[tuple[Step, Convolution | Linear]]:
+    def layers(self) -> list[PlanStep]:
         """The steps that have weights, in order."""
-        for step in self.steps:
-            if isinstance(step.operation, Convolution | Linear):
-                yield step, step.operation
+        return [step for step in self.steps if isinstance(step.operation, Convolution | Linear)]
 
     @property
     def macs(self) -> int:
@@ -88,16 +92,14 @@ class Plan:
         Batch norms, activations and pooling are left out, as SPOS counts: the published networks
         of 323 M and 328 M come out as 322.9 M and 327.9 M.
         """
-        return sum(
-            math.prod(layer.weight_shape) * step.out.size_px**2 for step, layer in self.layers
-        )
+        return sum(math.prod(one.layer.weight_shape) * one.out.size_px**2 for one in self.layers)
 
     @property
     def parameters(self) -> int:
         """Weights, and the biases that folded batch norms leave."""
-        return sum(math.prod(layer.weight_shape) + step.out.channels for step, layer in self.layers)
+        return sum(math.prod(one.layer.weight_shape) + one.out.channels for one in self.layers)
 
-    def run(self, image: Value, compute: Callable[[Step, list[Value]], Value]) -> Value:
+    def run(self, image: Value, compute: Callable[[PlanStep, list[Value]], Value]) -> Value:
         """Carry ``image`` through all steps: tensors, names of ONNX tensors, or what one likes.
 
         A value is let go after the last step that reads it.
@@ -118,7 +120,7 @@ class PlanDraft:
     def __init__(self, name: str, *, input_size_px: int, channels: int = IMAGE_CHANNELS) -> None:
         self.image = IMAGE
         self._name = name
-        self._steps: list[Step] = []
+        self._steps: list[PlanStep] = []
         self._features = {IMAGE: Features(channels, input_size_px)}
 
     def features(self, value: str) -> Features:
@@ -135,7 +137,7 @@ class PlanDraft:
         name = name or f"{type(operation).__name__.lower()}_{len(self._steps)}"
         assert name not in self._features, "no two steps have one name"
         out = operation.out(*(self._features[value] for value in inputs))
-        self._steps.append(Step(name, operation, inputs, out, sharing or Sharing(name)))
+        self._steps.append(PlanStep(name, operation, inputs, out, sharing or Sharing(name)))
         self._features[name] = out
         return name
 

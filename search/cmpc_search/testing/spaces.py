@@ -139,7 +139,7 @@ class SpaceContract:
 
         supernet(images, architecture)[:, 0].sum().backward()
 
-        used = {f"{step.sharing.weight}.weight" for step, _ in space.plan(architecture).layers}
+        used = {f"{step.sharing.weight}.weight" for step in space.plan(architecture).layers}
         assert used == {
             name for name, weight in supernet.named_parameters() if weight.grad is not None
         }
@@ -153,7 +153,7 @@ def unsettle(network: nn.Module) -> None:
             assert norm.running_var is not None
             nn.init.normal_(norm.running_mean, 0, 0.3)
             nn.init.uniform_(norm.running_var, 0.5, 2)
-            nn.init.uniform_(norm.weight, 0.5, 1.5)
+            nn.init.uniform_(norm.weight, 0.5, 2.5)  # such that some values pass the 6 of ReLU6
             nn.init.normal_(norm.bias, 0, 0.3)
 
 
