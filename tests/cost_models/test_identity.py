@@ -14,7 +14,8 @@ from cmpc_cost_models.compiling.network import compile_network
 from cmpc_cost_models.compiling.objects import KernelObjects
 from cmpc_cost_models.graphs.reading import load_graph
 from cmpc_cost_models.identity import PACKAGE, code_identity
-from cmpc_cost_models.plans.specs import Map, MaxPool, View, Window
+from cmpc_cost_models.plans.maps import Map, View
+from cmpc_cost_models.plans.specs import MaxPool, Window
 from cmpc_cost_models.schedules.database import database_path
 from cmpc_cost_models.schedules.schedule import rule_schedule
 from cmpc_cost_models.schedules.workload import Workload

@@ -25,7 +25,6 @@ from cmpc_cost_models.records import NodePath
 
 __all__ = ["Assembled", "assemble"]
 
-FLOAT = "float32"
 Shape = tuple[int, ...]
 
 
@@ -95,7 +94,7 @@ class _Assembler:
         # No dataflow block: passes over those expect functions of blocks, and ours are plain loops.
         with self._builder.function("main", [image]):
             for name, array in plan.stored.items():
-                self._keep(name, relax.const(array, FLOAT), array.shape)
+                self._keep(name, relax.const(array, str(array.dtype)), array.shape)
             for call in plan.calls:
                 if isinstance(call, Import):
                     self._import(call)
@@ -133,8 +132,8 @@ class _Assembler:
         first, *others = call.inputs
         data = self._in_shape(first, _shape_read(call.spec, self._shapes[first]))
         arguments = [data, *map(self._constant, call.constants), *map(self._flat, others)]
-        shape = (call.spec.target.size,)
-        made = relax.call_dps_packed(symbol, arguments, relax.TensorType(shape, FLOAT))
+        shape, dtype = (call.spec.target.size,), call.spec.target.dtype
+        made = relax.call_dps_packed(symbol, arguments, relax.TensorType(shape, dtype))
         self._keep(call.output, self._builder.emit(made), shape)
         self._symbols.append(symbol)
         self.kernels[symbol] = call.spec
@@ -161,7 +160,7 @@ class _Assembler:
     def _constant(self, array: Any) -> Any:
         """Return a constant; an array that several calls read is one."""
         if id(array) not in self._constants:
-            self._constants[id(array)] = relax.const(array, FLOAT)
+            self._constants[id(array)] = relax.const(array, str(array.dtype))
         return self._constants[id(array)]
 
     def _keep(self, name: str, expression: Any, shape: Shape) -> None:

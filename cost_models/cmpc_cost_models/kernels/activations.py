@@ -7,12 +7,12 @@ normal range. What is no number stays none: see ``kernel_parts.at_least``.
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 from tvm import tirx
 from tvm.script.ir_builder import tirx as T
 
 from cmpc_cost_models.kernels.parts import (
+    Expr,
     at_least,
     at_most,
     constant,
@@ -22,8 +22,6 @@ from cmpc_cost_models.kernels.parts import (
 from cmpc_cost_models.plans.specs import Activation, ActivationKind
 
 __all__ = ["activate", "exponential"]
-
-Expr = Any  # TVM's expressions have no useful static type
 
 # From the first on the result is infinite, up to the second it is 0.
 LARGEST_EXPONENT, SMALLEST_EXPONENT = 89.0, -87.33654

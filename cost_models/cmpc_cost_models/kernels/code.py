@@ -1,7 +1,7 @@
 """Write the TVM code (TIR) of each kernel: which writer does which kind.
 
 Written out rather than scheduled: the loop nest we want is known, and building it takes a
-millisecond where scheduling primitives and their checks take tens. All buffers are flat float32;
+millisecond where scheduling primitives and their checks take tens. All buffers are flat;
 the parameters of a kernel are its first input, its constants, its other inputs and its result.
 
     convolution   convolutions and dense layers, and how their weights are packed
@@ -18,9 +18,11 @@ import numpy.typing as npt
 from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
+from cmpc_cost_models.errors import BadArgument
 from cmpc_cost_models.kernels import maps, norms, pools
 from cmpc_cost_models.kernels.convolution import pack_weight, write_convolution
 from cmpc_cost_models.kernels.parts import Loops
+from cmpc_cost_models.plans.maps import KERNEL_DTYPES
 from cmpc_cost_models.plans.specs import (
     Affine,
     Binary,
@@ -39,6 +41,7 @@ from cmpc_cost_models.plans.specs import (
     Shuffle,
     Softmax,
 )
+from cmpc_cost_models.plans.work import views_of
 from cmpc_cost_models.schedules.schedule import Schedule, Workload
 
 __all__ = ["pack_constants", "write_kernel"]
@@ -47,13 +50,27 @@ Array = npt.NDArray[np.float32]
 
 
 def write_kernel(workload: Workload, schedule: Schedule) -> Any:
-    """Return the TIR function that computes ``workload`` as ``schedule``, a valid one, says."""
-    loops = Loops(schedule=schedule, vector_floats=workload.vector_bits // 32)
+    """Return the TIR function that computes ``workload`` as ``schedule``, a valid one, says.
+
+    Raises:
+        BadArgument: there are no kernels for the type of the numbers in some map.
+    """
+    _require_kernels(workload.spec)
+    loops = Loops(schedule=schedule, vector_numbers=workload.vector_numbers)
     with IRBuilder() as builder:
         with T.prim_func(is_private=True):
             T.func_attr({"tirx.noalias": True})
             _WRITERS[type(workload.spec)](workload.spec, loops)
         return builder.get()
+
+
+def _require_kernels(spec: KernelSpec) -> None:
+    maps = (*(view.map for view in views_of(spec)), spec.target)
+    if other := {one.dtype for one in maps} - set(KERNEL_DTYPES):
+        raise BadArgument(
+            f"the maps of a kernel must hold {' or '.join(KERNEL_DTYPES)}, "
+            f"got {', '.join(sorted(other))} in {type(spec).__name__}"
+        )
 
 
 def pack_constants(

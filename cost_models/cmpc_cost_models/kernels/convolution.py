@@ -17,7 +17,7 @@ of one output, L channels of a tile, O output channels.
 """
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +33,9 @@ from cmpc_cost_models.kernels.convolution_loops import (
     tiles,
 )
 from cmpc_cost_models.kernels.parts import (
+    Expr,
     Loops,
+    constant_parameter,
     element,
     load_channels,
     load_vector,
@@ -49,8 +51,6 @@ from cmpc_cost_models.schedules.schedule import Schedule
 from cmpc_cost_models.schedules.tiling import Tile
 
 __all__ = ["pack_weight", "write_convolution"]
-
-Expr = Any  # TVM's expressions have no useful static type
 
 
 def pack_weight(
@@ -84,14 +84,14 @@ class _Buffers:
 
     @classmethod
     def of(cls, spec: Convolution, tile: Tile) -> Self:
-        num_steps = spec.kernel[0] * spec.kernel[1] * spec.depth
+        num_steps = spec.window.num_taps * spec.depth
         return cls(
-            data=parameter("data", spec.source.map.size),
-            weight=parameter("weight", num_blocks(spec, tile) * num_steps * tile.channels),
-            bias=parameter("bias", spec.out_channels),
-            residual=spec.residual and parameter("residual", spec.residual.map.size),
-            kept=spec.kept and parameter("kept", spec.kept.map.size),
-            result=parameter("result", spec.target.size),
+            data=parameter("data", spec.source.map),
+            weight=constant_parameter("weight", num_blocks(spec, tile) * num_steps * tile.channels),
+            bias=constant_parameter("bias", spec.out_channels),
+            residual=spec.residual and parameter("residual", spec.residual.map),
+            kept=spec.kept and parameter("kept", spec.kept.map),
+            result=parameter("result", spec.target),
         )
 
 
@@ -159,7 +159,7 @@ def _accumulate(
     spec: Convolution, buffers: _Buffers, sums: Expr, schedule: Schedule, corner: Corner
 ) -> None:
     """Add all taps of the window, for one part of the input channels, to the tile's sums."""
-    tile, (height, width) = schedule.tile, spec.kernel
+    tile, (height, width) = schedule.tile, spec.window.kernel
     depth = spec.depth // schedule.depth_parts
     first_tap = (corner.block * schedule.depth_parts + corner.part) * height * width
     with steps(spec, schedule) as turn:
@@ -191,7 +191,7 @@ def _pixel_under(
     row, column = (
         one * stride + at * dilation - pad
         for one, at, stride, dilation, pad in zip(
-            pixel, tap, spec.strides, spec.dilations, spec.pads, strict=True
+            pixel, tap, spec.window.strides, spec.window.dilations, spec.window.pads, strict=True
         )
     )
     return row, column

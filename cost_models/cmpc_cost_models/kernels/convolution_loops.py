@@ -17,14 +17,12 @@ from typing import Any
 from tvm import tirx
 from tvm.script.ir_builder import tirx as T
 
-from cmpc_cost_models.kernels.parts import FLOAT
+from cmpc_cost_models.kernels.parts import COMPUTED, Expr
 from cmpc_cost_models.plans.specs import Convolution
 from cmpc_cost_models.schedules.schedule import Schedule
 from cmpc_cost_models.schedules.tiling import Tile
 
 __all__ = ["Corner", "num_blocks", "positions", "steps", "tiles"]
-
-Expr = Any  # TVM's expressions have no useful static type
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,7 +70,7 @@ def tiles(spec: Convolution, schedule: Schedule) -> Iterator[Corner]:
     if schedule.depth_parts > 1:
         with _outer(schedule, blocks) as block:
             size = num_rows * num_columns * tile.num_accumulators * tile.lanes
-            waiting = T.alloc_buffer((size,), FLOAT)
+            waiting = T.alloc_buffer((size,), COMPUTED)
             grid = T.grid(schedule.depth_parts, num_rows, num_columns)
             with grid as (part, row, column):
                 place = (row * num_columns + column) * tile.num_accumulators * tile.lanes
@@ -91,7 +89,7 @@ def steps(spec: Convolution, schedule: Schedule) -> Iterator[list[tuple[Expr, Ex
 
     Each turn does the steps that it yields, one after another.
     """
-    (height, width), depth = spec.kernel, spec.depth // schedule.depth_parts
+    (height, width), depth = spec.window.kernel, spec.depth // schedule.depth_parts
     unroll = schedule.unroll
     if unroll == height * width * depth:
         yield list(product(range(height), range(width), range(depth)))

@@ -12,16 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from cmpc_cost_models.plans.specs import (
-    Binary,
-    Convolution,
-    KernelSpec,
-    Map,
-    MaxPool,
-    MeanPool,
-    View,
-    Window,
-)
+from cmpc_cost_models.plans.maps import Map, View
+from cmpc_cost_models.plans.specs import Binary, Convolution, KernelSpec, MaxPool, MeanPool
 from cmpc_cost_models.plans.work import work_of
 from cmpc_cost_models.records import KernelRecord
 from cmpc_cost_models.schedules.workload import Workload
@@ -89,7 +81,7 @@ def shape_of(spec: KernelSpec) -> str:
 
 
 def _kind_of_convolution(spec: Convolution) -> str:
-    if spec.source.map.height * spec.source.map.width == 1 == math.prod(spec.kernel):
+    if spec.source.map.height * spec.source.map.width == 1 == spec.window.num_taps:
         return "dense"
     if spec.is_depthwise:
         return "depthwise convolution"
@@ -103,12 +95,9 @@ def _size(stored: Map, channels: int) -> str:
 
 def _window(spec: KernelSpec) -> str:
     """Return ``3x3/2, `` for a window of 3 x 3 that moves by 2; nothing for a mere pixel."""
-    if isinstance(spec, Convolution):
-        window = Window(kernel=spec.kernel, strides=spec.strides, dilations=spec.dilations)
-    elif isinstance(spec, MaxPool | MeanPool):
-        window = spec.window
-    else:
+    if not isinstance(spec, Convolution | MaxPool | MeanPool):
         return ""
+    window = spec.window
     text = "x".join(map(str, window.kernel))
     text += f"/{_once(window.strides)}" if window.strides != (1, 1) else ""
     text += f" dilated {_once(window.dilations)}" if window.dilations != (1, 1) else ""

@@ -4,15 +4,15 @@ All of them write the border of their result, too: memory is reused between kern
 """
 
 from collections.abc import Callable
-from typing import Any
 
 from tvm import tirx
 from tvm.script.ir_builder import tirx as T
 
 from cmpc_cost_models.kernels.activations import activate
 from cmpc_cost_models.kernels.parts import (
-    FLOAT,
+    Expr,
     Loops,
+    constant_parameter,
     element,
     leaky,
     load_channels,
@@ -22,17 +22,16 @@ from cmpc_cost_models.kernels.parts import (
     store_vector,
     zero_border,
 )
+from cmpc_cost_models.plans.maps import Map, View
 from cmpc_cost_models.plans.specs import (
     Affine,
     Binary,
     Concat,
     ImageToMap,
-    Map,
     MapToImage,
     Pad,
     Resize,
     Shuffle,
-    View,
 )
 
 MOST_PLANES = 4  # of an image that is read plane by plane
@@ -48,14 +47,12 @@ __all__ = [
     "write_shuffle",
 ]
 
-Expr = Any  # TVM's expressions have no useful static type
-
 
 def write_image_to_map(spec: ImageToMap, loops: Loops) -> None:
     target = spec.target
     shape = (spec.batch, target.channels, target.height, target.width)
-    image = T.arg("image", T.Buffer(shape, FLOAT))
-    result = parameter("result", target.size)
+    image = T.arg("image", T.Buffer(shape, target.dtype))
+    result = parameter("result", target)
     zero_border(result, target)
     if target.channels > MOST_PLANES:
         with loops.pixels(target) as (y, x), T.serial(target.channels) as channel:
@@ -78,7 +75,7 @@ def write_image_to_map(spec: ImageToMap, loops: Loops) -> None:
 def write_map_to_image(spec: MapToImage, loops: Loops) -> None:
     source = spec.source
     height, width = source.map.height, source.map.width
-    data, result = parameter("data", source.map.size), parameter("result", spec.target.size)
+    data, result = parameter("data", source.map), parameter("result", spec.target)
     with loops.pixels(source.map) as (y, x), T.serial(source.channels) as channel:
         value = data[element(source, (y, x), channel)]
         T.buffer_store(result, value, [(channel * height + y) * width + x])
@@ -86,11 +83,11 @@ def write_map_to_image(spec: MapToImage, loops: Loops) -> None:
 
 def write_affine(spec: Affine, loops: Loops) -> None:
     target, source = spec.target, spec.source
-    data = parameter("data", source.map.size)
+    data = parameter("data", source.map)
     names = ("scale", "shift", "slope") if spec.has_slopes else ("scale", "shift")
-    factors = [parameter(name, target.channels) for name in names]
-    residual = spec.residual and parameter("residual", spec.residual.map.size)
-    result = parameter("result", target.size)
+    factors = [constant_parameter(name, target.channels) for name in names]
+    residual = spec.residual and parameter("residual", spec.residual.map)
+    result = parameter("result", target)
     zero_border(result, target)
     with loops.pixels(target) as (y, x), loops.chunks(target.channels) as (channel, lanes):
         scale, shift, *slopes = (load_vector(one, channel, lanes) for one in factors)
@@ -116,9 +113,9 @@ _OPERATORS: dict[str, Callable[[Expr, Expr], Expr]] = {
 
 def write_binary(spec: Binary, loops: Loops) -> None:
     target = spec.target
-    left = parameter("left", spec.left.map.size)
-    right = parameter("right", spec.right.map.size)
-    result = parameter("result", target.size)
+    left = parameter("left", spec.left.map)
+    right = parameter("right", spec.right.map)
+    result = parameter("result", target)
     zero_border(result, target)
     with loops.pixels(target) as pixel, loops.chunks(target.channels) as (channel, lanes):
         operands = [
@@ -141,9 +138,9 @@ def _load_repeated(
 
 
 def write_concat(spec: Concat, loops: Loops) -> None:
-    sizes = [source.map.size for source in spec.sources]
-    parts = [parameter(f"part_{index}", size) for index, size in enumerate(sizes)]
-    result = parameter("result", spec.target.size)
+    views = enumerate(spec.sources)
+    parts = [parameter(f"part_{index}", source.map) for index, source in views]
+    result = parameter("result", spec.target)
     zero_border(result, spec.target)
     with loops.pixels(spec.target) as pixel:
         offset = 0
@@ -154,7 +151,7 @@ def write_concat(spec: Concat, loops: Loops) -> None:
 
 def write_shuffle(spec: Shuffle, loops: Loops) -> None:
     source, target = spec.source, spec.target
-    data, result = parameter("data", source.map.size), parameter("result", target.size)
+    data, result = parameter("data", source.map), parameter("result", target)
     zero_border(result, target)
     each = target.channels // spec.groups
     with (
@@ -169,9 +166,9 @@ def write_shuffle(spec: Shuffle, loops: Loops) -> None:
 
 def write_pad(spec: Pad, loops: Loops) -> None:
     source, target, (top, left) = spec.source, spec.target, spec.offset
-    data, result = parameter("data", source.map.size), parameter("result", target.size)
+    data, result = parameter("data", source.map), parameter("result", target)
     # Filled whole, then written over: padding is rare, and edges as loops of their own are long.
-    fill = tirx.const(spec.fill, FLOAT)
+    fill = tirx.const(spec.fill, target.dtype)
     with loops.pixels(target) as (y, x), T.serial(target.channels) as channel:
         T.buffer_store(result, fill, [pixel_start(target, y, x) + channel])
     zero_border(result, target)
@@ -182,7 +179,7 @@ def write_pad(spec: Pad, loops: Loops) -> None:
 
 def write_resize(spec: Resize, loops: Loops) -> None:
     source, target = spec.source, spec.target
-    data, result = parameter("data", source.map.size), parameter("result", target.size)
+    data, result = parameter("data", source.map), parameter("result", target)
     zero_border(result, target)
     rows, columns = spec.factors
     # Over the source's pixels: each is loaded once and stored rows x columns times.

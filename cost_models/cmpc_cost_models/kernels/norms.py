@@ -1,13 +1,12 @@
 """Kernels that set a number in relation to its neighbours: norms and the softmax."""
 
-from typing import Any
-
 from tvm import tirx
 from tvm.script.ir_builder import tirx as T
 
 from cmpc_cost_models.kernels.activations import exponential
 from cmpc_cost_models.kernels.parts import (
-    FLOAT,
+    COMPUTED,
+    Expr,
     Loops,
     at_least,
     constant,
@@ -23,16 +22,14 @@ from cmpc_cost_models.plans.specs import LocalNorm, Normalise, Softmax
 
 __all__ = ["write_local_norm", "write_normalise", "write_softmax"]
 
-Expr = Any  # TVM's expressions have no useful static type
-
 
 def write_normalise(spec: Normalise, _: Loops) -> None:
     source, target = spec.source, spec.target
     length, start = target.channels, pixel_start(target, 0, 0)
-    data, result = parameter("data", source.map.size), parameter("result", target.size)
+    data, result = parameter("data", source.map), parameter("result", target)
     zero_border(result, target)
-    total = T.alloc_buffer((1,), FLOAT, scope="local")
-    T.buffer_store(total, tirx.const(0.0, FLOAT), [0])
+    total = T.alloc_buffer((1,), COMPUTED, scope="local")
+    T.buffer_store(total, tirx.const(0.0, COMPUTED), [0])
     with T.serial(length) as index:
         value = data[element(source, (0, 0), index)]
         T.buffer_store(total, total[0] + value * value, [0])
@@ -44,10 +41,10 @@ def write_normalise(spec: Normalise, _: Loops) -> None:
 
 def write_softmax(spec: Softmax, loops: Loops) -> None:
     source, target = spec.source, spec.target
-    data, result = parameter("data", source.map.size), parameter("result", target.size)
+    data, result = parameter("data", source.map), parameter("result", target)
     zero_border(result, target)
     with loops.pixels(target) as pixel:
-        state = T.alloc_buffer((2,), FLOAT, scope="local")  # the largest, then the total
+        state = T.alloc_buffer((2,), COMPUTED, scope="local")  # the largest, then the total
         T.buffer_store(state, data[element(source, pixel, 0)], [0])
         with T.serial(target.channels) as channel:
             T.buffer_store(state, tirx.max(state[0], data[element(source, pixel, channel)]), [0])
@@ -56,7 +53,7 @@ def write_softmax(spec: Softmax, loops: Loops) -> None:
             value = load_channels(data, source, pixel, channel, lanes) - largest
             start = pixel_start(target, *pixel) + channel
             store_vector(result, start, exponential(value, lanes), lanes)
-        T.buffer_store(state, tirx.const(0.0, FLOAT), [1])
+        T.buffer_store(state, tirx.const(0.0, COMPUTED), [1])
         with T.serial(target.channels) as channel:
             T.buffer_store(state, state[1] + result[pixel_start(target, *pixel) + channel], [1])
         with T.serial(target.channels) as channel:
@@ -66,15 +63,15 @@ def write_softmax(spec: Softmax, loops: Loops) -> None:
 
 def write_local_norm(spec: LocalNorm, loops: Loops) -> None:
     source, target, size = spec.source, spec.target, spec.size
-    data, result = parameter("data", source.map.size), parameter("result", target.size)
+    data, result = parameter("data", source.map), parameter("result", target)
     zero_border(result, target)
     before = (size - 1) // 2
     with loops.pixels(target) as pixel:
         # Squares with zeros on either side, so that every channel has all its neighbours.
-        squares = T.alloc_buffer((target.channels + size - 1,), FLOAT, scope="local")
+        squares = T.alloc_buffer((target.channels + size - 1,), COMPUTED, scope="local")
         with T.serial(size - 1) as index:
             place = tirx.Select(index < before, index, target.channels + index)
-            T.buffer_store(squares, tirx.const(0.0, FLOAT), [place])
+            T.buffer_store(squares, tirx.const(0.0, COMPUTED), [place])
         with loops.chunks(target.channels) as (channel, lanes):
             value = load_channels(data, source, pixel, channel, lanes)
             store_vector(squares, before + channel, value * value, lanes)

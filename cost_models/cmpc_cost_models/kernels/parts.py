@@ -8,17 +8,19 @@ from typing import Any
 from tvm import tirx
 from tvm.script.ir_builder import tirx as T
 
-from cmpc_cost_models.plans.specs import Map, View
+from cmpc_cost_models.plans.maps import DType, Map, View
 from cmpc_cost_models.schedules.schedule import Schedule
 from cmpc_cost_models.schedules.tiling import vector_lanes
 
 __all__ = [
-    "FLOAT",
+    "COMPUTED",
+    "Expr",
     "Loops",
     "at_least",
     "at_most",
     "clamp",
     "constant",
+    "constant_parameter",
     "element",
     "leaky",
     "load_channels",
@@ -31,8 +33,10 @@ __all__ = [
     "zero_border",
 ]
 
-FLOAT = "float32"
-Expr = Any  # TVM's expressions have no useful static type
+COMPUTED: DType = "float32"
+"""The type in which kernels compute, and that of their constants."""
+Expr = Any
+"""One of TVM's expressions or buffers: its operators make more of them, which no checker sees."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,10 +44,10 @@ class Loops:
     """The loops of one kernel, as its schedule wants them."""
 
     schedule: Schedule
-    vector_floats: int
+    vector_numbers: int
 
     def lanes(self, channels: int) -> int:
-        return vector_lanes(channels, self.vector_floats)
+        return vector_lanes(channels, self.vector_numbers)
 
     @contextmanager
     def pixels(self, whole: Map) -> Iterator[tuple[Expr, Expr]]:
@@ -85,7 +89,7 @@ def zero_border(result: Expr, target: Map) -> None:
     """Write zeros around the map; memory is reused, so they are written at every run."""
     if not target.border:
         return
-    zero = tirx.const(0.0, FLOAT)
+    zero = tirx.const(0.0, target.dtype)
     edge = target.border * target.row
     side = target.border * target.channels
     for start in (0, target.size - edge):
@@ -96,8 +100,14 @@ def zero_border(result: Expr, target: Map) -> None:
             T.buffer_store(result, zero, [edge + y * target.row + start + index])
 
 
-def parameter(name: str, size: int) -> Expr:
-    return T.arg(name, T.Buffer((size,), FLOAT))
+def parameter(name: str, whole: Map) -> Expr:
+    """Declare a map that the kernel is given."""
+    return T.arg(name, T.Buffer((whole.size,), whole.dtype))
+
+
+def constant_parameter(name: str, size: int) -> Expr:
+    """Declare the weights, factors or the like that the kernel is given."""
+    return T.arg(name, T.Buffer((size,), COMPUTED))
 
 
 def pixel_start(target: Map, y: Expr, x: Expr) -> Expr:
@@ -158,7 +168,7 @@ def leaky(value: Expr, lanes: int, slope: Expr) -> Expr:
 
 
 def constant(value: float, lanes: int) -> Expr:
-    constant = tirx.const(value, FLOAT)
+    constant = tirx.const(value, COMPUTED)
     return constant if lanes == 1 else tirx.Broadcast(constant, lanes)
 
 
@@ -167,4 +177,4 @@ def clamp(index: Expr, size: int) -> Expr:
 
 
 def vector_dtype(lanes: int) -> str:
-    return FLOAT if lanes == 1 else f"{FLOAT}x{lanes}"
+    return COMPUTED if lanes == 1 else f"{COMPUTED}x{lanes}"

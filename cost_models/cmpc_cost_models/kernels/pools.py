@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 from tvm import tirx
 from tvm.script.ir_builder import tirx as T
 
 from cmpc_cost_models.kernels.parts import (
-    FLOAT,
+    COMPUTED,
+    Expr,
     Loops,
     clamp,
     constant,
@@ -24,15 +24,13 @@ from cmpc_cost_models.plans.specs import GlobalMean, MaxPool, MeanPool, Window
 
 __all__ = ["write_global_mean", "write_max_pool", "write_mean_pool"]
 
-Expr = Any  # TVM's expressions have no useful static type
-
 MOST_TAPS_WRITTEN_OUT = 25
 LOWEST = -math.inf
 
 
 def write_max_pool(spec: MaxPool, loops: Loops) -> None:
     source, target, window = spec.source, spec.target, spec.window
-    data, result = parameter("data", source.map.size), parameter("result", target.size)
+    data, result = parameter("data", source.map), parameter("result", target)
     zero_border(result, target)
     with loops.pixels(target) as pixel, loops.chunks(target.channels) as (channel, lanes):
 
@@ -47,7 +45,7 @@ def write_max_pool(spec: MaxPool, loops: Loops) -> None:
 
 def write_mean_pool(spec: MeanPool, loops: Loops) -> None:
     source, target, window = spec.source, spec.target, spec.window
-    data, result = parameter("data", source.map.size), parameter("result", target.size)
+    data, result = parameter("data", source.map), parameter("result", target)
     zero_border(result, target)
     with loops.pixels(target) as pixel, loops.chunks(target.channels) as (channel, lanes):
 
@@ -55,14 +53,14 @@ def write_mean_pool(spec: MeanPool, loops: Loops) -> None:
             return load_channels(data, source, (row, column), channel, lanes)
 
         total = _reduce(window, pixel, load, combine=lambda x, y: x + y, first=0.0, lanes=lanes)
-        share = tirx.const(1.0, FLOAT) / _num_counted(spec, pixel).astype(FLOAT)
+        share = tirx.const(1.0, COMPUTED) / _num_counted(spec, pixel).astype(COMPUTED)
         mean = total * (share if lanes == 1 else tirx.Broadcast(share, lanes))
         store_vector(result, pixel_start(target, *pixel) + channel, mean, lanes)
 
 
 def write_global_mean(spec: GlobalMean, loops: Loops) -> None:
     source, target = spec.source, spec.target
-    data, result = parameter("data", source.map.size), parameter("result", target.size)
+    data, result = parameter("data", source.map), parameter("result", target)
     zero_border(result, target)
     factor = 1.0 if spec.is_max else 1.0 / (source.map.height * source.map.width)
     with loops.chunks(target.channels) as (channel, lanes):

@@ -6,8 +6,9 @@ and weights are shared.
 
 from dataclasses import replace
 
+from cmpc_cost_models.plans.maps import Map, View
 from cmpc_cost_models.plans.plan import Call, Plan
-from cmpc_cost_models.plans.specs import Concat, ImageToMap, Map, View
+from cmpc_cost_models.plans.specs import Concat, ImageToMap
 
 __all__ = ["repeat_for_batch"]
 

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import TensorProto
+from onnx import helper
 
 from cmpc_cost_models.graphs.graph import Graph
 from cmpc_cost_models.graphs.parts import all_inputs
+from cmpc_cost_models.plans.maps import KERNEL_DTYPES, DType, Map, View
 from cmpc_cost_models.plans.padding import needed_borders
 from cmpc_cost_models.plans.plan import (
     Call,
@@ -29,14 +30,7 @@ from cmpc_cost_models.plans.plan import (
     Planned,
     Value,
 )
-from cmpc_cost_models.plans.specs import (
-    Affine,
-    ImageToMap,
-    Map,
-    MapToImage,
-    Pad,
-    View,
-)
+from cmpc_cost_models.plans.specs import Affine, ImageToMap, MapToImage, Pad
 
 __all__ = ["Demand", "Draft", "Progress"]
 
@@ -138,6 +132,14 @@ class Draft:
         border = self._demand.borders.get(name, 0)
         return Map(height=height, width=width, channels=channels, border=border)
 
+    def dtype(self, name: str, image: Image) -> DType:
+        """Return the type of the numbers of ``name``, which lies as ``image``.
+
+        Raises:
+            NotOurs: no kernel takes it.
+        """
+        return _kernel_dtype(name, helper.tensor_dtype_to_np_dtype(image.element_type))
+
     def made_up(self, name: str, purpose: str) -> str:
         """Return a name for a tensor that is not in the graph, always the same one."""
         made = f"{name}:{purpose}"
@@ -171,13 +173,14 @@ class Draft:
                 raise NotOurs(f"{name} has another rank than what it meets")
             return self.value(name)
         shape = (1,) * (rank - array.ndim) + array.shape
-        if rank not in (2, 4) or len(shape) != rank or shape[0] != 1 or array.dtype != np.float32:
+        if rank not in (2, 4) or len(shape) != rank or shape[0] != 1:
             raise NotOurs(f"{name} can't be stored as a map")
+        dtype = _kernel_dtype(name, array.dtype)
         maps = array.reshape((*shape[1:], 1, 1)[:3])
         buffer = self.made_up(name, "map")
         self.added.stored[buffer] = np.ascontiguousarray(maps.transpose(1, 2, 0)).ravel()
         channels, height, width = maps.shape
-        whole = Map(height=height, width=width, channels=channels)
+        whole = Map(height=height, width=width, channels=channels, dtype=dtype)
         return Value(buffer=buffer, view=View.whole(whole))
 
     def fusable(self, name: str) -> FusableKernel | None:
@@ -190,9 +193,8 @@ class Draft:
         """Return a kernel that copies ``name`` and changes it on the way."""
         source = self.value(name)
         view = source.view
-        target = Map(height=view.map.height, width=view.map.width, channels=view.channels)
         return FusableKernel(
-            spec=Affine(source=view, target=target),
+            spec=Affine(source=view, target=view.alone),
             inputs=(source.buffer,),
             constants=(np.ones(view.channels), np.full(view.channels, -0.0)),  # -0 + 0 is 0
         )
@@ -202,8 +204,7 @@ class Draft:
         view = value.view
         if view.map.border >= border:
             return value
-        size = Map(height=view.map.height, width=view.map.width, channels=view.channels)
-        spec = Pad(source=view, target=replace(size, border=border), offset=(0, 0))
+        spec = Pad(source=view, target=replace(view.alone, border=border), offset=(0, 0))
         number = len(self._progress.calls) + len(self.added.calls)
         name = self.made_up(value.buffer, f"bordered {number}")
         return self.call(Kernel.of(spec, value), name)
@@ -214,7 +215,8 @@ class Draft:
             spec=kernel.spec,
             inputs=kernel.inputs,
             constants=tuple(
-                np.ascontiguousarray(one, np.float32).ravel() for one in kernel.constants
+                np.ascontiguousarray(one, kernel.spec.target.dtype).ravel()
+                for one in kernel.constants
             ),
             output=name,
             root=kernel.root or name,
@@ -241,9 +243,7 @@ class Draft:
 
     def _map_of_image(self, name: str, image: Image) -> Value:
         """Bring what lies in ONNX's order into ours."""
-        if image.element_type != TensorProto.FLOAT:
-            raise NotOurs(f"{name} does not hold float32 numbers")
-        target = self.map(name)
+        target = replace(self.map(name), dtype=self.dtype(name, image))
         if len(image.shape) == 2 and image.shape[0] == 1:  # of one pixel: both orders are one
             value = Value(buffer=image.buffer, view=View.whole(replace(target, border=0)))
         elif len(image.shape) == 4:
@@ -261,3 +261,11 @@ class Draft:
         if has_one_order and view == View.whole(view.map) and not view.map.border:
             return value.buffer
         return self.call(Kernel.of(MapToImage(source=view), value), name).buffer
+
+
+def _kernel_dtype(name: str, dtype: np.dtype[Any]) -> DType:
+    """Return the type of a tensor's numbers, if it is one that kernels take."""
+    found = next((one for one in KERNEL_DTYPES if one == dtype.name), None)
+    if found is None:
+        raise NotOurs(f"{name} does not hold {' or '.join(KERNEL_DTYPES)} numbers")
+    return found

@@ -8,13 +8,8 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto
 
-from cmpc_cost_models.plans.specs import (
-    Affine,
-    Binary,
-    Convolution,
-    KernelSpec,
-    View,
-)
+from cmpc_cost_models.plans.maps import View
+from cmpc_cost_models.plans.specs import Affine, Binary, Convolution, KernelSpec
 
 __all__ = [
     "Call",

@@ -20,6 +20,7 @@ from cmpc_cost_models.graphs.reading import input_and_output_shape, known_shapes
 from cmpc_cost_models.plans.batching import repeat_for_batch
 from cmpc_cost_models.plans.draft import Demand, Draft, Progress
 from cmpc_cost_models.plans.import_limits import why_not_imported
+from cmpc_cost_models.plans.maps import View
 from cmpc_cost_models.plans.plan import (
     Call,
     FusableKernel,
@@ -32,7 +33,6 @@ from cmpc_cost_models.plans.plan import (
     Value,
 )
 from cmpc_cost_models.plans.rules.table import rule_for
-from cmpc_cost_models.plans.specs import View
 
 __all__ = ["plan_network"]
 

@@ -1,14 +1,13 @@
 """Which kernels do networks consist of? One record for each kind, free of TVM.
 
-Feature maps are stored pixel by pixel with their channels together (NHWC, one image), so that the
-channels fill vectors whatever the size of the map. A map may be stored with a border of zeros: its
-producer writes the border, and the convolution that reads it needs no padding of its own.
-
-A view reads every ``step``-th channel from ``start``: slicing costs nothing.
+What they read and write lies in memory as ``maps`` says. Each has a ``target``, the map that it
+fills; what it reads are its fields that are views.
 """
 
 from dataclasses import dataclass
 from typing import Literal
+
+from cmpc_cost_models.plans.maps import Map, View
 
 __all__ = [
     "RELU",
@@ -22,7 +21,6 @@ __all__ = [
     "ImageToMap",
     "KernelSpec",
     "LocalNorm",
-    "Map",
     "MapToImage",
     "MaxPool",
     "MeanPool",
@@ -31,7 +29,6 @@ __all__ = [
     "Resize",
     "Shuffle",
     "Softmax",
-    "View",
     "Window",
 ]
 
@@ -76,43 +73,6 @@ RELU = Activation(kind="relu")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Map:
-    """How one feature map lies in memory, as one flat float32 buffer."""
-
-    height: int
-    width: int
-    channels: int
-    border: int = 0
-
-    @property
-    def row(self) -> int:
-        """Numbers from one row to the next."""
-        return (self.width + 2 * self.border) * self.channels
-
-    @property
-    def size(self) -> int:
-        return (self.height + 2 * self.border) * self.row
-
-    @classmethod
-    def vector(cls, channels: int) -> "Map":
-        return cls(height=1, width=1, channels=channels)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class View:
-    """Channels ``start``, ``start + step``, ... of a map, ``channels`` of them."""
-
-    map: Map
-    start: int
-    step: int
-    channels: int
-
-    @classmethod
-    def whole(cls, whole: Map) -> "View":
-        return cls(map=whole, start=0, step=1, channels=whole.channels)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Window:
     """What a result's pixel sees of the source: ``kernel`` taps, ``dilations`` apart.
 
@@ -121,10 +81,14 @@ class Window:
             one reaches over the far edges follows from the target's size.
     """
 
-    kernel: tuple[int, int]
+    kernel: tuple[int, int] = (1, 1)
     strides: tuple[int, int] = (1, 1)
     pads: tuple[int, int] = (0, 0)
     dilations: tuple[int, int] = (1, 1)
+
+    @property
+    def num_taps(self) -> int:
+        return self.kernel[0] * self.kernel[1]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,7 +108,9 @@ class MapToImage:
 
     @property
     def target(self) -> Map:
-        return Map.vector(self.source.channels * self.source.map.height * self.source.map.width)
+        whole = self.source.map
+        num_numbers = self.source.channels * whole.height * whole.width
+        return Map(height=1, width=1, channels=num_numbers, dtype=whole.dtype)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -180,17 +146,13 @@ class Convolution:
     Dense, grouped or depthwise; a dense layer is one of 1 x 1 on one pixel.
 
     Attributes:
-        pads: Rows above and columns left of the map that the first window covers; the source's
-            border is at least as wide as any window reaches out on any side.
+        window: The source's border is at least as wide as it reaches out on any side.
         kept: What the result is concatenated to; ``target`` holds its channels first.
     """
 
     source: View
     target: Map
-    kernel: tuple[int, int] = (1, 1)
-    strides: tuple[int, int] = (1, 1)
-    pads: tuple[int, int] = (0, 0)
-    dilations: tuple[int, int] = (1, 1)
+    window: Window = Window()
     groups: int = 1
     residual: View | None = None
     kept: View | None = None
@@ -204,7 +166,7 @@ class Convolution:
     def macs(self) -> int:
         """Multiply-adds of one call: each result is one inner product."""
         num_results = self.target.height * self.target.width * self.out_channels
-        return num_results * self.kernel[0] * self.kernel[1] * self.depth
+        return num_results * self.window.num_taps * self.depth
 
     @property
     def is_depthwise(self) -> bool:

@@ -4,10 +4,10 @@ Counted from the specification, not from the loops: tiles that overlap compute s
 and that is a cost of the schedule, not work of the network.
 """
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
+from cmpc_cost_models.plans.maps import View
 from cmpc_cost_models.plans.specs import (
     Affine,
     Binary,
@@ -19,12 +19,10 @@ from cmpc_cost_models.plans.specs import (
     MeanPool,
     Normalise,
     Softmax,
-    View,
 )
 
 __all__ = ["Work", "flops_of", "num_read", "views_of", "work_of"]
 
-BYTES_PER_FLOAT = 4
 NORMALISE_FLOPS = 3  # of a number: square, add, divide
 SOFTMAX_FLOPS = 5  # of a number: largest, subtract, exponential, add, divide
 LOCAL_NORM_FLOPS = 4  # of a number, beside two for each neighbour
@@ -32,7 +30,7 @@ LOCAL_NORM_FLOPS = 4  # of a number, beside two for each neighbour
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Work:
-    """What one call of a kernel does: float32 operations, and bytes read and written."""
+    """What one call of a kernel does: operations on numbers, and bytes read and written."""
 
     flops: int
     num_bytes: int
@@ -43,8 +41,10 @@ def work_of(spec: KernelSpec) -> Work:
 
     What lies around the pixels of a view is not read; the border of the target is written.
     """
-    num_numbers = num_read(spec) + _num_constants(spec) + spec.target.size
-    return Work(flops=flops_of(spec), num_bytes=BYTES_PER_FLOAT * num_numbers)
+    num_written = spec.target.size + _num_constants(spec)  # constants are of the target's type
+    num_bytes = num_written * spec.target.bytes_per_number
+    num_bytes += sum(one.size * one.map.bytes_per_number for one in views_of(spec))
+    return Work(flops=flops_of(spec), num_bytes=num_bytes)
 
 
 def views_of(spec: KernelSpec) -> Iterator[View]:
@@ -58,7 +58,7 @@ def views_of(spec: KernelSpec) -> Iterator[View]:
 
 def num_read(spec: KernelSpec) -> int:
     """Return how many numbers of other kernels' results a kernel reads, each once."""
-    return sum(one.map.height * one.map.width * one.channels for one in views_of(spec))
+    return sum(one.size for one in views_of(spec))
 
 
 def flops_of(spec: KernelSpec) -> int:
@@ -70,7 +70,7 @@ def flops_of(spec: KernelSpec) -> int:
     if isinstance(spec, Convolution):
         return 2 * spec.macs
     if isinstance(spec, MaxPool | MeanPool):
-        return num_values * math.prod(spec.window.kernel)
+        return num_values * spec.window.num_taps
     if isinstance(spec, GlobalMean):
         return num_values * spec.source.map.height * spec.source.map.width
     if isinstance(spec, LocalNorm):
@@ -82,7 +82,7 @@ def flops_of(spec: KernelSpec) -> int:
 def _num_constants(spec: KernelSpec) -> int:
     """Return how many numbers of weights, biases, factors and shifts a kernel reads."""
     if isinstance(spec, Convolution):
-        return spec.out_channels * (math.prod(spec.kernel) * spec.depth + 1)
+        return spec.out_channels * (spec.window.num_taps * spec.depth + 1)
     if isinstance(spec, Affine):
         return spec.target.channels * (3 if spec.has_slopes else 2)
     return 0

@@ -141,7 +141,7 @@ def is_valid(schedule: Schedule, workload: Workload) -> bool:
         1 <= tile.rows <= spec.target.height
         and 1 <= tile.columns <= spec.target.width
         and 1 <= tile.channels <= spec.group_channels
-        and 1 <= tile.lanes <= workload.vector_bits // 32
+        and 1 <= tile.lanes <= workload.vector_numbers
         and tile.lanes & (tile.lanes - 1) == 0
         and 1 <= tile.num_accumulators < REGISTERS[workload.vector_bits]
         and schedule.depth_parts in _depth_parts(spec)
@@ -166,7 +166,7 @@ def rule_schedule(workload: Workload) -> Schedule:
     )
     # A row of a depthwise window is written out: what two taps read is loaded once. Its blocks of
     # channels read one map in turn: row by row, so that a cache line is fetched once for all.
-    unroll = spec.kernel[1] if spec.is_depthwise else 1
+    unroll = spec.window.kernel[1] if spec.is_depthwise else 1
     order: Order = "rows" if spec.is_depthwise else "channels"
     return Schedule(**dataclasses.asdict(tile), unroll=unroll, order=order, is_parallel=is_parallel)
 
@@ -210,7 +210,7 @@ def _depth_parts(spec: Convolution) -> tuple[int, ...]:
 
 def _unrolls(spec: Convolution, parts: int) -> tuple[int, ...]:
     """Return how many steps may be written out: whole turns of the innermost loops."""
-    (height, width), depth = spec.kernel, spec.depth // parts
+    (height, width), depth = spec.window.kernel, spec.depth // parts
     turns = {one for one in range(1, LARGEST_UNROLL + 1) if depth % one == 0}
     return tuple(sorted(turns | {depth * width, depth * width * height}))
 

@@ -63,8 +63,8 @@ def features_of(workload: Workload) -> Features:
     sizes = [math.log2(target.height), math.log2(target.width)]
     if isinstance(spec, Convolution):
         is_strided_view = spec.source.step > 1
-        kind += [spec.is_depthwise, *spec.strides, *spec.dilations, is_strided_view]
-        sizes += [KERNEL_WEIGHT * math.log2(taps) for taps in spec.kernel]
+        kind += [spec.is_depthwise, *spec.window.strides, *spec.window.dilations, is_strided_view]
+        sizes += [KERNEL_WEIGHT * math.log2(taps) for taps in spec.window.kernel]
         sizes += [math.log2(spec.depth), math.log2(spec.group_channels), math.log2(spec.groups)]
         if spec.is_depthwise:
             sizes[-1] = 0.0  # the groups are the channels, which count already
@@ -95,7 +95,7 @@ def _clipped(schedule: Schedule, workload: Workload) -> Schedule:
     if not isinstance(spec, Convolution):
         return dataclasses.replace(rule_schedule(workload), is_parallel=is_parallel)
     channels = spec.group_channels
-    lanes = min(schedule.lanes, vector_lanes(channels, workload.vector_bits // 32))
+    lanes = min(schedule.lanes, vector_lanes(channels, workload.vector_numbers))
     return dataclasses.replace(
         schedule,
         rows=min(schedule.rows, spec.target.height),

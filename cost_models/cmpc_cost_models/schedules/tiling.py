@@ -14,6 +14,7 @@ from cmpc_cost_models.targets.target import REGISTERS
 
 __all__ = ["Tile", "all_tiles", "choose_tile", "rank_tiles", "vector_lanes"]
 
+SUM_BITS = 32  # of one sum of a tile
 LATENCY_HIDDEN_FROM = 8  # accumulators: two multiply-add units with four cycles of latency
 LOAD_COST = 0.35  # of a multiply-add; there are two loads a cycle
 LOOP_COST = 1.5  # of a multiply-add, for one turn of the reduction loop
@@ -38,14 +39,14 @@ class Tile:
         return self.vectors * self.lanes
 
 
-def vector_lanes(channels: int, vector_floats: int) -> int:
+def vector_lanes(channels: int, vector_numbers: int) -> int:
     """Return the widest power of two of lanes that a vector and the channels allow."""
-    return min(vector_floats, 1 << (channels.bit_length() - 1))
+    return min(vector_numbers, 1 << (channels.bit_length() - 1))
 
 
 def all_tiles(height: int, width: int, channels: int, *, vector_bits: int) -> list[Tile]:
     """Return every tile that fits the result and the registers, with full and half vectors."""
-    widest = vector_lanes(channels, vector_bits // 32)
+    widest = vector_lanes(channels, vector_bits // SUM_BITS)
     most = REGISTERS[vector_bits] - REGISTERS_KEPT_FREE
     return [
         Tile(rows=rows, columns=columns, vectors=vectors, lanes=lanes)

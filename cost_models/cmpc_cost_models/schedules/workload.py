@@ -27,6 +27,11 @@ class Workload:
         )
 
     @property
+    def vector_numbers(self) -> int:
+        """How many numbers of its result a vector register holds."""
+        return self.vector_bits // (8 * self.spec.target.bytes_per_number)
+
+    @property
     def key(self) -> str:
         """The workload as one line of JSON. Fields at their default are left out: a new field
         of a kernel leaves the keys of all kernels that don't use it as they were."""

@@ -165,9 +165,7 @@ def _random_arguments(
     spec, rng = workload.spec, np.random.default_rng(0)
     constants: tuple[Array, ...] = ()
     if isinstance(spec, Convolution):
-        weight = rng.uniform(
-            -1, 1, spec.kernel[0] * spec.kernel[1] * spec.depth * spec.out_channels
-        )
+        weight = rng.uniform(-1, 1, spec.window.num_taps * spec.depth * spec.out_channels)
         bias = rng.uniform(-1, 1, spec.out_channels)
         given = (weight.astype(np.float32), bias.astype(np.float32))
         constants = pack_constants(spec, schedule, given)

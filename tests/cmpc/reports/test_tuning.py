@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import pytest
 
 from cmpc.reports.tuning import tuning_sentences, tuning_table
-from cmpc_cost_models.plans.specs import Concat, Map, View
+from cmpc_cost_models.plans.maps import Map, View
+from cmpc_cost_models.plans.specs import Concat
 from cmpc_cost_models.tuning.tuner import TaskReport
 from cmpc_search.stages.schedule_tuning import TuneTotals, totals_of
 

@@ -9,7 +9,9 @@ import pytest
 import tvm
 
 from cmpc_cost_models.compiling.objects import compile_kernel
+from cmpc_cost_models.errors import BadArgument
 from cmpc_cost_models.kernels.code import write_kernel
+from cmpc_cost_models.plans.maps import Map, View
 from cmpc_cost_models.plans.specs import (
     Activation,
     ActivationKind,
@@ -20,7 +22,6 @@ from cmpc_cost_models.plans.specs import (
     GlobalMean,
     ImageToMap,
     LocalNorm,
-    Map,
     MaxPool,
     MeanPool,
     Normalise,
@@ -28,7 +29,6 @@ from cmpc_cost_models.plans.specs import (
     Resize,
     Shuffle,
     Softmax,
-    View,
     Window,
 )
 from cmpc_cost_models.schedules.schedule import Workload, rule_schedule
@@ -45,11 +45,9 @@ EVERY_KIND_WITH_A_MAP_AS_RESULT = {
     "affine": Affine(source=WHOLE, target=SAME),
     "binary": Binary(operator="add", left=WHOLE, right=WHOLE, target=SAME),
     "concat": Concat(sources=(WHOLE, WHOLE), target=LONGER),
-    "convolution": Convolution(source=WHOLE, target=SAME, kernel=(3, 3), pads=(1, 1)),
+    "convolution": Convolution(source=WHOLE, target=SAME, window=WINDOW),
     "convolution beside a map": Convolution(source=WHOLE, target=LONGER, kept=WHOLE),
-    "depthwise convolution": Convolution(
-        source=WHOLE, target=SAME, kernel=(3, 3), pads=(1, 1), groups=6
-    ),
+    "depthwise convolution": Convolution(source=WHOLE, target=SAME, window=WINDOW, groups=6),
     "largest of all": GlobalMean(source=WHOLE, target=PIXEL, is_max=True),
     "largest of windows": MaxPool(source=WHOLE, target=SAME, window=WINDOW),
     "local norm": LocalNorm(source=WHOLE, target=SAME, size=3, alpha=1.0, beta=0.75, bias=1.0),
@@ -79,6 +77,17 @@ def run_kernel(spec, host, *, inputs=None):
     loaded = built.jit()
     loaded["kernel"](*map(tvm.runtime.tensor, given), result)
     return result.numpy()
+
+
+@pytest.mark.parametrize("part", ["source", "target"])
+def test_a_map_of_numbers_that_no_kernel_takes_is_refused(part, host):
+    other = replace(SAME, dtype="int8")
+    spec = MaxPool(source=WHOLE, target=SAME, window=WINDOW)
+    changed = replace(spec, **{part: View.whole(other) if part == "source" else other})
+    workload = Workload.of(changed, host)
+
+    with pytest.raises(BadArgument, match="must hold float32, got int8 in MaxPool"):
+        write_kernel(workload, rule_schedule(workload))
 
 
 @pytest.mark.parametrize("kind", EVERY_KIND_WITH_A_MAP_AS_RESULT)

@@ -14,7 +14,8 @@ from cmpc_cost_models.models.roofline import (
     kernels_of,
     network_seconds,
 )
-from cmpc_cost_models.plans.specs import Affine, Concat, Map, MaxPool, View, Window
+from cmpc_cost_models.plans.maps import Map, View
+from cmpc_cost_models.plans.specs import Affine, Concat, MaxPool, Window
 from cmpc_cost_models.plans.work import Work, work_of
 from cmpc_cost_models.records import Unknown
 from cmpc_cost_models.schedules.workload_text import read_workload

@@ -1,6 +1,7 @@
 """Every schedule computes the same: on sizes that divide into nothing, with one thread and two."""
 
 import random
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -12,7 +13,9 @@ from hypothesis import strategies as st
 from cmpc_cost_models.compiling.network import compile_network
 from cmpc_cost_models.errors import BadArgument
 from cmpc_cost_models.graphs.writing import GraphWriter
-from cmpc_cost_models.plans.specs import Convolution, Map, View
+from cmpc_cost_models.plans.maps import Map, View
+from cmpc_cost_models.plans.specs import Convolution, Softmax, Window
+from cmpc_cost_models.plans.work import work_of
 from cmpc_cost_models.schedules.schedule import (
     Schedule,
     Workload,
@@ -20,6 +23,7 @@ from cmpc_cost_models.schedules.schedule import (
     rule_schedule,
     schedule_space,
 )
+from cmpc_cost_models.schedules.workload_text import read_workload
 from cmpc_cost_models.sites.loaded import LoadedNetwork
 from cmpc_cost_models.targets.table import find_target
 
@@ -140,8 +144,7 @@ def workloads(draw):
     spec = Convolution(
         source=View.whole(source),
         target=target,
-        kernel=(3, 3),
-        pads=(1, 1),
+        window=Window(kernel=(3, 3), pads=(1, 1)),
         groups=channels if is_depthwise else groups,
     )
     bits = draw(st.sampled_from([128, 256, 512]))
@@ -166,3 +169,16 @@ def test_a_key_names_one_workload(one, other):
 def test_a_record_with_an_unknown_field_is_refused():
     with pytest.raises(BadArgument, match="no field \\['tiles'\\]"):
         Schedule.from_json({"tiles": 3})
+
+
+def test_a_key_names_the_type_of_numbers_only_where_it_is_another_than_float32():
+    target = Map(height=4, width=4, channels=8)
+    plain, other = (
+        Workload.of(Softmax(source=View.whole(one), target=one), find_target("arm"))
+        for one in (target, replace(target, dtype="int8"))
+    )
+
+    assert "dtype" not in plain.key
+    assert read_workload(other.key) == other != plain
+    assert (plain.vector_numbers, other.vector_numbers) == (4, 16)
+    assert work_of(plain.spec).num_bytes == 4 * work_of(other.spec).num_bytes

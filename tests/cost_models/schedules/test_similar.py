@@ -5,7 +5,8 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cmpc_cost_models.plans.specs import RELU, Affine, Convolution, Map, View
+from cmpc_cost_models.plans.maps import Map, View
+from cmpc_cost_models.plans.specs import RELU, Affine, Convolution, Window
 from cmpc_cost_models.schedules.schedule import (
     Workload,
     is_valid,
@@ -28,8 +29,7 @@ def convolution(*, channels=(32, 64), size=14, taps=1, groups=1, border=0, kept=
     return Convolution(
         source=View.whole(source),
         target=target,
-        kernel=(taps, taps),
-        pads=(taps // 2, taps // 2),
+        window=Window(kernel=(taps, taps), pads=(taps // 2, taps // 2)),
         groups=groups,
         kept=beside,
         activation=RELU,

@@ -12,8 +12,9 @@ import numpy.typing as npt
 import onnx
 
 from cmpc_cost_models.plans.draft import Draft
+from cmpc_cost_models.plans.maps import Map
 from cmpc_cost_models.plans.plan import FusableKernel, NotOurs, Value
-from cmpc_cost_models.plans.specs import Binary, Map
+from cmpc_cost_models.plans.specs import Binary
 
 __all__ = ["arithmetic", "batch_norm", "total"]
 

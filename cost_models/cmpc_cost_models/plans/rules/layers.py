@@ -12,9 +12,10 @@ import onnx
 
 from cmpc_cost_models.graphs.parts import is_padded_by_rule
 from cmpc_cost_models.plans.draft import Draft
+from cmpc_cost_models.plans.maps import Map
 from cmpc_cost_models.plans.padding import border_of
 from cmpc_cost_models.plans.plan import FusableKernel, NotOurs
-from cmpc_cost_models.plans.specs import Convolution, Map
+from cmpc_cost_models.plans.specs import Convolution, Window
 
 __all__ = ["conv", "dense"]
 
@@ -35,10 +36,12 @@ def conv(draft: Draft, node: onnx.NodeProto, attributes: Attributes) -> FusableK
     spec = Convolution(
         source=source.view,
         target=Map(height=out_size[0], width=out_size[1], channels=out_channels),
-        kernel=(kernel[0], kernel[1]),
-        strides=_pair(attributes.get("strides", [1, 1])),
-        pads=_pair(pads[:2]),
-        dilations=_pair(attributes.get("dilations", [1, 1])),
+        window=Window(
+            kernel=_pair(kernel),
+            strides=_pair(attributes.get("strides", [1, 1])),
+            pads=_pair(pads[:2]),
+            dilations=_pair(attributes.get("dilations", [1, 1])),
+        ),
         groups=groups,
     )
     packed = weight.transpose(2, 3, 1, 0)  # [kH, kW, I / groups, O]

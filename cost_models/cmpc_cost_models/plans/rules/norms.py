@@ -5,8 +5,9 @@ from typing import Any
 import onnx
 
 from cmpc_cost_models.plans.draft import Draft
+from cmpc_cost_models.plans.maps import Map, View
 from cmpc_cost_models.plans.plan import Image, Kernel, NotOurs
-from cmpc_cost_models.plans.specs import LocalNorm, Map, Normalise, Softmax, View
+from cmpc_cost_models.plans.specs import LocalNorm, Normalise, Softmax
 
 __all__ = ["local_norm", "softmax", "unit_length"]
 

@@ -6,9 +6,10 @@ import onnx
 
 from cmpc_cost_models.graphs.parts import is_padded_by_rule
 from cmpc_cost_models.plans.draft import Draft
+from cmpc_cost_models.plans.maps import Map
 from cmpc_cost_models.plans.padding import border_of
 from cmpc_cost_models.plans.plan import Kernel, NotOurs
-from cmpc_cost_models.plans.specs import GlobalMean, Map, MaxPool, MeanPool, Window
+from cmpc_cost_models.plans.specs import GlobalMean, MaxPool, MeanPool, Window
 
 __all__ = ["global_pool", "max_pool", "mean_pool"]
 

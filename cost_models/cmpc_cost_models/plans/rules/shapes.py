@@ -9,16 +9,9 @@ import onnx
 
 from cmpc_cost_models.plans.draft import Draft
 from cmpc_cost_models.plans.import_limits import has_whole_scales
+from cmpc_cost_models.plans.maps import Map, View
 from cmpc_cost_models.plans.plan import FusableKernel, Image, Kernel, NotOurs, Value
-from cmpc_cost_models.plans.specs import (
-    Concat,
-    Convolution,
-    Map,
-    Pad,
-    Resize,
-    Shuffle,
-    View,
-)
+from cmpc_cost_models.plans.specs import Concat, Convolution, Pad, Resize, Shuffle
 
 __all__ = [
     "concat",
@@ -147,9 +140,7 @@ def transpose(draft: Draft, node: onnx.NodeProto, attributes: Attributes) -> Val
 def _read_map_as_image(draft: Draft, data: str, result: str) -> Image:
     """Plan [1, C, H, W] -> [1, H, W, C]: a map that is stored alone has that order already."""
     value = draft.value(data)
-    alone = Map(
-        height=value.view.map.height, width=value.view.map.width, channels=value.view.channels
-    )
+    alone = value.view.alone
     if value.view != View.whole(alone):
         copied = Pad(source=value.view, target=alone, offset=(0, 0))
         value = draft.call(Kernel.of(copied, value), draft.made_up(result, "map"))
@@ -159,10 +150,10 @@ def _read_map_as_image(draft: Draft, data: str, result: str) -> Image:
 def _read_image_as_map(draft: Draft, data: str, result: str) -> Value:
     """Plan [1, H, W, C] -> [1, C, H, W]: an image of that order is a map."""
     image = draft.image(data)
-    if image.shape[0] != 1 or image.element_type != onnx.TensorProto.FLOAT:
-        raise NotOurs("only one image of float32 is read as a map")
-    whole = View.whole(replace(draft.map(result), border=0))
-    return Value(buffer=image.buffer, view=whole)
+    if image.shape[0] != 1:
+        raise NotOurs("only one image is read as a map")
+    target = replace(draft.map(result), border=0, dtype=draft.dtype(data, image))
+    return Value(buffer=image.buffer, view=View.whole(target))
 
 
 def pad(draft: Draft, node: onnx.NodeProto, attributes: Attributes) -> Kernel:
