@@ -16,17 +16,18 @@ Locks need POSIX. Elsewhere this module can be imported, and taking a lock is an
 import errno
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from types import ModuleType
 from typing import IO, Any, TextIO
 
+from cmpc_base.progress import OnNotice
+
 __all__ = [
     "PATIENCE_S",
     "LockOwner",
-    "OnWait",
     "exclusive",
     "holder_of",
     "is_held",
@@ -39,9 +40,6 @@ __all__ = [
 PATIENCE_S = 2.0  # locks are held for milliseconds; who waits longer should know for whom
 KERNEL_LOCKS = Path("/proc/locks")
 
-OnWait = Callable[[str], None]
-"""Told for whom one waits, "waiting for process 4711, which trains ...", when it takes seconds."""
-
 
 class LockOwner(Enum):
     """Whose a lock is, see above."""
@@ -51,11 +49,13 @@ class LockOwner(Enum):
 
 
 @contextmanager
-def exclusive(path: Path, *, doing: str, on_wait: OnWait | None = None) -> Iterator[None]:
+def exclusive(path: Path, *, doing: str, on_wait: OnNotice | None = None) -> Iterator[None]:
     """Hold the lock of ``path``, which this process owns, while the block runs; wait for it.
 
     Args:
         doing: What whoever holds it does, for those who wait: "trains in runs/a".
+        on_wait: Told for whom one waits, "waiting for process 4711, which trains in runs/a", when
+            that takes seconds.
 
     Raises:
         OSError: the system refuses the file, or locks on this file system.
@@ -112,11 +112,11 @@ def is_held(path: Path) -> bool:
         return not try_lock(file, LockOwner.PROCESS)
 
 
-def lock(file: IO[Any], owner: LockOwner, *, doing: str, on_wait: OnWait | None = None) -> None:
+def lock(file: IO[Any], owner: LockOwner, *, doing: str, on_wait: OnNotice | None = None) -> None:
     """Take the lock of an open file, and wait for it, first come, first served.
 
     Args:
-        doing: What whoever holds it does, for those who wait.
+        doing, on_wait: As in `exclusive`.
 
     Raises:
         OSError: as `try_lock`.

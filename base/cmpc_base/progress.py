@@ -4,28 +4,22 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
-__all__ = ["SILENT", "Observer", "OnNotice", "Progress", "ShowProgress", "Steps"]
-
-Progress = Callable[[int, int], None]
-"""Called with how many steps are done, and of how many."""
+__all__ = ["SILENT", "Observer", "OnNotice", "Progress"]
 
 OnNotice = Callable[[str], None]
-"""Told in a sentence what a user should hear."""
-
-ShowProgress = Callable[[str], AbstractContextManager[Progress]]
-"""Shows how far a part is, under the name that it is given."""
+"""Told in a sentence what a user should hear, such as for whom one waits."""
 
 
-class Steps(Protocol):
+class Progress(Protocol):
     """Told how many steps are done, of how many, and what came of the latest one."""
 
-    def __call__(self, num_done: int, total: int, note: str = "") -> None: ...
+    def __call__(self, num_done: int, total: int, note: str = "", /) -> None: ...
 
 
 class Observer(Protocol):
     """Shows the progress of one part of the work after another, and what a user must hear now."""
 
-    def progress(self, description: str) -> AbstractContextManager[Steps]:
+    def progress(self, description: str) -> AbstractContextManager[Progress]:
         """Show how far the block is."""
 
     def notice(self, message: str) -> None:
@@ -36,7 +30,7 @@ class Silence:
     """The observer of those who want the result alone."""
 
     @contextmanager
-    def progress(self, description: str) -> Iterator[Steps]:
+    def progress(self, description: str) -> Iterator[Progress]:
         yield lambda num_done, total, note="": None
 
     def notice(self, message: str) -> None:

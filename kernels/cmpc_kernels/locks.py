@@ -15,7 +15,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from cmpc_base.locks import LockOwner, OnWait, lock
+from cmpc_base.locks import LockOwner, lock
+from cmpc_base.progress import OnNotice
 
 __all__ = ["index_lock"]
 
@@ -23,7 +24,7 @@ NUM_NAME_CHARACTERS = 56  # of the index in the name of its lock: a name has 255
 
 
 @contextmanager
-def index_lock(path: str | os.PathLike[str], on_wait: OnWait | None = None) -> Iterator[None]:
+def index_lock(path: str | os.PathLike[str], on_wait: OnNotice | None = None) -> Iterator[None]:
     """Hold the lock of an index, a file or a folder of shards, while the block runs.
 
     Every path to the index, through links too, is to the same lock. It is not taken again by who
@@ -51,7 +52,7 @@ def index_lock(path: str | os.PathLike[str], on_wait: OnWait | None = None) -> I
         file.close()
 
 
-def _locked(lock_path: Path, doing: str, on_wait: OnWait | None) -> BinaryIO:
+def _locked(lock_path: Path, doing: str, on_wait: OnNotice | None) -> BinaryIO:
     """Return the open file, locked, that has the name ``lock_path``."""
     while True:
         file = lock_path.open("ab")

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cmpc_base.folders import check_new_or_empty
-from cmpc_base.locks import OnWait, exclusive
+from cmpc_base.locks import exclusive
+from cmpc_base.progress import OnNotice
 from cmpc_search.errors import BadArgument
 
 __all__ = ["RECORD_FILE", "check_free", "is_unfinished", "making"]
@@ -20,7 +21,7 @@ MARKER = ".unfinished"
 
 
 @contextmanager
-def making(folder: Path, *, on_wait: OnWait | None = None) -> Iterator[None]:
+def making(folder: Path, *, on_wait: OnNotice | None = None) -> Iterator[None]:
     """Hold ``folder`` while the block makes a gallery in it; another process waits for its turn.
 
     Whoever waited may find the work done. ``on_wait`` is told which process makes it.

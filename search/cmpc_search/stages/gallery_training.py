@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from cmpc_base.locks import OnWait
-from cmpc_base.progress import Progress
+from cmpc_base.progress import OnNotice, Progress
 from cmpc_search.data import ImageSet, load_image_set
 from cmpc_search.gallery import (
     Gallery,
@@ -38,7 +37,7 @@ def train_gallery(
     image_set: ImageSet,
     *,
     progress: Progress | None = None,
-    on_wait: OnWait | None = None,
+    on_wait: OnNotice | None = None,
 ) -> Gallery:
     """Train the network on ``image_set`` and keep it in ``folder``; it may be there already.
 

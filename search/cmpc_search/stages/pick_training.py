@@ -75,12 +75,11 @@ def _trained(
     run: RunFolder, material: SearchMaterial, order: TrainOrder, observer: Observer
 ) -> TrainResult:
     architecture, settings = picked_architecture(run), order.settings
-    show = observer.progress
     seeds = [
         Seed(number=number, has_new_gallery=order.has_new_galleries and number > 0)
         for number in range(order.num_seeds)
     ]
-    trained = [train_seed(run, material, architecture, settings, seed, show) for seed in seeds]
+    trained = [train_seed(run, material, architecture, settings, seed, observer) for seed in seeds]
     if settings.control_steps:
-        trained.append(train_control_of_run(run, material, architecture, settings, show))
+        trained.append(train_control_of_run(run, material, architecture, settings, observer))
     return TrainResult(run=run, architecture=architecture, trained=tuple(trained))

@@ -4,7 +4,7 @@ Each part (gallery network, views, supernet, pick) is kept as soon as it is whol
 that was killed goes on with the part that was at work.
 """
 
-from cmpc_base.progress import ShowProgress
+from cmpc_base.progress import Observer
 from cmpc_search.runs import RunFolder
 from cmpc_search.space import Architecture
 from cmpc_search.stages.material import SearchMaterial
@@ -24,7 +24,7 @@ def train_seed(
     architecture: Architecture,
     settings: TrainSettings,
     seed: Seed,
-    show: ShowProgress,
+    observer: Observer,
 ) -> TrainedPick:
     """Train ``architecture`` with one seed from all parts of that seed, or find it trained.
 
@@ -34,18 +34,18 @@ def train_seed(
     """
     name = f"Seed {seed.number}"
     if seed.has_new_gallery:
-        with show(f"{name}: training a gallery network") as steps:
+        with observer.progress(f"{name}: training a gallery network") as steps:
             make_new_gallery(run, material, seed, steps)
     parts = parts_of(run, material, seed)
     found = find_pick(run, parts, architecture, settings)
     if found is not None:
         return found
-    with show(f"{name}: embedding views with the gallery network") as steps:
+    with observer.progress(f"{name}: embedding views with the gallery network") as steps:
         bank = make_view_bank(parts.material, steps)
     if seed.number > 0 and not has_supernet(parts.run):
-        with show(f"{name}: training the supernet") as steps:
+        with observer.progress(f"{name}: training the supernet") as steps:
             make_supernet(parts.run, parts.material, bank, progress=steps)
-    with show(f"{name}: training the pick") as steps:
+    with observer.progress(f"{name}: training the pick") as steps:
         return train_pick(run, parts, bank, architecture, settings, progress=steps)
 
 
@@ -54,13 +54,13 @@ def train_control_of_run(
     material: SearchMaterial,
     architecture: Architecture,
     settings: TrainSettings,
-    show: ShowProgress,
+    observer: Observer,
 ) -> TrainedPick:
     """Train the control of ``architecture``, or find it trained."""
     found = find_control(run, material, architecture, settings)
     if found is not None:
         return found
-    with show("Control: embedding views with the gallery network") as steps:
+    with observer.progress("Control: embedding views with the gallery network") as steps:
         bank = make_view_bank(material, steps)
-    with show("Control: training without the gallery") as steps:
+    with observer.progress("Control: training without the gallery") as steps:
         return train_control(run, material, bank, architecture, settings, progress=steps)

@@ -14,6 +14,7 @@ from optuna.trial import Trial
 
 from cmpc_base.errors import CmpcError, MachineFault
 from cmpc_base.machine_faults import machine_fault
+from cmpc_base.progress import OnNotice
 from cmpc_search.errors import BudgetNotMet
 from cmpc_search.space import Architecture, Space
 from cmpc_search.study.coordination.base import Coordinator, Worker
@@ -42,7 +43,7 @@ def run_study(
     *,
     coordinator: Coordinator,
     on_trial: Callable[[TrialProgress], None] | None = None,
-    on_notice: Callable[[str], None] | None = None,
+    on_notice: OnNotice | None = None,
 ) -> StudySummary:
     """Score candidates until the study of ``coordinator`` has ``settings.num_trials`` of them.
 
@@ -73,7 +74,7 @@ def run_study(
 
 
 def load_candidates(
-    coordinator: Coordinator, *, on_notice: Callable[[str], None] | None = None
+    coordinator: Coordinator, *, on_notice: OnNotice | None = None
 ) -> tuple[Candidate, ...]:
     """Return every recorded result of a study, by trial number.
 
@@ -95,7 +96,7 @@ class _Search:
         settings: StudySettings,
         coordinator: Coordinator,
         worker: Worker,
-        on_notice: Callable[[str], None],
+        on_notice: OnNotice,
     ) -> None:
         self._coordinator = coordinator
         self._on_notice = on_notice

@@ -38,7 +38,7 @@ class Show:
         self.fatal, self.parts = fatal, []
 
     @contextmanager
-    def __call__(self, part):
+    def progress(self, part):
         def progress(done, total):
             if part not in self.parts:
                 self.parts.append(part)

@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cmpc_base.locks import OnWait
+from cmpc_base.progress import OnNotice
 from cmpc_base.registry import Registry
 
 if TYPE_CHECKING:  # a run knows where its study is, and does without Optuna's second
@@ -50,7 +50,7 @@ class Coordinator(ABC):
         """Return the names of all who work on the study; for those who don't."""
 
     @abstractmethod
-    def turn(self, on_wait: OnWait | None = None) -> AbstractContextManager[None]:
+    def turn(self, on_wait: OnNotice | None = None) -> AbstractContextManager[None]:
         """Hold the study alone while the context is open; wait for whoever holds it.
 
         ``on_wait`` is told for whom one waits, when that takes seconds.
@@ -60,7 +60,7 @@ class Coordinator(ABC):
         """
 
     @abstractmethod
-    def await_writing(self, on_wait: OnWait | None = None) -> None:
+    def await_writing(self, on_wait: OnNotice | None = None) -> None:
         """Return when a trial's owner may write to it; that takes no turn.
 
         Raises:
@@ -72,7 +72,7 @@ class Coordinator(ABC):
         """Open the study, or begin it: reward up, cost down. Needs the turn."""
 
     @abstractmethod
-    def load_study(self, on_wait: OnWait | None = None) -> "optuna.Study":
+    def load_study(self, on_wait: OnNotice | None = None) -> "optuna.Study":
         """Open the study to look at it.
 
         Raises:

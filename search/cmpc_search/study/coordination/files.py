@@ -12,7 +12,8 @@ from pathlib import Path
 
 import optuna
 
-from cmpc_base.locks import OnWait, exclusive
+from cmpc_base.locks import exclusive
+from cmpc_base.progress import OnNotice
 from cmpc_search.study.coordination import sqlite
 from cmpc_search.study.coordination.base import Coordinator
 from cmpc_search.study.coordination.workers import FileWorker, live_workers
@@ -33,7 +34,7 @@ class FileCoordinator(Coordinator):
         return live_workers(self._workers_folder)
 
     @contextmanager
-    def turn(self, on_wait: OnWait | None = None) -> Iterator[None]:
+    def turn(self, on_wait: OnNotice | None = None) -> Iterator[None]:
         """Exclude our own processes by the lock, and wait for other programs."""
         path = self.study_path
         lock_path = path.with_name(f"{path.name}.lock")
@@ -41,14 +42,14 @@ class FileCoordinator(Coordinator):
             self.await_writing(on_wait)
             yield
 
-    def await_writing(self, on_wait: OnWait | None = None) -> None:
+    def await_writing(self, on_wait: OnNotice | None = None) -> None:
         with self.translated_errors():
             sqlite.wait_for_turn(self.study_path, on_wait)
 
     def create_study(self) -> optuna.Study:
         return sqlite.create_study(self.study_path)
 
-    def load_study(self, on_wait: OnWait | None = None) -> optuna.Study:
+    def load_study(self, on_wait: OnNotice | None = None) -> optuna.Study:
         return sqlite.load_study(self.study_path, on_notice=on_wait)
 
     def translated_errors(self) -> AbstractContextManager[None]:

@@ -6,7 +6,7 @@ for each of a trial's forty parameters. WAL needs a file system of this machine,
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from optuna.study import StudyDirection
 from sqlalchemy.exc import SQLAlchemyError
 
 from cmpc_base.locks import PATIENCE_S, holder_of, waiting_notice
+from cmpc_base.progress import OnNotice
 from cmpc_search.errors import BadRun, StudyUnavailable
 
 __all__ = ["create_study", "load_study", "translated_errors", "wait_for_turn"]
@@ -38,9 +39,7 @@ def translated_errors(path: Path) -> Iterator[None]:
         raise StudyUnavailable(_advice(path, error)) from error
 
 
-def wait_for_turn(
-    path: Path, on_notice: Callable[[str], None] | None, *, to_write: bool = True
-) -> None:
+def wait_for_turn(path: Path, on_notice: OnNotice | None, *, to_write: bool = True) -> None:
     """Return when ``path`` may be written, or read; say who locks it when that takes seconds.
 
     Our own processes hold it for milliseconds, but a database browser may hold it for hours. The
@@ -74,7 +73,7 @@ def create_study(path: Path) -> optuna.Study:
     )
 
 
-def load_study(path: Path, *, on_notice: Callable[[str], None] | None = None) -> optuna.Study:
+def load_study(path: Path, *, on_notice: OnNotice | None = None) -> optuna.Study:
     """Open the study in ``path``.
 
     Raises:
