@@ -1,5 +1,6 @@
 """What is a finished run worth, on images that nothing has seen?"""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -9,6 +10,7 @@ from cmpc.cli.names import PROTOCOLS, NameChoice
 from cmpc.cli.options import (
     cache_dir_option,
     device_option,
+    filled,
     json_option,
     moved_data_option,
     moved_gallery_option,
@@ -17,6 +19,22 @@ from cmpc.cli.options import (
 )
 
 __all__ = ["evaluate"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvaluateOptions:
+    """Which run to judge, and how."""
+
+    run_folder: Path
+    gallery_path: Path | None
+    data_set: str | None
+    queries_per_gallery_image: float
+    protocol: str
+    new_galleries: bool
+    device: str | None
+    threads: int | None
+    cache_dir: Path
+    as_json: bool
 
 
 @click.command()
@@ -47,18 +65,8 @@ __all__ = ["evaluate"]
 @cache_dir_option
 @cache_size_option
 @json_option
-def evaluate(
-    run_folder: Path,
-    gallery_path: Path | None,
-    data_set: str | None,
-    queries_per_gallery_image: float,
-    protocol: str,
-    new_galleries: bool,
-    device: str | None,
-    threads: int | None,
-    cache_dir: Path,
-    as_json: bool,
-) -> None:
+@filled(EvaluateOptions)
+def evaluate(options: EvaluateOptions) -> None:
     """Judge the trained pick of a run on the test classes.
 
     Prints M(q,q), M(q,g) and the paragon M(g,g) with 95% intervals over queries, whether the rule
@@ -72,10 +80,9 @@ def evaluate(
     Example:
       cmpc evaluate runs/emoji
     """
-    from contextlib import ExitStack
-
     from cmpc.cli.trust import known_or_raise, trust_or_raise
     from cmpc.output import emit, say
+    from cmpc.progress import TerminalObserver
     from cmpc.reports import (
         accuracy_table,
         cost_table,
@@ -85,38 +92,26 @@ def evaluate(
         verdict,
         warnings_of,
     )
-    from cmpc_cost_models.targets.device import Device
-    from cmpc_search.runs import reopen_run
-    from cmpc_search.stages.evaluation import EvaluationOrder, evaluate_run
-    from cmpc_search.stages.material import load_run_material, target_of
-    from cmpc_search.stages.measuring import make_meter
+    from cmpc_search.stages.evaluating import EvaluateOrder, run_evaluation
+    from cmpc_search.stages.evaluation import EvaluationOrder
     from cmpc_search.training.compute import set_up_torch
 
-    set_up_torch(threads)
-    run = reopen_run(run_folder)
-    material = load_run_material(
-        run, cache_dir=cache_dir, gallery_path=gallery_path, data=data_set, on_notice=say
+    set_up_torch(options.threads)
+    order = EvaluateOrder(
+        run_folder=options.run_folder,
+        cache_dir=options.cache_dir,
+        judged=EvaluationOrder(
+            protocol=options.protocol,
+            new_galleries=options.new_galleries,
+            queries_per_gallery_image=options.queries_per_gallery_image,
+        ),
+        gallery_folder=options.gallery_path,
+        data=options.data_set,
+        device=options.device,
     )
-    order = EvaluationOrder(
-        protocol=protocol,
-        new_galleries=new_galleries,
-        queries_per_gallery_image=queries_per_gallery_image,
-    )
-    with ExitStack() as stack:
-        meter = None
-        if material.settings.needs_latency:
-            named = device or material.settings.device
-            meter = make_meter(
-                target_of(run),
-                None if named is None else Device.named(named),
-                cache_dir=cache_dir,
-            )
-            stack.enter_context(meter)
-            if meter.note:
-                say(meter.note)
-        found = evaluate_run(run, material, order, meter)
-    emit(found.to_json(), accuracy_table(found), as_json=as_json)
-    if not as_json:
+    found = run_evaluation(order, observer=TerminalObserver())
+    emit(found.to_json(), accuracy_table(found), as_json=options.as_json)
+    if not options.as_json:
         emit({}, protocol_table(found), as_json=False)
         emit({}, cost_table(found), as_json=False)
     for note in warnings_of(found):

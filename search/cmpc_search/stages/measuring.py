@@ -1,8 +1,11 @@
 """Who tells the latencies of a run? The meter of its device, with the caches where they are."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from cmpc_base.cache import Cache
+from cmpc_base.progress import SILENT, Observer
 from cmpc_cost_models import Target
 from cmpc_cost_models.models import catalogue as meters
 from cmpc_cost_models.models.base import CostModel
@@ -10,7 +13,7 @@ from cmpc_cost_models.sites.orders import CompileOrder
 from cmpc_cost_models.targets.device import Device
 from cmpc_cost_models.timing.settings import MeasureSettings
 
-__all__ = ["make_meter"]
+__all__ = ["device_costs", "make_meter"]
 
 
 def make_meter(
@@ -35,3 +38,24 @@ def make_meter(
     )
     settings = MeasureSettings.brief() if is_brief else None
     return meters.make_meter(order, device, settings)
+
+
+@contextmanager
+def device_costs(
+    target: Target,
+    device_name: str | None,
+    *,
+    cache_dir: Path,
+    is_brief: bool = False,
+    observer: Observer = SILENT,
+) -> Iterator[CostModel]:
+    """Open what `make_meter` gives for a device by its name, and tell what its costs are worth.
+
+    Raises:
+        DeviceUnreachable: it does not answer.
+    """
+    device = None if device_name is None else Device.named(device_name)
+    with make_meter(target, device, cache_dir=cache_dir, is_brief=is_brief) as meter:
+        if meter.note:
+            observer.notice(meter.note)
+        yield meter

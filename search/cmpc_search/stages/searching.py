@@ -8,16 +8,15 @@ several processes may work on one run.
 """
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from cmpc_base.locks import exclusive
 from cmpc_base.progress import SILENT, Observer
 from cmpc_cost_models import Target
 from cmpc_cost_models.models.base import CostModel
-from cmpc_cost_models.targets.device import Device
 from cmpc_cost_models.targets.table import find_target
 from cmpc_search.compatibility import make_method
 from cmpc_search.data.image_set import SetCounts
@@ -26,7 +25,7 @@ from cmpc_search.gallery import open_gallery
 from cmpc_search.networks.shared import Supernet
 from cmpc_search.runs import RunFolder, note_session, open_run, write_front, write_trials
 from cmpc_search.stages.material import SearchMaterial, load_material, place_facts, target_facts
-from cmpc_search.stages.measuring import make_meter
+from cmpc_search.stages.measuring import device_costs
 from cmpc_search.stages.scoring import CandidateScorer
 from cmpc_search.stages.settings import FREE_SETTINGS, SearchSettings, as_of_today
 from cmpc_search.stages.supernet import has_supernet, load_supernet, make_supernet
@@ -102,30 +101,19 @@ def run_search(
     """
     target = order.target or find_target(order.settings.target)
     settings = with_gallery_data(order.settings, order.gallery_folder, observer)
-    with observer.progress(f"Preparing {settings.data}") as steps:
-        material = load_material(
-            settings,
-            order.gallery_folder,
-            cache_dir=order.cache_dir,
-            progress=steps,
-            on_notice=observer.notice,
-        )
-    check_feasible(material)
-    observer.notice(material.note_on_validation())
-    costs = _Costs(order, settings, target, cost_model)
-    costs.check(observer)
+    material = _checked_material(order, settings, observer)
+    from_device = partial(
+        device_costs, target, settings.device, cache_dir=order.cache_dir, is_brief=True
+    )
+    must_measure = settings.needs_latency and cost_model is None
+    if must_measure:
+        with from_device(observer=observer):
+            pass  # it answers; training may take hours, and others want the device
     run = _open_run(order, material, target)
-    note_session(run, sys.argv)
     supernet = obtain_supernet(run, material, observer)
-    with costs.opened() as opened, observer.progress("Searching") as steps:
-        summary = run_study(
-            CandidateScorer(supernet, material, opened, folder=run.candidates_path),
-            material.space,
-            settings.study,
-            coordinator=run.coordinator,
-            on_trial=lambda trial: steps(trial.finished, trial.total, trial.describe()),
-            on_notice=observer.notice,
-        )
+    with from_device() if must_measure else nullcontext(cost_model) as costs:
+        scorer = CandidateScorer(supernet, material, costs, folder=run.candidates_path)
+        summary = _score_candidates(run, material, scorer, observer)
     return _kept(run, material, summary)
 
 
@@ -182,45 +170,25 @@ def obtain_supernet(
             return make_supernet(run, material, bank, progress=steps)
 
 
-@dataclass(frozen=True, slots=True)
-class _Costs:
-    """Who tells latencies: what was handed in, or the device of the settings, if one is needed."""
-
-    order: SearchOrder
-    settings: SearchSettings
-    target: Target
-    given: CostModel | None
-
-    def check(self, observer: Observer) -> None:
-        """Say what latencies will be worth, and reach the device before anything is trained.
-
-        Raises:
-            DeviceUnreachable: it does not answer.
-        """
-        if self.given is not None or not self.settings.needs_latency:
-            return
-        # The session is short: training may take hours, and others want the device.
-        with self._of_device() as meter:
-            if meter.note:
-                observer.notice(meter.note)
-
-    @contextmanager
-    def opened(self) -> Iterator[CostModel | None]:
-        if self.given is not None or not self.settings.needs_latency:
-            yield self.given
-            return
-        with self._of_device() as meter:
-            yield meter
-
-    def _of_device(self) -> CostModel:
-        named = self.settings.device
-        device = None if named is None else Device.named(named)
-        return make_meter(self.target, device, cache_dir=self.order.cache_dir, is_brief=True)
+def _checked_material(
+    order: SearchOrder, settings: SearchSettings, observer: Observer
+) -> SearchMaterial:
+    with observer.progress(f"Preparing {settings.data}") as steps:
+        material = load_material(
+            settings,
+            order.gallery_folder,
+            cache_dir=order.cache_dir,
+            progress=steps,
+            on_notice=observer.notice,
+        )
+    check_feasible(material)
+    observer.notice(material.note_on_validation())
+    return material
 
 
 def _open_run(order: SearchOrder, material: SearchMaterial, target: Target) -> RunFolder:
     places = place_facts(order.gallery_folder)
-    return open_run(
+    run = open_run(
         order.run_folder,
         settings=material.settings.model_dump(mode="json"),
         inputs=material.hashes() | places | target_facts(target),
@@ -228,6 +196,22 @@ def _open_run(order: SearchOrder, material: SearchMaterial, target: Target) -> R
         meaning=as_of_today,
         fresh=order.begins_again,
     )
+    note_session(run, sys.argv)
+    return run
+
+
+def _score_candidates(
+    run: RunFolder, material: SearchMaterial, scorer: CandidateScorer, observer: Observer
+) -> StudySummary:
+    with observer.progress("Searching") as steps:
+        return run_study(
+            scorer,
+            material.space,
+            material.settings.study,
+            coordinator=run.coordinator,
+            on_trial=lambda trial: steps(trial.finished, trial.total, trial.describe()),
+            on_notice=observer.notice,
+        )
 
 
 def _kept(run: RunFolder, material: SearchMaterial, summary: StudySummary) -> SearchResult:

@@ -73,7 +73,7 @@ def spelt(parameter: click.Parameter) -> list[str]:
     return [*parameter.opts, *parameter.secondary_opts]
 
 
-@pytest.mark.parametrize("name", [name for name in COMMAND_LINES if name != "cmpc evaluate"])
+@pytest.mark.parametrize("name", COMMAND_LINES)
 def test_a_record_of_options_holds_all_that_is_no_setting(name):
     callback = COMMAND_LINES[name].callback
     if not hasattr(callback, "__wrapped__"):

@@ -1,0 +1,142 @@
+"""The whole job through the library alone: orders in, results out, nobody typing."""
+
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import pytest
+
+import cmpc_search
+from cmpc_search import (
+    EvaluateOrder,
+    GalleryEmbedOrder,
+    GalleryTrainOrder,
+    PickOrder,
+    SearchOrder,
+    TrainOrder,
+    run_evaluation,
+    run_gallery_embedding,
+    run_gallery_training,
+    run_pick,
+    run_search,
+    run_training,
+)
+from cmpc_search.stages.evaluation import EvaluationOrder
+from cmpc_search.stages.settings import GallerySettings, SearchSettings, TrainSettings
+
+TRIALS = 3
+
+
+class Heard:
+    """An observer that keeps what it is told."""
+
+    def __init__(self):
+        self.notices, self.parts = [], {}
+
+    @contextmanager
+    def progress(self, description):
+        yield lambda num_done, total, note="": self.parts.update({description: (num_done, total)})
+
+    def notice(self, message):
+        self.notices.append(message)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("job")
+
+
+@pytest.fixture(scope="module")
+def gallery(folder, pictures, cache_dir):
+    settings = GallerySettings(
+        data=str(pictures),
+        width=4,
+        depths="1,1",
+        training={"num_steps": 4, "classes_per_batch": 4},
+    )
+    order = GalleryTrainOrder(folder=folder / "gallery", settings=settings, cache_dir=cache_dir)
+    gallery = run_gallery_training(order)
+    run_gallery_embedding(GalleryEmbedOrder(folder=gallery.path, cache_dir=cache_dir))
+    return gallery
+
+
+@pytest.fixture(scope="module")
+def search_order(folder, gallery, cache_dir):
+    settings = SearchSettings(
+        cost="macs",
+        trials=TRIALS,
+        population=2,
+        views_per_image=2,
+        supernet={"num_steps": 4, "batch_size": 8},
+    )
+    return SearchOrder(
+        run_folder=folder / "run",
+        gallery_folder=gallery.path,
+        settings=settings,
+        cache_dir=cache_dir,
+    )
+
+
+@pytest.fixture(scope="module")
+def heard():
+    return Heard()
+
+
+@pytest.fixture(scope="module")
+def searched(search_order, heard):
+    return run_search(search_order, observer=heard)
+
+
+@pytest.fixture(scope="module")
+def trained(searched, cache_dir):
+    run_pick(PickOrder(run_folder=searched.run.path, how="fastest"))
+    settings = TrainSettings(pick={"num_steps": 3, "batch_size": 8}, control_steps=2)
+    return run_training(
+        TrainOrder(run_folder=searched.run.path, settings=settings, cache_dir=cache_dir)
+    )
+
+
+def test_a_search_gives_its_front_and_tells_how_far_it_is(searched, heard):
+    assert searched.summary.counts.finished == TRIALS
+    assert searched.best().number in {one.number for one in searched.front}
+    assert heard.parts["Searching"] == (TRIALS, TRIALS)
+    assert heard.notices[0].startswith("searching on the data of the gallery: ")
+
+
+def test_the_same_order_does_no_work_again(search_order, searched):
+    again = Heard()
+
+    assert run_search(search_order, observer=again).front == searched.front
+    assert "Training the supernet" not in again.parts
+
+
+def test_what_was_picked_is_trained_with_its_control(trained, searched):
+    cheapest = min(searched.summary.candidates, key=lambda one: one.score.macs)
+
+    assert trained.architecture.key == cheapest.score.architecture
+    assert [one.folder.name for one in trained.trained] == ["seed-0", "control"]
+
+
+def test_what_was_trained_is_judged_on_the_test_classes(trained, cache_dir):
+    order = EvaluateOrder(
+        run_folder=trained.run.path, cache_dir=cache_dir, judged=EvaluationOrder()
+    )
+
+    found = run_evaluation(order)
+
+    assert found.architecture == trained.architecture.key
+    assert found.queries.num_queries > 0
+    assert found.query_cost.latency is None
+    assert trained.run.evaluation_path.is_file()
+
+
+def test_every_front_door_is_there_by_name_and_the_package_starts_without_them():
+    assert all(getattr(cmpc_search, name) for name in cmpc_search.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'run_away'"):
+        _ = cmpc_search.run_away
+    heavy = "{'torch', 'optuna', 'numpy', 'click'}"
+    script = f"import sys, cmpc_search; print({heavy} & {{*sys.modules}})"
+    told = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert told.stdout == "set()\n"
