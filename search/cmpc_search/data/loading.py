@@ -150,15 +150,15 @@ class _CachedSource:
             check_space(folder, num_images=len(self.pictures), size_px=size_px)
         num_read = 0
 
-        def while_deciding(num_done: int, total: int, note: str = "") -> None:
+        def while_deciding(num_done: int, total: int, _: str = "") -> None:
             nonlocal num_read
             num_read = num_done
             if progress is not None:
-                progress(num_done, 2 * total, note)
+                progress(num_done, 2 * total)
 
-        def while_preparing(num_done: int, total: int, note: str = "") -> None:
+        def while_preparing(num_done: int, total: int, _: str = "") -> None:
             if progress is not None:
-                progress(num_read + num_done, num_read + total, note)
+                progress(num_read + num_done, num_read + total)
 
         items = self.items(while_deciding)
         prepared = self._read_or_make(
