@@ -252,7 +252,8 @@ def _flat(tree: Mapping[str, Any], above: str = "") -> dict[str, Any]:
 
 
 def _said(leaves: Mapping[str, Any], name: str) -> str:
-    return json.dumps(leaves[name]) if name in leaves else "not set"
+    """Settings that an older version didn't know are not set, as those that are null."""
+    return "not set" if leaves.get(name) is None else json.dumps(leaves[name])
 
 
 def _move_aside(path: Path) -> None:

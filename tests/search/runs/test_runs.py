@@ -47,6 +47,12 @@ def test_the_same_settings_open_the_run_again(path):
     assert reopen_run(path).settings["search"]["widths"] == [0.6, 1.0]
 
 
+def test_a_setting_that_came_after_a_run_was_begun_is_no_other_while_it_is_not_set(path):
+    opened(path)
+
+    assert opened(path, changed(input_size_px=None)).settings["search"]["seed"] == 0
+
+
 def test_a_run_that_was_killed_while_it_was_made_is_made_after_all(path):
     path.mkdir(parents=True)
     (path / ".settings.json.123.tmp").write_text("{")  # what a kill before the rename leaves
