@@ -1,21 +1,15 @@
 """A real server and a real tracker of TVM's, on the loopback; and what befalls them."""
 
-import importlib.util
 import json
 import os
-import re
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 from meters import PretendedSite, meter_on
+from rpc_servers import LOOPBACK, free_port, needs_server, server, tracker
 
 from cmpc_cost_models.compiling.network import compile_network
 from cmpc_cost_models.errors import BadArgument, DeviceUnreachable
@@ -32,43 +26,7 @@ from cmpc_cost_models.timing.blocks import Blocks
 from cmpc_cost_models.timing.settings import MeasureSettings
 from cmpc_cost_models.workers.process import Answer
 
-LOOPBACK = "127.0.0.1"
 QUICK = MeasureSettings(num_blocks=6, block_ms=1.0, warmup_ms=5.0, max_attempts=1)
-START_SECONDS = 60
-
-needs_server = pytest.mark.skipif(
-    importlib.util.find_spec("cloudpickle") is None, reason="TVM's server needs cloudpickle"
-)
-
-
-@contextmanager
-def server(*arguments: str) -> Iterator[tuple[int, subprocess.Popen[str]]]:
-    """Start TVM's server in a process group of its own; give its port."""
-    words = ["--host", LOOPBACK, "--port", "9490", "--port-end", "9590", *arguments]
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "tvm.exec.rpc_server", *words],
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-        start_new_session=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "TVM_NUM_THREADS": "1"},
-    )
-    try:
-        yield port_of(process), process
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-
-
-def port_of(process: subprocess.Popen[str]) -> int:
-    """Read what the server says until it names its port; go on reading, so that it never waits."""
-    deadline = time.monotonic() + START_SECONDS
-    for line in process.stderr:
-        if found := re.search(rf"bind to {LOOPBACK}:(\d+)", line):
-            threading.Thread(target=process.stderr.read, daemon=True).start()
-            return int(found[1])
-        assert time.monotonic() < deadline
-    raise AssertionError("the server ended before it listened")
 
 
 def remote_meter(host: Target, port: int, cache_dir, *, key: str = "", **options) -> LatencyMeter:
@@ -191,41 +149,6 @@ def test_a_tracker_hands_out_the_boards_with_the_key_and_names_them(host, cache_
             assert meter.measure(tiny_network).error is None
         with pytest.raises(DeviceUnreachable, match="it has pi4"):
             remote_meter(host, port, cache_dir, key="pi5").__enter__()
-
-
-@contextmanager
-def tracker() -> Iterator[str]:
-    port = free_port()
-    words = ["--port", str(port), "--port-end", str(port + 1)]
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "tvm.exec.rpc_tracker", "--host", LOOPBACK, *words],
-        stderr=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        wait_for(port)
-        yield f"{LOOPBACK}:{port}"
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def free_port() -> int:
-    with socket.create_server((LOOPBACK, 0)) as listener:
-        return listener.getsockname()[1]
-
-
-def wait_for(port: int) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        try:
-            socket.create_connection((LOOPBACK, port), 1).close()
-        except OSError:
-            time.sleep(0.1)
-        else:
-            return
-    raise AssertionError("nobody listened in time")
 
 
 @pytest.mark.slow

@@ -1,0 +1,50 @@
+"""All cost models of ours keep what every cost model promises."""
+
+import pytest
+from meters import meter_here
+
+from cmpc_cost_models.models.catalogue import COST_MODELS, PREDICTORS, make_meter
+from cmpc_cost_models.models.counted import CountedModel
+from cmpc_cost_models.models.measured import MeasureSettings
+from cmpc_cost_models.models.roofline import RooflineModel
+from cmpc_cost_models.sites.orders import CompileOrder
+from cmpc_cost_models.targets.device import NOWHERE
+from cmpc_cost_models.targets.table import find_target
+from cmpc_cost_models.testing.cost_models import CostModelContract, PredictorContract
+
+QUICK = MeasureSettings(
+    num_blocks=3, span_seconds=0, block_ms=0.5, warmup_ms=1.0, num_single_runs=0, max_attempts=1
+)
+
+
+class TestCounted(PredictorContract):
+    @pytest.fixture
+    def cost_model(self):
+        return CountedModel()
+
+
+class TestRoofline(PredictorContract):
+    @pytest.fixture
+    def cost_model(self):
+        return RooflineModel(find_target("arm"))
+
+
+class TestChecked(CostModelContract):
+    @pytest.fixture
+    def cost_model(self, host, cache_dir):
+        return make_meter(CompileOrder(target=host, cache_dir=cache_dir), NOWHERE)
+
+
+class TestMeasured(CostModelContract):
+    @pytest.fixture
+    def cost_model(self, host, cache_dir):
+        return meter_here(host, cache_dir, QUICK)
+
+
+def test_every_name_of_the_catalogue_is_a_cost_model():
+    assert {COST_MODELS.load(name).__name__ for name in COST_MODELS} == {
+        "CountedModel",
+        "LatencyMeter",
+        "RooflineModel",
+    }
+    assert set(PREDICTORS) < set(COST_MODELS)
