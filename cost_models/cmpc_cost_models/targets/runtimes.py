@@ -9,13 +9,9 @@ written down as they are unpacked.
 
 import subprocess
 import sys
-import tomllib
 import zipfile
 from collections.abc import Mapping
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from cmpc_base.cache import Cache
@@ -23,13 +19,13 @@ from cmpc_base.folders import folder_draft
 from cmpc_base.hashing import file_hash
 from cmpc_base.json_files import read_json, write_json
 from cmpc_cost_models.errors import BadArgument, PackageNotFetched
+from cmpc_cost_models.targets.built_in import built_in_tables
 from cmpc_cost_models.targets.machine import describe_versions
 from cmpc_cost_models.targets.target import Target
 
 __all__ = [
     "fetch_runtime",
     "find_runtime",
-    "published_architectures",
     "runtime_advice",
     "wheels_for",
 ]
@@ -43,20 +39,10 @@ RECORD_NAME = "runtime.json"
 FETCH_LIMIT_SECONDS = 600
 
 
-def published_architectures() -> tuple[str, ...]:
-    """Name the architectures whose runtime can be fetched."""
-    return tuple(_document())
-
-
 def wheels_for(target: Target) -> Mapping[str, Any] | None:
     """Return the packages with the target's runtime, as in ``targets.toml``, if there are any."""
-    return _document().get(target.architecture)
-
-
-@cache
-def _document() -> Mapping[str, Mapping[str, Any]]:
-    text = (files("cmpc_cost_models.targets") / "targets.toml").read_text(encoding="utf-8")
-    return MappingProxyType(tomllib.loads(text)["runtimes"])
+    wheels: Mapping[str, Any] | None = built_in_tables()["runtimes"].get(target.architecture)
+    return wheels
 
 
 def runtime_advice(target: Target) -> str:

@@ -74,6 +74,8 @@ def test_a_user_adds_a_target_that_differs_from_one_of_ours():
         ({"like": "arm", "clock_ghz": 0}, "must be positive"),
         *(({"like": "arm", "vector_bits": bits}, "128, 256, 512") for bits in (64, 100, 1024)),
         ({"like": "arm", "cache_bytes": {"L1": 1}}, "did you mean 'l1'"),
+        ({"like": "arm", "cache_bytes": {"l1": "big"}}, "'l1' of cache_bytes .* an integer"),
+        ({"like": "arm", "cache_bytes": 32}, "must be a table, got 32"),
         ({"like": "arm", "features": "+neon"}, "must be a list of texts"),
         ({"like": "arn"}, "did you mean 'arm'"),
         ({"triple": "aarch64-linux-gnu"}, "required_flags"),

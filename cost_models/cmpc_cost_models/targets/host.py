@@ -1,0 +1,74 @@
+"""The target called ``host``: this machine, as its flags, clock and caches tell it."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from cmpc_cost_models.errors import UnknownTarget
+from cmpc_cost_models.targets.machine import cpu_flags, cpu_model
+from cmpc_cost_models.targets.system_calls import architecture, num_cpus
+from cmpc_cost_models.targets.target import CacheBytes, Target, why_not_here
+
+__all__ = ["HOST", "host_target"]
+
+HOST = "host"
+X86_64_LEVELS = ("x86-64-v4", "x86-64-v3", "x86-64-v2")
+CPU_FOLDER = Path("/sys/devices/system/cpu/cpu0")
+KHZ_IN_GHZ = 1e6
+
+
+def host_target(built_in: Mapping[str, Target]) -> Target:
+    """Return the best of the built-in targets that this machine runs, with its own facts.
+
+    Raises:
+        UnknownTarget: it runs none of them.
+    """
+    row = _level_of_host(built_in)
+    return replace(
+        row,
+        name=HOST,
+        num_cores=num_cpus(),
+        clock_ghz=_clock_ghz() or row.clock_ghz,
+        cache_bytes=_cache_bytes() or row.cache_bytes,
+        source=f"this machine ({cpu_model()}): flags, cores, clock and caches as Linux tells them; "
+        f"operations per cycle and bandwidth of {row.name}, {row.source}",
+    )
+
+
+def _level_of_host(table: Mapping[str, Target]) -> Target:
+    if architecture() == "aarch64":
+        is_newer = cpu_flags() >= table["neoverse-n1"].required_flags
+        return table["neoverse-n1" if is_newer else "cortex-a72"]
+    for name in X86_64_LEVELS:
+        if why_not_here("x86_64", table[name].required_flags) is None:
+            return table[name]
+    lacking = table["x86-64-v2"].required_flags - cpu_flags()
+    raise UnknownTarget(
+        "`host` must be an aarch64 or an x86-64-v2 processor, "
+        f"got {architecture()} without {sorted(lacking)}; name a target"
+    )
+
+
+def _clock_ghz() -> float | None:
+    """Return the highest clock that Linux tells, or the nominal one in the processor's name."""
+    try:
+        return int((CPU_FOLDER / "cpufreq" / "cpuinfo_max_freq").read_text()) / KHZ_IN_GHZ
+    except (OSError, ValueError):
+        found = re.search(r"@ ([\d.]+)GHz", cpu_model())
+        return float(found[1]) if found else None
+
+
+def _cache_bytes() -> CacheBytes | None:
+    """Return the sizes of the data caches; ``None`` where Linux doesn't tell."""
+    sizes = {"l1": 0, "l2": 0, "l3": 0}
+    for folder in sorted((CPU_FOLDER / "cache").glob("index*")):
+        try:
+            kind, level, size = (
+                (folder / name).read_text().strip() for name in ("type", "level", "size")
+            )
+        except OSError:
+            continue
+        if kind != "Instruction" and f"l{level}" in sizes and size.endswith("K"):
+            sizes[f"l{level}"] = int(size[:-1]) * 1024
+    return CacheBytes(**sizes) if sizes["l1"] else None
