@@ -117,7 +117,7 @@ def profile(options: ProfileOptions) -> None:
     result = run_profiling(order, TerminalObserver())
     found = result.profile
     if html_path is not None:
-        from cmpc.pictures.profile_page import write_profile_page
+        from cmpc.reports.profile_page import write_profile_page
 
         write_profile_page(found, html_path)
         say(f"wrote {html_path}")

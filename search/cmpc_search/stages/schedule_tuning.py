@@ -27,8 +27,8 @@ from cmpc_cost_models.tuning import (
     tune,
 )
 from cmpc_search.runs import reopen_run
+from cmpc_search.stages.covering_networks import export_covering_networks, space_of_run
 from cmpc_search.stages.material import target_of
-from cmpc_search.stages.tuning import export_covering_networks, space_of_run
 
 __all__ = ["TuneOrder", "TuneResult", "TuneTotals", "run_tuning", "totals_of"]
 

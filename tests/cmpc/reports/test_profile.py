@@ -12,8 +12,8 @@ from made_up_profile import PROFILE, TOTAL, kernel
 from cmpc.cli import command_line
 from cmpc.cli.trust import trust_or_raise
 from cmpc.errors import UntrustedTiming
-from cmpc.pictures.profile_page import profile_page
 from cmpc.reports.profile import doubts, kernel_table, summary
+from cmpc.reports.profile_page import profile_page
 from cmpc_cost_models.graphs.writing import GraphWriter
 from cmpc_cost_models.profiling.records import Comparison
 from cmpc_cost_models.records import NodePath

@@ -7,8 +7,8 @@ import pytest
 from made_up_profile import PROFILE, kernel
 
 from cmpc.pictures.profile_charts import composition_chart, kernel_chart, roofline_chart
-from cmpc.pictures.profile_page import profile_page
 from cmpc.reports.profile import kernel_table, summary
+from cmpc.reports.profile_page import profile_page
 from cmpc_cost_models.profiling.records import Comparison
 
 
