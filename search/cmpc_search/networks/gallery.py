@@ -69,8 +69,7 @@ class ResidualShape:
             block = ResidualBlock(f"blocks.{number}", width, stride, self.is_bottleneck)
             features = block.add_to(draft, features)
         if self.has_layout_head:
-            layout = Convolution.over_whole_map(draft.features(features))
-            features = draft.add(layout, features, name="layout")
+            features = draft.laid_out(features)
         return draft.embedded(features, self.embedding_dim)
 
 

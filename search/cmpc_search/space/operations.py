@@ -52,16 +52,6 @@ class Convolution:
     is_global: bool = False
     starts_at_zero: bool = False
 
-    @classmethod
-    def over_whole_map(cls, features: Features) -> "Convolution":
-        """Return the global depthwise convolution of MobileFaceNets (Chen et al., 2018).
-
-        A mean over the map forgets where things are; this weighs each place, channel by channel,
-        for ``channels * size_px ** 2`` multiply-accumulates.
-        """
-        channels, size = features.channels, features.size_px
-        return cls(channels, channels, size, depthwise=True, activation=None, is_global=True)
-
     @property
     def padding(self) -> int:
         return 0 if self.is_global else self.kernel // 2

@@ -147,6 +147,18 @@ class PlanDraft:
             value = self.add(operation, value, name=f"{name}.{number}")
         return value
 
+    def laid_out(self, value: str) -> str:
+        """Weigh each place of feature maps, such that the mean over them no longer forgets places.
+
+        The global depthwise convolution of MobileFaceNets (Chen et al., 2018), for ``channels *
+        size_px ** 2`` multiply-accumulates.
+        """
+        channels, size = self.channels(value), self.features(value).size_px
+        layout = Convolution(
+            channels, channels, size, depthwise=True, activation=None, is_global=True
+        )
+        return self.add(layout, value, name="layout")
+
     def embedded(self, value: str, embedding_dim: int) -> Plan:
         """Return the plan that ends in the unit embedding of feature maps."""
         value = self.add(Mean(), value)

@@ -29,9 +29,7 @@ def test_a_plan_is_counted_layer_by_layer(draft):
 
 
 def test_a_global_convolution_weighs_each_place_of_the_map(draft):
-    layout = Convolution.over_whole_map(draft.features(draft.image))
-
-    draft.add(layout, draft.image, name="layout")
+    draft.laid_out(draft.image)
 
     assert draft.finished().steps[-1].out.size_px == 1
     assert draft.finished().macs == 3 * 9 * 9

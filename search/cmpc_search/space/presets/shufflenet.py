@@ -105,8 +105,7 @@ class ShuffleNetSpace(Space):
         head = Convolution(draft.channels(features), self.head_channels)
         features = draft.add(head, features, name="head")
         if self.has_layout_head:
-            layout = Convolution.over_whole_map(draft.features(features))
-            features = draft.add(layout, features, name="layout")
+            features = draft.laid_out(features)
         return draft.embedded(features, self.embedding_dim)
 
     def _units(self, architecture: Architecture) -> Iterator["_Unit"]:
