@@ -12,7 +12,7 @@ from cmpc_search.stages.picking import PickOrder, run_pick
 from cmpc_search.stages.picks import TrainedPick, picked_architecture
 from cmpc_search.stages.seeds import Seed, check_new_galleries
 from cmpc_search.stages.settings import TrainSettings
-from cmpc_search.stages.training import train_control_of_run, train_seed
+from cmpc_search.stages.training import PickTrainer
 
 __all__ = ["TrainOrder", "TrainResult", "run_training"]
 
@@ -74,12 +74,19 @@ def run_training(order: TrainOrder, observer: Observer = SILENT) -> TrainResult:
 def _trained(
     run: RunFolder, material: SearchMaterial, order: TrainOrder, observer: Observer
 ) -> TrainResult:
-    architecture, settings = picked_architecture(run), order.settings
+    architecture = picked_architecture(run)
+    trainer = PickTrainer(
+        run=run,
+        material=material,
+        architecture=architecture,
+        settings=order.settings,
+        observer=observer,
+    )
     seeds = [
         Seed(number=number, has_new_gallery=order.has_new_galleries and number > 0)
         for number in range(order.num_seeds)
     ]
-    trained = [train_seed(run, material, architecture, settings, seed, observer) for seed in seeds]
-    if settings.control_steps:
-        trained.append(train_control_of_run(run, material, architecture, settings, observer))
+    trained = [trainer.train(seed) for seed in seeds]
+    if order.settings.control_steps:
+        trained.append(trainer.train_control())
     return TrainResult(run=run, architecture=architecture, trained=tuple(trained))

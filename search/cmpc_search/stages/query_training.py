@@ -9,6 +9,8 @@ must be near chance, or the evaluation is wrong. It is a check and no baseline: 
 fewer steps, from nothing.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -28,81 +30,108 @@ from cmpc_search.stages.picks import PickFacts, TrainedPick, control_in, pick_of
 from cmpc_search.stages.seeds import SeedParts
 from cmpc_search.stages.settings import TrainSettings
 from cmpc_search.stages.supernet import load_supernet
+from cmpc_search.training.batches import BatchSource
 from cmpc_search.training.execution import Execution
 from cmpc_search.training.loop import train
 from cmpc_search.training.query import QueryTask
 from cmpc_search.training.settings import PickTraining
-from cmpc_search.training.views import ViewBank
 
-__all__ = ["find_control", "find_pick", "train_control", "train_pick"]
+__all__ = ["QueryPlan", "control_plan", "pick_plan"]
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 CONTROL_METHOD = "independent"
 
 
-def find_pick(
-    run: RunFolder, parts: SeedParts, architecture: Architecture, settings: TrainSettings
-) -> TrainedPick | None:
-    """Return the pick that `train_pick` would train, if it is there already."""
-    pick = pick_of(run, architecture, parts.seed)
-    return pick if pick.is_of(_facts(parts, architecture, settings)) else None
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QueryPlan:
+    """A query network to train on its own.
 
-
-def train_pick(
-    run: RunFolder,
-    parts: SeedParts,
-    bank: ViewBank,
-    architecture: Architecture,
-    settings: TrainSettings,
-    *,
-    progress: Progress | None = None,
-) -> TrainedPick:
-    """Train ``architecture`` from its weights in the seed's supernet, on the seed's views.
-
-    Raises:
-        BadRun: the supernet is not trained, or a checkpoint is damaged.
+    Attributes:
+        pick: Where it will be kept, or is.
+        facts: What it is and what it is trained from.
+        batch_seed: Decides in which order it sees the views.
+        new_task: Makes it, as it is before its training, with its method.
     """
+
+    pick: TrainedPick
+    facts: PickFacts
+    training: PickTraining
+    batch_seed: int
+    new_task: Callable[[], QueryTask]
+
+    def found(self) -> TrainedPick | None:
+        """Return the trained network, if it is there already."""
+        return self.pick if self.pick.is_of(self.facts) else None
+
+    def train(self, views: BatchSource, progress: Progress | None = None) -> TrainedPick:
+        """Train it from its beginning or its last checkpoint, and keep it.
+
+        Raises:
+            BadRun: the supernet is not trained, or a checkpoint is damaged.
+        """
+        task = self.new_task()
+        execution = Execution(checkpoint=self._checkpoint, progress=progress)
+        batches = views.batches(self.training, seed=self.batch_seed, compute=execution.compute)
+        train(task, batches, self.training.schedule, execution)
+        self._keep(task.network)
+        return self.pick
+
+    @property
+    def _checkpoint(self) -> Path:
+        """Named after what it is of, so that another training never resumes from it."""
+        return self.pick.folder / f"{document_hash(self.facts.to_json())[:12]}.{CHECKPOINT_FILE}"
+
+    def _keep(self, network: PlanNetwork) -> None:
+        """Write the network; its facts come last and say that it is whole."""
+        pick = self.pick
+        pick.folder.mkdir(parents=True, exist_ok=True)
+        pick.facts_path.unlink(missing_ok=True)
+        weights = {key: value.contiguous() for key, value in network.state_dict().items()}
+        with replacing(pick.weights_path) as file:
+            file.write(save(weights))
+        export_network(network, pick.onnx_path)
+        write_json(pick.facts_path, self.facts.to_json())
+        self._checkpoint.unlink(missing_ok=True)
+
+
+def pick_plan(
+    run: RunFolder, parts: SeedParts, architecture: Architecture, settings: TrainSettings
+) -> QueryPlan:
+    """Plan the pick of a seed: from its weights in the seed's supernet, on the seed's views."""
     material, search = parts.material, parts.material.settings
-    torch.manual_seed(search.seed)
-    network = load_supernet(parts.run, material).extract(architecture)
-    task = QueryTask(
-        network, make_method(search.method, material.gallery_bank, search.method_settings)
+
+    def new_task() -> QueryTask:
+        torch.manual_seed(search.seed)
+        network = load_supernet(parts.run, material).extract(architecture)
+        method = make_method(search.method, material.gallery_bank, search.method_settings)
+        return QueryTask(network, method)
+
+    return QueryPlan(
+        pick=pick_of(run, architecture, parts.seed),
+        facts=_facts(parts, architecture, settings),
+        training=settings.pick,
+        batch_seed=search.seed + 1,  # not the order in which the supernet saw the views
+        new_task=new_task,
     )
-    pick, facts = pick_of(run, architecture, parts.seed), _facts(parts, architecture, settings)
-    execution = Execution(checkpoint=_checkpoint(pick, facts), progress=progress)
-    # Not the order in which the supernet saw the views.
-    batches = bank.batches(settings.pick, seed=search.seed + 1, compute=execution.compute)
-    train(task, batches, settings.pick.schedule, execution)
-    return _keep(pick, network, facts)
 
 
-def find_control(
+def control_plan(
     run: RunFolder, material: SearchMaterial, architecture: Architecture, settings: TrainSettings
-) -> TrainedPick | None:
-    """Return the control that `train_control` would train, if it is there already."""
-    control = control_in(run, architecture)
-    return control if control.is_of(_control_facts(material, architecture, settings)) else None
+) -> QueryPlan:
+    """Plan the control: from random weights, with a classifier of its own alone."""
 
+    def new_task() -> QueryTask:
+        torch.manual_seed(material.settings.seed)
+        network = PlanNetwork(material.space.plan(architecture))
+        return QueryTask(network, make_method(CONTROL_METHOD, material.gallery_bank.made_up()))
 
-def train_control(
-    run: RunFolder,
-    material: SearchMaterial,
-    bank: ViewBank,
-    architecture: Architecture,
-    settings: TrainSettings,
-    *,
-    progress: Progress | None = None,
-) -> TrainedPick:
-    """Train ``architecture`` from random weights with the classifier of its own alone."""
-    torch.manual_seed(material.settings.seed)
-    network = PlanNetwork(material.space.plan(architecture))
-    task = QueryTask(network, make_method(CONTROL_METHOD, material.gallery_bank.made_up()))
-    control, training = control_in(run, architecture), _control_training(settings)
-    facts = _control_facts(material, architecture, settings)
-    execution = Execution(checkpoint=_checkpoint(control, facts), progress=progress)
-    batches = bank.batches(training, seed=1, compute=execution.compute)
-    train(task, batches, training.schedule, execution)
-    return _keep(control, network, facts)
+    return QueryPlan(
+        pick=control_in(run, architecture),
+        facts=_control_facts(material, architecture, settings),
+        training=_control_training(settings),
+        batch_seed=1,
+        new_task=new_task,
+    )
 
 
 def _facts(parts: SeedParts, architecture: Architecture, settings: TrainSettings) -> PickFacts:
@@ -133,21 +162,3 @@ def _control_facts(
 
 def _control_training(settings: TrainSettings) -> PickTraining:
     return settings.pick.model_copy(update={"num_steps": settings.control_steps})
-
-
-def _checkpoint(pick: TrainedPick, facts: PickFacts) -> Path:
-    """Name the checkpoint after what it is of, so that another training never resumes from it."""
-    return pick.folder / f"{document_hash(facts.to_json())[:12]}.{CHECKPOINT_FILE}"
-
-
-def _keep(pick: TrainedPick, network: PlanNetwork, facts: PickFacts) -> TrainedPick:
-    """Write the network; its facts come last and say that it is whole."""
-    pick.folder.mkdir(parents=True, exist_ok=True)
-    pick.facts_path.unlink(missing_ok=True)
-    weights = {key: value.contiguous() for key, value in network.state_dict().items()}
-    with replacing(pick.weights_path) as file:
-        file.write(save(weights))
-    export_network(network, pick.onnx_path)
-    write_json(pick.facts_path, facts.to_json())
-    _checkpoint(pick, facts).unlink(missing_ok=True)
-    return pick

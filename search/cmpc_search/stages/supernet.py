@@ -11,10 +11,10 @@ from cmpc_search.errors import BadRun
 from cmpc_search.networks.shared import Supernet
 from cmpc_search.runs import RunFolder
 from cmpc_search.stages.material import SearchMaterial
+from cmpc_search.training.batches import BatchSource
 from cmpc_search.training.execution import Execution
 from cmpc_search.training.loop import train
 from cmpc_search.training.query import SupernetTask
-from cmpc_search.training.views import ViewBank
 
 __all__ = ["has_supernet", "load_supernet", "make_supernet"]
 
@@ -28,7 +28,11 @@ def has_supernet(run: RunFolder) -> bool:
 
 
 def make_supernet(
-    run: RunFolder, material: SearchMaterial, bank: ViewBank, *, progress: Progress | None = None
+    run: RunFolder,
+    material: SearchMaterial,
+    views: BatchSource,
+    *,
+    progress: Progress | None = None,
 ) -> Supernet:
     """Train the supernet of ``run`` from its beginning or its last checkpoint, and keep it."""
     settings = material.settings
@@ -39,7 +43,7 @@ def make_supernet(
     execution = Execution(checkpoint=checkpoint, progress=progress)
     train(
         SupernetTask(supernet, method, seed=settings.seed),
-        bank.batches(settings.supernet, seed=settings.seed, compute=execution.compute),
+        views.batches(settings.supernet, seed=settings.seed, compute=execution.compute),
         settings.supernet.schedule,
         execution,
     )

@@ -4,63 +4,61 @@ Each part (gallery network, views, supernet, pick) is kept as soon as it is whol
 that was killed goes on with the part that was at work.
 """
 
+from dataclasses import dataclass
+
 from cmpc_base.progress import Observer
 from cmpc_search.runs import RunFolder
 from cmpc_search.space import Architecture
 from cmpc_search.stages.material import SearchMaterial
 from cmpc_search.stages.picks import TrainedPick
-from cmpc_search.stages.query_training import find_control, find_pick, train_control, train_pick
+from cmpc_search.stages.query_training import control_plan, pick_plan
 from cmpc_search.stages.seeds import Seed, make_new_gallery, parts_of
 from cmpc_search.stages.settings import TrainSettings
 from cmpc_search.stages.supernet import has_supernet, make_supernet
 from cmpc_search.stages.views import make_view_bank
 
-__all__ = ["train_control_of_run", "train_seed"]
+__all__ = ["PickTrainer"]
 
 
-def train_seed(
-    run: RunFolder,
-    material: SearchMaterial,
-    architecture: Architecture,
-    settings: TrainSettings,
-    seed: Seed,
-    observer: Observer,
-) -> TrainedPick:
-    """Train ``architecture`` with one seed from all parts of that seed, or find it trained.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PickTrainer:
+    """Trains one architecture of a run, unless it is trained already."""
 
-    Raises:
-        BadGallery: a new gallery network is asked for, and the run's is not cmpc's own.
-        BadRun: the run has no supernet yet, or a checkpoint is damaged.
-    """
-    name = f"Seed {seed.number}"
-    if seed.has_new_gallery:
-        with observer.progress(f"{name}: training a gallery network") as steps:
-            make_new_gallery(run, material, seed, steps)
-    parts = parts_of(run, material, seed)
-    found = find_pick(run, parts, architecture, settings)
-    if found is not None:
-        return found
-    with observer.progress(f"{name}: embedding views with the gallery network") as steps:
-        bank = make_view_bank(parts.material, steps)
-    if seed.number > 0 and not has_supernet(parts.run):
-        with observer.progress(f"{name}: training the supernet") as steps:
-            make_supernet(parts.run, parts.material, bank, progress=steps)
-    with observer.progress(f"{name}: training the pick") as steps:
-        return train_pick(run, parts, bank, architecture, settings, progress=steps)
+    run: RunFolder
+    material: SearchMaterial
+    architecture: Architecture
+    settings: TrainSettings
+    observer: Observer
 
+    def train(self, seed: Seed) -> TrainedPick:
+        """Train with one seed from all parts of that seed.
 
-def train_control_of_run(
-    run: RunFolder,
-    material: SearchMaterial,
-    architecture: Architecture,
-    settings: TrainSettings,
-    observer: Observer,
-) -> TrainedPick:
-    """Train the control of ``architecture``, or find it trained."""
-    found = find_control(run, material, architecture, settings)
-    if found is not None:
-        return found
-    with observer.progress("Control: embedding views with the gallery network") as steps:
-        bank = make_view_bank(material, steps)
-    with observer.progress("Control: training without the gallery") as steps:
-        return train_control(run, material, bank, architecture, settings, progress=steps)
+        Raises:
+            BadGallery: a new gallery network is asked for, and the run's is not cmpc's own.
+            BadRun: the run has no supernet yet, or a checkpoint is damaged.
+        """
+        name = f"Seed {seed.number}"
+        if seed.has_new_gallery:
+            with self.observer.progress(f"{name}: training a gallery network") as steps:
+                make_new_gallery(self.run, self.material, seed, steps)
+        parts = parts_of(self.run, self.material, seed)
+        plan = pick_plan(self.run, parts, self.architecture, self.settings)
+        if (found := plan.found()) is not None:
+            return found
+        with self.observer.progress(f"{name}: embedding views with the gallery network") as steps:
+            views = make_view_bank(parts.material, steps)
+        if seed.number > 0 and not has_supernet(parts.run):
+            with self.observer.progress(f"{name}: training the supernet") as steps:
+                make_supernet(parts.run, parts.material, views, progress=steps)
+        with self.observer.progress(f"{name}: training the pick") as steps:
+            return plan.train(views, steps)
+
+    def train_control(self) -> TrainedPick:
+        """Train the control, which never meets the gallery."""
+        plan = control_plan(self.run, self.material, self.architecture, self.settings)
+        if (found := plan.found()) is not None:
+            return found
+        with self.observer.progress("Control: embedding views with the gallery network") as steps:
+            views = make_view_bank(self.material, steps)
+        with self.observer.progress("Control: training without the gallery") as steps:
+            return plan.train(views, steps)

@@ -9,8 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from cmpc_search.compatibility import Step
+from cmpc_search.training.compute import CPU, Compute
+from cmpc_search.training.settings import QueryTraining
 
-__all__ = ["Batches", "EpochOrder"]
+__all__ = ["BatchSource", "Batches", "EpochOrder"]
 
 
 class Batches(Protocol):
@@ -18,6 +20,13 @@ class Batches(Protocol):
 
     def at(self, number: int) -> Step:
         """Return the step with this number, from 0; its tensors are where they are computed on."""
+
+
+class BatchSource(Protocol):
+    """Views, however they are kept or made, from which trainings take their batches."""
+
+    def batches(self, training: QueryTraining, *, seed: int, compute: Compute = CPU) -> Batches:
+        """Return the steps of a training, in an order drawn from ``seed``."""
 
 
 class EpochOrder:

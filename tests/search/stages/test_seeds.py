@@ -15,11 +15,11 @@ from cmpc_search.stages.evaluation import results_of_seeds
 from cmpc_search.stages.gallery_training import train_gallery
 from cmpc_search.stages.material import load_material
 from cmpc_search.stages.picks import trained_picks
-from cmpc_search.stages.query_training import train_control
+from cmpc_search.stages.query_training import control_plan
 from cmpc_search.stages.seeds import Seed, check_new_galleries, make_new_gallery, parts_of
 from cmpc_search.stages.settings import GallerySettings, TrainSettings
 from cmpc_search.stages.supernet import load_supernet, make_supernet
-from cmpc_search.stages.training import train_control_of_run, train_seed
+from cmpc_search.stages.training import PickTrainer
 from cmpc_search.stages.views import make_view_bank
 from cmpc_search.training.settings import GalleryTraining, PickTraining, SupernetTraining
 
@@ -46,6 +46,16 @@ class Show:
                 raise Killed
 
         yield progress
+
+
+def trainer_of(run, material, architecture, show=None):
+    return PickTrainer(
+        run=run,
+        material=material,
+        architecture=architecture,
+        settings=TRAIN,
+        observer=show or Show(),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +98,7 @@ def train(own_material):
 
     def trained(run, seed, show=None):
         architecture = own_material.space.smallest()
-        return train_seed(run, own_material, architecture, TRAIN, seed, show or Show())
+        return trainer_of(run, own_material, architecture, show).train(seed)
 
     return trained
 
@@ -205,9 +215,7 @@ def test_the_control_is_trained_once_and_says_that_it_met_no_gallery(new_run, ow
     run, architecture = new_run(), own_material.space.smallest()
     shows = [Show(), Show()]
 
-    controls = [
-        train_control_of_run(run, own_material, architecture, TRAIN, show) for show in shows
-    ]
+    controls = [trainer_of(run, own_material, architecture, show).train_control() for show in shows]
 
     assert "gallery_network_sha256" not in json.loads(controls[0].facts_path.read_text())
     assert controls[0].facts.method == "independent"
@@ -227,7 +235,7 @@ def test_nothing_of_the_gallery_network_reaches_the_control(tmp_path, own_materi
     )
 
     controls = [
-        train_control(RunFolder(tmp_path / name), material, views, architecture, TRAIN)
+        control_plan(RunFolder(tmp_path / name), material, architecture, TRAIN).train(views)
         for name, material, views in (("one", own_material, bank), ("two", turned, other))
     ]
 
@@ -253,9 +261,7 @@ def test_weights_of_another_architecture_stay_when_one_is_trained(new_run, own_m
     run, space = new_run(), own_material.space
     architectures = space.smallest(), *list(space.covering())[-1:]
 
-    picks = [
-        train_seed(run, own_material, one, TRAIN, Seed(number=0), Show()) for one in architectures
-    ]
+    picks = [trainer_of(run, own_material, one).train(Seed(number=0)) for one in architectures]
 
     assert [trained_picks(run, one)[0].architecture for one in architectures] == [
         one.key for one in architectures
