@@ -10,6 +10,7 @@ import socket
 from collections.abc import Iterator
 
 from cmpc_base.errors import MachineFault
+from cmpc_base.printable import one_line
 
 __all__ = ["machine_fault"]
 
@@ -35,13 +36,13 @@ def machine_fault(error: BaseException) -> str | None:
         if isinstance(one, OF_A_DEVICE):
             return None
         if isinstance(one, MachineFault):
-            return " ".join(str(one).split())
+            return one_line(one)
         if isinstance(one, MemoryError):
-            return " ".join(f"memory is exhausted. {one}".split())
+            return one_line(f"memory is exhausted. {one}")
         if isinstance(one, OSError) and one.strerror and not isinstance(one, NOT_A_REFUSAL):
             return f"{one.filename}: {one.strerror}" if one.filename else one.strerror
         if SAID_BY_LIBRARIES.search(str(one)):
-            return " ".join(str(one).split())
+            return one_line(one)
     return None
 
 

@@ -8,7 +8,9 @@ A name may also hold what moves a terminal's cursor or changes its colours. JSON
 terminal is spared it.
 """
 
-__all__ = ["printable", "screen_text"]
+__all__ = ["last_line", "one_line", "printable", "screen_text"]
+
+MOST_CHARACTERS = 500  # of what a library says of its error
 
 CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
 
@@ -27,6 +29,21 @@ def screen_text(text: object) -> str:
     """Return ``str(text)`` as a terminal may have it: line ends stay, other controls do not."""
     lines = printable(text).split("\n")
     return "\n".join(line.translate(CONTROLS) for line in lines)
+
+
+def one_line(text: object) -> str:
+    """Return ``str(text)`` in one line, each run of blanks and line ends as one blank."""
+    return " ".join(str(text).split())
+
+
+def last_line(error: BaseException) -> str:
+    """Return a library's error as its kind and the last line of what it says.
+
+    Compilers tell how they came there first, and what is wrong last.
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    said = lines[-1] if lines else "no message"
+    return f"{type(error).__name__}: {said}"[:MOST_CHARACTERS]
 
 
 def _escaped(text: str) -> str:

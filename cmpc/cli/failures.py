@@ -16,7 +16,7 @@ import click
 from cmpc_base.errors import CmpcError
 from cmpc_base.libraries import EXTRA_OF_LIBRARY, missing_library
 from cmpc_base.machine_faults import machine_fault
-from cmpc_base.printable import screen_text
+from cmpc_base.printable import one_line, screen_text
 
 __all__ = ["as_click_error"]
 
@@ -58,6 +58,6 @@ def name_that_is_no_text(text: str) -> str:
 
 def bug_report(error: BaseException) -> str:
     """Own up to an error that nobody foresaw, in one line."""
-    text = " ".join(ADDRESS.sub("", str(error)).split()) or "no message"
+    text = one_line(ADDRESS.sub("", str(error))) or "no message"
     kind = type(error).__name__
     return f"this is a bug in cmpc ({kind}: {text}); `cmpc --debug ...` shows where it happened"

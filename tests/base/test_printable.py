@@ -6,7 +6,7 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cmpc_base.printable import printable, screen_text
+from cmpc_base.printable import last_line, one_line, printable, screen_text
 
 
 @given(st.binary(min_size=1, max_size=30))
@@ -42,3 +42,9 @@ def test_no_name_moves_a_terminals_cursor_or_colours_it(text):
 
 def test_what_controls_a_terminal_is_shown_as_its_number():
     assert screen_text("a\x1b[31mb\r\x9b") == r"a\x1b[31mb\x0d\x9b"
+
+
+def test_what_a_library_says_of_its_error_is_told_in_one_line():
+    assert one_line("a\n  b\tc ") == "a b c"
+    assert last_line(ValueError("from here\n\n  what is wrong \n")) == "ValueError: what is wrong"
+    assert last_line(KeyError()) == "KeyError: no message"

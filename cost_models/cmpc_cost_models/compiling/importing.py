@@ -14,6 +14,7 @@ from tvm import relax
 from tvm.ir import transform as ir_transform
 from tvm.relax.frontend.onnx import from_onnx
 
+from cmpc_base.printable import last_line
 from cmpc_cost_models.errors import CompileFailed
 from cmpc_cost_models.graphs.parts import all_inputs, opset_of
 from cmpc_cost_models.plans.plan import Image, Import
@@ -38,7 +39,7 @@ def import_nodes(call: Import, model: onnx.ModelProto, builder: relax.BlockBuild
         node, reason = _first_refused(call, model) or (call.nodes[-1], error)
         raise CompileFailed(
             f"operator {node.op_type} (node {node.name or node.output[0]!r}) must be one that our "
-            f"kernels or TVM's ONNX importer take, and neither does: {_in_one_line(reason)}; "
+            f"kernels or TVM's ONNX importer take, and neither does: {last_line(reason)}; "
             "export the network without it, or with simpler operators in its place"
         ) from error
     renamed = _Renamed(
@@ -121,8 +122,3 @@ def _images_of(node: onnx.NodeProto, model: onnx.ModelProto) -> dict[str, Image]
         )
         for name in read
     }
-
-
-def _in_one_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[-1] if lines else 'no message'}"[:300]

@@ -16,6 +16,7 @@ from typing import Any
 from cmpc_base.cache import Cache
 from cmpc_base.errors import CmpcError
 from cmpc_base.hashing import file_hash
+from cmpc_base.printable import last_line
 from cmpc_cost_models.compiling.entries import LIBRARY_NAME, publish_entry, read_entry
 from cmpc_cost_models.errors import CompileFailed
 from cmpc_cost_models.graphs.reading import input_and_output_shape, load_graph
@@ -106,7 +107,7 @@ def _compile(onnx_path: Path, how: _How, folder: Path) -> dict[str, Any]:
     # TVM raises whatever its passes raise; all of it means that this network does not compile.
     except Exception as error:
         raise CompileFailed(
-            f"{onnx_path.name} must compile for {target.name}: {_first_line(error)}"
+            f"{onnx_path.name} must compile for {target.name}: {last_line(error)}"
         ) from error
     return {
         "compile_seconds": time.perf_counter() - start,
@@ -128,8 +129,3 @@ def _cache_key(graph_sha256: str, how: _How) -> str:
         "schedules": how.schedules.state_sha256() if how.schedules else "",
     }
     return key_of(code | parts)
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[-1] if lines else 'no message'}"[:500]

@@ -9,6 +9,7 @@ import socket
 import struct
 from typing import Any
 
+from cmpc_base.printable import last_line
 from cmpc_cost_models.errors import DeviceUnreachable
 from cmpc_cost_models.targets.device import Device
 
@@ -39,7 +40,7 @@ def connect(device: Device) -> Any:
         raise DeviceUnreachable(
             f"{device.name} must be a server of TVM's that takes "
             f"{'the key ' + repr(device.key) if device.key else 'clients without a key'}: "
-            f"{_last_line(error)}"
+            f"{last_line(error)}"
         ) from error
 
 
@@ -77,8 +78,3 @@ def _require_key(summary: dict[str, Any], device: Device) -> None:
             f"a board with the key {device.key!r} must be registered with the tracker at "
             f"{device.host}:{device.port}; it has {known}"
         )
-
-
-def _last_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[-1] if lines else 'no message'}"[:300]

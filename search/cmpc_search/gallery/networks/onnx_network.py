@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from cmpc_base.printable import one_line
 from cmpc_search.errors import BadGallery
 from cmpc_search.pixels import to_float
 from cmpc_search.training.compute import CPU
@@ -94,10 +95,9 @@ class OnnxNetwork:
         except Exception as error:
             import onnxruntime
 
-            text = " ".join(str(error).split())
             raise BadGallery(
                 f"{self.name} must run in ONNX Runtime {onnxruntime.__version__}, "
-                f"which says: {text}"
+                f"which says: {one_line(error)}"
             ) from error
 
 

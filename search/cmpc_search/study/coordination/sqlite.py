@@ -17,6 +17,7 @@ from optuna.study import StudyDirection
 from sqlalchemy.exc import SQLAlchemyError
 
 from cmpc_base.locks import PATIENCE_S, holder_of, waiting_notice
+from cmpc_base.printable import one_line
 from cmpc_base.progress import OnNotice
 from cmpc_search.errors import BadRun, StudyUnavailable
 
@@ -104,7 +105,7 @@ def _storage(path: Path) -> RDBStorage:
 
 
 def _advice(path: Path, error: Exception) -> str:
-    said = " ".join(str(_root_of(error)).split())
+    said = one_line(_root_of(error))
     if _is_locked(error):
         return (
             f"{path} must be free to be written, but {holder_of(*_lock_files(path))} has locked it "
