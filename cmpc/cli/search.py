@@ -103,6 +103,7 @@ def search(options: SearchOptions) -> None:
     from cmpc.progress import TerminalObserver
     from cmpc.reports import front_document, front_table, search_sentences, unstable_trials
     from cmpc.settings.targets import named_target
+    from cmpc_cost_models.targets.table import HOST
     from cmpc_search.stages.searching import SearchOrder, run_search
     from cmpc_search.stages.settings import SearchSettings
     from cmpc_search.training.compute import set_up_torch
@@ -114,7 +115,9 @@ def search(options: SearchOptions) -> None:
         gallery_folder=options.gallery_path,
         settings=settings,
         cache_dir=options.cache_dir,
-        target=named_target(settings.target, options.toml_path),
+        target=None
+        if settings.target == HOST
+        else named_target(settings.target, options.toml_path),
         begins_again=options.fresh,
     )
     result = run_search(order, observer=TerminalObserver())

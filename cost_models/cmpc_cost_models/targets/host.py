@@ -37,6 +37,11 @@ def host_target(built_in: Mapping[str, Target]) -> Target:
 
 
 def _level_of_host(table: Mapping[str, Target]) -> Target:
+    if not cpu_flags():
+        raise UnknownTarget(
+            "`host` must be a machine that tells the features of its processor, as Linux does in "
+            "/proc/cpuinfo, and this one tells none; name a target"
+        )
     if architecture() == "aarch64":
         is_newer = cpu_flags() >= table["neoverse-n1"].required_flags
         return table["neoverse-n1" if is_newer else "cortex-a72"]

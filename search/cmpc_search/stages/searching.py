@@ -17,7 +17,7 @@ from cmpc_base.locks import exclusive
 from cmpc_base.progress import SILENT, Observer
 from cmpc_cost_models import Target
 from cmpc_cost_models.models.base import CostModel
-from cmpc_cost_models.targets.table import find_target
+from cmpc_cost_models.targets.table import HOST, find_target
 from cmpc_search.compatibility import make_method
 from cmpc_search.data.image_set import SetCounts
 from cmpc_search.errors import BadArgument, BudgetNotMet
@@ -45,7 +45,8 @@ class SearchOrder:
         gallery_folder: The gallery that query networks must fit.
         settings: Everything that decides the result.
         cache_dir: Where data, views and compiled networks are kept.
-        target: What is compiled for; None is the target of that name in the settings.
+        target: What is compiled for; None is the target of that name in the settings. Where costs
+            are counted, `host` need not be one.
         begins_again: Keep a run that is there aside, and begin anew.
     """
 
@@ -99,19 +100,20 @@ def run_search(
         DeviceUnreachable: the device does not answer.
         MachineFault: the machine refused what a candidate needs.
     """
-    target = order.target or find_target(order.settings.target)
+    target = _target_of(order)
     settings = with_gallery_data(order.settings, order.gallery_folder, observer)
     material = _checked_material(order, settings, observer)
-    from_device = partial(
-        device_costs, target, settings.device, cache_dir=order.cache_dir, is_brief=True
-    )
-    must_measure = settings.needs_latency and cost_model is None
-    if must_measure:
+    from_device = None
+    if settings.needs_latency and cost_model is None:
+        assert target is not None, "who needs a latency has a target"
+        from_device = partial(
+            device_costs, target, settings.device, cache_dir=order.cache_dir, is_brief=True
+        )
         with from_device(observer=observer):
             pass  # it answers; training may take hours, and others want the device
     run = _open_run(order, material, target)
     supernet = obtain_supernet(run, material, observer)
-    with from_device() if must_measure else nullcontext(cost_model) as costs:
+    with from_device() if from_device else nullcontext(cost_model) as costs:
         scorer = CandidateScorer(supernet, material, costs, folder=run.candidates_path)
         summary = _score_candidates(run, material, scorer, observer)
     return _kept(run, material, summary)
@@ -186,12 +188,25 @@ def _checked_material(
     return material
 
 
-def _open_run(order: SearchOrder, material: SearchMaterial, target: Target) -> RunFolder:
-    places = place_facts(order.gallery_folder)
+def _target_of(order: SearchOrder) -> Target | None:
+    """Return what networks are compiled for; None for a machine that is no target and needs none.
+
+    Raises:
+        UnknownTarget: there is none of this name, or latencies need a machine that is one.
+    """
+    if order.target is not None:
+        return order.target
+    if order.settings.target == HOST and not order.settings.needs_latency:
+        return None
+    return find_target(order.settings.target)
+
+
+def _open_run(order: SearchOrder, material: SearchMaterial, target: Target | None) -> RunFolder:
+    facts = place_facts(order.gallery_folder) | ({} if target is None else target_facts(target))
     run = open_run(
         order.run_folder,
         settings=material.settings.model_dump(mode="json"),
-        inputs=material.hashes() | places | target_facts(target),
+        inputs=material.hashes() | facts,
         free=FREE_SETTINGS,
         meaning=as_of_today,
         fresh=order.begins_again,

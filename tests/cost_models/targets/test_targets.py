@@ -1,11 +1,13 @@
 """The table of targets, a user's own, and what makes either of them wrong."""
 
+import platform
 import subprocess
 import sys
 
 import pytest
 
 from cmpc_cost_models.errors import BadArgument, UnknownTarget
+from cmpc_cost_models.targets import host, target
 from cmpc_cost_models.targets.table import find_target, read_targets, target_names
 from cmpc_cost_models.targets.target import Target
 
@@ -48,6 +50,17 @@ def test_an_unknown_target_is_refused_with_the_nearest_name():
 
 def test_the_host_can_run_its_own_target():
     assert find_target("host").why_not_here() is None
+
+
+@pytest.mark.parametrize("machine", ["arm64", "x86_64"])
+def test_a_host_that_tells_no_features_is_no_target_and_others_can_be_named(machine, monkeypatch):
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    for module in (host, target):
+        monkeypatch.setattr(module, "cpu_flags", frozenset)
+
+    with pytest.raises(UnknownTarget, match="and this one tells none; name a target"):
+        find_target("host")
+    assert find_target("x86-64-v3").why_not_here() is not None
 
 
 def test_a_target_of_another_architecture_does_not_run_here():
