@@ -78,14 +78,14 @@ def decide_items(
     named = [_with_normalised_class(picture) for picture in pictures]
     drops = _find_drops(named, progress)
     kept = [picture for position, picture in enumerate(named) if position not in drops]
-    told = Drops(items=tuple(drops[position] for position in sorted(drops)))
+    left_out = Drops(items=tuple(drops[position] for position in sorted(drops)))
     if not kept:
         raise BadData(
             f"{source.name} must have a class with two usable images, it has none; "
-            f"{told.describe()}"
+            f"{left_out.describe()}"
         )
     with new_folder(folder) as temporary:
-        _write_items(temporary, kept, told, source.licences)
+        _write_items(temporary, kept, left_out, source.licences)
 
 
 def read_items(folder: Path) -> Items:
@@ -173,15 +173,17 @@ def _indistinct(pictures: Sequence[Picture], equal: list[int]) -> dict[int, Drop
         return picture.role == "query", _position(picture.split, SPLITS), position
 
     first, *others = sorted(equal, key=harm)
-    stranger = next((p for p in others if _key(pictures, p) != _key(pictures, first)), None)
-    if stranger is None:
+    other_class = next((p for p in others if _key(pictures, p) != _key(pictures, first)), None)
+    if other_class is None:
         kept = pictures[first].item_name
         return {p: _dropped(pictures[p], DropReason.REPEATED, kept) for p in others}
     return {
         p: _dropped(
             pictures[p],
             DropReason.IDENTICAL,
-            pictures[first if _key(pictures, p) != _key(pictures, first) else stranger].item_name,
+            pictures[
+                first if _key(pictures, p) != _key(pictures, first) else other_class
+            ].item_name,
         )
         for p in equal
     }

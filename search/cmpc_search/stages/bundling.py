@@ -23,7 +23,7 @@ from cmpc_search.errors import BadArgument
 from cmpc_search.runs import RunFolder
 from cmpc_search.stages.material import search_settings_of, target_of
 from cmpc_search.stages.picks import trained_pick
-from cmpc_search.stages.shipping import Shipper
+from cmpc_search.stages.shipping import ShippedNetwork, Shipper
 
 __all__ = ["BundleOrder", "build_bundle"]
 
@@ -57,7 +57,6 @@ def build_bundle(run: RunFolder, order: BundleOrder) -> Bundle:
         CompileFailed: the network or the native program does not compile.
         BadBundle, ProgramFailed: the bundle doesn't answer as ONNX Runtime does.
     """
-    settings = search_settings_of(run)
     target = order.target or target_of(run)
     toolchain = find_toolchain(target, cache_dir=order.cache_dir)
     toolchain.require_compiler()
@@ -72,28 +71,32 @@ def build_bundle(run: RunFolder, order: BundleOrder) -> Bundle:
         evaluated = shipper.evaluated()
         return _existing(order.folder, evaluated.compiled if evaluated else shipper.compiled())
     shipped = shipper.shipped()
-    compiled = shipped.compiled
-    contents = BundleContents(
-        compiled=compiled,
-        target=target,
-        preprocessing=our_preprocessing(compiled.input_shape[2]),
+    verify = verifier(trained.onnx_path, shipped.compiled, toolchain) if can_verify else None
+    return write_bundle(
+        order.folder,
+        _contents(shipper, shipped),
+        with_runner=with_runner,
+        runtime_folder=toolchain.runtime,
+        verify=verify,
+    )
+
+
+def _contents(shipper: Shipper, shipped: ShippedNetwork) -> BundleContents:
+    run, trained = shipper.run, shipper.trained
+    return BundleContents(
+        compiled=shipped.compiled,
+        target=shipper.target,
+        preprocessing=our_preprocessing(shipped.compiled.input_shape[2]),
         cost=shipped.cost,
         cost_doubts=shipped.doubts,
         why_unmeasured=shipped.why_unmeasured,
         provenance={
             "architecture": trained.architecture,
-            "seed": order.seed,
-            "data": settings.data,
+            "seed": trained.seed,
+            "data": search_settings_of(run).data,
             SPLIT_SEED_KEY: run.fact(SPLIT_SEED_KEY),
             GALLERY_NETWORK_KEY: run.fact(GALLERY_NETWORK_KEY),
         },
-    )
-    return write_bundle(
-        order.folder,
-        contents,
-        with_runner=with_runner,
-        runtime_folder=toolchain.runtime,
-        verify=verifier(trained.onnx_path, compiled, toolchain) if can_verify else None,
     )
 
 

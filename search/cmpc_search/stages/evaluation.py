@@ -11,16 +11,12 @@ rebuilt on clean training images, so the two numbers of one architecture differ 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from cmpc_base.printable import printable
-from cmpc_cost_models.compiling.entries import keep_compiled
-from cmpc_cost_models.graphs.counting import count_network
 from cmpc_cost_models.models.base import CostModel
-from cmpc_cost_models.records import Measurement
 from cmpc_kernels import QueryRanks
 from cmpc_search.data import ImageSet
 from cmpc_search.errors import BadRun
@@ -39,6 +35,7 @@ from cmpc_search.runs.evaluation import (
 )
 from cmpc_search.stages.accuracy import OPEN_SET, Side, evaluate_both_ways
 from cmpc_search.stages.material import SearchMaterial
+from cmpc_search.stages.network_costs import network_cost
 from cmpc_search.stages.picks import TrainedPick, control_of, picked_architecture, trained_picks
 from cmpc_search.stages.seeds import parts_of
 
@@ -85,19 +82,16 @@ def evaluate_run(
     picks = trained_picks(run, architecture, new_galleries=order.new_galleries)
     control = control_of(run, architecture)
     results = results_of_seeds(run, material, picks, protocol)
+    ranks = results[0].paragon.ranks  # all seeds are asked the same
+    # All picks are one architecture, and cost the same.
+    query_cost = network_cost(picks[0].onnx_path, meter, kept_in=run.compiled_path)
     gallery_path = material.gallery.onnx_path
-    measured = _measured(picks[0].onnx_path, meter)  # all are one architecture, and cost the same
-    if measured is not None and measured.compiled is not None:
-        keep_compiled(measured.compiled, run.compiled_path)  # the very file that was timed may ship
-    query_cost = _cost_of(picks[0].onnx_path, measured)
-    gallery_cost = (
-        None if gallery_path is None else _cost_of(gallery_path, _measured(gallery_path, meter))
-    )
+    gallery_cost = None if gallery_path is None else network_cost(gallery_path, meter)
     found = Evaluation(
         run=printable(run.path),
         architecture=architecture.key,
         seen_classes=material.seen_classes,
-        queries=_queries_of(material.image_set, results[0].paragon.ranks),
+        queries=_queries_of(material.image_set, ranks),
         judgement=judge(results),
         chance_check=None if control is None else _across(control, material),
         query_cost=query_cost,
@@ -106,8 +100,7 @@ def evaluate_run(
         protocol=order.protocol,
         metrics=tuple(map(_metrics_of, results)),
     )
-    names = scored_names(material.image_set, results[0].paragon.ranks)
-    write_outcomes(run.outcomes_path, names, results)
+    write_outcomes(run.outcomes_path, scored_names(material.image_set, ranks), results)
     write_evaluation(run, found)
     return found
 
@@ -210,19 +203,3 @@ def _chance(query_labels: npt.NDArray[np.int64], gallery_labels: npt.NDArray[np.
     """Return the mean share of the gallery that is of a query's class."""
     num_items = np.bincount(gallery_labels, minlength=int(query_labels.max()) + 1)
     return float(num_items[query_labels].mean() / len(gallery_labels))
-
-
-def _measured(onnx_path: Path, meter: CostModel | None) -> Measurement | None:
-    return None if meter is None else meter.measure(onnx_path)
-
-
-def _cost_of(onnx_path: Path, measurement: Measurement | None) -> NetworkCost:
-    counted = count_network(onnx_path)
-    return NetworkCost(
-        macs=counted.macs,
-        parameters=counted.parameters,
-        latency=None if measurement is None else measurement.cost,
-        unstable_reasons=() if measurement is None else tuple(measurement.unstable_reasons),
-        unknown_reasons=() if measurement is None else measurement.unknown_reasons,
-        error=None if measurement is None else measurement.error,
-    )

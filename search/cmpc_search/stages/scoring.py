@@ -11,14 +11,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from cmpc_cost_models.graphs.counting import count_network
 from cmpc_cost_models.models.base import CostModel
 from cmpc_search.networks.onnx_export import export_network
+from cmpc_search.networks.plan_network import PlanNetwork
 from cmpc_search.networks.shared import Supernet
 from cmpc_search.pixels import to_float
 from cmpc_search.space import Architecture
 from cmpc_search.stages.accuracy import accuracy_of, evaluate_both_ways
 from cmpc_search.stages.material import SearchMaterial
+from cmpc_search.stages.network_costs import network_cost
 from cmpc_search.study import CandidateScore
 from cmpc_search.study.rewards import REWARDS, RewardFacts
 from cmpc_search.training.recalibration import rebuild_batch_norms
@@ -55,29 +56,30 @@ class CandidateScorer:
         rebuild_batch_norms(network, self._calibration_images)
         path = self._folder / f"{architecture.key}.onnx"
         export_network(network, path)
-        counted = count_network(path)
-        both = evaluate_both_ways(
-            network, self._material.image_set, SPLIT, self._material.gallery_rows
-        )
+        facts = self._judged(network)
+        cost = network_cost(path, self._meter)
         settings = self._material.settings
-        facts = RewardFacts(
-            homogeneous=accuracy_of(both.homogeneous),
-            heterogeneous=accuracy_of(both.heterogeneous),
-            metric=settings.metric,
-        )
-        measurement = None if self._meter is None else self._meter.measure(path)
-        cost = None if measurement is None else measurement.cost
         return CandidateScore(
             architecture=architecture.key,
             homogeneous=facts.homogeneous,
             heterogeneous=facts.heterogeneous,
             reward_name=f"{settings.reward} {settings.metric}",
             reward=self._reward(facts),
-            macs=counted.macs,
-            parameters=counted.parameters,
-            latency=None if cost is None else cost.to_json(),
-            unstable_reasons=() if measurement is None else tuple(measurement.unstable_reasons),
-            unknown_reasons=() if measurement is None else measurement.unknown_reasons,
-            error=None if measurement is None else measurement.error,
+            macs=cost.macs,
+            parameters=cost.parameters,
+            latency=None if cost.latency is None else cost.latency.to_json(),
+            unstable_reasons=cost.unstable_reasons,
+            unknown_reasons=cost.unknown_reasons,
+            error=cost.error,
             seconds=time.monotonic() - started,
+        )
+
+    def _judged(self, network: PlanNetwork) -> RewardFacts:
+        """Return what the network retrieves among the validation classes."""
+        material = self._material
+        both = evaluate_both_ways(network, material.image_set, SPLIT, material.gallery_rows)
+        return RewardFacts(
+            homogeneous=accuracy_of(both.homogeneous),
+            heterogeneous=accuracy_of(both.heterogeneous),
+            metric=material.settings.metric,
         )

@@ -12,7 +12,7 @@ from PIL import Image
 
 from cmpc_base.errors import UnknownName
 from cmpc_search.data import Dropped, DropReason, Drops, SplitFractions, load_image, load_image_set
-from cmpc_search.data import loading as loading_module
+from cmpc_search.data import cached_source as cached_source_module
 from cmpc_search.errors import BadArgument, BadData
 
 
@@ -267,7 +267,7 @@ def test_pictures_beside_class_folders_are_no_data_set(tmp_path):
 def test_a_newer_library_that_draws_means_a_new_preparation(photos, tmp_path, monkeypatch, package):
     load(photos, tmp_path)
     monkeypatch.setattr(
-        loading_module, "version", lambda name: "99.0" if name == package else version(name)
+        cached_source_module, "version", lambda name: "99.0" if name == package else version(name)
     )
     shown = []
 

@@ -28,7 +28,7 @@ from cmpc_search.errors import BadRun
 from cmpc_search.gallery import Gallery
 from cmpc_search.runs import RunFolder
 from cmpc_search.runs.evaluation import SeenClasses
-from cmpc_search.stages import evaluation
+from cmpc_search.stages import evaluation, network_costs
 from cmpc_search.stages.evaluation import (
     EvaluationOrder,
     amortised_macs,
@@ -85,7 +85,7 @@ def known_material(material):
 def judged(known_material, tmp_path, monkeypatch):
     """Evaluate the network of the known set, and one that sees little as the control."""
     monkeypatch.setattr(
-        evaluation,
+        network_costs,
         "count_network",
         lambda path: SimpleNamespace(macs=SIZES[path.name][0], parameters=SIZES[path.name][1]),
     )

@@ -119,23 +119,23 @@ def files_version(paths: Sequence[Path]) -> str:
 
 def _listed(root: Path) -> Listing:
     """List a data set's folder, its pictures ordered by class and then by path."""
-    shelf = _Shelf()
+    scan = _FolderScan()
     tops: list[tuple[str | None, Path]] = [(None, root)]
     if all(_has_folder(root / role) for role in ROLES):
         tops = [(role, root / role) for role in ROLES]
-        shelf.pass_over_others(root, but=ROLES)
+        scan.pass_over_others(root, but=ROLES)
     class_folders = [
-        (folder.name, role, folder) for role, top in tops for folder in shelf.folders_in(top)
+        (folder.name, role, folder) for role, top in tops for folder in scan.folders_in(top)
     ]
     pictures = [
         ListedFile(path=path, class_name=class_name, role=role)
         for class_name, role, folder in sorted(class_folders, key=lambda found: found[::2])
-        for path in shelf.pictures_in(folder)
+        for path in scan.pictures_in(folder)
     ]
-    return Listing(pictures=tuple(pictures), files=tuple(shelf.files), folders=tuple(shelf.folders))
+    return Listing(pictures=tuple(pictures), files=tuple(scan.files), folders=tuple(scan.folders))
 
 
-class _Shelf:
+class _FolderScan:
     """Sorts what lies in folders, and keeps what it passes over."""
 
     def __init__(self) -> None:
