@@ -109,7 +109,7 @@ def build(options: BuildOptions) -> None:
 def check_folder(folder: Path) -> None:
     """Refuse a folder with files of others; one with a bundle is compared with what is built."""
     from cmpc.cli.output_files import check_new_folder
-    from cmpc_cost_models.bundles.bundle import MANIFEST_NAME
+    from cmpc_cost_models.bundles.manifest import MANIFEST_NAME
     from cmpc_cost_models.compiling.entries import LIBRARY_NAME
 
     bundle_files = (MANIFEST_NAME, LIBRARY_NAME)  # runs have a manifest, too

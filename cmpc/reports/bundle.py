@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cmpc_cost_models.bundles.bundle import Bundle
+    from cmpc_cost_models.bundles.opening import Bundle
 
 __all__ = ["bundle_facts"]
 

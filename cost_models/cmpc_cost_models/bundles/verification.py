@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cmpc_cost_models.bundles.bundle import Bundle
+from cmpc_cost_models.bundles.opening import Bundle
 from cmpc_cost_models.compiling.entries import LIBRARY_NAME
 from cmpc_cost_models.errors import BadArgument, BadBundle
 from cmpc_cost_models.records import CompiledNetwork

@@ -5,7 +5,8 @@ network was trained with. Pictures prepared in another way would give embeddings
 off, and nobody would see it.
 """
 
-from cmpc_cost_models.bundles.bundle import Bundle, Preprocessing
+from cmpc_cost_models.bundles.opening import Bundle
+from cmpc_cost_models.bundles.preprocessing import Preprocessing
 from cmpc_cost_models.errors import BadBundle
 from cmpc_search.data.colours import WHITE
 from cmpc_search.data.images import PREPROCESSING_VERSION, RESIZE_FILTER

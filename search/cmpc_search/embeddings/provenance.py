@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # bundles import ONNX, which an index does without
-    from cmpc_cost_models.bundles.bundle import Bundle
+    from cmpc_cost_models.bundles.opening import Bundle
 
 __all__ = ["GALLERY_NETWORK_KEY", "SPLIT_SEED_KEY", "gallery_network_of", "split_seed_of"]
 

@@ -7,13 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cmpc_cost_models import Target
-from cmpc_cost_models.bundles.bundle import (
-    Bundle,
-    BundleContents,
-    open_bundle,
-    write_bundle,
-)
+from cmpc_cost_models.bundles.manifest import BundleContents
+from cmpc_cost_models.bundles.opening import Bundle, open_bundle
 from cmpc_cost_models.bundles.verification import verifier
+from cmpc_cost_models.bundles.writing import write_bundle
 from cmpc_cost_models.records import CompiledNetwork
 from cmpc_cost_models.targets.compilers import cxx_compiler_for
 from cmpc_cost_models.targets.toolchain import Toolchain, find_toolchain, is_native

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from cmpc_base.printable import printable
-from cmpc_cost_models.bundles.bundle import open_bundle
+from cmpc_cost_models.bundles.opening import open_bundle
 from cmpc_cost_models.bundles.verification import embed_emulated
 from cmpc_cost_models.targets.toolchain import find_toolchain
 from cmpc_search.data import load_image

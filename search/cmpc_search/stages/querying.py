@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from cmpc_base.name_lists import read_names
 from cmpc_base.progress import SILENT, Observer
-from cmpc_cost_models.bundles.bundle import Bundle, open_bundle
+from cmpc_cost_models.bundles.opening import Bundle, open_bundle
 from cmpc_kernels import Neighbours, open_index
 from cmpc_search.data.preprocessing import image_size_of
 from cmpc_search.embeddings import gallery_network_of, split_seed_of

@@ -15,7 +15,9 @@ from PIL import Image
 
 from cmpc.cli import command_line
 from cmpc_cost_models import Cost
-from cmpc_cost_models.bundles.bundle import BundleContents, Preprocessing, write_bundle
+from cmpc_cost_models.bundles.manifest import BundleContents
+from cmpc_cost_models.bundles.preprocessing import Preprocessing
+from cmpc_cost_models.bundles.writing import write_bundle
 from cmpc_cost_models.compiling.network import compile_network
 from cmpc_cost_models.graphs.writing import GraphWriter
 from cmpc_cost_models.targets.table import find_target

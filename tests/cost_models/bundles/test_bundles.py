@@ -7,7 +7,10 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from cmpc_cost_models.bundles.bundle import BundleContents, Preprocessing, open_bundle, write_bundle
+from cmpc_cost_models.bundles.manifest import BundleContents
+from cmpc_cost_models.bundles.opening import open_bundle
+from cmpc_cost_models.bundles.preprocessing import Preprocessing
+from cmpc_cost_models.bundles.writing import write_bundle
 from cmpc_cost_models.compiling.network import compile_network
 from cmpc_cost_models.errors import BadArgument, BadBundle
 from cmpc_cost_models.records import Cost

@@ -14,8 +14,11 @@ import pytest
 from onnx import TensorProto, helper
 
 from cmpc_base.hashing import file_hash
-from cmpc_cost_models.bundles.bundle import BundleContents, Preprocessing, open_bundle, write_bundle
+from cmpc_cost_models.bundles.manifest import BundleContents
+from cmpc_cost_models.bundles.opening import open_bundle
+from cmpc_cost_models.bundles.preprocessing import Preprocessing
 from cmpc_cost_models.bundles.verification import embed_emulated, verifier
+from cmpc_cost_models.bundles.writing import write_bundle
 from cmpc_cost_models.compiling.network import compile_network
 from cmpc_cost_models.errors import BadArgument, BadBundle, PackageNotFetched, ProgramFailed
 from cmpc_cost_models.models.base import CostModel
