@@ -8,14 +8,17 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from cmpc.pictures.lettering import Lettering, lettering
+from cmpc.pictures.lettering import lettering
 from cmpc_base.files import replacing
 
-__all__ = ["AMBER", "BLUE", "GREEN", "GREY", "INK", "PALE", "RED", "Canvas", "save_picture"]
+__all__ = [
+    *("AMBER", "BLUE", "GREEN", "GREY", "INK", "PALE", "RED"),
+    *("Canvas", "Point", "save_picture", "shortened", "text_width", "wrapped"),
+]
 
 PIXELS_PER_POINT = 2
 OVERSAMPLING = 2
-SCALE = PIXELS_PER_POINT * OVERSAMPLING
+TYPE_PIXELS = 100  # of the size at which text is measured: widths grow with it
 
 # Shapes say the same as colours everywhere: not everybody sees all of these.
 GREEN, RED, BLUE, AMBER = "#009e73", "#cf2e3a", "#0072b2", "#e69f00"
@@ -25,36 +28,43 @@ Point = tuple[float, float]
 
 
 class Canvas:
-    """A white sheet of ``width`` x ``height`` points."""
+    """A white sheet of ``width`` x ``height`` points.
 
-    def __init__(self, width: float, height: float) -> None:
+    With ``oversampling`` 1 nothing is shrunk at the end: lines have hard edges, and a large sheet
+    takes a quarter of the memory.
+    """
+
+    def __init__(self, width: float, height: float, *, oversampling: int = OVERSAMPLING) -> None:
         self.width, self.height = width, height
-        self.sheet = Image.new("RGB", (round(width * SCALE), round(height * SCALE)), "white")
+        self.oversampling = oversampling
+        self.scale = PIXELS_PER_POINT * oversampling
+        size = (round(width * self.scale), round(height * self.scale))
+        self.sheet = Image.new("RGB", size, "white")
         self.pen = ImageDraw.Draw(self.sheet)
 
     def text(
         self, at: Point, text: str, *, size: float = 11, colour: str = INK, anchor: str = "la"
     ) -> None:
         """Write text; ``anchor`` says which point of it is ``at``, in Pillow's two letters."""
-        letters = letters_of(text, size)
-        self.pen.text(scaled(at), letters.text, fill=colour, font=letters.font, anchor=anchor)
+        letters = lettering(text, size * self.scale)
+        self.pen.text(self.scaled(at), letters.text, fill=colour, font=letters.font, anchor=anchor)
 
     def text_upwards(self, at: Point, text: str, *, size: float = 11, colour: str = INK) -> None:
         """Write text that reads from bottom to top, its middle at ``at``."""
-        letters = letters_of(text, size)
-        width, height = round(letters.width_px), round(size * 1.4 * SCALE)
+        letters = lettering(text, size * self.scale)
+        width, height = round(letters.width_px), round(size * 1.4 * self.scale)
         strip = Image.new("L", (width, height), 0)
         middle = (width / 2, height / 2)
         ImageDraw.Draw(strip).text(middle, letters.text, fill=255, font=letters.font, anchor="mm")
         turned = strip.rotate(90, expand=True)
-        x, y = scaled(at)
+        x, y = self.scaled(at)
         corner = (round(x - turned.width / 2), round(y - turned.height / 2))
         self.sheet.paste(Image.new("RGB", turned.size, colour), corner, turned)
 
     def line(self, points: list[Point], *, colour: str = INK, width: float = 1) -> None:
         """Draw a line through points."""
-        ends = [scaled(point) for point in points]
-        self.pen.line(ends, fill=colour, width=round(width * SCALE), joint="curve")
+        ends = [self.scaled(point) for point in points]
+        self.pen.line(ends, fill=colour, width=round(width * self.scale), joint="curve")
 
     def dashes(self, start: Point, end: Point, *, colour: str = GREY, width: float = 1) -> None:
         """Draw a dashed line that goes straight down or across."""
@@ -70,54 +80,64 @@ class Canvas:
         self, corner: Point, opposite: Point, *, colour: str, width: float, radius: float = 0
     ) -> None:
         """Draw a frame whose outer edge goes through both corners."""
-        edges = (*scaled(corner), *scaled(opposite))
+        edges = (*self.scaled(corner), *self.scaled(opposite))
         self.pen.rounded_rectangle(
-            edges, radius * SCALE, outline=colour, width=round(width * SCALE)
+            edges, radius * self.scale, outline=colour, width=round(width * self.scale)
         )
 
     def disc(self, at: Point, radius: float, *, colour: str, rim: str | None = None) -> None:
         """Draw a filled circle, with a rim of another colour where one is given."""
-        self.pen.circle(scaled(at), radius * SCALE, fill=colour, outline=rim, width=SCALE)
+        self.pen.circle(
+            self.scaled(at), radius * self.scale, fill=colour, outline=rim, width=self.scale
+        )
 
     def ring(self, at: Point, radius: float, *, colour: str, width: float) -> None:
         """Draw an open circle."""
-        self.pen.circle(scaled(at), radius * SCALE, outline=colour, width=round(width * SCALE))
+        self.pen.circle(
+            self.scaled(at), radius * self.scale, outline=colour, width=round(width * self.scale)
+        )
 
-    def paste(self, picture: Image.Image, corner: Point, side: float) -> None:
+    def paste(
+        self,
+        picture: Image.Image,
+        corner: Point,
+        side: float,
+        *,
+        how: Image.Resampling = Image.Resampling.LANCZOS,
+    ) -> None:
         """Put a picture on the sheet, ``side`` points wide and high."""
-        pixels = round(side * SCALE)
-        shown = picture.convert("RGB").resize((pixels, pixels), Image.Resampling.LANCZOS)
-        self.sheet.paste(shown, tuple(map(round, scaled(corner))))  # type: ignore[arg-type]
+        pixels = round(side * self.scale)
+        shown = picture.convert("RGB").resize((pixels, pixels), how)
+        self.sheet.paste(shown, tuple(map(round, self.scaled(corner))))  # type: ignore[arg-type]
 
     def finish(self) -> Image.Image:
         """Return the picture, shrunk to its real size."""
-        return self.sheet.reduce(OVERSAMPLING)
+        return self.sheet.reduce(self.oversampling) if self.oversampling > 1 else self.sheet
 
-
-def scaled(point: Point) -> Point:
-    """Turn points into pixels of the sheet."""
-    return point[0] * SCALE, point[1] * SCALE
-
-
-def letters_of(text: str, size: float) -> Lettering:
-    """Return how a text is drawn at a size in points."""
-    return lettering(text, size * SCALE)
+    def scaled(self, point: Point) -> Point:
+        """Turn points into pixels of the sheet."""
+        return point[0] * self.scale, point[1] * self.scale
 
 
 def text_width(text: str, size: float) -> float:
     """Return how wide a text comes out, in points."""
-    return letters_of(text, size).width_px / SCALE
+    return lettering(text, TYPE_PIXELS).width_px / TYPE_PIXELS * size
 
 
-def wrapped(text: str, size: float, width: float) -> tuple[str, str]:
-    """Return the text in two lines, cut between words; what does not fit ends in dots."""
+def wrapped(text: str, size: float, width: float, *, max_lines: int = 2) -> list[str]:
+    """Return the text in lines, cut between words; what does not fit ends in dots."""
+    lines: list[str] = []
     words = text.split()
-    fitting = [
-        n for n in range(1, len(words) + 1) if text_width(" ".join(words[:n]), size) <= width
-    ]
-    num_first = max(fitting, default=1)
-    first, second = " ".join(words[:num_first]), " ".join(words[num_first:])
-    return shortened(first, size, width), shortened(second, size, width)
+    while words and len(lines) < max_lines - 1:
+        fitting = [
+            n for n in range(1, len(words) + 1) if text_width(" ".join(words[:n]), size) <= width
+        ]
+        num_here = max(fitting, default=1)
+        lines.append(" ".join(words[:num_here]))
+        words = words[num_here:]
+    if words:
+        lines.append(" ".join(words))
+    return [shortened(line, size, width) for line in lines] or [""]
 
 
 def shortened(text: str, size: float, width: float) -> str:

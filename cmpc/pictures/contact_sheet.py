@@ -7,15 +7,24 @@ Classes are taken evenly over the split, in the order of their labels. Pixels ar
 factors without smoothing: the sheet shows what the network gets, not a nicer picture of it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw
+from PIL import Image
 
-from cmpc.pictures.canvas import save_picture
-from cmpc.pictures.lettering import lettering
+from cmpc.pictures.canvas import (
+    BLUE,
+    GREY,
+    INK,
+    PALE,
+    PIXELS_PER_POINT,
+    Canvas,
+    Point,
+    save_picture,
+    wrapped,
+)
 from cmpc_search.data import ImageSet
 from cmpc_search.errors import BadArgument
 
@@ -23,47 +32,48 @@ __all__ = ["draw_contact_sheet", "write_contact_sheet"]
 
 MAX_QUERIES, MAX_GALLERY = 2, 8
 CELL_PX = 64
-GAP_PX = 4
-MARGIN_PX = 20
-LINE_PX = 18
-NAME_PX = 190
-NAME_SIZE_PX = 14
-WIDTH_PX = 1280
-WHITE, INK, PALE, QUERY_BLUE = "#ffffff", "#1c1e21", "#767b82", "#2f6fde"
+GAP, MARGIN, LINE, NAME_WIDTH, WIDTH = 2.0, 10.0, 9.0, 95.0, 640.0  # points
+TITLE_SIZE, NOTE_SIZE, NAME_SIZE = 9.0, 6.5, 7.0
+
+Members = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
+"""Positions of a class' query and gallery images."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Layout:
-    """Where things go: blocks of one class each, filling columns from the top."""
+    """Where things go, in points: blocks of one class each, filling columns from the top."""
 
-    cell_px: int
+    cell: float
     num_queries: int
     num_gallery: int
     num_columns: int
     num_rows: int
-    block_px: int
 
     @property
-    def row_px(self) -> int:
-        return self.cell_px + 3 * GAP_PX
+    def row(self) -> float:
+        return self.cell + 3 * GAP
 
     @property
-    def header_px(self) -> int:
-        return MARGIN_PX + 4 * LINE_PX
+    def header(self) -> float:
+        return MARGIN + 4 * LINE
 
     @property
-    def gallery_px(self) -> int:
+    def gallery(self) -> float:
         """From the left of a block to its gallery images."""
-        return self.num_queries * (self.cell_px + GAP_PX) + 2 * GAP_PX
+        return self.num_queries * (self.cell + GAP) + 2 * GAP
 
     @property
-    def name_px(self) -> int:
-        return self.gallery_px + self.num_gallery * (self.cell_px + GAP_PX) + GAP_PX
+    def name(self) -> float:
+        return self.gallery + self.num_gallery * (self.cell + GAP) + GAP
 
     @property
-    def size(self) -> tuple[int, int]:
-        height = self.header_px + self.num_rows * self.row_px + MARGIN_PX
-        return 2 * MARGIN_PX + self.num_columns * self.block_px, height
+    def block(self) -> float:
+        return self.name + NAME_WIDTH
+
+    @property
+    def size(self) -> Point:
+        height = self.header + self.num_rows * self.row + MARGIN
+        return 2 * MARGIN + self.num_columns * self.block, height
 
 
 def write_contact_sheet(
@@ -86,24 +96,22 @@ def draw_contact_sheet(
     labels = present[np.linspace(0, len(present) - 1, count).round().astype(int)]
     rows = [_members(image_set, split, label) for label in labels]
     layout = _plan(image_set.size_px, rows)
-    sheet = Image.new("RGB", layout.size, WHITE)
+    # Every pixel of a picture is to be seen as it is, so nothing is shrunk.
+    canvas = Canvas(*layout.size, oversampling=1)
     names = [image_set.class_names[label] for label in labels]
-    _draw_header(
-        sheet, layout, f"{image_set.name}, {split} split", _summary(image_set, split, count)
-    )
+    title = f"{image_set.name}, {split} split"
+    _draw_header(canvas, layout, title, _summary(image_set, split, count))
     for place, (name, (queries, gallery)) in enumerate(zip(names, rows, strict=True)):
         column, row = divmod(place, layout.num_rows)
-        left = MARGIN_PX + column * layout.block_px
-        top = layout.header_px + row * layout.row_px
-        _draw_images(sheet, layout, image_set.images[queries], (left, top))
-        _draw_images(sheet, layout, image_set.images[gallery], (left + layout.gallery_px, top))
-        _draw_name(sheet, layout, name, (left, top))
-    return sheet, names
+        left = MARGIN + column * layout.block
+        top = layout.header + row * layout.row
+        _draw_images(canvas, layout, image_set.images[queries], (left, top))
+        _draw_images(canvas, layout, image_set.images[gallery], (left + layout.gallery, top))
+        _draw_name(canvas, layout, name, (left + layout.name, top))
+    return canvas.finish(), names
 
 
-def _members(
-    image_set: ImageSet, split: str, label: np.int64
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _members(image_set: ImageSet, split: str, label: np.int64) -> Members:
     """Return the query and gallery images of a class that fit on the sheet."""
     queries, gallery = (
         positions[image_set.labels[positions] == label]
@@ -112,20 +120,18 @@ def _members(
     return queries[:MAX_QUERIES], gallery[:MAX_GALLERY]
 
 
-def _plan(size_px: int, rows: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]) -> Layout:
+def _plan(size_px: int, rows: list[Members]) -> Layout:
     cell_px = size_px * (CELL_PX // size_px) if size_px <= CELL_PX else CELL_PX
-    num_queries = max(len(queries) for queries, _ in rows)
-    num_gallery = max(len(gallery) for _, gallery in rows)
-    block_px = (num_queries + num_gallery) * (cell_px + GAP_PX) + 3 * GAP_PX + NAME_PX
-    num_columns = min(max(1, (WIDTH_PX - 2 * MARGIN_PX) // block_px), len(rows))
-    return Layout(
-        cell_px=cell_px,
-        num_queries=num_queries,
-        num_gallery=num_gallery,
-        num_columns=num_columns,
-        num_rows=-(-len(rows) // num_columns),
-        block_px=block_px,
+    one_column = Layout(
+        cell=cell_px / PIXELS_PER_POINT,
+        num_queries=max(len(queries) for queries, _ in rows),
+        num_gallery=max(len(gallery) for _, gallery in rows),
+        num_columns=1,
+        num_rows=len(rows),
     )
+    fitting = int((WIDTH - 2 * MARGIN) // one_column.block)
+    num_columns = min(max(1, fitting), len(rows))
+    return replace(one_column, num_columns=num_columns, num_rows=-(-len(rows) // num_columns))
 
 
 def _summary(image_set: ImageSet, split: str, count: int) -> str:
@@ -136,77 +142,38 @@ def _summary(image_set: ImageSet, split: str, count: int) -> str:
     )
 
 
-def _draw_header(sheet: Image.Image, layout: Layout, title: str, summary: str) -> None:
-    draw = ImageDraw.Draw(sheet)
-    top = MARGIN_PX + LINE_PX // 2
-    _write(draw, (MARGIN_PX, top), title, size_px=18, colour=INK)
-    _write(draw, (MARGIN_PX, top + LINE_PX), summary, size_px=13, colour=PALE)
+def _draw_header(canvas: Canvas, layout: Layout, title: str, summary: str) -> None:
+    top = MARGIN + LINE / 2
+    canvas.text((MARGIN, top), title, size=TITLE_SIZE, anchor="ls")
+    canvas.text((MARGIN, top + LINE), summary, size=NOTE_SIZE, colour=GREY, anchor="ls")
+    base = layout.header - 2 * GAP
     for column in range(layout.num_columns):
-        left = MARGIN_PX + column * layout.block_px
-        base = layout.header_px - 2 * GAP_PX
-        _write(draw, (left, base), "query", size_px=13, colour=QUERY_BLUE)
-        _write(draw, (left + layout.gallery_px, base), "gallery", size_px=13, colour=PALE)
-
-
-def _write(
-    draw: ImageDraw.ImageDraw,
-    place: tuple[int, int],
-    text: str,
-    *,
-    size_px: int,
-    colour: str,
-    anchor: str = "ls",
-) -> None:
-    letters = lettering(text, size_px)
-    draw.text(place, letters.text, fill=colour, font=letters.font, anchor=anchor)
+        left = MARGIN + column * layout.block
+        canvas.text((left, base), "query", size=NOTE_SIZE, colour=BLUE, anchor="ls")
+        at = (left + layout.gallery, base)
+        canvas.text(at, "gallery", size=NOTE_SIZE, colour=GREY, anchor="ls")
 
 
 def _draw_images(
-    sheet: Image.Image, layout: Layout, images: npt.NDArray[np.uint8], corner: tuple[int, int]
+    canvas: Canvas, layout: Layout, images: npt.NDArray[np.uint8], corner: Point
 ) -> None:
-    draw = ImageDraw.Draw(sheet)
     left, top = corner
+    cell, hair = layout.cell, 1 / PIXELS_PER_POINT
     for image in images:
-        size = (layout.cell_px, layout.cell_px)
-        smooth = image.shape[0] > layout.cell_px
-        how = Image.Resampling.BILINEAR if smooth else Image.Resampling.NEAREST
-        sheet.paste(Image.fromarray(image).resize(size, how), (left, top))
+        is_shrunk = image.shape[0] > cell * PIXELS_PER_POINT
+        how = Image.Resampling.BILINEAR if is_shrunk else Image.Resampling.NEAREST
         # A hair line: many pictures are white at their border, and the square is what networks see.
-        frame = (left - 1, top - 1, left + layout.cell_px, top + layout.cell_px)
-        draw.rectangle(frame, outline="#dfe2e6")
-        left += layout.cell_px + GAP_PX
+        frame = (left - hair, top - hair), (left + cell, top + cell)
+        canvas.box(*frame, colour=PALE, width=hair)
+        canvas.paste(Image.fromarray(image), (left, top), cell, how=how)
+        left += cell + GAP
 
 
-def _draw_name(sheet: Image.Image, layout: Layout, name: str, corner: tuple[int, int]) -> None:
+def _draw_name(canvas: Canvas, layout: Layout, name: str, corner: Point) -> None:
     left, top = corner
-    room_px = layout.block_px - layout.name_px - 2 * GAP_PX
-    lines = _wrapped(name, room_px, max_lines=max(1, layout.cell_px // LINE_PX))
-    first = top + (layout.cell_px - LINE_PX * (len(lines) - 1)) // 2
-    draw = ImageDraw.Draw(sheet)
+    max_lines = max(1, int(layout.cell // LINE))
+    lines = wrapped(name, NAME_SIZE, NAME_WIDTH - 3 * GAP, max_lines=max_lines)
+    first = top + (layout.cell - LINE * (len(lines) - 1)) / 2
     for number, line in enumerate(lines):
-        place = (left + layout.name_px, first + number * LINE_PX)
-        _write(draw, place, line, size_px=NAME_SIZE_PX, colour=INK, anchor="lm")
-
-
-def _wrapped(name: str, room_px: int, *, max_lines: int) -> list[str]:
-    """Break a name at spaces; what has no room ends in three dots."""
-    lines = [""]
-    for word in lettering(name, NAME_SIZE_PX).text.split():
-        longer = f"{lines[-1]} {word}".strip()
-        if _width_px(longer) <= room_px or not lines[-1]:
-            lines[-1] = longer
-        else:
-            lines.append(word)
-    if len(lines) > max_lines:
-        lines = [*lines[: max_lines - 1], f"{lines[max_lines - 1]}..."]
-    return [_cut(line, room_px) for line in lines]
-
-
-def _cut(line: str, room_px: int) -> str:
-    while _width_px(line) > room_px and len(line) > 4:
-        line = f"{line.removesuffix('...')[:-1]}..."
-    return line
-
-
-def _width_px(text: str) -> float:
-    return lettering(text, NAME_SIZE_PX).width_px
+        at = (left, first + number * LINE)
+        canvas.text(at, line, size=NAME_SIZE, colour=INK, anchor="lm")

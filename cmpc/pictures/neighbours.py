@@ -98,10 +98,10 @@ def draw_item(canvas: Canvas, corner: Point, item: ShownItem) -> None:
         canvas.paste(Image.fromarray(item.image), inner, SIDE - 2 * FRAME - 2)
     else:
         canvas.text((x + SIDE / 2, y + SIDE / 2), "no picture", colour=GREY, size=9, anchor="mm")
-    first, second = wrapped(item.name, 10, SIDE)
-    canvas.text((x, y + SIDE + 4), first, size=10)
-    canvas.text((x, y + SIDE + 16), second, size=10)
-    note_top = y + SIDE + (29 if second else 17)
+    lines = wrapped(item.name, 10, SIDE)
+    for number, line in enumerate(lines):
+        canvas.text((x, y + SIDE + 4 + 12 * number), line, size=10)
+    note_top = y + SIDE + 17 + 12 * (len(lines) - 1)
     canvas.text((x, note_top), shortened(item.note, 8, SIDE), size=8, colour=GREY)
 
 
