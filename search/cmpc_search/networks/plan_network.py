@@ -25,14 +25,15 @@ from cmpc_search.space.operations import (
 )
 from cmpc_search.space.plan import Plan, PlanStep
 
-__all__ = ["PlanNetwork", "Weight", "place", "run_plan", "start_weights"]
+__all__ = ["Norm", "PlanNetwork", "Weight", "place", "run_plan", "start_weights"]
 
 ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
     "relu": functional.relu,
     "relu6": functional.relu6,
 }
 
-Weights = Callable[[PlanStep], tuple[Tensor, Callable[[Tensor], Tensor]]]
+Norm = Callable[[Tensor], Tensor]
+Weights = Callable[[PlanStep], tuple[Tensor, Norm]]
 """Gives a layer's weight and its batch norm."""
 
 
@@ -128,11 +129,7 @@ class PlanNetwork(nn.Module):
         start_weights(self)
 
     def forward(self, images: Tensor) -> Tensor:
-        def weights(step: PlanStep) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-            layer = self.layer(step)
-            return layer.weight, layer.norm
-
-        return run_plan(self.plan, images, weights)
+        return run_plan(self.plan, images, self._weights)
 
     def layer(self, step: PlanStep) -> ConvNorm | LinearNorm:
         """Return weight and batch norm of a step."""
@@ -144,12 +141,16 @@ class PlanNetwork(nn.Module):
         kinds = (nn.BatchNorm1d, nn.BatchNorm2d)
         return (module for module in self.modules() if isinstance(module, kinds))
 
+    def _weights(self, step: PlanStep) -> tuple[Tensor, Norm]:
+        layer = self.layer(step)
+        return layer.weight, layer.norm
+
 
 def place(root: nn.Module, name: str, module: nn.Module) -> None:
     """Put ``module`` below ``root`` under a name with dots."""
     *above, last = name.split(".")
     for part in above:
-        if part not in root._modules:
+        if part not in dict(root.named_children()):
             root.add_module(part, nn.Module())
         root = root.get_submodule(part)
     root.add_module(last, module)

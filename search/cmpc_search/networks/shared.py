@@ -7,13 +7,20 @@ no running statistics while the supernet trains: they belong to one path only, a
 each candidate from training images.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cmpc_search.networks.plan_network import PlanNetwork, Weight, place, run_plan, start_weights
+from cmpc_search.networks.plan_network import (
+    Norm,
+    PlanNetwork,
+    Weight,
+    place,
+    run_plan,
+    start_weights,
+)
 from cmpc_search.space import Architecture, Space
 from cmpc_search.space.plan import PlanStep
 
@@ -61,10 +68,7 @@ class Supernet(nn.Module):
         start_weights(self)
 
     def forward(self, images: Tensor, architecture: Architecture) -> Tensor:
-        def weights(step: PlanStep) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-            return self._part(step), _normalised
-
-        return run_plan(self.space.plan(architecture), images, weights)
+        return run_plan(self.space.plan(architecture), images, self._weights)
 
     def extract(self, architecture: Architecture) -> PlanNetwork:
         """Return ``architecture`` as a network of its own, with a copy of its shared weights.
@@ -77,6 +81,9 @@ class Supernet(nn.Module):
             for step in network.plan.layers:
                 network.layer(step).weight.copy_(self._part(step))
         return network
+
+    def _weights(self, step: PlanStep) -> tuple[Tensor, Norm]:
+        return self._part(step), _normalised
 
     def _part(self, step: PlanStep) -> Tensor:
         shared = self.get_submodule(step.sharing.weight)
