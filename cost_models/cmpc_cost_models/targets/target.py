@@ -87,14 +87,17 @@ class Target:
         """
         values = known_fields(cls, document, error=BadArgument)
         cache_bytes = known_fields(CacheBytes, values["cache_bytes"], error=BadArgument)
-        return cls(
-            **values
-            | {
-                "features": tuple(values.get("features", ())),
-                "required_flags": frozenset(values["required_flags"]),
-                "cache_bytes": CacheBytes(**cache_bytes),
-            }
-        )
+        try:
+            return cls(
+                **values
+                | {
+                    "features": tuple(values.get("features", ())),
+                    "required_flags": frozenset(values["required_flags"]),
+                    "cache_bytes": CacheBytes(**cache_bytes),
+                }
+            )
+        except TypeError as error:
+            raise BadArgument(f"a target's fields must be of their kinds: {error}") from error
 
     @property
     def architecture(self) -> str:
