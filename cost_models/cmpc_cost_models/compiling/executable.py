@@ -22,6 +22,7 @@ from tvm.support import cc
 from cmpc_cost_models.compiling.assembling import Assembled, assemble
 from cmpc_cost_models.compiling.call_sequence import calls_of
 from cmpc_cost_models.compiling.objects import KernelObject, KernelObjects, compile_module
+from cmpc_cost_models.compiling.options import BuildOptions
 from cmpc_cost_models.kernels.code import pack_constants
 from cmpc_cost_models.kernels.facts import foreign_records, kernel_record
 from cmpc_cost_models.plans.plan import Call, Plan
@@ -29,10 +30,8 @@ from cmpc_cost_models.plans.planner import plan_network
 from cmpc_cost_models.plans.specs import KernelSpec
 from cmpc_cost_models.records import KernelCall, KernelRecord, NodePath
 from cmpc_cost_models.schedules.schedule import (
-    RULES_ONLY,
     Origin,
     Schedule,
-    ScheduleSource,
     Workload,
 )
 from cmpc_cost_models.targets.target import Target
@@ -59,31 +58,16 @@ class BuiltNetwork:
     nodes: tuple[NodePath, ...]
 
 
-def build_executable(
-    model: onnx.ModelProto,
-    target: Target,
-    *,
-    objects_dir: Path,
-    num_threads: int = 1,
-    schedules: ScheduleSource | None = None,
-) -> BuiltNetwork:
-    """Build ``model``, as ``reading.load_graph`` reads it, for ``target``.
-
-    Args:
-        objects_dir: Where machine code of kernels is kept for the next network.
-        num_threads: How many threads will run it; one makes no parallel loop.
-        schedules: Who chooses the kernels' schedules; the rules where nobody does.
+def build_executable(model: onnx.ModelProto, options: BuildOptions) -> BuiltNetwork:
+    """Build ``model``, as ``reading.load_graph`` reads it.
 
     Raises:
         CompileFailed: an operator is neither ours nor one that TVM takes.
     """
-    plan = plan_network(model)
+    plan, target = plan_network(model), options.target
     specs = dict.fromkeys(call.spec for call in plan.calls if isinstance(call, Call))
-    kernels = _Kernels(
-        workloads={spec: Workload.of(spec, target, num_threads=num_threads) for spec in specs},
-        source=schedules or RULES_ONLY,
-        objects=KernelObjects(objects_dir, target),
-    )
+    workloads = (Workload.of(one, target, num_threads=options.num_threads) for one in specs)
+    kernels = _Kernels(dict(zip(specs, workloads, strict=True)), options)
     assembled = assemble(kernels.pack(plan), kernels.symbol)
     module = assembled.module.with_attr("external_mods", kernels.libraries())
     return BuiltNetwork(
@@ -112,12 +96,11 @@ def export_library(built: BuiltNetwork, target: Target, library: Path, *, linker
 class _Kernels:
     """The kernels of one network: their schedules, their code, their constants."""
 
-    def __init__(
-        self, workloads: dict[KernelSpec, Workload], source: ScheduleSource, objects: KernelObjects
-    ) -> None:
+    def __init__(self, workloads: dict[KernelSpec, Workload], options: BuildOptions) -> None:
+        objects = KernelObjects(options.objects_dir, options.target)
         self._workloads = workloads
         self._found: dict[KernelSpec, tuple[Schedule, Origin]] = {
-            spec: source.find(workload) for spec, workload in workloads.items()
+            spec: options.schedules.find(workload) for spec, workload in workloads.items()
         }
         self._objects: dict[KernelSpec, KernelObject] = {
             spec: objects.find_or_compile(workload, self._found[spec][0])

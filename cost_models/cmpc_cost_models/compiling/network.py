@@ -9,7 +9,6 @@ library was altered is made again.
 """
 
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +17,13 @@ from cmpc_base.errors import CmpcError
 from cmpc_base.hashing import file_hash
 from cmpc_base.printable import last_line
 from cmpc_cost_models.compiling.entries import LIBRARY_NAME, publish_entry, read_entry
+from cmpc_cost_models.compiling.options import BuildOptions
 from cmpc_cost_models.errors import CompileFailed
 from cmpc_cost_models.graphs.reading import input_and_output_shape, load_graph
 from cmpc_cost_models.identity import CODE_MAKERS, code_document, key_of
 from cmpc_cost_models.records import CompiledNetwork
-from cmpc_cost_models.schedules.schedule import ScheduleSource
-from cmpc_cost_models.targets.compilers import describe_program, linker_for
+from cmpc_cost_models.schedules.schedule import RULES_ONLY, ScheduleSource
+from cmpc_cost_models.targets.compilers import describe_program, linker_for, require_linker
 from cmpc_cost_models.targets.target import Target
 
 __all__ = ["compile_network"]
@@ -54,78 +54,58 @@ def compile_network(
     """
     graph_sha256 = file_hash(onnx_path) if onnx_path.is_file() else ""
     cache = Cache(cache_dir)
-    how = _How(
-        target=target, num_threads=num_threads, schedules=schedules, objects_dir=cache.kernels
+    options = BuildOptions(
+        target=target,
+        objects_dir=cache.kernels,
+        num_threads=num_threads,
+        schedules=schedules or RULES_ONLY,
     )
-    folder = cache.compiled / _cache_key(graph_sha256, how)
+    folder = cache.compiled / _cache_key(graph_sha256, options)
     cache.mark_used(folder)
     if found := read_entry(folder):
         return found
     return publish_entry(
         folder,
         target,
-        lambda draft: _compile(onnx_path, how, draft) | {"graph_sha256": graph_sha256},
+        lambda draft: _compile(onnx_path, options, draft) | {"graph_sha256": graph_sha256},
     )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _How:
-    """All that decides what a graph becomes, and where parts of the work are kept."""
-
-    target: Target
-    num_threads: int
-    schedules: ScheduleSource | None
-    objects_dir: Path
-
-
-def _compile(onnx_path: Path, how: _How, folder: Path) -> dict[str, Any]:
+def _compile(onnx_path: Path, options: BuildOptions, folder: Path) -> dict[str, Any]:
     """Compile into ``folder`` and return the record of what was made."""
-    target = how.target
     model = load_graph(onnx_path)
     input_shape, output_shape = input_and_output_shape(model)
-    linker = linker_for(target)
-    if linker is None:
-        raise CompileFailed(
-            f"linking for {target.name} needs a C++ compiler and none was found; "
-            f"install g++ (for another processor: g++-{target.triple.replace('_', '-')})"
-        )
+    linker = require_linker(options.target)
     from cmpc_cost_models.compiling.executable import build_executable, export_library
 
     start = time.perf_counter()
-    library = folder / LIBRARY_NAME
     try:
-        built = build_executable(
-            model,
-            target,
-            objects_dir=how.objects_dir,
-            num_threads=how.num_threads,
-            schedules=how.schedules,
-        )
-        export_library(built, target, library, linker=linker)
+        built = build_executable(model, options)
+        export_library(built, options.target, folder / LIBRARY_NAME, linker=linker)
     except CmpcError:
         raise
     # TVM raises whatever its passes raise; all of it means that this network does not compile.
     except Exception as error:
         raise CompileFailed(
-            f"{onnx_path.name} must compile for {target.name}: {last_line(error)}"
+            f"{onnx_path.name} must compile for {options.target.name}: {last_line(error)}"
         ) from error
     return {
         "compile_seconds": time.perf_counter() - start,
         "input_shape": list(input_shape),
         "output_shape": list(output_shape),
-        "num_threads": how.num_threads,
+        "num_threads": options.num_threads,
         "kernels": [kernel.to_json() for kernel in built.kernels],
         "calls": [call.to_json() for call in built.calls],
         "nodes": [node.to_json() for node in built.nodes],
     }
 
 
-def _cache_key(graph_sha256: str, how: _How) -> str:
-    code = code_document("compiling.network", how.target, packages=PACKAGES_THAT_COUNT)
+def _cache_key(graph_sha256: str, options: BuildOptions) -> str:
+    code = code_document("compiling.network", options.target, packages=PACKAGES_THAT_COUNT)
     parts = {
         "graph": graph_sha256,
-        "linker": describe_program(linker_for(how.target)),
-        "num_threads": how.num_threads,
-        "schedules": how.schedules.state_sha256() if how.schedules else "",
+        "linker": describe_program(linker_for(options.target)),
+        "num_threads": options.num_threads,
+        "schedules": options.schedules.state_sha256(),
     }
     return key_of(code | parts)

@@ -8,9 +8,8 @@ import tempfile
 from importlib.resources import files
 from pathlib import Path
 
-from cmpc_cost_models.errors import CompileFailed
 from cmpc_cost_models.sites.building import build
-from cmpc_cost_models.targets.compilers import linker_for
+from cmpc_cost_models.targets.compilers import require_linker
 from cmpc_cost_models.targets.target import Target
 
 __all__ = ["NativeLibrary"]
@@ -34,9 +33,7 @@ class NativeLibrary:
 
 
 def _compile(target: Target, library: Path) -> None:
-    compiler = linker_for(target)
-    if compiler is None:
-        raise CompileFailed("profiling needs a C compiler and none was found; install gcc")
+    compiler = require_linker(target)
     options = [
         "-O3",
         "-march=native",

@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from cmpc_cost_models.errors import CompileFailed
 from cmpc_cost_models.sites.building import build
-from cmpc_cost_models.targets.compilers import linker_for
+from cmpc_cost_models.targets.compilers import require_linker
 from cmpc_cost_models.targets.target import Target
 
 __all__ = ["DeviceFiles", "send_library"]
@@ -72,8 +71,6 @@ def send_library(session: Any, library: Path) -> Any:
 
 
 def _build_reader(target: Target, library: Path) -> None:
-    compiler = linker_for(target)
-    if compiler is None:
-        raise CompileFailed(f"compiling for {target.name} needs a C++ compiler, found none")
+    compiler = require_linker(target)
     source = Path(str(files("cmpc_cost_models.sites") / str(READER)))
     build(compiler, source, library, ["-O1", "-shared", "-fPIC"])

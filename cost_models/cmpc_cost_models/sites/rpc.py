@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any, Self
 
 from cmpc_base.hashing import file_hash
-from cmpc_cost_models.errors import CompileFailed
 from cmpc_cost_models.evidence import Fingerprint
 from cmpc_cost_models.sites.base import Site, SiteFacts
 from cmpc_cost_models.sites.connection import connect
 from cmpc_cost_models.sites.device_files import DeviceFiles, send_library
 from cmpc_cost_models.sites.loaded import ModuleNetwork
-from cmpc_cost_models.targets.compilers import linker_for
+from cmpc_cost_models.targets.compilers import require_linker
 from cmpc_cost_models.targets.device import Device
 from cmpc_cost_models.targets.fingerprint import features_of, fingerprint_of
 from cmpc_cost_models.targets.system_files import NO_FILES
@@ -60,9 +59,7 @@ class RpcSite(Site):
     def load_kernels(self, executable: Any) -> tuple[Any, Any]:
         from tvm.support import cc
 
-        linker = linker_for(self._target)
-        if linker is None:
-            raise CompileFailed(f"linking for {self._target.name} needs a C++ compiler, found none")
+        linker = require_linker(self._target)
         with tempfile.TemporaryDirectory(prefix="cmpc-kernel-") as folder:
             library = Path(folder) / f"kernel-{os.urandom(8).hex()}.so"
             executable.export_library(str(library), fcompile=cc.cross_compiler(linker))

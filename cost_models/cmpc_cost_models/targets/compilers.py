@@ -5,10 +5,18 @@ import subprocess
 from collections.abc import Callable
 from functools import cache
 
+from cmpc_cost_models.errors import CompileFailed
 from cmpc_cost_models.targets.system_calls import architecture
 from cmpc_cost_models.targets.target import Target
 
-__all__ = ["FindProgram", "cxx_compiler_for", "describe_program", "linker_for"]
+__all__ = [
+    "FindProgram",
+    "compiler_advice",
+    "cxx_compiler_for",
+    "describe_program",
+    "linker_for",
+    "require_linker",
+]
 
 CXX_COMPILERS = ("g++", "clang++", "c++")
 C_COMPILERS = ("gcc", "clang", "cc")  # they link for this machine, too
@@ -23,6 +31,25 @@ def linker_for(target: Target, find_program: FindProgram = shutil.which) -> str 
     if found is not None or target.architecture != architecture():
         return found
     return next(filter(None, map(find_program, C_COMPILERS)), None)
+
+
+def require_linker(target: Target) -> str:
+    """Return what links a library for ``target``.
+
+    Raises:
+        CompileFailed: there is nothing.
+    """
+    found = linker_for(target)
+    if found is None:
+        raise CompileFailed(f"linking must be possible; {compiler_advice(target)}")
+    return found
+
+
+def compiler_advice(target: Target) -> str:
+    """Say how to get a compiler for ``target``."""
+    is_own = target.architecture == architecture()
+    package = "g++" if is_own else f"g++-{target.triple.replace('_', '-')}"
+    return f"no C++ compiler for {target.triple} (on Debian: apt-get install {package})"
 
 
 def cxx_compiler_for(target: Target, find_program: FindProgram = shutil.which) -> str | None:

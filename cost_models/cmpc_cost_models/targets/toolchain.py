@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cmpc_cost_models.errors import BadArgument
-from cmpc_cost_models.targets.compilers import FindProgram, linker_for
+from cmpc_cost_models.targets.compilers import FindProgram, compiler_advice, linker_for
 from cmpc_cost_models.targets.runtimes import find_runtime, runtime_advice
 from cmpc_cost_models.targets.system_calls import architecture
 from cmpc_cost_models.targets.target import Target
@@ -86,10 +86,7 @@ def find_toolchain(
     runtime = None if is_own else find_runtime(target, cache_dir=cache_dir)
     lacking = []
     if compiler is None:
-        package = "g++" if is_own else f"g++-{target.triple.replace('_', '-')}"
-        lacking.append(
-            f"no C++ compiler for {target.triple} (on Debian: apt-get install {package})"
-        )
+        lacking.append(compiler_advice(target))
     if runtime is None and not is_own:
         lacking.append(runtime_advice(target))
     if emulator is None:

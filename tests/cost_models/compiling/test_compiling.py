@@ -89,8 +89,10 @@ def test_odd_sizes_compute_what_onnx_runtime_computes(
 
 def test_code_for_another_architecture_is_generated(tiny_network, tmp_path):
     from cmpc_cost_models.compiling.executable import build_executable
+    from cmpc_cost_models.compiling.options import BuildOptions
 
-    build_executable(load_graph(tiny_network), find_target("cortex-a72"), objects_dir=tmp_path)
+    options = BuildOptions(target=find_target("cortex-a72"), objects_dir=tmp_path)
+    build_executable(load_graph(tiny_network), options)
 
     machines = {path.read_bytes()[ELF_MACHINE] for path in tmp_path.rglob("*.o")}
     assert machines == {AARCH64}
