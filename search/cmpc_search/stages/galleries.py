@@ -82,7 +82,9 @@ def run_gallery_training(order: GalleryTrainOrder, observer: Observer = SILENT) 
     if not (folder / RECORD_FILE).exists():
         check_free(folder)
     with observer.progress(f"Preparing {settings.data}") as steps:
-        image_set = load_training_set(settings, cache_dir=order.cache_dir, progress=steps)
+        image_set = load_training_set(
+            settings, cache_dir=order.cache_dir, progress=steps, on_notice=observer.notice
+        )
     if existing_gallery(folder, image_set, facts=settings.model_dump(mode="json")) is not None:
         observer.notice(f"{folder} is trained already")
     elif advice := training_advice(settings):

@@ -19,7 +19,11 @@ __all__ = ["load_training_set", "train_gallery"]
 
 
 def load_training_set(
-    settings: GallerySettings, *, cache_dir: Path, progress: Progress | None = None
+    settings: GallerySettings,
+    *,
+    cache_dir: Path,
+    progress: Progress | None = None,
+    on_notice: OnNotice | None = None,
 ) -> ImageSet:
     """Return the data that ``settings`` name, at the size that the network reads."""
     return load_image_set(
@@ -28,6 +32,7 @@ def load_training_set(
         cache_dir=cache_dir,
         seed=settings.split_seed,
         progress=progress,
+        on_notice=on_notice,
     )
 
 

@@ -7,10 +7,11 @@ from dataclasses import replace
 import pytest
 import torch
 
+from cmpc_search.compatibility import make_method
 from cmpc_search.errors import BadGallery, BadRun
 from cmpc_search.gallery import Gallery, embed_gallery, open_gallery
 from cmpc_search.runs import RunFolder, open_run
-from cmpc_search.stages import query_training
+from cmpc_search.stages import query_training, supernet
 from cmpc_search.stages.evaluation import results_of_seeds
 from cmpc_search.stages.gallery_training import train_gallery
 from cmpc_search.stages.material import load_material
@@ -255,6 +256,25 @@ def test_a_pick_starts_from_the_supernet_of_its_own_seed(new_run, train, own_mat
         train(run, Seed(number=number))
 
     assert read == [run.path, parts_of(run, own_material, Seed(number=1)).run.path]
+
+
+def test_what_is_set_of_the_method_is_set_for_supernet_and_pick(
+    tmp_path, own_material, monkeypatch
+):
+    told = own_material.settings.model_copy(update={"method_settings": {"scale": 5.0}})
+    material, made = replace(own_material, settings=told), []
+
+    def note(name, bank, settings=None):
+        made.append((name, settings))
+        return make_method(name, bank, settings)
+
+    for module in (supernet, query_training):
+        monkeypatch.setattr(module, "make_method", note)
+    run = RunFolder(tmp_path / "run")
+    make_supernet(run, material, make_view_bank(material))
+    trainer_of(run, material, material.space.smallest()).train(Seed(number=0))
+
+    assert made == [("bct-regression", {"scale": 5.0})] * 2
 
 
 def test_weights_of_another_architecture_stay_when_one_is_trained(new_run, own_material):
