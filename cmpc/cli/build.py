@@ -78,9 +78,8 @@ def build(options: BuildOptions) -> None:
       cmpc build runs/emoji --out bundles/emoji --target host
       cmpc build runs/emoji --out bundles/emoji-arm --target arm
     """
-    from cmpc.cli.trust import known_or_raise, trust_or_raise
-    from cmpc.output import emit, make_table, say
-    from cmpc.reports.bundle import bundle_facts
+    from cmpc.cli.publishing import publish, require_trust
+    from cmpc.reports.bundle import bundle_report
     from cmpc.settings.targets import named_target
     from cmpc_search.runs import reopen_run
     from cmpc_search.stages.bundling import BundleOrder, build_bundle
@@ -95,15 +94,9 @@ def build(options: BuildOptions) -> None:
         with_runner=options.runner,
         must_verify=options.verify,
     )
-    bundle = build_bundle(reopen_run(options.run_folder), order)
-    cost, shown = bundle.cost, bundle_facts(bundle)
-    document = shown | {"latency_doubts": list(bundle.cost_doubts)}
-    emit(document, make_table(["bundle", ""], shown.items()), as_json=options.as_json)
-    if cost is not None and cost.source != "measured":
-        say(f"the latency of this bundle is {cost.source.upper()}, nobody measured its network")
-    if cost is None and bundle.why_unmeasured is not None:
-        known_or_raise([f"the network of {bundle.folder} is UNMEASURED, {bundle.why_unmeasured}"])
-    trust_or_raise(bundle.cost_doubts)
+    report = bundle_report(build_bundle(reopen_run(options.run_folder), order))
+    publish(report, as_json=options.as_json)
+    require_trust(report)
 
 
 def check_folder(folder: Path) -> None:

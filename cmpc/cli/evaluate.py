@@ -80,18 +80,9 @@ def evaluate(options: EvaluateOptions) -> None:
     Example:
       cmpc evaluate runs/emoji
     """
-    from cmpc.cli.trust import known_or_raise, trust_or_raise
-    from cmpc.output import emit, say
+    from cmpc.cli.publishing import publish, require_trust
     from cmpc.progress import TerminalObserver
-    from cmpc.reports import (
-        accuracy_table,
-        cost_table,
-        protocol_table,
-        unknown_latencies,
-        unstable_latencies,
-        verdict,
-        warnings_of,
-    )
+    from cmpc.reports.evaluation import evaluation_report
     from cmpc_search.stages.evaluating import EvaluateOrder, run_evaluation
     from cmpc_search.stages.evaluation import EvaluationOrder
     from cmpc_search.training.compute import set_up_torch
@@ -110,13 +101,6 @@ def evaluate(options: EvaluateOptions) -> None:
         device=options.device,
     )
     found = run_evaluation(order, observer=TerminalObserver())
-    emit(found.to_json(), accuracy_table(found), as_json=options.as_json)
-    if not options.as_json:
-        emit({}, protocol_table(found), as_json=False)
-        emit({}, cost_table(found), as_json=False)
-    for note in warnings_of(found):
-        say(note)
-    for sentence in verdict(found):
-        say(sentence)
-    trust_or_raise(unstable_latencies(found))
-    known_or_raise(unknown_latencies(found))
+    report = evaluation_report(found)
+    publish(report, as_json=options.as_json)
+    require_trust(report)

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -21,9 +20,6 @@ from cmpc.cli.options import (
     split_seed_option,
     threads_option,
 )
-
-if TYPE_CHECKING:
-    from cmpc_search.gallery import Gallery
 
 __all__ = ["gallery"]
 
@@ -105,7 +101,9 @@ def train(options: TrainGalleryOptions) -> None:
       cmpc gallery train galleries/emoji --data emoji
       cmpc gallery train galleries/sketches --data sketches.csv --input-size-px 64
     """
+    from cmpc.cli.publishing import publish
     from cmpc.progress import TerminalObserver
+    from cmpc.reports.galleries import gallery_report
     from cmpc_search.stages.galleries import GalleryTrainOrder, run_gallery_training
     from cmpc_search.stages.settings import GallerySettings
     from cmpc_search.training.compute import set_up_torch
@@ -116,7 +114,8 @@ def train(options: TrainGalleryOptions) -> None:
         cache_dir=options.cache_dir,
     )
     set_up_torch(options.threads)
-    show(run_gallery_training(order, TerminalObserver()), as_json=options.as_json)
+    found = run_gallery_training(order, TerminalObserver())
+    publish(gallery_report(found), as_json=options.as_json)
 
 
 @gallery.command()
@@ -138,22 +137,16 @@ def embed(
     Example:
       cmpc gallery embed galleries/emoji --data emoji
     """
-    from cmpc.output import emit, make_table
+    from cmpc.cli.publishing import publish
     from cmpc.progress import TerminalObserver
+    from cmpc.reports.galleries import embedded_report
     from cmpc_search.stages.galleries import GalleryEmbedOrder, run_gallery_embedding
     from cmpc_search.training.compute import set_up_torch
 
     set_up_torch(threads)
     order = GalleryEmbedOrder(folder=folder, cache_dir=cache_dir, data=data_set)
     found = run_gallery_embedding(order, TerminalObserver())
-    shown: dict[str, object] = {
-        "gallery": folder,
-        "data": found.data,
-        "num_items": len(found.embeddings.rows),
-        "embedding_dim": found.embeddings.rows.shape[1],
-        "network_sha256": found.embeddings.network_sha256,
-    }
-    emit(shown, make_table(["gallery", ""], shown.items()), as_json=as_json)
+    publish(embedded_report(found), as_json=as_json)
 
 
 @gallery.command("import")
@@ -196,7 +189,9 @@ def import_(options: ImportOptions) -> None:
       cmpc gallery import galleries/shop --network large.onnx --data shop.csv
       cmpc gallery import galleries/shop --embeddings shop.npy --ids shop.txt
     """
+    from cmpc.cli.publishing import publish
     from cmpc.progress import TerminalObserver
+    from cmpc.reports.galleries import gallery_report
     from cmpc_search.gallery import GallerySources
     from cmpc_search.stages.galleries import GalleryImportOrder, run_gallery_import
     from cmpc_search.training.compute import set_up_torch
@@ -211,21 +206,5 @@ def import_(options: ImportOptions) -> None:
         split_seed=options.split_seed,
     )
     order = GalleryImportOrder(folder=options.folder, sources=sources, cache_dir=options.cache_dir)
-    show(run_gallery_import(order, TerminalObserver()), as_json=options.as_json)
-
-
-def show(found: "Gallery", *, as_json: bool) -> None:
-    """Print what a gallery is."""
-    from cmpc.output import emit, make_table
-
-    facts: dict[str, object] = {
-        "gallery": found.path,
-        "data": found.data,
-        "macs": found.macs,
-        "parameters": found.record.parameters,
-        "embedding_dim": found.embedding_dim,
-        "network_sha256": found.network_sha256,
-    }
-    if "lowest_cosine" in found.record.model_fields_set:
-        facts["lowest_cosine"] = found.record.lowest_cosine
-    emit(facts, make_table(["gallery", ""], facts.items()), as_json=as_json)
+    found = run_gallery_import(order, TerminalObserver())
+    publish(gallery_report(found), as_json=options.as_json)

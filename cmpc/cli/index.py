@@ -117,9 +117,9 @@ def build(options: BuildIndexOptions) -> None:
       cmpc index build shop.npy --mode fast --storage binary --out small.index
       cmpc index build large.npy --rows-per-shard 1000000 --out large-index
     """
-    from cmpc.output import emit, make_table
+    from cmpc.cli.publishing import publish
     from cmpc.progress import TerminalObserver
-    from cmpc.reports.index import index_facts, recall_facts
+    from cmpc.reports.index import built_report
     from cmpc_search.stages.indexing import IndexOrder, run_indexing
 
     check_target(options)
@@ -136,8 +136,7 @@ def build(options: BuildIndexOptions) -> None:
         data=options.data_set,
     )
     built = run_indexing(order, TerminalObserver())
-    facts = index_facts(options.index_path, built.index) | recall_facts(built.recall)
-    emit(facts, make_table(["index", ""], facts.items()), as_json=options.as_json)
+    publish(built_report(options.index_path, built), as_json=options.as_json)
 
 
 @index.command()
@@ -154,14 +153,12 @@ def info(index_path: Path, verify: bool, as_json: bool) -> None:
       cmpc index info gallery.index
       cmpc index info large-index --verify --json
     """
-    from cmpc.output import emit, make_table
-    from cmpc.reports.index import index_facts
+    from cmpc.cli.publishing import publish
+    from cmpc.reports.index import index_report
     from cmpc_kernels import open_index
 
     opened = open_index(index_path, verify=verify)
-    facts = index_facts(index_path, opened)
-    document = facts | {"query_contract": opened.query_contract().to_json()}
-    emit(document, make_table(["index", ""], facts.items()), as_json=as_json)
+    publish(index_report(index_path, opened), as_json=as_json)
 
 
 def check_target(options: BuildIndexOptions) -> None:

@@ -1,14 +1,10 @@
 """The commands that add items to an index and remove some; every other item keeps its id."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from cmpc.cli.options import EXISTING_FILE, EXISTING_PATH, ids_option, json_option
-
-if TYPE_CHECKING:
-    from cmpc_search.stages.index_changes import ChangedIndex
 
 __all__ = ["add", "remove"]
 
@@ -29,11 +25,13 @@ def add(index_path: Path, embeddings: Path, ids_path: Path | None, as_json: bool
       cmpc index add shop.index new-items.safetensors
       cmpc index add large-index new-items.npy
     """
+    from cmpc.cli.publishing import publish
     from cmpc.progress import TerminalObserver
+    from cmpc.reports.index import changed_report
     from cmpc_search.stages.index_changes import add_items
 
     changed = add_items(index_path, embeddings, ids_path, TerminalObserver())
-    tell(index_path, changed, "num_added", as_json=as_json)
+    publish(changed_report(index_path, changed, "num_added"), as_json=as_json)
 
 
 @click.command()
@@ -50,20 +48,10 @@ def remove(index_path: Path, names_path: Path, as_json: bool) -> None:
     Example:
       cmpc index remove shop.index sold-out.txt
     """
+    from cmpc.cli.publishing import publish
     from cmpc.progress import TerminalObserver
+    from cmpc.reports.index import changed_report
     from cmpc_search.stages.index_changes import remove_items
 
     changed = remove_items(index_path, names_path, TerminalObserver())
-    tell(index_path, changed, "num_removed", as_json=as_json)
-
-
-def tell(index_path: Path, changed: "ChangedIndex", name: str, *, as_json: bool) -> None:
-    """Print what was done."""
-    from cmpc.output import emit, make_table
-
-    facts: dict[str, object] = {
-        "index": index_path,
-        name: changed.num_changed,
-        "num_items": changed.num_items,
-    }
-    emit(facts, make_table(["index", ""], facts.items()), as_json=as_json)
+    publish(changed_report(index_path, changed, "num_removed"), as_json=as_json)

@@ -24,7 +24,8 @@ def to_faiss(index_path: Path, faiss_path: Path, as_json: bool) -> None:
       cmpc index to-faiss gallery.index gallery.faiss
     """
     from cmpc.cli.output_files import FAISS, check_output
-    from cmpc.output import emit, make_table
+    from cmpc.cli.publishing import publish
+    from cmpc.reports.base import facts_report
     from cmpc_kernels import GalleryIndex
     from cmpc_kernels import to_faiss as convert
 
@@ -37,7 +38,7 @@ def to_faiss(index_path: Path, faiss_path: Path, as_json: bool) -> None:
         "metric": "l2" if index.metric == "l2" else "ip",
         "num_bytes": faiss_path.stat().st_size,
     }
-    emit(facts, make_table(["FAISS file", ""], facts.items()), as_json=as_json)
+    publish(facts_report("FAISS file", facts), as_json=as_json)
 
 
 @click.command("from-faiss")
@@ -67,8 +68,9 @@ def from_faiss(
       cmpc index from-faiss shop.faiss shop.index --metric cosine
     """
     from cmpc.cli.output_files import INDEX, check_output
-    from cmpc.output import emit, make_table
+    from cmpc.cli.publishing import publish
     from cmpc.progress import TerminalObserver
+    from cmpc.reports.base import facts_report
     from cmpc_search.stages.indexing import run_faiss_import
 
     check_output("INDEX", index_path, INDEX, inputs=[faiss_path])
@@ -85,4 +87,4 @@ def from_faiss(
         "metric": index.metric,
         "num_bytes": index_path.stat().st_size,
     }
-    emit(facts, make_table(["index", ""], facts.items()), as_json=as_json)
+    publish(facts_report("index", facts), as_json=as_json)

@@ -53,9 +53,10 @@ def pareto(options: ParetoOptions) -> None:
       cmpc pareto runs/emoji --pick knee --picture front.png
     """
     from cmpc.cli.output_files import PNG, check_output
-    from cmpc.output import emit, say
+    from cmpc.cli.publishing import publish
+    from cmpc.output import say
     from cmpc.progress import TerminalObserver
-    from cmpc.reports import front_document, front_image, front_table, pick_sentence
+    from cmpc.reports.front import front_image, pick_report
     from cmpc_search.stages.picking import PickOrder, run_pick
 
     if options.picture is not None:
@@ -73,6 +74,4 @@ def pareto(options: ParetoOptions) -> None:
         image = front_image(found.candidates, found.picked, cost=found.cost, budget=found.budget)
         save_picture(image, options.picture)
         say(f"drew {options.picture}")
-    document = front_document(found.run, found.front) | {"pick": found.picked.number}
-    emit(document, front_table(found.front), as_json=options.as_json)
-    say(pick_sentence(found.picked, found.proposed, found.how))
+    publish(pick_report(found), as_json=options.as_json)

@@ -94,10 +94,10 @@ def profile(options: ProfileOptions) -> None:
       cmpc profile runs/emoji --threads 2 --html profile.html
     """
     from cmpc.cli.output_files import HTML, check_output
-    from cmpc.cli.trust import trust_or_raise
-    from cmpc.output import emit, say
+    from cmpc.cli.publishing import publish, require_trust
+    from cmpc.output import say
     from cmpc.progress import TerminalObserver
-    from cmpc.reports.profile import doubts, kernel_table, summary
+    from cmpc.reports.profile import profile_report
     from cmpc.settings.targets import named_target
     from cmpc_search.stages.profiling import ProfileOrder, run_profiling
 
@@ -115,14 +115,11 @@ def profile(options: ProfileOptions) -> None:
         rival=options.rival,
     )
     result = run_profiling(order, TerminalObserver())
-    found = result.profile
     if html_path is not None:
         from cmpc.reports.profile_page import write_profile_page
 
-        write_profile_page(found, html_path)
+        write_profile_page(result.profile, html_path)
         say(f"wrote {html_path}")
-    document = found.to_json() | {"network_is": result.chosen.what}
-    emit(document, kernel_table(found), as_json=options.as_json)
-    for line in summary(found):
-        say(line)
-    trust_or_raise(doubts(found))
+    report = profile_report(result)
+    publish(report, as_json=options.as_json)
+    require_trust(report)

@@ -83,14 +83,10 @@ def query(options: QueryOptions) -> None:
         raise click.UsageError("name pictures to ask with, or draw some with --data and --sample")
 
     from cmpc.cli.output_files import PNG, check_output, pictures_of
-    from cmpc.output import emit, say
+    from cmpc.cli.publishing import publish
+    from cmpc.output import say
     from cmpc.progress import TerminalObserver
-    from cmpc.reports.answers import (
-        answer_documents,
-        answer_picture,
-        answer_table,
-        how_many_right,
-    )
+    from cmpc.reports.answers import answer_picture, answer_report
     from cmpc_search.stages.querying import QueryOrder, run_query
 
     index_path, allow_path, picture = options.index_path, options.allow_path, options.picture
@@ -114,7 +110,4 @@ def query(options: QueryOptions) -> None:
 
         save_picture(answer_picture(found), picture)
         say(f"drew {picture}")
-    document = {"index": index_path, "bundle": options.bundle, "answers": answer_documents(found)}
-    emit(document, answer_table(found), as_json=options.as_json)
-    if judgement := how_many_right(found):
-        say(judgement)
+    publish(answer_report(order, found), as_json=options.as_json)

@@ -98,10 +98,9 @@ def search(options: SearchOptions) -> None:
       cmpc search runs/board --gallery galleries/emoji --target arm
       cmpc search runs/board --gallery galleries/emoji --target arm --device rpc://board:9090
     """
-    from cmpc.cli.trust import trust_or_raise
-    from cmpc.output import emit, say
+    from cmpc.cli.publishing import publish, require_trust
     from cmpc.progress import TerminalObserver
-    from cmpc.reports import front_document, front_table, search_sentences, unstable_trials
+    from cmpc.reports.front import search_report
     from cmpc.settings.targets import named_target
     from cmpc_cost_models.targets.table import HOST
     from cmpc_search.stages.searching import SearchOrder, run_search
@@ -121,11 +120,8 @@ def search(options: SearchOptions) -> None:
         begins_again=options.fresh,
     )
     result = run_search(order, observer=TerminalObserver())
-    for line in search_sentences(result.summary, len(result.front)):
-        say(line)
-    counts = result.summary.counts
-    document = front_document(result.run, result.front, counts) | {"validation": result.validation}
-    emit(document, front_table(result.front), as_json=options.as_json)
-    if result.front or not counts.running:
+    report = search_report(result)
+    publish(report, as_json=options.as_json)
+    if result.front or not result.summary.counts.running:
         result.best()  # raises if none will do, which is not known while others are at work
-    trust_or_raise(unstable_trials(result.front))
+    require_trust(report)

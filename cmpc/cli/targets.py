@@ -77,7 +77,9 @@ def fetch(name: str, toml_path: Path | None, cache_dir: Path, as_json: bool) -> 
     Example:
       cmpc targets fetch arm
     """
-    from cmpc.output import emit, make_table, say
+    from cmpc.cli.publishing import publish
+    from cmpc.output import say
+    from cmpc.reports.base import facts_report
     from cmpc.settings.targets import named_target
     from cmpc_cost_models.targets.runtimes import fetch_runtime, find_runtime, wheels_for
 
@@ -88,7 +90,7 @@ def fetch(name: str, toml_path: Path | None, cache_dir: Path, as_json: bool) -> 
         say(f"fetching {' and '.join(packages)} for {target.architecture} with pip")
     folder = fetch_runtime(target, cache_dir=cache_dir)
     shown: dict[str, object] = {"target": target.name, "runtime": folder}
-    emit(shown, make_table(["fetched", ""], shown.items()), as_json=as_json)
+    publish(facts_report("fetched", shown), as_json=as_json)
 
 
 def _row(target: "Target", tool: "Toolchain") -> tuple[object, ...]:

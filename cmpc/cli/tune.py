@@ -83,9 +83,9 @@ def tune(options: TuneOptions) -> None:
       cmpc tune network.onnx --target host --trials 512
       cmpc tune runs/emoji --max-minutes 20
     """
-    from cmpc.output import emit, say
+    from cmpc.cli.publishing import publish
     from cmpc.progress import TerminalObserver
-    from cmpc.reports.tuning import tuning_document, tuning_sentences, tuning_table
+    from cmpc.reports.tuning import tuning_report
     from cmpc.settings.targets import named_target
     from cmpc_cost_models.targets.device import Device
     from cmpc_cost_models.tuning import TuneSettings
@@ -106,6 +106,4 @@ def tune(options: TuneOptions) -> None:
         ),
     )
     found = run_tuning(order, TerminalObserver())
-    emit(tuning_document(order, found), tuning_table(found.reports), as_json=options.as_json)
-    for sentence in tuning_sentences(found.totals, found.waiting_share):
-        say(sentence)
+    publish(tuning_report(order, found), as_json=options.as_json)

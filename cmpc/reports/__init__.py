@@ -1,33 +1,11 @@
-"""How a run's results read: tables for people, documents for programs, the front as a picture."""
+"""How results read: one file for each kind of result, all of which give a `base.Report`.
 
-from cmpc.reports.accuracies import accuracy_table, protocol_table, verdict
-from cmpc.reports.costs import (
-    cost_table,
-    unknown_latencies,
-    unstable_latencies,
-    warnings_of,
-)
-from cmpc.reports.front import (
-    front_document,
-    front_image,
-    front_table,
-    pick_sentence,
-    search_sentences,
-    unstable_trials,
-)
-
-__all__ = [
-    "accuracy_table",
-    "cost_table",
-    "front_document",
-    "front_image",
-    "front_table",
-    "pick_sentence",
-    "protocol_table",
-    "search_sentences",
-    "unknown_latencies",
-    "unstable_latencies",
-    "unstable_trials",
-    "verdict",
-    "warnings_of",
-]
+front.py        the front of a search, and the pick from it
+evaluation.py   what a run is worth: accuracies.py and costs.py
+profile.py      where the time goes, kernel by kernel; profile_page.py as a page
+tuning.py       what measured schedules brought
+answers.py      what queries found
+galleries.py    a gallery, and its embeddings of a data set
+index.py        an index
+bundle.py       a bundle
+"""

@@ -5,24 +5,39 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from cmpc.output import make_table
+from cmpc.reports.base import Report
 
 if TYPE_CHECKING:
     from PIL import Image
-    from rich.table import Table
 
     from cmpc.pictures import NeighbourRow, ShownItem
     from cmpc_search.stages.answers import Answer, Item
+    from cmpc_search.stages.querying import QueryOrder
 
 __all__ = [
     "answer_documents",
     "answer_picture",
+    "answer_report",
     "answer_rows",
-    "answer_table",
     "how_many_right",
     "picture_rows",
 ]
 
 COLUMNS = ("query", "class", "rank", "item", "class", "score", "right")
+
+
+def answer_report(order: "QueryOrder", found_by: Sequence["Answer"]) -> Report:
+    """Tell of what queries found."""
+    judgement = how_many_right(found_by)
+    return Report(
+        document={
+            "index": order.index_path,
+            "bundle": order.bundle,
+            "answers": answer_documents(found_by),
+        },
+        tables=(make_table(COLUMNS, answer_rows(found_by)),),
+        sentences=(judgement,) if judgement else (),
+    )
 
 
 def answer_documents(found_by: Sequence["Answer"]) -> list[dict[str, object]]:
@@ -43,11 +58,6 @@ def answer_documents(found_by: Sequence["Answer"]) -> list[dict[str, object]]:
         }
         for answer in found_by
     ]
-
-
-def answer_table(found_by: Sequence["Answer"]) -> "Table":
-    """Show what each query found, nearest first."""
-    return make_table(COLUMNS, answer_rows(found_by))
 
 
 def answer_rows(found_by: Sequence["Answer"]) -> list[tuple[object, ...]]:

@@ -5,13 +5,13 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from cmpc.output import make_table, plain
+from cmpc.reports.base import Report
 from cmpc_base.units import MMAC
 from cmpc_search.runs import RunFolder
 from cmpc_search.study import (
     Budget,
     Candidate,
     CostName,
-    Counts,
     StudySummary,
     cost_of,
     pareto_front,
@@ -22,12 +22,16 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from cmpc.pictures import CostAxis
+    from cmpc_search.stages.picking import PickResult
+    from cmpc_search.stages.searching import SearchResult
 
 __all__ = [
     "front_document",
     "front_image",
     "front_table",
+    "pick_report",
     "pick_sentence",
+    "search_report",
     "search_sentences",
     "unstable_trials",
 ]
@@ -45,19 +49,37 @@ COLUMNS = (
 )
 
 
+def search_report(found: "SearchResult") -> Report:
+    """Tell of a search: its front, and what came of its candidates."""
+    counts = found.summary.counts
+    more = {"counts": plain(counts), "validation": found.validation}
+    return Report(
+        document=front_document(found.run, found.front) | more,
+        tables=(front_table(found.front),),
+        sentences=tuple(search_sentences(found.summary, len(found.front))),
+        doubts=tuple(unstable_trials(found.front)),
+    )
+
+
+def pick_report(found: "PickResult") -> Report:
+    """Tell of a run's front and of the pick from it."""
+    return Report(
+        document=front_document(found.run, found.front) | {"pick": found.picked.number},
+        tables=(front_table(found.front),),
+        sentences=(pick_sentence(found.picked, found.proposed, found.how),),
+    )
+
+
 def front_table(front: Sequence[Candidate]) -> "Table":
     """Show the front, cheapest first; a latency that may not be trusted carries a mark."""
     rows = [_row(candidate) for candidate in front]
     return make_table(COLUMNS, rows, title=_title(front))
 
 
-def front_document(
-    run: RunFolder, front: Sequence[Candidate], counts: Counts | None = None
-) -> dict[str, object]:
+def front_document(run: RunFolder, front: Sequence[Candidate]) -> dict[str, object]:
     """Return the front as JSON values."""
     rows = [{"number": one.number, "score": one.score.to_json()} for one in front]
-    document: dict[str, object] = {"run": run.path, "front": rows}
-    return document if counts is None else document | {"counts": plain(counts)}
+    return {"run": run.path, "front": rows}
 
 
 def front_image(

@@ -3,14 +3,35 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cmpc.reports.base import Report, facts_report
+
 if TYPE_CHECKING:
     from cmpc_kernels import Recall
-    from cmpc_search.stages.indexing import AnyIndex
+    from cmpc_search.stages.index_changes import ChangedIndex
+    from cmpc_search.stages.indexing import AnyIndex, BuiltIndex
 
-__all__ = ["index_facts", "recall_facts"]
+__all__ = ["built_report", "changed_report", "index_report"]
 
 
-def index_facts(path: Path, opened: "AnyIndex") -> dict[str, object]:
+def built_report(path: Path, built: "BuiltIndex") -> Report:
+    """Tell of an index that was just written."""
+    return facts_report("index", _facts(path, built.index) | _recall_facts(built.recall))
+
+
+def index_report(path: Path, opened: "AnyIndex") -> Report:
+    """Tell of an index, and for programs what it wants of queries."""
+    return facts_report(
+        "index", _facts(path, opened), query_contract=opened.query_contract().to_json()
+    )
+
+
+def changed_report(path: Path, changed: "ChangedIndex", name: str) -> Report:
+    """Tell how many items came or went, under ``name``."""
+    facts = {"index": path, name: changed.num_changed, "num_items": changed.num_items}
+    return facts_report("index", facts)
+
+
+def _facts(path: Path, opened: "AnyIndex") -> dict[str, object]:
     """Return what people ask about an index."""
     files = sorted(path.glob("*.index")) if path.is_dir() else [path]
     parts = opened.bytes_by_part()
@@ -31,7 +52,7 @@ def index_facts(path: Path, opened: "AnyIndex") -> dict[str, object]:
     }
 
 
-def recall_facts(recall: "Recall | None") -> dict[str, object]:
+def _recall_facts(recall: "Recall | None") -> dict[str, object]:
     """Return how much of the exact answer a fast index finds; nothing where none was measured."""
     if recall is None:
         return {}

@@ -4,17 +4,20 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from cmpc.output import make_table
+from cmpc.reports.base import Report
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from cmpc_cost_models.profiling.records import KernelTime, NetworkProfile
     from cmpc_cost_models.records import Cost
+    from cmpc_search.stages.profiling import ProfileResult
 
 __all__ = [
     "doubts",
     "kernel_table",
     "parts_told",
+    "profile_report",
     "singles_told",
     "summary",
     "uncounted_told",
@@ -32,6 +35,17 @@ COLUMNS = (
     "schedule",
     "name",
 )
+
+
+def profile_report(found: "ProfileResult") -> Report:
+    """Tell of a profile."""
+    profile = found.profile
+    return Report(
+        document=profile.to_json() | {"network_is": found.chosen.what},
+        tables=(kernel_table(profile),),
+        sentences=tuple(summary(profile)),
+        doubts=tuple(doubts(profile)),
+    )
 
 
 def kernel_table(profile: "NetworkProfile") -> "Table":

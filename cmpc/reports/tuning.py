@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from cmpc.output import make_table
+from cmpc.reports.base import Report
 from cmpc_cost_models.kernels.facts import kind_of, shape_of
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from cmpc_cost_models.tuning import TaskReport
     from cmpc_search.stages.schedule_tuning import TuneOrder, TuneResult, TuneTotals
 
-__all__ = ["tuning_document", "tuning_sentences", "tuning_table"]
+__all__ = ["tuning_report", "tuning_sentences", "tuning_table"]
 
 WORTH_TELLING = 0.05
 COLUMNS = (
@@ -22,8 +23,16 @@ COLUMNS = (
 )
 
 
-def tuning_document(order: "TuneOrder", found: "TuneResult") -> dict[str, object]:
-    """Return all that is known as JSON values."""
+def tuning_report(order: "TuneOrder", found: "TuneResult") -> Report:
+    """Tell of what tuning found."""
+    return Report(
+        document=_document(order, found),
+        tables=(tuning_table(found.reports),),
+        sentences=tuple(tuning_sentences(found.totals, found.waiting_share)),
+    )
+
+
+def _document(order: "TuneOrder", found: "TuneResult") -> dict[str, object]:
     return {
         "path": order.model,
         "target": found.target.name,

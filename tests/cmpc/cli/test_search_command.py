@@ -3,7 +3,7 @@
 import pytest
 
 from cmpc.progress import TerminalObserver
-from cmpc.reports import search_sentences
+from cmpc.reports.front import search_sentences
 from cmpc_search.study import Candidate, CandidateScore, Counts, StudySummary
 from cmpc_search.study.progress import TrialProgress
 

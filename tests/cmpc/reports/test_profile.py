@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from made_up_profile import PROFILE, TOTAL, kernel
 
 from cmpc.cli import command_line
-from cmpc.cli.trust import trust_or_raise
+from cmpc.cli.publishing import trust_or_raise
 from cmpc.errors import UntrustedTiming
 from cmpc.reports.profile import doubts, kernel_table, summary
 from cmpc.reports.profile_page import profile_page

@@ -4,13 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from cmpc.reports import (
-    accuracy_table,
-    cost_table,
-    protocol_table,
-    verdict,
-)
-from cmpc.reports.accuracies import TEST_CLASSES
+from cmpc.reports.accuracies import TEST_CLASSES, accuracy_table, protocol_table, verdict
+from cmpc.reports.costs import cost_table
 from cmpc_cost_models import Cost
 from cmpc_search.evaluation.judgement import Flips, Judgement, PairAccuracy, SeedAccuracy
 from cmpc_search.evaluation.statistics import Estimate

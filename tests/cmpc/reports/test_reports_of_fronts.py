@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cmpc import pictures
-from cmpc.reports import front_document, front_image, front_table
+from cmpc.reports.front import front_document, front_image, front_table
 from cmpc_search.runs import RunFolder
 from cmpc_search.study import Accuracy, Budget, Candidate, CandidateScore
 

@@ -1,20 +1,17 @@
 """A latency that may not be trusted ends a command with exit code 3, after all work is kept."""
 
+import json
+from contextlib import nullcontext
 from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
-from cmpc.cli.trust import known_or_raise, trust_or_raise
+from cmpc.cli.publishing import known_or_raise, publish, require_trust, trust_or_raise
 from cmpc.errors import UntrustedTiming
-from cmpc.reports import (
-    cost_table,
-    front_table,
-    unknown_latencies,
-    unstable_latencies,
-    unstable_trials,
-    warnings_of,
-)
+from cmpc.reports.base import Report, facts_report
+from cmpc.reports.costs import cost_table, unknown_latencies, unstable_latencies, warnings_of
+from cmpc.reports.front import front_table, unstable_trials
 from cmpc_cost_models import Cost
 from cmpc_search.errors import CostUnknown
 from cmpc_search.runs.evaluation import NetworkCost
@@ -101,3 +98,29 @@ def test_many_reasons_are_told_in_a_line_that_can_be_read():
         trust_or_raise(f"trial {number}: noise" for number in range(10))
 
     assert "trial 9" not in str(caught.value)
+
+
+def test_a_document_goes_alone_to_programs_and_the_sentences_to_whoever_reads(capsys):
+    report = facts_report("index", {"num_items": 3}, contract={"k": 1})
+    report = replace(report, tables=report.tables * 2, sentences=("all of it was read",))
+
+    publish(report, as_json=True)
+    for_programs = capsys.readouterr()
+    publish(report, as_json=False)
+    for_people = capsys.readouterr()
+
+    document = json.loads(for_programs.out)
+    assert (document["num_items"], document["contract"]) == (3, {"k": 1})
+    assert for_people.out.count("num_items") == 2
+    assert "contract" not in for_people.out
+    assert for_programs.err == for_people.err == "all of it was read\n"
+
+
+@pytest.mark.parametrize(
+    ("why", "error"), [("doubts", UntrustedTiming), ("unknowns", CostUnknown), (None, None)]
+)
+def test_what_may_not_be_trusted_ends_a_command_whose_report_says_so(why, error):
+    report = Report(document={}, **({} if why is None else {why: ("a reason",)}))
+
+    with nullcontext() if error is None else pytest.raises(error, match="a reason"):
+        require_trust(report)
