@@ -9,7 +9,7 @@ error: a result, not an exception. Where nobody can tell the cost, ``Unknown`` s
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -77,6 +77,7 @@ class Cost:
         not_observed: What could have disturbed the measurement unseen, in words.
         artefact_sha256: Hash of the compiled network the value belongs to.
         kernel_origins: How many of its kernels have each origin, see ``KernelRecord.origin``.
+        schedules_sha256: The state of the tuned schedules that it was compiled with.
     """
 
     name: str
@@ -99,6 +100,7 @@ class Cost:
     versions: Mapping[str, str] = field(default_factory=dict)
     artefact_sha256: str | None = None
     kernel_origins: Mapping[str, int] = field(default_factory=dict)
+    schedules_sha256: str | None = None
 
     def __post_init__(self) -> None:
         if self.source not in SOURCES:
@@ -107,6 +109,15 @@ class Cost:
             raise BadArgument(f"`0 <= value < inf` must hold, got {self.value}")
         if self.count < 1:
             raise BadArgument(f"`count >= 1` must hold, got {self.count}")
+
+    def of_network(self, compiled: "CompiledNetwork") -> Self:
+        """Return the cost as that of a compiled network."""
+        return replace(
+            self,
+            artefact_sha256=compiled.sha256,
+            kernel_origins=compiled.num_kernels_by_origin(),
+            schedules_sha256=compiled.schedules_sha256,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return the cost as JSON values; ``from_json`` reads it back unchanged."""
@@ -251,6 +262,8 @@ class CompiledNetwork:
         compile_seconds: What compiling took when it was done.
         input_shape, output_shape: float32 tensors, batch first.
         num_threads: How many threads its loops are divided for.
+        schedules_sha256: The state of the tuned schedules that it was compiled with; ``None`` where
+            rules chose them all.
         kernels: Its functions, each once.
         calls: What one inference calls, in order, a function as often as it is called.
         nodes: Which way each node of the graph took.
@@ -264,6 +277,7 @@ class CompiledNetwork:
     input_shape: tuple[int, ...]
     output_shape: tuple[int, ...]
     num_threads: int = 1
+    schedules_sha256: str | None = None
     kernels: tuple[KernelRecord, ...] = ()
     calls: tuple[KernelCall, ...] = ()
     nodes: tuple[NodePath, ...] = ()

@@ -93,9 +93,4 @@ class CheckedModel(CostModel):
         if isinstance(evidence, PredictionEvidence):
             executed = self._toolchain.can_execute
             evidence = replace(evidence, executed=executed, emulator=self._emulator)
-        return replace(
-            cost,
-            evidence=evidence,
-            artefact_sha256=compiled.sha256,
-            kernel_origins=compiled.num_kernels_by_origin(),
-        )
+        return replace(cost, evidence=evidence).of_network(compiled)

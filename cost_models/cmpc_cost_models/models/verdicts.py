@@ -102,8 +102,7 @@ def measurement_of(
         evidence=timed.evidence(blocks, found),
         not_observed=tuple(timed.not_observed(blocks.conditions)),
         versions=describe_versions(),
-        artefact_sha256=network.sha256,
-        kernel_origins=network.num_kernels_by_origin(),
     )
     reasons = (*found.unstable_reasons, *timed.doubts)
+    cost = cost.of_network(network)
     return Measurement(cost=cost, compiled=network, is_stable=not reasons, unstable_reasons=reasons)

@@ -74,7 +74,9 @@ def test_a_latency_is_of_the_blocks_and_single_runs_of_its_own_network():
         conditions=QUIET,
         single_ms=[[1.1] * 100, [2.2] * 89 + [7.0] * 10 + [8.0]],
     )
-    second = SimpleNamespace(sha256="ab", num_kernels_by_origin=lambda: {"rule": 3})
+    second = SimpleNamespace(
+        sha256="ab", num_kernels_by_origin=lambda: {"rule": 3}, schedules_sha256="cd"
+    )
 
     at = TimedAt(site=PretendedSite({}), target=find_target("host"), settings=SETTINGS, doubts=())
 
@@ -86,6 +88,7 @@ def test_a_latency_is_of_the_blocks_and_single_runs_of_its_own_network():
     assert (cost.p50, cost.p90) == (2.2, 7.0)
     assert cost.evidence.disturbed_share == pytest.approx(1 / 6)
     assert (cost.artefact_sha256, cost.kernel_origins) == ("ab", {"rule": 3})
+    assert cost.schedules_sha256 == "cd"
 
 
 def test_of_what_is_slow_fewer_single_runs_are_timed_and_none_where_nobody_asked():
