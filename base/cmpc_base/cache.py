@@ -105,14 +105,18 @@ class Cache:
         """Return where the entries of a kind are."""
         return self.path / kind.name
 
+    def join(self) -> None:
+        """Be a user of the cache: what is marked from now on stays while this process runs."""
+        with suppress(OSError):
+            join_users(self.users, os.getpid())
+
     def mark_used(self, entry: Path) -> None:
         """Note that an entry is needed now; while this process runs, nobody's trimming takes it.
 
         Say so before reading it. A cache that may only be read notes nothing, and nobody may trim
         it.
         """
-        with suppress(OSError):
-            join_users(self.users, os.getpid())
+        self.join()
         mark(entry)
 
 

@@ -2,7 +2,6 @@
 
 import importlib.metadata
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -15,9 +14,11 @@ from cmpc_base.folders import nearest_existing
 from cmpc_cost_models.targets.machine import own_fingerprint, stolen_share
 from cmpc_cost_models.targets.system_calls import (
     allowed_cpus,
+    architecture,
     lacking_here,
     load_average,
     memory_bytes,
+    system_name,
 )
 from cmpc_cost_models.targets.table import find_target
 
@@ -67,7 +68,7 @@ class Machine:
             has_turbo=fingerprint.has_turbo,
             stolen_share=stolen_share(),
             load_average=load_average(),
-            system=f"{platform.system()} {platform.machine()}",
+            system=f"{system_name()} {architecture()}",
             lacking_here=lacking_here(),
         )
 

@@ -122,8 +122,7 @@ def _problems(bundle: Bundle, *, must_run_here: bool) -> Iterator[str]:
         yield problem
     if must_run_here:
         target = bundle.manifest["target"]
-        architecture = target["triple"].partition("-")[0]
-        if reason := why_not_here(architecture, frozenset(target["required_flags"])):
+        if reason := why_not_here(target["triple"], frozenset(target["required_flags"])):
             yield f"{reason}; its program `run` runs there, or here with `cmpc run --emulate`"
         here, there = describe_versions().get("apache-tvm"), bundle.manifest["versions"]
         if here != there.get("apache-tvm"):

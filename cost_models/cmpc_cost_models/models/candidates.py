@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cmpc_base.cache import Cache
 from cmpc_cost_models.records import CompiledNetwork, Measurement
 from cmpc_cost_models.sites.agreement import Agreement
 from cmpc_cost_models.sites.orders import CompileOrder
@@ -33,6 +34,7 @@ class Candidates:
 
     def prepare(self, onnx_path: Path) -> CompiledNetwork | Measurement:
         """Return the network compiled and checked, or the measurement that says why not."""
+        Cache(self.order.cache_dir).join()  # the worker that compiles may be lost, this one not
         request = {"onnx_path": str(onnx_path), "order": self.order.to_json()}
         answer = self.site.ask("compile", request, limit_seconds=self.limit_seconds)
         if answer.error is not None:

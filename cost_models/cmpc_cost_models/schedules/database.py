@@ -13,7 +13,6 @@ version of the compiler has another file, so nothing is ever read that was measu
 The words are those of TVM's MetaSchedule: https://tvm.apache.org/docs (meta_schedule.Database).
 """
 
-import hashlib
 import json
 import os
 import sqlite3
@@ -21,12 +20,12 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from cmpc_base.closeable import Closeable
 from cmpc_base.hashing import document_hash
 from cmpc_cost_models.errors import BadScheduleDatabase
-from cmpc_cost_models.identity import code_document
+from cmpc_cost_models.identity import code_document, key_of
 from cmpc_cost_models.schedules.records import (
     COLUMNS,
     TuningRecord,
@@ -41,6 +40,7 @@ __all__ = ["ScheduleDatabase", "database_path", "state_of"]
 
 SCHEMA_VERSION = 2
 LOCK_TIMEOUT_S = 60.0
+NAME_DIGITS = 12
 
 TABLES = """
 CREATE TABLE workload (
@@ -61,8 +61,8 @@ CREATE TABLE best (
 
 def database_path(schedules_dir: Path, target: Target) -> Path:
     """Return where the schedules of ``target``, as compiled by this installation, are kept."""
-    digest = hashlib.sha256(_identity(target).encode()).hexdigest()[:12]
-    return schedules_dir / f"{target.cpu}-{digest}.db"
+    key = key_of(_what_decides(target))[:NAME_DIGITS]
+    return schedules_dir / f"{target.cpu}-{key}.db"
 
 
 class ScheduleDatabase(Closeable):
@@ -237,11 +237,15 @@ def _create(path: Path, identity: str) -> None:
 
 
 def _identity(target: Target) -> str:
-    """Return all that decides which code a schedule becomes, as one text.
+    return json.dumps(_what_decides(target), sort_keys=True)
+
+
+def _what_decides(target: Target) -> dict[str, Any]:
+    """Return all that decides which code a schedule becomes.
 
     Of our own code only what writes a kernel's loops, so that records outlive changes of planning
     or compiling.
     """
     below = ("kernels.", "plans.", "schedules.")
     document = code_document("kernels.code", target, below=below)
-    return json.dumps(document | {"layout": SCHEMA_VERSION}, sort_keys=True)
+    return document | {"layout": SCHEMA_VERSION}

@@ -13,7 +13,6 @@ from pathlib import Path
 from cmpc_cost_models.errors import BadArgument, CompileFailed
 from cmpc_cost_models.sites.building import build, package_folder
 from cmpc_cost_models.targets.compilers import cxx_compiler_for
-from cmpc_cost_models.targets.system_calls import architecture
 from cmpc_cost_models.targets.target import Target
 
 __all__ = ["RUNNER_NAME", "build_runner", "copy_runtime"]
@@ -29,7 +28,7 @@ def copy_runtime(target: Target, bundle: Path, runtime_folder: Path | None) -> N
     Raises:
         BadArgument: there are none for this target.
     """
-    if runtime_folder is None and target.architecture != architecture():
+    if runtime_folder is None and not target.is_of_this_system:
         raise BadArgument(
             f"a bundle for {target.name} needs {' and '.join(LIBRARIES)} for "
             f"{target.architecture} from that platform's apache-tvm and apache-tvm-ffi; see "

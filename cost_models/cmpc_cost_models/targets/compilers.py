@@ -6,7 +6,6 @@ from collections.abc import Callable
 from functools import cache
 
 from cmpc_cost_models.errors import CompileFailed
-from cmpc_cost_models.targets.system_calls import architecture
 from cmpc_cost_models.targets.target import Target
 
 __all__ = [
@@ -28,7 +27,7 @@ FindProgram = Callable[[str], str | None]
 def linker_for(target: Target, find_program: FindProgram = shutil.which) -> str | None:
     """Return what links a library for ``target``, a C compiler at least, or ``None``."""
     found = cxx_compiler_for(target, find_program)
-    if found is not None or target.architecture != architecture():
+    if found is not None or not target.is_of_this_system:
         return found
     return next(filter(None, map(find_program, C_COMPILERS)), None)
 
@@ -47,14 +46,13 @@ def require_linker(target: Target) -> str:
 
 def compiler_advice(target: Target) -> str:
     """Say how to get a compiler for ``target``."""
-    is_own = target.architecture == architecture()
-    package = "g++" if is_own else f"g++-{target.triple.replace('_', '-')}"
+    package = "g++" if target.is_of_this_system else f"g++-{target.triple.replace('_', '-')}"
     return f"no C++ compiler for {target.triple} (on Debian: apt-get install {package})"
 
 
 def cxx_compiler_for(target: Target, find_program: FindProgram = shutil.which) -> str | None:
     """Return the C++ compiler for ``target``, or ``None`` if there is none here."""
-    if target.architecture == architecture():
+    if target.is_of_this_system:
         return next(filter(None, map(find_program, CXX_COMPILERS)), None)
     return find_program(f"{target.triple}-g++")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from cmpc_cost_models.errors import UnknownTarget
 from cmpc_cost_models.targets.machine import cpu_flags, cpu_model
 from cmpc_cost_models.targets.system_calls import architecture, num_cpus
-from cmpc_cost_models.targets.target import CacheBytes, Target, why_not_here
+from cmpc_cost_models.targets.target import CacheBytes, Target
 
 __all__ = ["HOST", "host_target"]
 
@@ -46,7 +46,7 @@ def _level_of_host(table: Mapping[str, Target]) -> Target:
         is_newer = cpu_flags() >= table["neoverse-n1"].required_flags
         return table["neoverse-n1" if is_newer else "cortex-a72"]
     for name in X86_64_LEVELS:
-        if why_not_here("x86_64", table[name].required_flags) is None:
+        if table[name].why_not_here() is None:
             return table[name]
     lacking = table["x86-64-v2"].required_flags - cpu_flags()
     raise UnknownTarget(

@@ -25,6 +25,8 @@ __all__ = [
     "memory_bytes",
     "num_cpus",
     "running_on",
+    "runs_code_for",
+    "system_name",
     "ticks_per_second",
 ]
 
@@ -38,6 +40,20 @@ def architecture() -> str:
     if machine.startswith("armv"):
         return "arm"
     return {"arm64": "aarch64", "AMD64": "x86_64"}.get(machine, machine)
+
+
+def system_name() -> str:
+    """Return "Linux", "Darwin" of macOS, or whatever the system calls itself."""
+    return platform.system()
+
+
+def runs_code_for(triple: str) -> bool:
+    """Whether this system and its processor's architecture are those of LLVM's ``triple``.
+
+    Its own compiler makes such code, and its own copy of TVM's runtime loads it.
+    """
+    of_triple, _, system = triple.partition("-")
+    return of_triple == architecture() and system_name().lower() in system
 
 
 def num_cpus() -> int:
@@ -108,7 +124,7 @@ def lacking_here() -> tuple[str, ...]:
         lacking.append(
             "there is no /proc: nobody sees what else runs, and the target `host` is not known"
         )
-    if platform.system() != "Linux":
+    if system_name() != "Linux":
         lacking.append("bundles and what compiles them are for Linux")
     return tuple(lacking)
 

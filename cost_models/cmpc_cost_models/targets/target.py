@@ -139,14 +139,22 @@ class Target:
 
     def why_not_here(self) -> str | None:
         """Return why this machine can't run the target's code, or ``None`` if it can."""
-        return why_not_here(self.architecture, self.required_flags)
+        return why_not_here(self.triple, self.required_flags)
+
+    @property
+    def is_of_this_system(self) -> bool:
+        """Whether this machine's own compiler makes code for it, of whichever features."""
+        return system_calls.runs_code_for(self.triple)
 
 
-def why_not_here(architecture: str, required_flags: frozenset[str]) -> str | None:
+def why_not_here(triple: str, required_flags: frozenset[str]) -> str | None:
     """Return why this machine can't run code that needs all this, or ``None`` if it can."""
+    architecture = triple.partition("-")[0]
     here = system_calls.architecture()
     if here != architecture:
         return f"it is for {architecture} processors and this one is {here}"
+    if not system_calls.runs_code_for(triple):
+        return f"it is for {triple} and this system is {system_calls.system_name()}"
     if missing := required_flags - cpu_flags():
         return f"this processor lacks {', '.join(sorted(missing))}"
     return None

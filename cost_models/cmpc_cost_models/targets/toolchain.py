@@ -15,7 +15,6 @@ from typing import Any
 from cmpc_cost_models.errors import BadArgument
 from cmpc_cost_models.targets.compilers import FindProgram, compiler_advice, linker_for
 from cmpc_cost_models.targets.runtimes import find_runtime, runtime_advice
-from cmpc_cost_models.targets.system_calls import architecture
 from cmpc_cost_models.targets.target import Target
 
 __all__ = ["Toolchain", "find_toolchain", "is_native"]
@@ -82,7 +81,7 @@ def find_toolchain(
     """Look for everything that ``target`` needs; nothing is fetched."""
     compiler = linker_for(target, find_program)
     emulator = _find_emulator(target, find_program)
-    is_own = target.architecture == architecture()
+    is_own = target.is_of_this_system
     runtime = None if is_own else find_runtime(target, cache_dir=cache_dir)
     lacking = []
     if compiler is None:

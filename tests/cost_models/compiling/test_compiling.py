@@ -16,6 +16,7 @@ from onnx import TensorProto, helper
 from cmpc_base.cache import Cache
 from cmpc_base.hashing import file_hash
 from cmpc_base.trimming import trim
+from cmpc_cost_models.compiling import executable
 from cmpc_cost_models.compiling import network as compiling
 from cmpc_cost_models.compiling.entries import LIBRARY_NAME, find_compiled, keep_compiled
 from cmpc_cost_models.compiling.network import compile_network
@@ -234,6 +235,35 @@ def test_a_library_is_found_by_its_hash_beside_damaged_ones(tiny_network, host, 
     assert found.path == compiled.path
     assert find_compiled(entry.parent, "0" * 64, host) is None
     assert find_compiled(entry.parent, compiled.sha256, find_target("cortex-a72")) is None
+
+
+TRIM = """
+import sys
+from pathlib import Path
+from cmpc_base.cache import Cache
+from cmpc_base.trimming import trim
+
+print(len(trim(Cache(Path(sys.argv[1])), to_bytes=0).removed))
+"""
+
+
+def test_a_cache_that_is_emptied_while_a_network_is_compiled_loses_nothing_of_it(
+    write_tiny, host, tmp_path, monkeypatch
+):
+    compile_network(write_tiny(0), host, cache_dir=tmp_path)
+    build_here = executable.build_executable
+
+    def build_beside_a_trimming(*arguments, **options):
+        built = build_here(*arguments, **options)  # kernels are found; they are linked below
+        words = [sys.executable, "-c", TRIM, str(tmp_path)]
+        assert subprocess.run(words, capture_output=True, text=True, check=True).stdout == "0\n"
+        return built
+
+    monkeypatch.setattr(executable, "build_executable", build_beside_a_trimming)
+
+    compiled = compile_network(write_tiny(1), host, cache_dir=tmp_path)
+
+    assert_answers_as_onnx_runtime(write_tiny(1), compiled)
 
 
 def test_what_is_kept_of_the_cache_outlives_its_trimming(tiny_network, host, tmp_path):
