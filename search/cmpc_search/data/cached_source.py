@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from cmpc_base.cache import Cache
 from cmpc_base.folders import remove_folder
-from cmpc_base.progress import Progress
+from cmpc_base.progress import OnNotice, Progress
 from cmpc_search.data.images import PREPROCESSING_VERSION
 from cmpc_search.data.items import (
     CANONICAL_SIZE_PX,
@@ -42,7 +42,7 @@ class CachedSource:
 
     source: Source
     cache_dir: Path
-    on_notice: Callable[[str], None]
+    on_notice: OnNotice
 
     @cached_property
     def pictures(self) -> list[Picture]:

@@ -12,7 +12,7 @@ import subprocess
 import tarfile
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from pathlib import Path
 from cmpc_base.cache import Cache
 from cmpc_base.errors import MissingLibrary
 from cmpc_base.hashing import file_hash
+from cmpc_base.progress import OnNotice
 from cmpc_search.errors import DownloadFailed
 
 __all__ = ["Fetcher", "NpmPackage", "read_tar_member"]
@@ -52,7 +53,7 @@ class Fetcher:
     """
 
     cache_dir: Path
-    on_notice: Callable[[str], None] = _log.warning
+    on_notice: OnNotice = _log.warning
 
     @property
     def packages_folder(self) -> Path:

@@ -9,12 +9,11 @@ the same order, with the same classes, roles and splits.
 
 import hashlib
 import logging
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from cmpc_base.progress import Progress
+from cmpc_base.progress import OnNotice, Progress
 from cmpc_search.data.cached_source import CachedSource
 from cmpc_search.data.fetching import Fetcher
 from cmpc_search.data.image_set import ImageSet
@@ -36,7 +35,7 @@ def load_image_set(
     seed: int = 0,
     fractions: SplitFractions | None = None,
     progress: Progress | None = None,
-    on_notice: Callable[[str], None] | None = None,
+    on_notice: OnNotice | None = None,
 ) -> ImageSet:
     """Return a data set of the catalogue, a folder of class folders, or a CSV file, at one size.
 
@@ -81,7 +80,7 @@ def gallery_item_names(
     cache_dir: Path,
     seed: int = 0,
     progress: Progress | None = None,
-    on_notice: Callable[[str], None] | None = None,
+    on_notice: OnNotice | None = None,
 ) -> list[str]:
     """Return the names of the items on a data set's gallery side; no size is prepared for it.
 
@@ -94,9 +93,7 @@ def gallery_item_names(
     return [items.item_names[position] for position in np.flatnonzero(~sides.is_query)]
 
 
-def _cached(
-    name_or_path: str | Path, cache_dir: Path, on_notice: Callable[[str], None] | None
-) -> CachedSource:
+def _cached(name_or_path: str | Path, cache_dir: Path, on_notice: OnNotice | None) -> CachedSource:
     notify = on_notice or _log.warning
     source = find_source(name_or_path, Fetcher(cache_dir, notify))
     return CachedSource(source, cache_dir, notify)
