@@ -1,7 +1,8 @@
 """Run folders: what a search leaves on disk, and how it is found again. Light to import."""
 
-from cmpc_search.runs.folder import RunFolder, open_run, reopen_run
+from cmpc_search.runs.folder import RunFolder
 from cmpc_search.runs.manifest import note_session
+from cmpc_search.runs.opening import open_run, reopen_run, set_aside
 from cmpc_search.runs.results import read_pick, write_front, write_pick, write_trials
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "open_run",
     "read_pick",
     "reopen_run",
+    "set_aside",
     "write_front",
     "write_pick",
     "write_trials",

@@ -221,8 +221,17 @@ def target_facts(target: Target) -> dict[str, Any]:
 
 
 def target_of(run: RunFolder) -> Target:
-    """Return the target that ``run`` was searched for."""
+    """Return the target that ``run`` was searched for.
+
+    Raises:
+        BadRun: the run's own target can't be read.
+    """
     kept = run.inputs.get(TARGET_KEY)
     if kept is None:
         return find_target(search_settings_of(run).target)
-    return Target.from_json(kept)
+    try:
+        return Target.from_json(kept)
+    except (TypeError, ValueError) as error:
+        raise BadRun(
+            f"{run.settings_path} must tell its target as cmpc wrote it: {error}"
+        ) from error

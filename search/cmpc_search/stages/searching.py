@@ -23,7 +23,7 @@ from cmpc_search.data.image_set import SetCounts
 from cmpc_search.errors import BadArgument, BudgetNotMet
 from cmpc_search.gallery import open_gallery
 from cmpc_search.networks.shared import Supernet
-from cmpc_search.runs import RunFolder, note_session, open_run, write_front, write_trials
+from cmpc_search.runs import RunFolder, note_session, open_run, set_aside, write_front, write_trials
 from cmpc_search.stages.material import SearchMaterial, load_material, place_facts, target_facts
 from cmpc_search.stages.measuring import device_costs
 from cmpc_search.stages.scoring import CandidateScorer
@@ -203,13 +203,14 @@ def _target_of(order: SearchOrder) -> Target | None:
 
 def _open_run(order: SearchOrder, material: SearchMaterial, target: Target | None) -> RunFolder:
     facts = place_facts(order.gallery_folder) | ({} if target is None else target_facts(target))
+    if order.begins_again:
+        set_aside(order.run_folder)
     run = open_run(
         order.run_folder,
         settings=material.settings.model_dump(mode="json"),
         inputs=material.hashes() | facts,
         free=FREE_SETTINGS,
         meaning=as_of_today,
-        fresh=order.begins_again,
     )
     note_session(run, sys.argv)
     return run

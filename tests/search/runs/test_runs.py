@@ -15,6 +15,7 @@ from cmpc_search.runs import (
     open_run,
     read_pick,
     reopen_run,
+    set_aside,
     write_front,
     write_pick,
     write_trials,
@@ -89,7 +90,8 @@ def test_a_run_that_lost_its_study_is_not_begun_again_in_silence(path, is_there)
     with pytest.raises(BadRun, match=r"must hold the trials that .*trials.csv lists.*--fresh"):
         opened(path)
 
-    opened(path, fresh=True)
+    set_aside(path)
+    opened(path)
 
 
 def test_a_free_setting_may_change_and_is_stored(path):
@@ -121,7 +123,8 @@ def test_many_differences_are_counted_not_listed(path):
 
 def test_fresh_moves_each_old_run_aside(path):
     for seed in range(3):
-        opened(path, changed(seed=seed), fresh=True)
+        set_aside(path)
+        opened(path, changed(seed=seed))
     kept = [path, path.with_name("emoji.old-1"), path.with_name("emoji.old-2")]
     assert [reopen_run(each).settings["search"]["seed"] for each in kept] == [2, 0, 1]
 
@@ -152,9 +155,9 @@ def test_fresh_refuses_while_another_process_works_on_the_run(path, work, said):
     ) as holder:
         assert holder.stdout.readline() == "held\n"
         with pytest.raises(BadRun, match=f"must be idle.*{said.format(pid=holder.pid)}"):
-            opened(path, fresh=True)
+            set_aside(path)
         holder.kill()
-    opened(path, fresh=True)  # the dead don't count, though their file is still there
+    set_aside(path)  # the dead don't count, though their file is still there
 
 
 def test_a_folder_with_other_files_is_not_taken_over(path):
