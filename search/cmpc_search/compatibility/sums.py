@@ -1,6 +1,7 @@
 """A weighted sum of methods is a method."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import cast
 
 from torch import Tensor, nn
 
@@ -18,18 +19,20 @@ class Sum(Method):
     ) -> None:
         """Take methods by name, and the weights of those whose weight is not 1."""
         super().__init__()
-        self._parts = dict(parts)
-        self._weights = dict.fromkeys(parts, 1.0) | dict(weights or {})
         self.parts = nn.ModuleDict(parts)
+        self.weights = dict.fromkeys(parts, 1.0) | dict(weights or {})
         self.needs = frozenset[Need]().union(*(part.needs for part in parts.values()))
 
     def prepare(self, bank: GalleryBank) -> None:
-        for part in self._parts.values():
+        for _, part in self._methods():
             part.prepare(bank)
 
     def losses(self, embeddings: Tensor, step: Step) -> Mapping[str, Tensor]:
         return {
-            f"{name} {term}": self._weights[name] * loss
-            for name, part in self._parts.items()
+            f"{name} {term}": self.weights[name] * loss
+            for name, part in self._methods()
             for term, loss in part.losses(embeddings, step).items()
         }
+
+    def _methods(self) -> Iterable[tuple[str, Method]]:
+        return cast(Iterable[tuple[str, Method]], self.parts.items())

@@ -11,6 +11,7 @@ fewer steps, from nothing.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -98,20 +99,13 @@ def pick_plan(
     run: RunFolder, parts: SeedParts, architecture: Architecture, settings: TrainSettings
 ) -> QueryPlan:
     """Plan the pick of a seed: from its weights in the seed's supernet, on the seed's views."""
-    material, search = parts.material, parts.material.settings
-
-    def new_task() -> QueryTask:
-        torch.manual_seed(search.seed)
-        network = load_supernet(parts.run, material).extract(architecture)
-        method = make_method(search.method, material.gallery_bank, search.method_settings)
-        return QueryTask(network, method)
-
     return QueryPlan(
         pick=pick_of(run, architecture, parts.seed),
         facts=_facts(parts, architecture, settings),
         training=settings.pick,
-        batch_seed=search.seed + 1,  # not the order in which the supernet saw the views
-        new_task=new_task,
+        # Not the order in which the supernet saw the views.
+        batch_seed=parts.material.settings.seed + 1,
+        new_task=partial(_pick_task, parts, architecture),
     )
 
 
@@ -119,19 +113,27 @@ def control_plan(
     run: RunFolder, material: SearchMaterial, architecture: Architecture, settings: TrainSettings
 ) -> QueryPlan:
     """Plan the control: from random weights, with a classifier of its own alone."""
-
-    def new_task() -> QueryTask:
-        torch.manual_seed(material.settings.seed)
-        network = PlanNetwork(material.space.plan(architecture))
-        return QueryTask(network, make_method(CONTROL_METHOD, material.gallery_bank.made_up()))
-
     return QueryPlan(
         pick=control_in(run, architecture),
         facts=_control_facts(material, architecture, settings),
         training=_control_training(settings),
         batch_seed=1,
-        new_task=new_task,
+        new_task=partial(_control_task, material, architecture),
     )
+
+
+def _pick_task(parts: SeedParts, architecture: Architecture) -> QueryTask:
+    material, search = parts.material, parts.material.settings
+    torch.manual_seed(search.seed)
+    network = load_supernet(parts.run, material).extract(architecture)
+    method = make_method(search.method, material.gallery_bank, search.method_settings)
+    return QueryTask(network, method)
+
+
+def _control_task(material: SearchMaterial, architecture: Architecture) -> QueryTask:
+    torch.manual_seed(material.settings.seed)
+    network = PlanNetwork(material.space.plan(architecture))
+    return QueryTask(network, make_method(CONTROL_METHOD, material.gallery_bank.made_up()))
 
 
 def _facts(parts: SeedParts, architecture: Architecture, settings: TrainSettings) -> PickFacts:

@@ -13,10 +13,18 @@ from cmpc_base.leftovers import sweep
 from cmpc_base.progress import Progress
 from cmpc_search.data import load_image_set
 from cmpc_search.errors import BadData
+from cmpc_search.gallery import Gallery
 from cmpc_search.stages.material import SearchMaterial
 from cmpc_search.training.augmentation import Augmentation
 from cmpc_search.training.execution import Execution
-from cmpc_search.training.views import ViewBank, ViewSettings, make_views, read_views, write_views
+from cmpc_search.training.views import (
+    EmbedViews,
+    ViewBank,
+    ViewSettings,
+    make_views,
+    read_views,
+    write_views,
+)
 
 __all__ = ["make_view_bank"]
 
@@ -78,21 +86,47 @@ def _settings_of(material: SearchMaterial) -> ViewSettings:
 
 
 def _made(material: SearchMaterial, progress: Progress | None) -> ViewBank:
-    gallery, bank = material.gallery, material.gallery_bank
     positions = material.image_set.select(split="train")
-    names = [material.image_set.item_names[position] for position in positions]
-    kept = material.gallery_rows[positions]
+    return make_views(
+        _pictures(material)[positions],
+        material.gallery_bank.labels,
+        _aim_of(material, positions),
+        _settings_of(material),
+        Execution(progress=progress),
+    )
 
-    def embed(
-        views: npt.NDArray[np.uint8], shown: npt.NDArray[np.int64]
+
+def _aim_of(material: SearchMaterial, positions: npt.NDArray[np.int64]) -> EmbedViews:
+    if not material.gallery.has_network:
+        return KeptEmbeddings(material.gallery_rows[positions])
+    names = material.image_set.item_names
+    return NetworkEmbeddings(material.gallery, tuple(names[position] for position in positions))
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkEmbeddings:
+    """Views aim at what the gallery network sees in them."""
+
+    gallery: Gallery
+    item_names: tuple[str, ...]
+
+    def __call__(
+        self, views: npt.NDArray[np.uint8], shown: npt.NDArray[np.int64]
     ) -> npt.NDArray[np.float32]:
-        if not gallery.has_network:
-            return kept[shown]
-        return gallery.embed(views, [names[image] for image in shown], is_mixed=True)
+        names = [self.item_names[image] for image in shown]
+        return self.gallery.embed(views, names, is_mixed=True)
 
-    images = _pictures(material)[positions]
-    execution = Execution(progress=progress)
-    return make_views(images, bank.labels, embed, _settings_of(material), execution)
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KeptEmbeddings:
+    """Without a network every view aims at the embedding of its image, float32 [T, D]."""
+
+    rows: npt.NDArray[np.float32]
+
+    def __call__(
+        self, views: npt.NDArray[np.uint8], shown: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.float32]:
+        return self.rows[shown]
 
 
 def _pictures(material: SearchMaterial) -> npt.NDArray[np.uint8]:

@@ -30,7 +30,7 @@ from cmpc_search.training.compute import CPU, Compute
 from cmpc_search.training.execution import Execution
 from cmpc_search.training.settings import QueryTraining
 
-__all__ = ["ViewBank", "ViewSettings", "make_views", "read_views", "write_views"]
+__all__ = ["EmbedViews", "ViewBank", "ViewSettings", "make_views", "read_views", "write_views"]
 
 BATCH_SIZE = 256
 

@@ -1,5 +1,7 @@
 """Supernet and pick learn to embed as the gallery does, and go on where they were stopped."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -110,6 +112,17 @@ def test_a_batch_of_mixed_views_alone_is_no_error(supernet):
     short = TRAINING.model_copy(update={"num_steps": 1})
 
     train_supernet(supernet, method_of("bct"), unlabelled, short)
+
+
+def test_a_method_that_needs_no_labels_learns_from_views_without_any(bank, supernet):
+    network = supernet.extract(SPACE.read("-".join(["k3w1.0"] * len(SPACE.blocks))))
+    unlabelled = replace(bank, labels=None)
+    method = make_method("regression", GalleryBank(embeddings=DIRECTIONS, labels=None))
+
+    batches = unlabelled.batches(TRAINING, seed=0)
+    train(QueryTask(network, method), batches, TRAINING.schedule, Execution())
+
+    assert share_named(network, bank) > 0.9
 
 
 def test_a_finished_training_is_taken_from_its_checkpoint_and_not_by_another_method(
