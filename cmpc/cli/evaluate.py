@@ -84,14 +84,14 @@ def evaluate(options: EvaluateOptions) -> None:
     from cmpc.progress import TerminalObserver
     from cmpc.reports.evaluation import evaluation_report
     from cmpc_search.stages.evaluating import EvaluateOrder, run_evaluation
-    from cmpc_search.stages.evaluation import EvaluationOrder
+    from cmpc_search.stages.evaluation import JudgingOptions
     from cmpc_search.training.compute import set_up_torch
 
     set_up_torch(options.threads)
     order = EvaluateOrder(
         run_folder=options.run_folder,
         cache_dir=options.cache_dir,
-        judged=EvaluationOrder(
+        judged=JudgingOptions(
             protocol=options.protocol,
             new_galleries=options.new_galleries,
             queries_per_gallery_image=options.queries_per_gallery_image,

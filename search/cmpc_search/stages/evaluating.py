@@ -8,7 +8,7 @@ from cmpc_base.progress import SILENT, Observer
 from cmpc_cost_models.models.base import CostModel
 from cmpc_search.runs import RunFolder, reopen_run
 from cmpc_search.runs.evaluation import Evaluation
-from cmpc_search.stages.evaluation import EvaluationOrder, evaluate_run
+from cmpc_search.stages.evaluation import JudgingOptions, evaluate_run
 from cmpc_search.stages.material import SearchMaterial, load_run_material, target_of
 from cmpc_search.stages.measuring import device_costs
 
@@ -27,7 +27,7 @@ class EvaluateOrder:
 
     run_folder: Path
     cache_dir: Path
-    judged: EvaluationOrder
+    judged: JudgingOptions
     gallery_folder: Path | None = None
     data: str | None = None
     device: str | None = None

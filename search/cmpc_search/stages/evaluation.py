@@ -40,7 +40,7 @@ from cmpc_search.stages.picks import TrainedPick, control_of, picked_architectur
 from cmpc_search.stages.seeds import parts_of
 
 __all__ = [
-    "EvaluationOrder",
+    "JudgingOptions",
     "amortised_macs",
     "evaluate_run",
     "results_of_seeds",
@@ -51,7 +51,7 @@ SPLIT = "test"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class EvaluationOrder:
+class JudgingOptions:
     """How to judge a run.
 
     Attributes:
@@ -67,7 +67,7 @@ class EvaluationOrder:
 
 
 def evaluate_run(
-    run: RunFolder, material: SearchMaterial, order: EvaluationOrder, meter: CostModel | None
+    run: RunFolder, material: SearchMaterial, order: JudgingOptions, meter: CostModel | None
 ) -> Evaluation:
     """Judge the trained picks of a run; keep evaluation.json, and evaluation.npz of each query.
 

@@ -6,6 +6,8 @@ class TestMine(ProtocolContract):
         return Mine()
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -96,6 +98,16 @@ class ProtocolContract:
             gallery.embeddings, [LABELS[one] for one in gallery.labels], names=names
         )
         assert protocol.evaluate(queries, renumbered).metrics == result.metrics
+
+    def test_an_item_is_no_answer_to_itself(
+        self, protocol: Protocol, sides: tuple[LabelledRows, LabelledRows]
+    ) -> None:
+        shown, _ = sides
+        known = replace(shown, item_ids=tuple(map(str, range(len(shown)))))
+        with_itself, without = (protocol.evaluate(one, one) for one in (shown, known))
+        losses = [with_itself.metrics[name] - without.metrics[name] for name in without.metrics]
+        assert min(losses) >= 0
+        assert max(losses) > 0
 
     def test_a_gallery_that_shares_no_label_is_refused(
         self, protocol: Protocol, sides: tuple[LabelledRows, LabelledRows]

@@ -30,7 +30,7 @@ from cmpc_search.runs import RunFolder
 from cmpc_search.runs.evaluation import SeenClasses
 from cmpc_search.stages import evaluation, network_costs
 from cmpc_search.stages.evaluation import (
-    EvaluationOrder,
+    JudgingOptions,
     amortised_macs,
     evaluate_run,
     results_of_seeds,
@@ -97,7 +97,7 @@ def judged(known_material, tmp_path, monkeypatch):
         monkeypatch.setattr(evaluation, "picked_architecture", lambda _: material.space.smallest())
         monkeypatch.setattr(evaluation, "trained_picks", lambda *_, **__: [pick])
         monkeypatch.setattr(evaluation, "control_of", lambda *_: control)
-        return evaluate_run(run, material, EvaluationOrder(**order), meter)
+        return evaluate_run(run, material, JudgingOptions(**order), meter)
 
     return judge
 
