@@ -10,11 +10,22 @@ CmpcError
 from cmpc_base.errors import CmpcError
 
 __all__ = [
+    "EXIT_CODES",
     "BadOutput",
     "BadSettings",
     "OutputFailed",
     "UntrustedTiming",
 ]
+
+EXIT_CODES = {
+    0: "done",
+    1: "it ran, and found or failed something",
+    2: "wrong usage, settings or argument",
+    3: "an answer that may not be trusted: an unstable timing, a budget that was not met",
+    4: "the device can't be reached",
+    130: "interrupted",
+}
+"""What a program may read from the code that a command exits with."""
 
 
 class BadOutput(CmpcError, ValueError):

@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from cmpc.cli import command_line
+from cmpc.errors import EXIT_CODES
 
 PAGE = Path(__file__).with_name("cli.md")
 WIDTH = 90
@@ -26,12 +27,7 @@ and progress go to stderr, and there is no bar where stderr is not a terminal.
 
 | exit code | meaning |
 | --- | --- |
-| 0 | done |
-| 1 | it ran, and found or failed something |
-| 2 | wrong usage, settings or argument |
-| 3 | an answer that may not be trusted: an unstable timing, a budget that was not met |
-| 4 | the device can't be reached |
-| 130 | interrupted |
+{exit_codes}
 
 Settings come from a TOML file (`--config`, or `./cmpc.toml`), then from the environment
 (`CMPC_SEARCH_TRIALS` for the key `trials` of the table `[search]`), then from flags; the later
@@ -52,7 +48,9 @@ def main() -> None:
 
 def page() -> str:
     """Return the whole page."""
-    return INTRODUCTION + "".join(sections(command_line, "cmpc", None))
+    exit_codes = "\n".join(f"| {code} | {what} |" for code, what in EXIT_CODES.items())
+    introduction = INTRODUCTION.replace("{exit_codes}", exit_codes)
+    return introduction + "".join(sections(command_line, "cmpc", None))
 
 
 def sections(command: click.Command, name: str, above: click.Context | None) -> Iterator[str]:

@@ -4,6 +4,7 @@ import click
 
 from cmpc import __version__
 from cmpc.cli.group import CmpcGroup
+from cmpc.errors import EXIT_CODES
 
 __all__ = ["command_line"]
 
@@ -12,8 +13,7 @@ __all__ = ["command_line"]
     "cmpc",
     cls=CmpcGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 done; 1 something failed; 2 wrong usage or settings; "
-    "3 an answer not to be trusted; 4 device unreachable; 130 interrupted.",
+    epilog="Exit codes: " + "; ".join(f"{code} {what}" for code, what in EXIT_CODES.items()) + ".",
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")
 @click.option("--debug", is_flag=True, envvar="CMPC_DEBUG", help="Show the traceback of an error.")

@@ -1,10 +1,8 @@
 """Which images are there to work with, are they ready, and what do they look like?"""
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -12,13 +10,7 @@ from cmpc.cli.cache_size import cache_size_option
 from cmpc.cli.names import SPLITS
 from cmpc.cli.options import FILE, cache_dir_option, filled, json_option, split_seed_option
 
-if TYPE_CHECKING:
-    from cmpc_search.data import Drops
-    from cmpc_search.data.passed_over import PassedOver
-
 __all__ = ["data"]
-
-NUM_SHOWN = 5  # lines of each kind of trouble; --json has them all
 
 name_argument = click.argument("name_or_path", metavar="NAME|PATH")
 size_option = click.option(
@@ -70,39 +62,13 @@ def list_sets(cache_dir: Path, as_json: bool) -> None:
     Example:
       cmpc data list
     """
-    from cmpc.output import emit, make_table
+    from cmpc.cli.publishing import publish
+    from cmpc.reports.data_sets import catalogue_report
     from cmpc_search.data import CATALOGUE
     from cmpc_search.data.cache import prepared_sizes
 
-    sizes = {name: prepared_sizes(name, cache_dir) for name in CATALOGUE}
-    columns = ["name", "images", "classes", "fetch MB", "prepared", "licence", "from", "what"]
-    rows = [
-        (
-            name,
-            entry.num_images,
-            entry.num_classes,
-            entry.fetched_mb,
-            ", ".join(f"{size_px} px" for size_px in sizes[name]) or None,
-            ", ".join(entry.licences),
-            entry.origin,
-            entry.summary,
-        )
-        for name, entry in CATALOGUE.items()
-    ]
-    payload = [
-        {
-            "name": name,
-            "num_images": entry.num_images,
-            "num_classes": entry.num_classes,
-            "fetched_mb": entry.fetched_mb,
-            "prepared_sizes_px": sizes[name],
-            "licences": entry.licences,
-            "origin": entry.origin,
-            "summary": entry.summary,
-        }
-        for name, entry in CATALOGUE.items()
-    ]
-    emit({"data_sets": payload}, make_table(columns, rows), as_json=as_json)
+    sizes_px = {name: prepared_sizes(name, cache_dir) for name in CATALOGUE}
+    publish(catalogue_report(CATALOGUE, sizes_px), as_json=as_json)
 
 
 @data.command()
@@ -130,15 +96,18 @@ def prepare(
     Example:
       cmpc data prepare emoji9 --size-px 64
     """
-    from cmpc.output import emit, make_table
+    from cmpc.cli.publishing import publish
+    from cmpc.output import say
     from cmpc.progress import TerminalObserver
+    from cmpc.reports.data_sets import passed_over_sentences, prepared_report
     from cmpc_search.data.fetching import Fetcher
     from cmpc_search.data.sources.catalogue import find_source
     from cmpc_search.stages.data_sets import prepare_data_set
 
     started_at = time.monotonic()
     passed_over = find_source(name_or_path, Fetcher(cache_dir)).passed_over()
-    _tell_passed_over(passed_over)  # first: too few pictures may be left to go on
+    for sentence in passed_over_sentences(passed_over):
+        say(sentence)  # first: too few pictures may be left to go on
     image_set = prepare_data_set(
         name_or_path,
         size_px=size_px,
@@ -146,28 +115,8 @@ def prepare(
         cache_dir=cache_dir,
         observer=TerminalObserver(),
     )
-    counts = image_set.counts()
-    columns = ["split", "classes", "queries", "gallery"]
-    rows = [
-        (split, count.num_classes, count.num_queries, count.num_gallery)
-        for split, count in counts.items()
-    ]
-    title = f"{image_set.name}: {len(image_set)} images of {image_set.num_classes} classes"
-    payload = {
-        "name": image_set.name,
-        "size_px": image_set.size_px,
-        "num_images": len(image_set),
-        "num_classes": image_set.num_classes,
-        "is_open_set": image_set.is_open_set,
-        "splits": counts,
-        "drops": image_set.drops.to_json(),
-        "passed_over": passed_over,
-        "licences": image_set.licences,
-        "sha256": image_set.sha256,
-        "seconds": time.monotonic() - started_at,
-    }
-    emit(payload, make_table(columns, rows, title=title), as_json=as_json)
-    _tell_drops(image_set.drops)
+    report = prepared_report(image_set, passed_over, time.monotonic() - started_at)
+    publish(report, as_json=as_json)
 
 
 @data.command()
@@ -234,29 +183,3 @@ def show(options: ShowOptions) -> None:
     }
     emit(payload, None, as_json=options.as_json)
     say(f"{options.sheet_path}: {len(names)} classes of {image_set.describe()}")
-
-
-def _tell_drops(drops: "Drops") -> None:
-    from cmpc.output import say
-
-    if drops.total:
-        say(drops.describe())
-        _say_first([drop.describe() for drop in drops.items])
-
-
-def _tell_passed_over(groups: "Sequence[PassedOver]") -> None:
-    from cmpc.output import say
-
-    if groups:
-        say("passed over, and not counted below:")
-        by_count = sorted(groups, key=lambda group: -group.count)
-        _say_first([group.describe() for group in by_count])
-
-
-def _say_first(lines: list[str]) -> None:
-    from cmpc.output import say
-
-    for line in lines[:NUM_SHOWN]:
-        say(f"  {line}")
-    if len(lines) > NUM_SHOWN:
-        say(f"  and {len(lines) - NUM_SHOWN} more, which --json lists")

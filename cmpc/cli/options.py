@@ -188,14 +188,13 @@ def filled(record: type[Options]) -> Callable[[Callable[[Options], None]], Calla
 
 def resolve_settings(model_class: type[Settings], table: str, toml_path: Path | None) -> Settings:
     """Return the settings of a command's table: from the file, the environment, typed flags."""
-    from cmpc.settings.resolution import resolve
+    from cmpc.settings.resolution import Places, resolve
 
     ctx = click.get_current_context()
-    return resolve(
-        model_class,
-        table,
+    places = Places(
         toml_path=toml_path,
         environment=os.environ,
         flags=flags_given(ctx),
         spellings={str(param.name): param.opts[0] for param in ctx.command.params},
     )
+    return resolve(model_class, table, places)

@@ -80,8 +80,9 @@ def train(options: TrainOptions) -> None:
       cmpc train runs/emoji --pick knee --seeds 3
       cmpc train runs/emoji --seeds 3 --new-galleries
     """
-    from cmpc.output import emit, make_table
+    from cmpc.cli.publishing import publish
     from cmpc.progress import TerminalObserver
+    from cmpc.reports.training import training_report
     from cmpc_search.stages.pick_training import TrainOrder, run_training
     from cmpc_search.stages.settings import TrainSettings
     from cmpc_search.training.compute import set_up_torch
@@ -98,11 +99,4 @@ def train(options: TrainOptions) -> None:
     )
     set_up_torch(options.threads)
     found = run_training(order, TerminalObserver())
-    folders = [one.folder for one in found.trained]
-    document = {
-        "run": found.run.path,
-        "architecture": found.architecture.key,
-        "trained": [folder.name for folder in folders],
-    }
-    table = make_table(("trained", "folder"), [(folder.name, folder) for folder in folders])
-    emit(document, table, as_json=options.as_json)
+    publish(training_report(found), as_json=options.as_json)

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 __all__ = [
     "doubts",
     "kernel_table",
-    "parts_told",
+    "part_texts",
+    "percentiles_text",
     "profile_report",
-    "singles_told",
     "summary",
-    "uncounted_told",
+    "uncounted_text",
 ]
 
 COLUMNS = (
@@ -66,8 +66,8 @@ def summary(profile: "NetworkProfile") -> Iterator[str]:
         f"latency: {profile.total.estimator} of {profile.total.count} blocks; "
         f"{profile.total.num_set_aside} blocks, which something slowed down, were set aside"
     )
-    yield f"total {total_us:.1f} us = {' + '.join(parts_told(profile))}"
-    yield f"single inferences: {singles_told(profile.total)}"
+    yield f"total {total_us:.1f} us = {' + '.join(part_texts(profile))}"
+    yield f"single inferences: {percentiles_text(profile.total)}"
     if "rest" not in profile.parts_us:
         yield (
             f"these parts can't be told apart further: calls under the stopwatch take "
@@ -93,7 +93,7 @@ def summary(profile: "NetworkProfile") -> Iterator[str]:
         )
 
 
-def parts_told(profile: "NetworkProfile") -> list[str]:
+def part_texts(profile: "NetworkProfile") -> list[str]:
     """Say what the total is made of, a text for each part."""
     told = []
     for name, time_us in profile.parts_us.items():
@@ -103,14 +103,14 @@ def parts_told(profile: "NetworkProfile") -> list[str]:
     return told
 
 
-def singles_told(cost: "Cost") -> str:
+def percentiles_text(cost: "Cost") -> str:
     """Say how single inferences vary, disturbed ones included."""
     percentiles = {"P50": cost.p50, "P90": cost.p90, "P99": cost.p99}
     known = ", ".join(f"{name} {ms:.4g} ms" for name, ms in percentiles.items() if ms is not None)
     return f"{known} over {cost.num_single_runs} runs" if known else "too few were timed one by one"
 
 
-def uncounted_told(profile: "NetworkProfile") -> str:
+def uncounted_text(profile: "NetworkProfile") -> str:
     """Name the kernels whose operations nobody could count."""
     names = list(dict.fromkeys(one.record.kind for one in profile.uncounted))
     return f"unknown: TVM can't count the operations of {', '.join(names)}"
@@ -119,7 +119,7 @@ def uncounted_told(profile: "NetworkProfile") -> str:
 def _limits(profile: "NetworkProfile") -> str:
     total_us, roofline = profile.total.value * 1e3, profile.roofline
     if profile.gflops is None or profile.least_us is None:
-        return f"GFLOP/s of the whole and the roofline's limit are {uncounted_told(profile)}"
+        return f"GFLOP/s of the whole and the roofline's limit are {uncounted_text(profile)}"
     return (
         f"{profile.gflops:.1f} of {roofline.gflops:.1f} GFLOP/s ({roofline.source}); the roofline "
         f"allows {profile.least_us:.1f} us for these kernels, {profile.least_us / total_us:.0%}"

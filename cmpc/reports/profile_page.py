@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cmpc.reports.profile import singles_told, uncounted_told
+from cmpc.reports.profile import percentiles_text, uncounted_text
 from cmpc_base.files import replacing
 from cmpc_base.printable import printable
 
@@ -109,7 +109,7 @@ def _cards(profile: "NetworkProfile") -> Iterator[str]:
     share = f"{time_us / (total.value * 1e3):.1%}"
     yield _card(f"in {len(profile.kernels)} {first}", share, calls or "not to be told apart")
     if profile.gflops is None or profile.least_us is None:
-        yield _card("GFLOP/s, roofline", "unknown", uncounted_told(profile))
+        yield _card("GFLOP/s, roofline", "unknown", uncounted_text(profile))
     else:
         peak = f"of {profile.roofline.gflops:.1f} at peak, {profile.roofline.source}"
         yield _card("GFLOP/s", f"{profile.gflops:.1f}", peak)
@@ -176,7 +176,7 @@ def _evidence(profile: "NetworkProfile") -> str:
     facts: dict[str, object] = {
         "compiled network": f"sha256 {total.artefact_sha256}",
         "graph": f"sha256 {profile.graph_sha256}",
-        "single inferences": singles_told(total),
+        "single inferences": percentiles_text(total),
         "drift": "not known" if total.drift is None else f"{total.drift:+.2%}",
         "not observed": ", ".join(total.not_observed) or "nothing",
         "pinned to processors": ", ".join(map(str, machine.get("cpus", ()))),

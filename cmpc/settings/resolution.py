@@ -11,7 +11,7 @@ setting that is misspelt and then ignored costs a night of search.
 
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,7 +22,7 @@ from cmpc.errors import BadSettings
 from cmpc.settings.file import TARGETS_TABLE, read_toml
 from cmpc_base.names import suggestion
 
-__all__ = ["resolve"]
+__all__ = ["Places", "resolve"]
 
 Settings = TypeVar("Settings", bound=BaseModel)
 KeyPath = tuple[str, ...]
@@ -37,38 +37,46 @@ class Given:
     origin: str
 
 
-def resolve(
-    model_class: type[Settings],
-    table: str,
-    *,
-    toml_path: Path | None,
-    environment: Mapping[str, str],
-    flags: Mapping[str, object],
-    spellings: Mapping[str, str] | None = None,
-) -> Settings:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Places:
+    """Where settings come from, the weakest place first.
+
+    Attributes:
+        toml_path: The settings file; None reads ``./cmpc.toml`` if there is one.
+        environment: The variables.
+        flags: Those that the user typed (see ``cmpc.cli.options.flags_given``), named after the
+            fields; a field ``epochs`` within a field ``training`` is the flag ``training_epochs``.
+        spellings: How a flag is typed, for errors, where that is not ``--training-epochs``.
+    """
+
+    toml_path: Path | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    flags: Mapping[str, object] = field(default_factory=dict)
+    spellings: Mapping[str, str] = field(default_factory=dict)
+
+
+def resolve(model_class: type[Settings], table: str, places: Places) -> Settings:
     """Return the settings of one table, each taken from the strongest place that gives it.
 
-    Without ``toml_path``, ``./cmpc.toml`` is read if there is one. ``flags`` are those that the
-    user typed (see ``cmpc.cli.options.flags_given``), named after the fields; a field ``epochs``
-    within a field ``training`` is the flag ``training_epochs``. ``spellings`` says how a flag is
-    typed, for errors, where that is not ``--training-epochs``.
+    Raises:
+        BadSettings: a place names no setting, or gives a value that can't be.
     """
     keys = sorted(key_paths(model_class))
     given = {
-        **from_file(keys, table, toml_path),
-        **from_environment(keys, table, environment),
-        **from_flags(keys, flags, spellings or {}),
+        **from_file(keys, table, places.toml_path),
+        **from_environment(keys, table, places.environment),
+        **from_flags(keys, places.flags, places.spellings),
     }
     try:
         return model_class.model_validate(nested(given))
     except ValidationError as error:
-        raise BadSettings(told(error, table, given)) from None
+        raise BadSettings(complaints(error, table, given)) from None
 
 
 def key_paths(model_class: type[BaseModel], above: KeyPath = ()) -> Iterator[KeyPath]:
     """Name every setting of a model, with those of the models within."""
-    for name, field in model_class.model_fields.items():
-        kind = field.annotation
+    for name, info in model_class.model_fields.items():
+        kind = info.annotation
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             yield from key_paths(kind, (*above, name))
         else:
@@ -158,7 +166,7 @@ def nested(given: Mapping[KeyPath, Given]) -> dict[str, Any]:
     return tree
 
 
-def told(error: ValidationError, table: str, given: Mapping[KeyPath, Given]) -> str:
+def complaints(error: ValidationError, table: str, given: Mapping[KeyPath, Given]) -> str:
     """Write each complaint of pydantic as what must hold, what came, and where it stands."""
     lines = []
     for item in error.errors():

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from cmpc.commands import CommandEntry
 from cmpc.errors import BadSettings
 from cmpc.settings import resolution
-from cmpc.settings.resolution import resolve
+from cmpc.settings.resolution import Places, resolve
 
 
 class Training(BaseModel):
@@ -35,9 +35,8 @@ def resolve_search(tmp_path):
     def call(text="", environment=None, flags=None):
         path = tmp_path / "some.toml"
         path.write_text(text)
-        return resolve(
-            Search, "search", toml_path=path, environment=environment or {}, flags=flags or {}
-        )
+        places = Places(toml_path=path, environment=environment or {}, flags=flags or {})
+        return resolve(Search, "search", places)
 
     return call
 
@@ -56,9 +55,8 @@ def test_the_strongest_place_that_gives_a_value_wins(
     entry = CommandEntry("nowhere:search", "Search.", reads_settings=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(resolution, "COMMANDS", {"search": entry})
-        found = resolve(
-            Search, "search", toml_path=path, environment=environment, flags=flags
-        ).trials
+        places = Places(toml_path=path, environment=environment, flags=flags)
+        found = resolve(Search, "search", places).trials
 
     strongest_first = (as_flag, in_environment, in_file, 10)
     assert found == next(value for value in strongest_first if value is not None)
@@ -83,7 +81,7 @@ def test_without_a_named_file_the_one_in_the_working_folder_is_read(tmp_path, mo
     (tmp_path / "cmpc.toml").write_text("[search]\ntrials = 4\n")
     monkeypatch.chdir(tmp_path)
 
-    assert resolve(Search, "search", toml_path=None, environment={}, flags={}).trials == 4
+    assert resolve(Search, "search", Places()).trials == 4
 
 
 @pytest.mark.parametrize(
