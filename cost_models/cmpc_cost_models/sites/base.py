@@ -21,10 +21,11 @@ import numpy.typing as npt
 
 from cmpc_base.closeable import Closeable
 from cmpc_base.registry import Registry
+from cmpc_cost_models.errors import BadArgument
 from cmpc_cost_models.evidence import UNKNOWN_MACHINE, Fingerprint
 from cmpc_cost_models.timing.conditions import Snapshot
 
-__all__ = ["NO_FACTS", "SITES", "RunningNetwork", "Site", "SiteFacts", "open_site"]
+__all__ = ["NO_FACTS", "NO_TIMES", "SITES", "RunningNetwork", "Site", "SiteFacts", "open_site"]
 
 SITES: Registry[type["Site"]] = Registry(
     "site",
@@ -34,6 +35,8 @@ SITES: Registry[type["Site"]] = Registry(
         "emulated": "cmpc_cost_models.sites.emulated:EmulatedSite",
     },
 )
+
+NO_TIMES = "what a program takes there says nothing of a processor: nothing may be timed there"
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -90,21 +93,25 @@ class Site(Closeable):
     def load(self, library: Path, input_shape: Sequence[int]) -> RunningNetwork:
         """Return the network of a compiled library, ready to run."""
 
-    @abstractmethod
-    def load_kernels(self, executable: Any) -> tuple[Any, Any]:
-        """Return TVM's module of what its compiler made, ready to be called, and TVM's device."""
-
-    @abstractmethod
     def facts(self) -> SiteFacts:
-        """Return which machine it is, as far as it tells."""
+        """Return which machine it is, as far as it tells: by default nothing."""
+        return NO_FACTS
 
-    @abstractmethod
+    def load_kernels(self, executable: Any) -> tuple[Any, Any]:
+        """Return TVM's module of what its compiler made, ready to be called, and TVM's device.
+
+        Raises:
+            BadArgument: nothing may be timed there; so by default, and so for the next two.
+        """
+        raise BadArgument(NO_TIMES)
+
     def prepared(self) -> AbstractContextManager[None]:
         """Keep the timed threads to processors of their own meanwhile, where that can be done."""
+        raise BadArgument(NO_TIMES)
 
-    @abstractmethod
     def observe(self) -> Snapshot:
         """Return a snapshot of the machine and of the processors that are timed on."""
+        raise BadArgument(NO_TIMES)
 
     def close(self) -> None:
         """Give back what is held: nothing, by default."""

@@ -8,7 +8,6 @@ For its answer, never for its time.
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,16 +17,14 @@ import numpy.typing as npt
 from cmpc_base.folders import folder_draft
 from cmpc_cost_models.compiling.entries import LIBRARY_NAME
 from cmpc_cost_models.errors import BadArgument, ProgramFailed
-from cmpc_cost_models.sites.base import NO_FACTS, Site, SiteFacts
+from cmpc_cost_models.sites.base import NO_TIMES, Site
 from cmpc_cost_models.sites.program import RUNNER_NAME, build_runner, copy_runtime
 from cmpc_cost_models.targets.target import Target
 from cmpc_cost_models.targets.toolchain import Toolchain, find_toolchain
-from cmpc_cost_models.timing.conditions import Snapshot
 
 __all__ = ["PROGRAM_SECONDS", "EmulatedSite", "run_program"]
 
 PROGRAM_SECONDS = 300.0  # an emulated network takes a hundred times as long as a real one
-NO_TIMES = "time under an emulator says nothing of a processor: nothing may be timed there"
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -94,18 +91,6 @@ class EmulatedSite(Site):
         emulator = self._toolchain.emulator
         assert emulator is not None, "only what can be executed is loaded"
         return EmulatedNetwork(library, folder / RUNNER_NAME, emulator)
-
-    def load_kernels(self, executable: Any) -> tuple[Any, Any]:
-        raise BadArgument(NO_TIMES)
-
-    def facts(self) -> SiteFacts:
-        return NO_FACTS
-
-    def prepared(self) -> AbstractContextManager[None]:
-        raise BadArgument(NO_TIMES)
-
-    def observe(self) -> Snapshot:
-        raise BadArgument(NO_TIMES)
 
     def _build(self, folder: Path, input_shape: Sequence[int]) -> None:
         with folder_draft(folder) as draft:

@@ -7,9 +7,7 @@ from typing import Any, Self
 
 from cmpc_cost_models.sites.base import Site, SiteFacts
 from cmpc_cost_models.sites.loaded import LoadedNetwork
-from cmpc_cost_models.targets.fingerprint import features_of, fingerprint_of
-from cmpc_cost_models.targets.system_calls import architecture
-from cmpc_cost_models.targets.system_files import OWN_FILES
+from cmpc_cost_models.targets.machine import cpu_flags, own_fingerprint
 from cmpc_cost_models.timing.conditions import Snapshot, take_snapshot
 from cmpc_cost_models.timing.pinning import pinned
 
@@ -18,10 +16,7 @@ __all__ = ["HereSite", "own_facts"]
 
 def own_facts() -> SiteFacts:
     """Return what this machine tells of itself."""
-    return SiteFacts(
-        fingerprint=fingerprint_of(OWN_FILES, architecture=architecture()),
-        features=features_of(OWN_FILES),
-    )
+    return SiteFacts(fingerprint=own_fingerprint(), features=cpu_flags())
 
 
 class HereSite(Site):

@@ -105,32 +105,19 @@ def time_in_turn(
     warm = [_warm_up(runner, settings) for runner in runners]
     num_runs = [_runs_in(settings.block_ms, latency_ms) for latency_ms, _ in warm]
     turn_s = sum(runs * ms for runs, (ms, _) in zip(num_runs, warm, strict=True)) / 1e3
-    plan = _plan_rounds(settings, turn_s)
     warmup_ms = (time.perf_counter() - start) * 1e3
-    blocks: list[list[float]] = [[] for _ in runners]
-
-    def run_round() -> Conditions:
-        before = observe()
-        for _ in range(plan.blocks_per_round):
-            for index, run in enumerate(runners):
-                blocks[index].append(run(num_runs[index]))
-                on_block(index)
-        return conditions_between(before, observe())
-
-    conditions = [run_round()]
-    while _wants_more(plan, blocks, time.perf_counter() - start, settings):
-        if plan.pause_s:
-            time.sleep(plan.pause_s)
-            for run, number in zip(runners, num_runs, strict=True):
-                run(number)  # whatever slept meanwhile is awake again
-        conditions.append(run_round())
+    rounds = _Rounds(runners, num_runs, _plan_rounds(settings, turn_s), on_block)
+    rounds.run(observe)
+    while _wants_more(rounds.plan, rounds.blocks_ms, time.perf_counter() - start, settings):
+        rounds.pause()
+        rounds.run(observe)
     return Blocks(
-        blocks_ms=blocks,
-        blocks_per_round=plan.blocks_per_round,
+        blocks_ms=rounds.blocks_ms,
+        blocks_per_round=rounds.plan.blocks_per_round,
         runs_per_block=num_runs,
         warmup_ms=warmup_ms,
         is_steady=all(is_steady for _, is_steady in warm),
-        conditions=conditions_together(conditions),
+        conditions=conditions_together(rounds.conditions),
     )
 
 
@@ -155,6 +142,39 @@ class _Plan:
     num_rounds: int
     blocks_per_round: int
     pause_s: float
+
+
+class _Rounds:
+    """The rounds that have run, and what went on in each."""
+
+    def __init__(
+        self,
+        runners: Sequence[Runner],
+        num_runs: Sequence[int],
+        plan: _Plan,
+        on_block: Callable[[int], None],
+    ) -> None:
+        self.plan = plan
+        self.blocks_ms: list[list[float]] = [[] for _ in runners]
+        self.conditions: list[Conditions] = []
+        self._turn = list(zip(runners, num_runs, strict=True))
+        self._on_block = on_block
+
+    def run(self, observe: Callable[[], Snapshot]) -> None:
+        """Time one round."""
+        before = observe()
+        for _ in range(self.plan.blocks_per_round):
+            for index, (runner, num_runs) in enumerate(self._turn):
+                self.blocks_ms[index].append(runner(num_runs))
+                self._on_block(index)
+        self.conditions.append(conditions_between(before, observe()))
+
+    def pause(self) -> None:
+        """Wait for the next round, and wake up whatever slept meanwhile."""
+        if self.plan.pause_s:
+            time.sleep(self.plan.pause_s)
+            for runner, num_runs in self._turn:
+                runner(num_runs)
 
 
 def _plan_rounds(settings: TimingSettings, turn_s: float) -> _Plan:
