@@ -14,7 +14,13 @@ from cmpc_base.errors import BadArgument, CmpcError
 from cmpc_base.files import temporary_beside
 from cmpc_base.names import few
 
-__all__ = ["check_new_or_empty", "folder_draft", "nearest_existing", "remove_folder"]
+__all__ = [
+    "check_new_or_empty",
+    "folder_draft",
+    "nearest_existing",
+    "remove_folder",
+    "scratch_folder",
+]
 
 OCCUPIED = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}
 RENAME_TRIES = 10  # each of them meets another process that has just put its own folder there
@@ -68,14 +74,21 @@ def folder_draft(
     Raises:
         OSError: ``final`` is there, not whole and not to be replaced, or the file system refuses.
     """
-    final.parent.mkdir(parents=True, exist_ok=True)
-    draft = temporary_beside(final)
-    draft.mkdir()  # not mkdtemp: its folder is closed to other users of a shared cache
-    try:
+    with scratch_folder(final) as draft:
         yield draft
         _rename(draft, final, is_whole, replace)
+
+
+@contextmanager
+def scratch_folder(beside: Path) -> Iterator[Path]:
+    """Yield an empty folder beside a path, and on its file system, that is gone afterwards."""
+    beside.parent.mkdir(parents=True, exist_ok=True)
+    scratch = temporary_beside(beside)
+    scratch.mkdir()  # not mkdtemp: its folder is closed to other users of a shared cache
+    try:
+        yield scratch
     finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _rename(draft: Path, final: Path, is_whole: Callable[[Path], bool], replace: bool) -> None:

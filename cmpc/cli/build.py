@@ -79,6 +79,7 @@ def build(options: BuildOptions) -> None:
       cmpc build runs/emoji --out bundles/emoji-arm --target arm
     """
     from cmpc.cli.publishing import publish, require_trust
+    from cmpc.progress import TerminalObserver
     from cmpc.reports.bundle import bundle_report
     from cmpc.settings.targets import named_target
     from cmpc_search.runs import reopen_run
@@ -94,7 +95,7 @@ def build(options: BuildOptions) -> None:
         with_runner=options.runner,
         must_verify=options.verify,
     )
-    report = bundle_report(build_bundle(reopen_run(options.run_folder), order))
+    report = bundle_report(build_bundle(reopen_run(options.run_folder), order, TerminalObserver()))
     publish(report, as_json=options.as_json)
     require_trust(report)
 

@@ -9,8 +9,13 @@ import time
 import pytest
 
 from cmpc_base.errors import BadArgument
-from cmpc_base.folders import check_new_or_empty, folder_draft, nearest_existing
-from cmpc_base.leftovers import sweep
+from cmpc_base.folders import (
+    check_new_or_empty,
+    folder_draft,
+    nearest_existing,
+    scratch_folder,
+)
+from cmpc_base.leftovers import TEMPORARY, sweep
 
 
 def test_a_draft_becomes_the_folder_and_has_the_permissions_that_the_umask_leaves(tmp_path):
@@ -102,3 +107,11 @@ def test_the_nearest_folder_of_a_path_that_is_not_there_is_above_it(tmp_path, mo
     assert nearest_existing(tmp_path / "a" / "b") == tmp_path
     assert nearest_existing(tmp_path) == tmp_path
     assert str(nearest_existing("nowhere/b")) == os.getcwd()
+
+
+def test_a_scratch_folder_is_gone_afterwards_and_is_swept_after_a_kill(tmp_path):
+    with scratch_folder(tmp_path / "new" / "wanted") as folder:
+        (folder / "file").write_text("half")
+        assert TEMPORARY.fullmatch(folder.name)
+
+    assert not list((tmp_path / "new").iterdir())

@@ -16,13 +16,13 @@ The words are those of TVM's MetaSchedule: https://tvm.apache.org/docs (meta_sch
 import json
 import os
 import sqlite3
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
 from cmpc_base.closeable import Closeable
+from cmpc_base.folders import scratch_folder
 from cmpc_base.hashing import document_hash
 from cmpc_cost_models.errors import BadScheduleDatabase
 from cmpc_cost_models.identity import code_document, key_of
@@ -221,9 +221,8 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 def _create(path: Path, identity: str) -> None:
     """Put a whole empty database at ``path``, unless another process was faster."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".draft-") as folder:
-        draft = Path(folder) / "draft.db"
+    with scratch_folder(path) as folder:
+        draft = folder / "draft.db"
         with closing(_connect(draft)) as connection:
             connection.execute("PRAGMA journal_mode=WAL")  # the file remembers
             connection.executescript(TABLES)

@@ -10,15 +10,14 @@ import os
 import shutil
 import subprocess
 import tarfile
-import tempfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cmpc_base.cache import Cache
 from cmpc_base.errors import MissingLibrary
+from cmpc_base.folders import scratch_folder
 from cmpc_base.hashing import file_hash
 from cmpc_base.progress import OnNotice
 from cmpc_search.errors import DownloadFailed
@@ -71,7 +70,7 @@ class Fetcher:
             return path
         wanted = f"{package.name}@{package.version}"
         command = ["npm", "pack", wanted, "--ignore-scripts", "--loglevel=error"]
-        with _workplace(path.parent) as folder:
+        with scratch_folder(path) as folder:
             self._fetch(command, folder, needs="npm (it comes with Node.js)")
             fetched = folder / package.file_name
             if not fetched.exists():
@@ -94,7 +93,8 @@ class Fetcher:
             DownloadFailed: it can't be fetched, or is not what was pinned.
             MissingLibrary: apt or dpkg is not installed.
         """
-        with _workplace(into) as folder:
+        into.mkdir(parents=True, exist_ok=True)
+        with scratch_folder(into) as folder:
             command = ["apt-get", "download", package]
             self._fetch(command, folder, needs="apt-get (Debian or Ubuntu)")
             archives = list(folder.glob("*.deb"))
@@ -131,14 +131,6 @@ def read_tar_member(archive: Path, member: str) -> bytes:
             return file.read()
     except (OSError, EOFError, KeyError, tarfile.TarError, zlib.error) as error:
         raise DownloadFailed(f"{member} can't be read from {archive}: {error}") from error
-
-
-@contextmanager
-def _workplace(beside: Path) -> Iterator[Path]:
-    """Yield an empty folder on the same file system as the result, so that a rename moves it."""
-    beside.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=beside) as folder:
-        yield Path(folder)
 
 
 def _run(command: Sequence[str], folder: Path, *, needs: str) -> None:

@@ -6,6 +6,7 @@ The bundle's program is run once, here or under an emulator, before the bundle g
 from dataclasses import dataclass
 from pathlib import Path
 
+from cmpc_base.progress import SILENT, Observer
 from cmpc_cost_models import Target
 from cmpc_cost_models.bundles.manifest import BundleContents
 from cmpc_cost_models.bundles.opening import Bundle, open_bundle
@@ -45,7 +46,7 @@ class BundleOrder:
     must_verify: bool = True
 
 
-def build_bundle(run: RunFolder, order: BundleOrder) -> Bundle:
+def build_bundle(run: RunFolder, order: BundleOrder, observer: Observer = SILENT) -> Bundle:
     """Take the compiled pick that was measured, or compile and measure it, and write its bundle.
 
     Raises:
@@ -63,7 +64,9 @@ def build_bundle(run: RunFolder, order: BundleOrder) -> Bundle:
     if order.must_verify and not can_verify:
         raise BadArgument(_why_unverified(toolchain))
     trained = trained_pick(run, order.seed)
-    shipper = Shipper(run=run, trained=trained, target=target, cache_dir=order.cache_dir)
+    shipper = Shipper(
+        run=run, trained=trained, target=target, cache_dir=order.cache_dir, observer=observer
+    )
     if order.folder.exists():
         evaluated = shipper.evaluated()
         return _existing(order.folder, evaluated.compiled if evaluated else shipper.compiled())

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from cmpc_base.cache import Cache
 from cmpc_base.hashing import file_hash
+from cmpc_base.progress import SILENT, Observer
 from cmpc_cost_models import Cost, Measurement, Target
 from cmpc_cost_models.compiling.entries import find_compiled
 from cmpc_cost_models.compiling.network import compile_network
@@ -59,6 +60,7 @@ class Shipper:
     trained: TrainedPick
     target: Target
     cache_dir: Path
+    observer: Observer = SILENT
 
     def evaluated(self) -> ShippedNetwork | None:
         """Return the library that `cmpc evaluate` named, if it is of this network.
@@ -107,6 +109,11 @@ class Shipper:
         if self.device.kind == "none":
             why = f"{self.target.name} can't be measured here: {self.target.why_not_here()}"
             return found or ShippedNetwork(compiled=self.compiled(), why_unmeasured=why)
+        if found is None:
+            self.observer.notice(
+                "no library of this network was measured, or it is gone, and another is compiled "
+                "today: that one is measured now"
+            )
         return self._measured_now(found)
 
     @property
@@ -130,7 +137,9 @@ class Shipper:
 
     def _kept(self, sha256: str) -> CompiledNetwork | None:
         """Return the library of this hash from the run, or from the cache if that still has it."""
-        folders = (self.run.compiled_path, Cache(self.cache_dir).compiled)
+        cache = Cache(self.cache_dir)
+        cache.join()
+        folders = (self.run.compiled_path, cache.compiled)
         found = (find_compiled(folder, sha256, self.target) for folder in folders)
         return next(filter(None, found), None)
 

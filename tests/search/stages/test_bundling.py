@@ -11,6 +11,7 @@ from made_up_evaluation import make_evaluation
 from cmpc_base.cache import Cache
 from cmpc_base.hashing import file_hash
 from cmpc_base.json_files import read_json, write_json
+from cmpc_base.progress import Silence
 from cmpc_base.trimming import trim
 from cmpc_cost_models import Cost, Measurement
 from cmpc_cost_models.compiling.entries import find_compiled, keep_compiled
@@ -129,6 +130,16 @@ def measure_with(monkeypatch):
     return measure
 
 
+class Told(Silence):
+    """Keeps what a user would hear."""
+
+    def __init__(self):
+        self.notices = []
+
+    def notice(self, message):
+        self.notices.append(message)
+
+
 def order(tmp_path, **changes):
     return BundleOrder(
         folder=tmp_path / "bundle", cache_dir=tmp_path / "cache", with_runner=False, **changes
@@ -176,7 +187,8 @@ def test_what_nobody_measured_is_measured_before_it_ships(
         leave_evaluation(run, latency_of(compiled, source))
 
     seed = 1 if reason == "another seed" else 0
-    bundle = build_bundle(run, order(tmp_path, seed=seed))
+    told = Told()
+    bundle = build_bundle(run, order(tmp_path, seed=seed), told)
 
     provenance = bundle.manifest["provenance"]
     assert (provenance["seed"], provenance["architecture"]) == (seed, picked.key)
@@ -184,6 +196,7 @@ def test_what_nobody_measured_is_measured_before_it_ships(
     assert bundle.cost.artefact_sha256 == bundle.network_sha256
     assert bundle.cost_doubts == ("a neighbour woke",)
     assert bundle.why_unmeasured is None
+    assert any("or it is gone" in one for one in told.notices) == (reason != "predicted")
 
 
 def test_where_the_same_bytes_are_compiled_again_their_latency_is_known(
