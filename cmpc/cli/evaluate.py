@@ -83,12 +83,12 @@ def evaluate(options: EvaluateOptions) -> None:
     from cmpc.cli.publishing import publish, require_trust
     from cmpc.progress import TerminalObserver
     from cmpc.reports.evaluation import evaluation_report
-    from cmpc_search.stages.evaluating import EvaluateOrder, run_evaluation
+    from cmpc_search.stages.evaluating import EvaluationOrder, run_evaluation
     from cmpc_search.stages.evaluation import JudgingOptions
     from cmpc_search.training.compute import set_up_torch
 
     set_up_torch(options.threads)
-    order = EvaluateOrder(
+    order = EvaluationOrder(
         run_folder=options.run_folder,
         cache_dir=options.cache_dir,
         judged=JudgingOptions(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cmpc_search.stages.bundling import BundleOrder, build_bundle
-    from cmpc_search.stages.evaluating import EvaluateOrder, run_evaluation
+    from cmpc_search.stages.evaluating import EvaluationOrder, run_evaluation
     from cmpc_search.stages.galleries import (
         GalleryEmbedOrder,
         GalleryImportOrder,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BundleOrder",
-    "EvaluateOrder",
+    "EvaluationOrder",
     "GalleryEmbedOrder",
     "GalleryImportOrder",
     "GalleryTrainOrder",
@@ -66,7 +66,7 @@ _STAGES = {
         "build_bundle",
     ),
     "evaluating": (
-        "EvaluateOrder",
+        "EvaluationOrder",
         "run_evaluation",
     ),
     "galleries": (

@@ -23,7 +23,7 @@ from PIL import Image
 from cmpc_base.printable import printable
 from cmpc_search.data.colours import WHITE, on_white, with_true_levels
 from cmpc_search.data.picture_file import opened_picture, read_file, unavailable
-from cmpc_search.data.sources.svg import is_svg, svg_to_png
+from cmpc_search.data.svg import is_svg, svg_to_png
 from cmpc_search.errors import BadArgument, FileUnavailable, UnusablePicture
 
 __all__ = ["PREPROCESSING_VERSION", "RESIZE_FILTER", "load_image", "square_image"]

@@ -12,11 +12,13 @@ from cmpc_search.stages.evaluation import JudgingOptions, evaluate_run
 from cmpc_search.stages.material import SearchMaterial, load_run_material, target_of
 from cmpc_search.stages.measuring import device_costs
 
-__all__ = ["EvaluateOrder", "run_evaluation"]
+__all__ = ["EvaluationOrder", "run_evaluation"]
+
+OPEN_SET = JudgingOptions()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class EvaluateOrder:
+class EvaluationOrder:
     """Which run to judge, how, and where its parts are.
 
     Attributes:
@@ -27,14 +29,14 @@ class EvaluateOrder:
 
     run_folder: Path
     cache_dir: Path
-    judged: JudgingOptions
+    judged: JudgingOptions = OPEN_SET
     gallery_folder: Path | None = None
     data: str | None = None
     device: str | None = None
 
 
 def run_evaluation(
-    order: EvaluateOrder, cost_model: CostModel | None = None, observer: Observer = SILENT
+    order: EvaluationOrder, cost_model: CostModel | None = None, observer: Observer = SILENT
 ) -> Evaluation:
     """Judge a run, and keep what was found in it.
 
@@ -61,7 +63,7 @@ def run_evaluation(
 def _costs(
     run: RunFolder,
     material: SearchMaterial,
-    order: EvaluateOrder,
+    order: EvaluationOrder,
     cost_model: CostModel | None,
     observer: Observer,
 ) -> AbstractContextManager[CostModel | None]:

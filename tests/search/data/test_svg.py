@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from cmpc_base.errors import MissingLibrary
-from cmpc_search.data import load_image
-from cmpc_search.data.sources import svg as svg_module
-from cmpc_search.data.sources import svg_program
+from cmpc_search.data import load_image, svg_program
+from cmpc_search.data import svg as svg_module
 from cmpc_search.errors import BadData, FileUnavailable
 
 HEAD = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8">'

@@ -8,7 +8,7 @@ import pytest
 
 import cmpc_search
 from cmpc_search import (
-    EvaluateOrder,
+    EvaluationOrder,
     GalleryEmbedOrder,
     GalleryTrainOrder,
     PickOrder,
@@ -118,7 +118,9 @@ def test_what_was_picked_is_trained_with_its_control(trained, searched):
 
 
 def test_what_was_trained_is_judged_on_the_test_classes(trained, cache_dir):
-    order = EvaluateOrder(run_folder=trained.run.path, cache_dir=cache_dir, judged=JudgingOptions())
+    order = EvaluationOrder(
+        run_folder=trained.run.path, cache_dir=cache_dir, judged=JudgingOptions()
+    )
 
     found = run_evaluation(order)
 

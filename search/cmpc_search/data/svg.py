@@ -16,8 +16,8 @@ from typing import IO
 
 from cmpc_base.errors import MissingLibrary
 from cmpc_base.libraries import missing_library
-from cmpc_search.data.sources import svg_program
-from cmpc_search.data.sources.svg_program import ANSWER, MAX_CPU_S, READY, REQUEST
+from cmpc_search.data import svg_program
+from cmpc_search.data.svg_program import ANSWER, MAX_CPU_S, READY, REQUEST
 from cmpc_search.errors import BadData, FileUnavailable
 
 __all__ = ["is_svg", "svg_to_png"]
