@@ -71,7 +71,11 @@ class Method(nn.Module, ABC):
     needs: frozenset[Need] = frozenset()
 
     def prepare(self, bank: GalleryBank) -> None:
-        """Take what is needed of the gallery side; parameters are made here at the latest."""
+        """Take what is needed of the gallery side; parameters are made here at the latest.
+
+        Tensors are kept as parameters or buffers: a method is moved to where it is trained, and
+        its state goes into checkpoints.
+        """
 
     @abstractmethod
     def losses(self, embeddings: Tensor, step: Step) -> Mapping[str, Tensor]:

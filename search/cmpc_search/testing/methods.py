@@ -67,6 +67,11 @@ class MethodContract:
         assert isinstance(method.needs, frozenset)
         assert method.needs <= set(Need)
 
+    def test_every_tensor_that_it_keeps_moves_with_it(self, prepared: Method) -> None:
+        for module in prepared.modules():
+            loose = [name for name, value in vars(module).items() if isinstance(value, Tensor)]
+            assert not loose, f"{loose} must be parameters or buffers"
+
     def test_its_losses_are_finite_numbers(self, prepared: Method, step: Step) -> None:
         losses = prepared.losses(unit_rows(NUM_VIEWS, seed=4), step)
 

@@ -68,6 +68,20 @@ def test_steps_are_the_same_in_whatever_order_they_are_asked_for(bank):
     assert drawn == [numbers_of(backward.at(step)) for step in reversed(range(9))][::-1]
 
 
+def test_an_order_of_millions_of_views_is_drawn_once_an_epoch(bank, monkeypatch):
+    batches, draw, drawn = batches_of(bank), np.random.default_rng, []
+
+    def note(seed):
+        drawn.append(seed)
+        return draw(seed)
+
+    monkeypatch.setattr(np.random, "default_rng", note)
+    for step in range(7):
+        batches.at(step)
+
+    assert drawn == [(5, 0), (5, 1), (5, 2)]
+
+
 def test_a_step_says_which_it_is_and_how_much_of_the_training_is_done(bank):
     step = batches_of(bank, num_steps=8).at(2)
 
