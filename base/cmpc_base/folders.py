@@ -22,7 +22,7 @@ __all__ = [
     "scratch_folder",
 ]
 
-OCCUPIED = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}
+OCCUPIED = {errno.EEXIST, errno.ENOTEMPTY}  # what renaming says of a folder that holds something
 RENAME_TRIES = 10  # each of them meets another process that has just put its own folder there
 
 
