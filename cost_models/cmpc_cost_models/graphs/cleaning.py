@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
-from onnx.reference import ReferenceEvaluator
 
+from cmpc_cost_models.graphs.constants import evaluate
 from cmpc_cost_models.graphs.dialect import in_known_dialect
 from cmpc_cost_models.graphs.parts import (
     all_inputs,
@@ -27,11 +27,17 @@ from cmpc_cost_models.graphs.parts import (
     needed_nodes,
     opset_of,
     reading_from,
-    static_shapes,
     with_attributes,
 )
 from cmpc_cost_models.graphs.rewriting import Rewriting, rewritten
-from cmpc_cost_models.graphs.windows import same_pads, without_windows_outside
+from cmpc_cost_models.graphs.shape_inference import (
+    LARGE_NUMBERS,
+    Inferred,
+    infer_shapes,
+    require_declared_shapes,
+    with_trimmed_pools,
+)
+from cmpc_cost_models.graphs.windows import same_pads
 
 __all__ = ["FOLDED_KEY", "clean_model", "folded_nodes"]
 
@@ -39,11 +45,8 @@ Array = npt.NDArray[Any]
 Shape = tuple[int, ...]
 
 FOLDED_KEY = "cmpc.folded"  # metadata of a cleaned model: its folded nodes
-LARGE_NUMBERS = 4096  # no shape is computed from constants larger than that
 MOST_ROUNDS = 8  # of inferring shapes and folding what became known
-POOLS = ("AveragePool", "MaxPool")
-WINDOWED = ("Conv", *POOLS)
-CEIL_EXCLUDES_PADDING = 22  # the operator set from which shape inference says what runtimes do
+WINDOWED = ("Conv", "AveragePool", "MaxPool")
 RANDOM = {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike"} | {
     "RandomUniform",
     "RandomUniformLike",
@@ -88,11 +91,16 @@ class _Cleaner:
         self._given_names |= {*self._tensors, *(one.name for one in model.graph.input)}
         self._num_made = 0
         self._has_trimmed = False
-        self._shapes: dict[str, Shape] = {}
-        self._types: dict[str, int] = {}
-        self._value_info: list[onnx.ValueInfoProto] = []
-        self._results = list(model.graph.output)
+        self._inferred = Inferred()
         self._outputs = {one.name for one in model.graph.output}
+
+    @property
+    def _shapes(self) -> dict[str, Shape]:
+        return self._inferred.shapes
+
+    @property
+    def _types(self) -> dict[str, int]:
+        return self._inferred.types
 
     def infer_shapes(self) -> None:
         """Infer all shapes; pools whose last windows ONNX counts wrongly are rewritten for it.
@@ -100,58 +108,13 @@ class _Cleaner:
         Raises:
             ValueError: an output is declared to have another shape.
         """
-        if opset_of(self._model) < CEIL_EXCLUDES_PADDING and any(map(_is_ceiled, self._nodes)):
-            self._infer(is_strict=False)  # what reads too many windows may not fit
-            while self._trim_windows():
-                self._has_trimmed = True
-                self._infer(is_strict=False)
-        self._infer()
-        if self._has_trimmed:  # who declared the shapes may have inferred them as ONNX does
-            return
-        for given in self._model.graph.output:
-            shape, declared = self._shapes.get(given.name), dict(static_shapes([given]))
-            if shape is not None and declared.get(given.name, shape) != shape:
-                raise ValueError(
-                    f"output {given.name!r} is declared as {declared[given.name]} and has {shape}"
-                )
-
-    def _infer(self, *, is_strict: bool = True) -> None:
-        """Infer shapes from a copy that has the types of large constants, not their values."""
-        graph, given = onnx.GraphProto(), self._model.graph
-        graph.name = given.name
-        graph.node.extend(self._nodes)
-        graph.output.extend(map(_without_shape, given.output))
-        known = {one.name for one in given.input} - self._tensors.keys()
-        graph.input.extend(one for one in given.input if one.name in known)
-        for name, tensor in self._constants():
-            if math.prod(tensor.dims) <= LARGE_NUMBERS:
-                graph.initializer.append(tensor)
-            else:
-                info = helper.make_tensor_value_info(name, tensor.data_type, tensor.dims)
-                graph.input.append(info)
-        light = helper.make_model(graph, opset_imports=self._model.opset_import)
-        light.ir_version = max(4, self._model.ir_version)  # constants need not be inputs
-        inferred = onnx.shape_inference.infer_shapes(
-            light, strict_mode=is_strict, data_prop=True
-        ).graph
-        self._value_info = list(inferred.value_info)
-        self._results = [
-            one if dict(static_shapes([one])) else declared
-            for one, declared in zip(inferred.output, given.output, strict=True)
-        ]
-        values = (*graph.input, *self._value_info, *self._results)
-        self._shapes = dict(static_shapes(values))
-        self._types = {one.name: one.type.tensor_type.elem_type for one in values}
-
-    def _trim_windows(self) -> bool:
-        """Let the first pool whose last window would begin after the map end before it."""
-        for index, node in enumerate(self._nodes):
-            size = self._shapes.get(node.input[0] if node.input else "", ())[2:]
-            given = attributes_of(node)
-            if size and _is_ceiled(node) and (changes := without_windows_outside(size, given)):
-                self._nodes[index] = with_attributes(node, **changes)
-                return True
-        return False
+        constants = dict(self._constants())
+        trimmed = with_trimmed_pools(self._model, self._nodes, constants)
+        self._has_trimmed |= trimmed is not None
+        self._nodes = trimmed or self._nodes
+        self._inferred = infer_shapes(self._model, self._nodes, constants)
+        if not self._has_trimmed:  # else who declared shapes may have inferred them as ONNX does
+            require_declared_shapes(self._model, self._inferred.shapes)
 
     def fold_constants(self, *, largest: float) -> int:
         """Compute nodes of constants whose results have up to ``largest`` numbers; count them."""
@@ -231,9 +194,9 @@ class _Cleaner:
         graph.node.extend(nodes)
         graph.initializer.extend(tensor for name, tensor in self._constants() if name in read)
         graph.input.extend(one for one in given.input if one.name not in self._tensors)
-        graph.output.extend(self._results)
+        graph.output.extend(self._inferred.results)
         made = {name for node in nodes for name in node.output} - self._outputs
-        graph.value_info.extend(one for one in self._value_info if one.name in made)
+        graph.value_info.extend(one for one in self._inferred.value_info if one.name in made)
         model = helper.make_model(graph, opset_imports=self._model.opset_import)
         model.ir_version = max(4, self._model.ir_version)
         self._note_folded(model, nodes)
@@ -278,21 +241,8 @@ class _Cleaner:
         sizes = [math.prod(self._shapes[one]) for one in node.output if one in self._shapes]
         if not sizes or max(sizes) > largest:
             return None
-        return self._evaluate(node)
-
-    def _evaluate(self, node: onnx.NodeProto) -> dict[str, Array] | None:
-        names = [name for name in dict.fromkeys(node.input) if name]
-        outputs = [name for name in node.output if name]
-        function = helper.make_function(
-            "cmpc", "constant", names, outputs, [node], self._model.opset_import
-        )
-        try:
-            given = {name: self._constant(name) for name in names}
-            values = ReferenceEvaluator(function).run(None, given, {})
-        # The reference doesn't do every operator; what it doesn't do stays a node.
-        except Exception:
-            return None
-        return {name: np.asarray(one) for name, one in zip(outputs, values, strict=True)}
+        given = {name: self._constant(name) for name in node.input if name}
+        return evaluate(node, given, self._model)
 
     def _is_read(self, names: Iterable[str]) -> bool:
         read = {name for node in self._nodes for name in all_inputs(node)} | self._outputs
@@ -312,15 +262,3 @@ class _Cleaner:
         if node.op_type in ("Expand", "Reshape"):
             return data in self._shapes and self._shapes[data] == self._shapes.get(result)
         return node.op_type in ("Concat", "Max", "Mean", "Min", "Sum") and len(node.input) == 1
-
-
-def _is_ceiled(node: onnx.NodeProto) -> bool:
-    return node.op_type in POOLS and bool(attributes_of(node).get("ceil_mode"))
-
-
-def _without_shape(value: onnx.ValueInfoProto) -> onnx.ValueInfoProto:
-    result = onnx.ValueInfoProto()
-    result.CopyFrom(value)
-    if result.type.HasField("tensor_type"):
-        result.type.tensor_type.ClearField("shape")
-    return result

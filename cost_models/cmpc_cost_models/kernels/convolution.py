@@ -27,6 +27,7 @@ from tvm.script.ir_builder import tirx as T
 from cmpc_cost_models.kernels.activations import activate
 from cmpc_cost_models.kernels.convolution_loops import (
     Corner,
+    Partial,
     num_blocks,
     positions,
     steps,
@@ -46,7 +47,8 @@ from cmpc_cost_models.kernels.parts import (
     vector_dtype,
     zero_border,
 )
-from cmpc_cost_models.plans.specs import Convolution
+from cmpc_cost_models.plans.maps import Map, View
+from cmpc_cost_models.plans.specs import Convolution, Window
 from cmpc_cost_models.schedules.schedule import Schedule
 from cmpc_cost_models.schedules.tiling import Tile
 
@@ -96,82 +98,106 @@ class _Buffers:
 
 
 def write_convolution(spec: Convolution, loops: Loops) -> None:
-    schedule = loops.schedule
-    tile = schedule.tile
+    tile = loops.schedule.tile
     buffers = _Buffers.of(spec, tile)
     zero_border(buffers.result, spec.target)
     if spec.kept:
-        with pixels(spec.target) as pixel:
-            loops.copy_pixel(
-                buffers.kept, spec.kept, buffers.result, spec.target, pixel=pixel, offset=0
-            )
-    with tiles(spec, schedule) as corner:
+        _copy_kept(spec.kept, spec.target, buffers, loops)
+    with tiles(spec, loops.schedule) as (corner, partial):
         sums = T.alloc_buffer((tile.num_accumulators,), vector_dtype(tile.lanes), scope="local")
-        if schedule.depth_parts == 1:
-            _start(buffers, sums, tile, corner)
-            _accumulate(spec, buffers, sums, schedule, corner)
-            _finish(spec, buffers, sums, tile, corner)
+        _TileWriter(
+            spec=spec, schedule=loops.schedule, buffers=buffers, corner=corner, sums=sums
+        ).write(partial)
+
+
+def _copy_kept(kept: View, target: Map, buffers: _Buffers, loops: Loops) -> None:
+    with pixels(target) as pixel:
+        loops.copy_pixel(buffers.kept, kept, buffers.result, target, pixel=pixel, offset=0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _TileWriter:
+    """Writes what is done for one tile.
+
+    Attributes:
+        sums: The registers, a vector for each of the tile's pixels and vectors of channels.
+    """
+
+    spec: Convolution
+    schedule: Schedule
+    buffers: _Buffers
+    corner: Corner
+    sums: Expr
+
+    @property
+    def _lanes(self) -> int:
+        return self.schedule.lanes
+
+    def write(self, partial: Partial | None) -> None:
+        if partial is None:
+            self._start()
+            self._accumulate(0)
+            self._finish()
             return
-        with T.If(corner.part == 0):
+        with T.If(partial.part == 0):
             with T.Then():
-                _start(buffers, sums, tile, corner)
+                self._start()
             with T.Else():
-                _resume(sums, tile, corner)
-        _accumulate(spec, buffers, sums, schedule, corner)
-        with T.If(corner.part == schedule.depth_parts - 1):
+                self._resume(partial)
+        self._accumulate(partial.part)
+        with T.If(partial.part == self.schedule.depth_parts - 1):
             with T.Then():
-                _finish(spec, buffers, sums, tile, corner)
+                self._finish()
             with T.Else():
-                _suspend(sums, tile, corner)
+                self._suspend(partial)
 
+    def _start(self) -> None:
+        for index, _, _, lane in positions(self.schedule.tile, self.corner):
+            bias = load_vector(self.buffers.bias, self.corner.channel + lane, self._lanes)
+            T.buffer_store(self.sums, bias, [index])
 
-def _start(buffers: _Buffers, sums: Expr, tile: Tile, corner: Corner) -> None:
-    for index, _, _, lane in positions(tile, corner):
-        bias = load_vector(buffers.bias, corner.channel + lane, tile.lanes)
-        T.buffer_store(sums, bias, [index])
+    def _suspend(self, partial: Partial) -> None:
+        for index in range(self.schedule.tile.num_accumulators):
+            place = partial.start + index * self._lanes
+            store_vector(partial.memory, place, self.sums[index], self._lanes)
 
+    def _resume(self, partial: Partial) -> None:
+        for index in range(self.schedule.tile.num_accumulators):
+            value = load_vector(partial.memory, partial.start + index * self._lanes, self._lanes)
+            T.buffer_store(self.sums, value, [index])
 
-def _suspend(sums: Expr, tile: Tile, corner: Corner) -> None:
-    for index in range(tile.num_accumulators):
-        store_vector(corner.waiting, corner.place + index * tile.lanes, sums[index], tile.lanes)
+    def _finish(self) -> None:
+        """Write what the sums become."""
+        spec, lanes = self.spec, self._lanes
+        offset = spec.kept.channels if spec.kept else 0
+        for index, row, column, lane in positions(self.schedule.tile, self.corner):
+            value, channel = self.sums[index], self.corner.channel + lane
+            if spec.residual:
+                data, pixel = self.buffers.residual, (row, column)
+                value = value + load_channels(data, spec.residual, pixel, channel, lanes)
+            value = activate(value, lanes, spec.activation)
+            start = pixel_start(spec.target, row, column) + offset
+            store_vector(self.buffers.result, start + channel, value, lanes)
 
+    def _accumulate(self, part: Expr) -> None:
+        """Add all taps of the window, for one part of the input channels, to the sums."""
+        spec, schedule = self.spec, self.schedule
+        depth, (height, width) = spec.depth // schedule.depth_parts, spec.window.kernel
+        first_tap = (self.corner.block * schedule.depth_parts + part) * height * width
+        with steps(spec, schedule) as turn:
+            for dy, dx, inner in turn:
+                step = (first_tap + dy * width + dx) * depth + inner
+                self._add_products(step, (dy, dx), self.corner.first_input + part * depth + inner)
 
-def _resume(sums: Expr, tile: Tile, corner: Corner) -> None:
-    for index in range(tile.num_accumulators):
-        value = load_vector(corner.waiting, corner.place + index * tile.lanes, tile.lanes)
-        T.buffer_store(sums, value, [index])
-
-
-def _finish(spec: Convolution, buffers: _Buffers, sums: Expr, tile: Tile, corner: Corner) -> None:
-    """Write what the sums of a tile become."""
-    offset = spec.kept.channels if spec.kept else 0
-    for index, row, column, lane in positions(tile, corner):
-        value, channel, pixel = sums[index], corner.channel + lane, (row, column)
-        if spec.residual:
-            data = buffers.residual
-            value = value + load_channels(data, spec.residual, pixel, channel, tile.lanes)
-        value = activate(value, tile.lanes, spec.activation)
-        start = pixel_start(spec.target, row, column) + offset
-        store_vector(buffers.result, start + channel, value, tile.lanes)
-
-
-def _accumulate(
-    spec: Convolution, buffers: _Buffers, sums: Expr, schedule: Schedule, corner: Corner
-) -> None:
-    """Add all taps of the window, for one part of the input channels, to the tile's sums."""
-    tile, (height, width) = schedule.tile, spec.window.kernel
-    depth = spec.depth // schedule.depth_parts
-    first_tap = (corner.block * schedule.depth_parts + corner.part) * height * width
-    with steps(spec, schedule) as turn:
-        for dy, dx, inner in turn:
-            step = (first_tap + dy * width + dx) * depth + inner
-            first_input = corner.first_input + corner.part * depth + inner
-            for index, row, column, lane in positions(tile, corner):
-                pixel = _pixel_under(spec, (row, column), (dy, dx))
-                channel = corner.channel + lane if spec.is_depthwise else first_input
-                value = _load_data(spec, buffers.data, pixel, channel, tile.lanes)
-                factor = load_vector(buffers.weight, step * tile.channels + lane, tile.lanes)
-                T.buffer_store(sums, sums[index] + value * factor, [index])
+    def _add_products(self, step: Expr, tap: tuple[Expr, Expr], input_channel: Expr) -> None:
+        """Add the products of one tap and input channel, whose weights are those of ``step``."""
+        spec, tile = self.spec, self.schedule.tile
+        for index, row, column, lane in positions(tile, self.corner):
+            pixel = _pixel_under(spec.window, (row, column), tap)
+            channel = self.corner.channel + lane if spec.is_depthwise else input_channel
+            value = _load_data(spec, self.buffers.data, pixel, channel, tile.lanes)
+            factor = load_vector(self.buffers.weight, step * tile.channels + lane, tile.lanes)
+            T.buffer_store(self.sums, self.sums[index] + value * factor, [index])
 
 
 def _load_data(
@@ -185,13 +211,13 @@ def _load_data(
 
 
 def _pixel_under(
-    spec: Convolution, pixel: tuple[Expr, Expr], tap: tuple[Expr, Expr]
+    window: Window, pixel: tuple[Expr, Expr], tap: tuple[Expr, Expr]
 ) -> tuple[Expr, Expr]:
     """Return the pixel of the source that a tap of the window of ``pixel`` sees."""
     row, column = (
         one * stride + at * dilation - pad
         for one, at, stride, dilation, pad in zip(
-            pixel, tap, spec.window.strides, spec.window.dilations, spec.window.pads, strict=True
+            pixel, tap, window.strides, window.dilations, window.pads, strict=True
         )
     )
     return row, column

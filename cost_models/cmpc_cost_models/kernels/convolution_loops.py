@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
 
 from tvm import tirx
 from tvm.script.ir_builder import tirx as T
@@ -22,19 +21,16 @@ from cmpc_cost_models.plans.specs import Convolution
 from cmpc_cost_models.schedules.schedule import Schedule
 from cmpc_cost_models.schedules.tiling import Tile
 
-__all__ = ["Corner", "num_blocks", "positions", "steps", "tiles"]
+__all__ = ["Corner", "Partial", "num_blocks", "positions", "steps", "tiles"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Corner:
-    """Where a tile starts, and what of the reduction is to be done for it now.
+    """Where a tile starts: its first pixel and channels, and the block of weights that it reads.
 
     Attributes:
-        y, x, channel: Its first pixel and output channel.
+        channel: Its first output channel.
         first_input: The first input channel of its group.
-        block, part: Which weights it reads.
-        waiting, place: Memory for the sums between two parts, and where this tile's are;
-            ``None`` where there is one part only.
     """
 
     y: Expr
@@ -42,9 +38,21 @@ class Corner:
     channel: Expr
     first_input: Expr
     block: Expr
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Partial:
+    """Which part of the reduction is to be done for a tile, and where its sums wait in between.
+
+    Attributes:
+        part: Its number.
+        memory: Holds the sums of all tiles of a block.
+        start: Where those of this tile begin.
+    """
+
     part: Expr
-    waiting: Expr
-    place: Expr
+    memory: Expr
+    start: Expr
 
 
 def num_blocks(spec: Convolution, tile: Tile) -> int:
@@ -61,26 +69,38 @@ def positions(tile: Tile, corner: Corner) -> Iterator[tuple[int, Expr, Expr, int
 
 
 @contextmanager
-def tiles(spec: Convolution, schedule: Schedule) -> Iterator[Corner]:
-    """Loop over the tiles of a result, and the parts of the reduction."""
-    tile = schedule.tile
-    num_rows = -(-spec.target.height // tile.rows)
-    num_columns = -(-spec.target.width // tile.columns)
-    blocks = num_blocks(spec, tile)
-    if schedule.depth_parts > 1:
-        with _outer(schedule, blocks) as block:
-            size = num_rows * num_columns * tile.num_accumulators * tile.lanes
-            waiting = T.alloc_buffer((size,), COMPUTED)
-            grid = T.grid(schedule.depth_parts, num_rows, num_columns)
-            with grid as (part, row, column):
-                place = (row * num_columns + column) * tile.num_accumulators * tile.lanes
-                yield _corner(spec, tile, (row, column, block), part=part, rest=(waiting, place))
-        return
+def tiles(spec: Convolution, schedule: Schedule) -> Iterator[tuple[Corner, Partial | None]]:
+    """Loop over the tiles of a result, and over the parts of the reduction if there are several."""
+    with (_tiles_in_parts if schedule.depth_parts > 1 else _whole_tiles)(spec, schedule) as tile:
+        yield tile
+
+
+@contextmanager
+def _whole_tiles(spec: Convolution, schedule: Schedule) -> Iterator[tuple[Corner, None]]:
+    num_rows, num_columns = _num_tiles(spec, schedule.tile)
+    blocks = num_blocks(spec, schedule.tile)
     is_channels_first = schedule.order == "channels"
     outer, inner = (blocks, num_rows) if is_channels_first else (num_rows, blocks)
     with _two_loops(schedule, outer, inner) as pair, T.serial(num_columns) as column:
         block, row = pair if is_channels_first else pair[::-1]
-        yield _corner(spec, tile, (row, column, block), part=0, rest=(None, None))
+        yield _corner(spec, schedule.tile, (row, column, block)), None
+
+
+@contextmanager
+def _tiles_in_parts(spec: Convolution, schedule: Schedule) -> Iterator[tuple[Corner, Partial]]:
+    tile, (num_rows, num_columns) = schedule.tile, _num_tiles(spec, schedule.tile)
+    with _outer(schedule, num_blocks(spec, tile)) as block:
+        size = num_rows * num_columns * tile.num_accumulators * tile.lanes
+        memory = T.alloc_buffer((size,), COMPUTED)
+        with T.grid(schedule.depth_parts, num_rows, num_columns) as (part, row, column):
+            start = (row * num_columns + column) * tile.num_accumulators * tile.lanes
+            partial = Partial(part=part, memory=memory, start=start)
+            yield _corner(spec, tile, (row, column, block)), partial
+
+
+def _num_tiles(spec: Convolution, tile: Tile) -> tuple[int, int]:
+    """Return how many tiles cover the rows and the columns."""
+    return -(-spec.target.height // tile.rows), -(-spec.target.width // tile.columns)
 
 
 @contextmanager
@@ -101,25 +121,19 @@ def steps(spec: Convolution, schedule: Schedule) -> Iterator[list[tuple[Expr, Ex
             yield [(dy, dx, turn * unroll + inner) for inner in range(unroll)]
 
 
-def _corner(
-    spec: Convolution, tile: Tile, number: tuple[Expr, Expr, Expr], *, part: Expr, rest: Any
-) -> Corner:
+def _corner(spec: Convolution, tile: Tile, number: tuple[Expr, Expr, Expr]) -> Corner:
     """Return the corner of the tile in this row, column and block: the last ones move back."""
     row, column, block = number
     target, size = spec.target, spec.group_channels
     per_group = -(-size // tile.channels)
     is_grouped = size < spec.out_channels
     group, place = (block // per_group, block % per_group) if is_grouped else (0, block)
-    waiting, waiting_place = rest
     return Corner(
         y=tirx.min(row * tile.rows, target.height - tile.rows),
         x=tirx.min(column * tile.columns, target.width - tile.columns),
         channel=group * size + tirx.min(place * tile.channels, size - tile.channels),
         first_input=group * spec.depth,
         block=block,
-        part=part,
-        waiting=waiting,
-        place=waiting_place,
     )
 
 
