@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cmpc_cost_models.evidence import PredictionEvidence
 from cmpc_cost_models.models.base import CostModel
-from cmpc_cost_models.models.candidates import Candidates
+from cmpc_cost_models.models.checked_compiler import CheckedCompiler
 from cmpc_cost_models.records import CompiledNetwork, Cost, Measurement, Unknown
 from cmpc_cost_models.sites.emulated import PROGRAM_SECONDS
 from cmpc_cost_models.sites.orders import CompileOrder
@@ -47,7 +47,7 @@ class CheckedModel(CostModel):
         target = order.target.to_json()
         site = {"kind": "emulated", "target": target, "cache_dir": str(order.cache_dir)}
         self._site = SiteProcess(site, num_threads=order.num_threads)
-        self._candidates = Candidates(
+        self._compiler = CheckedCompiler(
             site=self._site,
             order=order,
             limit_seconds=limit_seconds,
@@ -65,7 +65,7 @@ class CheckedModel(CostModel):
 
     def measure(self, onnx_path: Path) -> Measurement:
         """Compile, check and predict one network; a failure is a measurement with an error."""
-        compiled = self._candidates.prepare(onnx_path)
+        compiled = self._compiler.compile(onnx_path)
         if not isinstance(compiled, CompiledNetwork):
             return compiled
         found = self._model.measure(onnx_path)

@@ -3,7 +3,7 @@
 One worker process does the work and may be lost at any moment; whatever happens to a network comes
 back as a ``Measurement``. What is measured is the library that ships: a cost names its hash.
 
-    ONNX --candidates--> compiled and checked --blocks--> timed in turn with the reference network
+    ONNX --compiler--> compiled and checked --blocks--> timed in turn with the reference network
          --verdict--> do the blocks agree? --history--> was the machine ever faster? --> Measurement
 
 All of it is the same wherever the network runs; what differs is the site. When a device itself is
@@ -19,12 +19,12 @@ from typing import Self
 from cmpc_base.cache import Cache
 from cmpc_cost_models.errors import CompileFailed
 from cmpc_cost_models.models.base import CostModel
-from cmpc_cost_models.models.candidates import Candidates, as_request
-from cmpc_cost_models.models.verdicts import TimedAt, measurement_of
+from cmpc_cost_models.models.checked_compiler import CheckedCompiler, as_request
+from cmpc_cost_models.models.measurements import TimingContext, measurement_of
 from cmpc_cost_models.records import CompiledNetwork, Cost, Measurement, Unknown
 from cmpc_cost_models.sites.orders import CompileOrder
 from cmpc_cost_models.sites.process import SiteProcess
-from cmpc_cost_models.timing.attempts import quietest
+from cmpc_cost_models.timing.attempts import most_stable
 from cmpc_cost_models.timing.blocks import Blocks
 from cmpc_cost_models.timing.history import doubted_by_history, keep_timings
 from cmpc_cost_models.timing.reference import reference_network
@@ -57,7 +57,7 @@ class LatencyMeter(CostModel):
         self._order = order
         self._reference: CompiledNetwork | None = None
         self._reference_errors: list[str] = []
-        self._candidates = Candidates(
+        self._compiler = CheckedCompiler(
             site=site,
             order=order,
             limit_seconds=self.settings.limit_seconds,
@@ -97,7 +97,7 @@ class LatencyMeter(CostModel):
 
         Networks that fail are left out of the timing and come back with their error.
         """
-        prepared = [self._candidates.prepare(path) for path in onnx_paths]
+        prepared = [self._compiler.compile(path) for path in onnx_paths]
         good = [one for one in prepared if isinstance(one, CompiledNetwork)]
         timed = iter(self._time(good) if good else [])
         return [next(timed) if isinstance(one, CompiledNetwork) else one for one in prepared]
@@ -106,8 +106,8 @@ class LatencyMeter(CostModel):
         """Time networks together, again while the timing is unstable and attempts are left."""
         reference = self._reference_network()
         try:
-            best = quietest(
-                lambda: self._attempt(networks, reference), _disquiet, self.settings.max_attempts
+            best = most_stable(
+                lambda: self._attempt(networks, reference), _instability, self.settings.max_attempts
             )
         except _NotTimed as error:
             return [Measurement(error=str(error), compiled=one) for one in networks]
@@ -124,9 +124,9 @@ class LatencyMeter(CostModel):
         answer = self.site.ask("time", request, limit_seconds=self.settings.limit_seconds)
         if answer.error is not None:
             raise _NotTimed(answer.error)
-        at = TimedAt.just_now(self.site, self._order.target, self.settings.timing)
+        context = TimingContext.after_timing(self.site, self._order.target, self.settings.timing)
         blocks = Blocks.from_json(answer.result)
-        found = [measurement_of(one, blocks, index, at) for index, one in enumerate(timed)]
+        found = [measurement_of(one, blocks, index, context) for index, one in enumerate(timed)]
         doubted = doubted_by_history(found[: len(networks)], *found[len(networks) :], how=self._how)
         keep_timings(found, how=self._how)
         return doubted
@@ -134,7 +134,7 @@ class LatencyMeter(CostModel):
     def _reference_network(self) -> CompiledNetwork | None:
         """Return the reference network, once it is ready; a failure may be a busy machine's."""
         if self._reference is None and len(self._reference_errors) < MOST_REFERENCE_TRIES:
-            prepared = self._candidates.prepare(reference_network(Cache(self._order.cache_dir)))
+            prepared = self._compiler.compile(reference_network(Cache(self._order.cache_dir)))
             if isinstance(prepared, CompiledNetwork):
                 self._reference = prepared
             else:
@@ -162,7 +162,7 @@ class _NotTimed(Exception):
     """Timing failed, for reasons of the networks that were timed together."""
 
 
-def _disquiet(measurements: list[Measurement]) -> tuple[int, float]:
+def _instability(measurements: list[Measurement]) -> tuple[int, float]:
     """Order attempts: fewer doubts first, then the tighter spread."""
     doubts = sum(len(one.unstable_reasons) for one in measurements)
     spreads = [(one.cost.spread or 0.0) / one.cost.value for one in measurements if one.cost]

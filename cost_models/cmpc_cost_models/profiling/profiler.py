@@ -12,16 +12,16 @@ import numpy as np
 
 from cmpc_base.closeable import Closeable
 from cmpc_cost_models.errors import BadArgument, ProfileFailed
-from cmpc_cost_models.models.candidates import Candidates, as_request
+from cmpc_cost_models.models.checked_compiler import CheckedCompiler, as_request
 from cmpc_cost_models.models.limits import Roofline
-from cmpc_cost_models.models.verdicts import TimedAt, measurement_of
+from cmpc_cost_models.models.measurements import TimingContext, measurement_of
 from cmpc_cost_models.plans.work import Work
 from cmpc_cost_models.profiling.records import Comparison, KernelTime, NetworkProfile
 from cmpc_cost_models.profiling.rival import RIVALS
 from cmpc_cost_models.records import CompiledNetwork, KernelRecord, Measurement
 from cmpc_cost_models.sites.orders import CompileOrder
 from cmpc_cost_models.sites.process import HereProcess, SiteProcess
-from cmpc_cost_models.timing.attempts import quietest
+from cmpc_cost_models.timing.attempts import most_stable
 from cmpc_cost_models.timing.blocks import Blocks
 from cmpc_cost_models.timing.rounds import undisturbed_blocks
 from cmpc_cost_models.timing.settings import MeasureSettings
@@ -62,7 +62,7 @@ class Profiler(Closeable):
             cpus=self._settings.cpus,
             module=WORKER,
         )
-        self._candidates = Candidates(
+        self._compiler = CheckedCompiler(
             site=self._site,
             order=order,
             limit_seconds=self._settings.limit_seconds,
@@ -82,16 +82,16 @@ class Profiler(Closeable):
         """
         if rival is not None and rival not in RIVALS:
             raise BadArgument.among(RIVALS, "rival", rival)
-        network = self._candidates.prepare(onnx_path)
+        network = self._compiler.compile(onnx_path)
         if isinstance(network, Measurement):
             raise ProfileFailed(f"{onnx_path.name} can't be profiled: {network.error}")
-        timed = quietest(
-            lambda: self._timed_calls(network), _TimedCalls.disquiet, self._settings.max_attempts
+        timed = most_stable(
+            lambda: self._timed_calls(network), _TimedCalls.instability, self._settings.max_attempts
         )
         target = {"target": self._target.to_json()}
         roofline = Roofline.from_json(self._ask("peaks", target))
-        at = TimedAt.just_now(self._site, self._target, self._settings.timing)
-        whole = measurement_of(network, timed.blocks, 0, at)
+        context = TimingContext.after_timing(self._site, self._target, self._settings.timing)
+        whole = measurement_of(network, timed.blocks, 0, context)
         assert whole.cost is not None, "what was timed has a cost"
         return NetworkProfile(
             network=onnx_path.name,
@@ -174,7 +174,7 @@ class _TimedCalls:
     calls: tuple[_TimedCall, ...]
     blocks: Blocks
 
-    def disquiet(self) -> tuple[int]:
+    def instability(self) -> tuple[int]:
         """Count the doubts about the network as a whole."""
         blocks = self.blocks
         whole = summarise_blocks(

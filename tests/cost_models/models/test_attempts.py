@@ -1,4 +1,4 @@
-"""Of networks timed together each gets its own latency, and of several attempts the quietest."""
+"""Of networks timed together each gets its own latency, and of several attempts the most_stable."""
 
 from types import SimpleNamespace
 

@@ -110,16 +110,16 @@ def test_a_reference_network_that_fails_is_tried_again_and_missed_aloud(
 ):
     tries = []
     with meter_here(host, cache_dir, MeasureSettings(**QUICK)) as meter:
-        prepare = meter._candidates.prepare
+        compile_ = meter._compiler.compile
 
         def fail_once(path):
             if path.parent.name == "reference":
                 tries.append(path)
                 if len(tries) == 1:
                     return Measurement(error="compile took longer than 120 s")
-            return prepare(path)
+            return compile_(path)
 
-        monkeypatch.setattr(meter, "_candidates", SimpleNamespace(prepare=fail_once))
+        monkeypatch.setattr(meter, "_compiler", SimpleNamespace(compile=fail_once))
         first, second, third = (meter.measure(tiny_network) for _ in range(3))
 
     missed = "how fast the reference network was meanwhile: compile took longer than 120 s"

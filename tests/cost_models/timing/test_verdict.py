@@ -7,7 +7,7 @@ import pytest
 from meters import PretendedSite
 
 from cmpc_cost_models.evidence import Conditions, TimingSettings
-from cmpc_cost_models.models.verdicts import TimedAt, measurement_of
+from cmpc_cost_models.models.measurements import TimingContext, measurement_of
 from cmpc_cost_models.targets.table import find_target
 from cmpc_cost_models.timing.blocks import Blocks, with_single_runs
 from cmpc_cost_models.timing.verdict import doubts_of_ratio, percentiles_of, summarise_blocks
@@ -78,9 +78,11 @@ def test_a_latency_is_of_the_blocks_and_single_runs_of_its_own_network():
         sha256="ab", num_kernels_by_origin=lambda: {"rule": 3}, schedules_sha256="cd"
     )
 
-    at = TimedAt(site=PretendedSite({}), target=find_target("host"), settings=SETTINGS, doubts=())
+    context = TimingContext(
+        site=PretendedSite({}), target=find_target("host"), settings=SETTINGS, doubts=()
+    )
 
-    measured = measurement_of(second, blocks, 1, at)
+    measured = measurement_of(second, blocks, 1, context)
 
     cost = measured.cost
     assert (cost.value, cost.unit, cost.source) == (2.0, "ms", "measured")

@@ -14,12 +14,12 @@ from cmpc_cost_models.sites.agreement import Agreement
 from cmpc_cost_models.sites.orders import CompileOrder
 from cmpc_cost_models.sites.process import SiteProcess
 
-__all__ = ["Candidates", "as_request"]
+__all__ = ["CheckedCompiler", "as_request"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Candidates:
-    """Compiles and checks networks at a site.
+class CheckedCompiler:
+    """Compiles networks, and checks them at a site.
 
     Attributes:
         limit_seconds: Time limit for compiling one network.
@@ -32,7 +32,7 @@ class Candidates:
     limit_seconds: float
     check_seconds: float | None
 
-    def prepare(self, onnx_path: Path) -> CompiledNetwork | Measurement:
+    def compile(self, onnx_path: Path) -> CompiledNetwork | Measurement:
         """Return the network compiled and checked, or the measurement that says why not."""
         Cache(self.order.cache_dir).join()  # the worker that compiles may be lost, this one not
         request = {"onnx_path": str(onnx_path), "order": self.order.to_json()}

@@ -18,7 +18,7 @@ from cmpc_cost_models.timing.verdict import (
     summarise_blocks,
 )
 
-__all__ = ["TimedAt", "measurement_of"]
+__all__ = ["TimingContext", "measurement_of"]
 
 CONDITIONS = {  # that a system may keep to itself
     "waiting_share": "how long the timed threads waited for a processor",
@@ -32,7 +32,7 @@ UNKNOWN_PROCESSOR = "whether its processor is the target's: the device does not 
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TimedAt:
+class TimingContext:
     """Where and how networks were timed together.
 
     Attributes:
@@ -45,7 +45,7 @@ class TimedAt:
     doubts: tuple[str, ...]
 
     @classmethod
-    def just_now(cls, site: SiteProcess, target: Target, settings: TimingSettings) -> Self:
+    def after_timing(cls, site: SiteProcess, target: Target, settings: TimingSettings) -> Self:
         """Return it for the timing that ended just now: who else was there is asked of the site."""
         return cls(site=site, target=target, settings=settings, doubts=tuple(site.doubts()))
 
@@ -76,7 +76,7 @@ class TimedAt:
 
 
 def measurement_of(
-    network: CompiledNetwork, blocks: Blocks, index: int, timed: TimedAt
+    network: CompiledNetwork, blocks: Blocks, index: int, context: TimingContext
 ) -> Measurement:
     """Return what the blocks of the thing with this ``index`` say of ``network``."""
     found = summarise_blocks(
@@ -98,11 +98,11 @@ def measurement_of(
         p90=percentiles["p90"],
         p99=percentiles["p99"],
         drift=found.drift,
-        target=timed.target.name,
-        evidence=timed.evidence(blocks, found),
-        not_observed=tuple(timed.not_observed(blocks.conditions)),
+        target=context.target.name,
+        evidence=context.evidence(blocks, found),
+        not_observed=tuple(context.not_observed(blocks.conditions)),
         versions=describe_versions(),
     )
-    reasons = (*found.unstable_reasons, *timed.doubts)
+    reasons = (*found.unstable_reasons, *context.doubts)
     cost = cost.of_network(network)
     return Measurement(cost=cost, compiled=network, is_stable=not reasons, unstable_reasons=reasons)
