@@ -4,11 +4,11 @@ A cost has one of two kinds of evidence. In JSON both are the object ``machine``
 beside each other, as every run since the first has them.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
+
+from cmpc_base.hashing import document_hash
 
 __all__ = [
     "UNKNOWN_MACHINE",
@@ -50,7 +50,7 @@ class Fingerprint:
     def key(self) -> str:
         """A short name that is the same for as long as times can be compared."""
         facts = {name: value for name, value in asdict(self).items() if name not in NOT_IN_KEY}
-        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+        return document_hash(facts)[:16]
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -21,10 +21,10 @@ ELSEWHERE = [
     "pattern",
     [
         r"mkstemp|\.tmp\b|os\.fsync",
-        r"mkdtemp|os\.rename",
+        r"mkdtemp|os\.rename|TemporaryDirectory\(.*dir=",
         r"import fcntl",
         r"get_close_matches",
-        r"file_digest",
+        r"file_digest|sha256\(json\.dumps",
         r"json\.loads?\(.*read_text|json\.dump\(",
     ],
     ids=[
@@ -32,7 +32,7 @@ ELSEWHERE = [
         "make a folder whole",
         "lock a file",
         "find the nearest name",
-        "hash a file",
+        "hash a file or a document",
         "read and write JSON files",
     ],
 )
