@@ -143,6 +143,8 @@ class ImageSet:
     drops: Drops
     class_keys: tuple[str, ...] = ()
     """[C] what makes a class the same one in another data set; the names, if none are given."""
+    groups: tuple[str, ...] | None = None
+    """[N] where images come from; those of a query's class and group are no answer to it."""
 
     def __post_init__(self) -> None:
         num_images = len(self.images)
@@ -153,10 +155,11 @@ class ImageSet:
                 "images must be uint8 of shape [N, S, S, 3], "
                 f"got {self.images.dtype} {self.images.shape}"
             )
-        lengths = {len(self.labels), len(self.is_query), len(self.split), len(self.item_names)}
+        columns = (self.labels, self.is_query, self.split, self.item_names, self.groups)
+        lengths = {len(column) for column in columns if column is not None}
         if lengths != {num_images}:
             raise BadData(
-                "labels, roles, splits and item names must be as many as the images, "
+                "labels, roles, splits, item names and groups must be as many as the images, "
                 f"got {sorted(lengths)} for {num_images}"
             )
 
@@ -196,8 +199,15 @@ class ImageSet:
             is_query=self.is_query[chosen],
             split=self.split[chosen],
             item_names=tuple(self.item_names[position] for position in chosen),
+            groups=self.groups_of(chosen),
             sha256=hashlib.sha256(self.sha256.encode() + chosen.tobytes()).hexdigest(),
         )
+
+    def groups_of(self, positions: npt.NDArray[np.int64]) -> tuple[str, ...] | None:
+        """Return where the images at ``positions`` come from, if that is known."""
+        if self.groups is None:
+            return None
+        return tuple(self.groups[position] for position in positions)
 
     def counts(self) -> Mapping[str, SetCounts]:
         """Return the size of each split."""

@@ -57,6 +57,8 @@ class Items:
     """[N] positions in ROLES, or OPEN."""
     splits: npt.NDArray[np.int8]
     """[N] positions in SPLITS, or OPEN."""
+    groups: tuple[str, ...] | None
+    """[N], where they come from; None where the source doesn't say."""
     licences: tuple[str, ...]
     drops: Drops
     sha256: str
@@ -100,6 +102,7 @@ def read_items(folder: Path) -> Items:
         item_names=tuple(record["item_names"]),
         class_names=tuple(record["class_names"]),
         class_keys=tuple(record["class_keys"]),
+        groups=tuple(record["groups"]) if "groups" in record else None,
         licences=tuple(record["licences"]),
         drops=Drops(items=tuple(dropped)),
         sha256=_content_sha256(record),
@@ -109,6 +112,8 @@ def read_items(folder: Path) -> Items:
 
 def _content_sha256(record: dict[str, Any]) -> str:
     parts = [record["sha256"], record["item_names"], record["class_names"], record["class_keys"]]
+    if "groups" in record:
+        parts.append(record["groups"])
     return hashlib.sha256(repr([FORMAT_VERSION, *parts]).encode()).hexdigest()
 
 
@@ -222,7 +227,7 @@ def _write_items(
     np.save(folder / "labels.npy", np.array([labels[key] for key in keys], dtype=np.int64))
     np.save(folder / "roles.npy", _positions([picture.role for picture in kept], ROLES))
     np.save(folder / "splits.npy", _positions([picture.split for picture in kept], SPLITS))
-    record = {
+    record: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
         "item_names": [picture.item_name for picture in kept],
         "class_names": list(names.values()),
@@ -230,6 +235,8 @@ def _write_items(
         "licences": licences,
         "dropped": [asdict(item) for item in drops.items],
     }
+    if kept[0].group is not None:
+        record["groups"] = [picture.group for picture in kept]
     write_record(folder, record)
 
 

@@ -65,6 +65,7 @@ def load_image_set(
         labels=items.labels,
         class_names=items.class_names,
         class_keys=items.class_keys,
+        groups=items.groups,
         is_query=sides.is_query,
         split=sides.split,
         item_names=items.item_names,

@@ -49,6 +49,7 @@ class Side:
             embeddings=rows,
             labels=self.image_set.labels[self.positions],
             label_names=self.image_set.class_names,
+            groups=self.image_set.groups_of(self.positions),
         )
 
     def chosen_from(self, rows: Rows) -> LabelledRows:

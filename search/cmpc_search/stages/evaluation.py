@@ -9,6 +9,7 @@ augmented views, some of them of two images. Candidates of the search are judged
 rebuilt on clean training images, so the two numbers of one architecture differ for that reason too.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -48,6 +49,8 @@ __all__ = [
 ]
 
 SPLIT = "test"
+
+Positions = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -185,21 +188,36 @@ def _across(control: TrainedPick, material: SearchMaterial) -> PairAccuracy:
 
 
 def _queries_of(image_set: ImageSet, ranks: QueryRanks) -> ScoredQueries:
-    asked = image_set.labels[image_set.select(split=SPLIT, role="query")]
-    gallery = image_set.labels[image_set.select(split=SPLIT, role="gallery")]
+    asked = image_set.select(split=SPLIT, role="query")
+    gallery = image_set.select(split=SPLIT, role="gallery")
     scored = asked[ranks.query_ids]
-    num_classes = len(np.unique(scored))
+    num_classes = len(np.unique(image_set.labels[scored]))
     return ScoredQueries(
         num_classes=num_classes,
         num_queries=len(scored),
         num_gallery=len(gallery),
-        num_excluded_classes=len(np.unique(asked)) - num_classes,
+        num_excluded_classes=len(np.unique(image_set.labels[asked])) - num_classes,
         num_excluded=ranks.num_excluded,
-        chance_top1=_chance(scored, gallery),
+        chance_top1=_chance(image_set, scored, gallery),
     )
 
 
-def _chance(query_labels: npt.NDArray[np.int64], gallery_labels: npt.NDArray[np.int64]) -> float:
-    """Return the mean share of the gallery that is of a query's class."""
-    num_items = np.bincount(gallery_labels, minlength=int(query_labels.max()) + 1)
-    return float(num_items[query_labels].mean() / len(gallery_labels))
+def _chance(image_set: ImageSet, queries: Positions, gallery: Positions) -> float:
+    """Return the mean share of the items that count for a query which are of its class."""
+    labels = image_set.labels
+    num_right = np.bincount(labels[gallery], minlength=image_set.num_classes)[labels[queries]]
+    if image_set.groups is None:
+        return float(num_right.mean() / len(gallery))
+    num_ignored = _num_of_own_group(image_set, queries, gallery)
+    return float(((num_right - num_ignored) / (len(gallery) - num_ignored)).mean())
+
+
+def _num_of_own_group(image_set: ImageSet, queries: Positions, gallery: Positions) -> Positions:
+    """Return for each query how many items of its class are of its group too."""
+
+    def pairs(positions: Positions) -> list[tuple[int, str]]:
+        groups = image_set.groups_of(positions) or ()
+        return list(zip(image_set.labels[positions].tolist(), groups, strict=True))
+
+    num_items = Counter(pairs(gallery))
+    return np.array([num_items[pair] for pair in pairs(queries)], np.int64)

@@ -30,6 +30,7 @@ def known(picture: Picture) -> tuple[str | None, ...]:
         picture.class_key,
         picture.role,
         picture.split,
+        picture.group,
     )
 
 
@@ -74,6 +75,9 @@ class SourceContract:
     ) -> None:
         said = {getattr(picture, what) for picture in pictures}
         assert said == {None} or said <= set(names)
+
+    def test_groups_are_known_of_all_pictures_or_of_none(self, pictures: Sequence[Picture]) -> None:
+        assert len({picture.group is None for picture in pictures}) == 1
 
     @pytest.mark.parametrize("size_px", SIZES_PX)
     def test_a_picture_is_read_at_the_size_that_is_asked_for_and_each_time_the_same(

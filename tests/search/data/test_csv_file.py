@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cmpc_search.data import SplitFractions, load_image_set
@@ -41,6 +42,26 @@ def test_splits_and_roles_are_taken_as_written(write_csv):
     assert image_set.split.tolist() == [0] * 4 + [1] * 4 + [2] * 4
     assert image_set.is_query.tolist() == [True, False] * 6
     assert image_set.class_names == tuple("uvwxyz")
+
+
+def test_a_group_is_taken_as_written_and_makes_another_data_set(write_csv):
+    cameras = [f"camera {number % 3}" for number in range(12)]
+    rows = [f"{row},{camera}" for row, camera in zip(ROWS, cameras, strict=True)]
+
+    image_set = load(write_csv("path,label,split,role,group", *rows))
+
+    assert image_set.groups == tuple(cameras)
+    assert image_set.subset(np.array([4, 2])).groups == ("camera 1", "camera 2")
+    without = load(write_csv("path,label,split,role", *ROWS))
+    assert without.groups is None
+    assert without.sha256 != image_set.sha256
+
+
+def test_a_group_that_is_blank_is_named_with_its_line(write_csv):
+    rows = [f"{row},{'' if number == 3 else 'x'}" for number, row in enumerate(ROWS)]
+
+    with pytest.raises(BadData, match=r"line 5 .* must have a group"):
+        load(write_csv("path,label,split,role,group", *rows))
 
 
 def test_where_classes_are_in_every_split_each_of_them_asks_in_each(tmp_path, save_picture):
@@ -116,7 +137,11 @@ def test_blanks_and_unicode_forms_make_no_other_label_role_split_or_column(write
         ("path,label,split,role", "a1.png, ,train,query", r"line 3 .* a path and a label"),
         ("path,label,split,role", "gone.png,x,train,query", r"1 of 2 .*gone\.png' in line 3"),
         ("path,label,split,role", "a0.png,x,train,query", r"unique, got 'a0\.png' twice"),
-        ("path,label,split,roll", "a1.png,x,train,query", r"may name split and role, got .*roll"),
+        (
+            "path,label,split,roll",
+            "a1.png,x,train,query",
+            r"may name split, role and group, got .*roll",
+        ),
         ("path,class,split,role", "a1.png,x,train,query", r"must name the columns path and label"),
     ],
 )

@@ -140,14 +140,38 @@ def test_only_queries_with_something_to_find_are_scored_and_the_others_are_count
     assert queries.chance_top1 == pytest.approx(1 / NUM_GALLERY)
 
 
-def test_chance_is_what_a_random_ranking_finds():
+@pytest.mark.parametrize("groups", [None, "xxyxyxyxyy"])
+def test_chance_is_what_a_random_ranking_finds(known_material, groups):
     rng = np.random.default_rng(0)
-    queries, gallery = np.array([0, 0, 1, 2]), np.array([0, 1, 1, 1, 2, 2])
-    drawn = gallery[rng.integers(len(gallery), size=(20_000, len(queries)))]
+    labels = np.array([0, 0, 1, 2, 0, 1, 1, 1, 2, 2])
+    queries, gallery = np.arange(4), np.arange(4, 10)
+    image_set = replace(
+        known_material.image_set.subset(np.arange(10)),
+        labels=labels,
+        groups=groups and tuple(groups),
+    )
+    found = []
+    for query in queries:
+        counts = [
+            item
+            for item in gallery
+            if groups is None or (labels[item], groups[item]) != (labels[query], groups[query])
+        ]
+        found.append((labels[rng.choice(counts, 20_000)] == labels[query]).mean())
 
-    chance = evaluation._chance(queries, gallery)
+    assert evaluation._chance(image_set, queries, gallery) == pytest.approx(
+        np.mean(found), abs=0.01
+    )
 
-    assert chance == pytest.approx((drawn == queries).mean(), abs=0.01)
+
+def test_items_of_a_querys_class_and_group_are_no_answers_in_an_evaluation(judged, known_material):
+    image_set = known_material.image_set
+    alone = replace(image_set, groups=("studio",) * len(image_set))
+    apart = replace(image_set, groups=tuple(f"camera {one}" for one in range(len(image_set))))
+
+    with pytest.raises(ValueError, match="at least one query must"):
+        judged(material=replace(known_material, image_set=alone))
+    assert judged(material=replace(known_material, image_set=apart)).judgement == judged().judgement
 
 
 def test_ratios_say_how_much_less_the_query_network_takes(judged):

@@ -33,6 +33,9 @@ class Picture:
 
     It decides whether the class is a test class, so it must not change with a library's version.
     """
+    group: str | None = None
+    """Where it comes from, such as a camera or a session: items of a query's own class and group
+    are too easy, and no answer to it. None: all count."""
 
 
 class Source(ABC):
@@ -51,7 +54,7 @@ class Source(ABC):
     def pictures(self) -> Sequence[Picture]:
         """Return every picture in a fixed order, fetching first what has to be fetched.
 
-        Roles are known of all pictures or of none, and splits likewise.
+        Roles are known of all pictures or of none, and splits and groups likewise.
         """
 
     def passed_over(self) -> Sequence[PassedOver]:

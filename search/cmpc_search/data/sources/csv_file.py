@@ -1,12 +1,14 @@
 """The user's own images in a CSV file: one row per image, a header with the columns' names.
 
-    path,label,split,role
-    shots/1.jpg,chair,train,query
-    catalogue/2.jpg,chair,train,gallery
+    path,label,split,role,group
+    shots/1.jpg,chair,train,query,studio
+    catalogue/2.jpg,chair,train,gallery,press
 
 ``path`` is relative to the CSV's folder, or absolute. ``split`` and ``role`` may be missing as
-columns, and then the seed decides; a column that is there must be filled in every row. All but
-the path is normalised: a blank at the end of a label makes no other class.
+columns, and then the seed decides. ``group`` may be missing too; it says where an image comes from,
+such as a camera: images of a query's own label and group are no answer to it. A column that is
+there must be filled in every row. All but the path is normalised: a blank at the end of a label
+makes no other class.
 """
 
 import csv
@@ -30,6 +32,7 @@ __all__ = ["CsvSource", "listed_files"]
 
 REQUIRED = ("path", "label")
 CHOICES = {"split": SPLITS, "role": ROLES}
+GROUP = "group"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,6 +44,7 @@ class CsvRow:
     label: str
     split: str | None
     role: str | None
+    group: str | None
 
 
 class CsvSource(PathSource):
@@ -66,6 +70,7 @@ class CsvSource(PathSource):
                 read=partial(load_image, self._file(row)),
                 role=row.role,
                 split=row.split,
+                group=row.group,
             )
             for row in self._rows()
         ]
@@ -94,11 +99,11 @@ class CsvSource(PathSource):
 
     def _parse(self, reader: "csv.DictReader[str]") -> list[CsvRow]:
         columns = list(reader.fieldnames or [])
-        known = {*REQUIRED, *CHOICES}
+        known = {*REQUIRED, *CHOICES, GROUP}
         if not set(REQUIRED) <= set(columns) <= known or len(set(columns)) < len(columns):
             raise BadData(
                 f"the first line of {self.path} must name the columns path and label, and may "
-                f"name split and role, got {', '.join(columns) or 'nothing'}"
+                f"name split, role and group, got {', '.join(columns) or 'nothing'}"
             )
         rows = [self._row(reader.line_num, cells) for cells in reader]
         if not rows:
@@ -115,6 +120,8 @@ class CsvSource(PathSource):
         }
         if not cells["path"] or not cells["label"]:
             raise BadData(f"{where} must have a path and a label, got {list(cells.values())}")
+        if not cells.get(GROUP, "-"):
+            raise BadData(f"{where} must have a group, as the header has that column")
         for column, names in CHOICES.items():
             if column in cells and cells[column] not in names:
                 raise BadData(
@@ -127,6 +134,7 @@ class CsvSource(PathSource):
             label=cells["label"],
             split=cells.get("split"),
             role=cells.get("role"),
+            group=cells.get(GROUP),
         )
 
 
