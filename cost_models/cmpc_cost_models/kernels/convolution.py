@@ -112,7 +112,8 @@ def write_convolution(spec: Convolution, loops: Loops) -> None:
 
 def _copy_kept(kept: View, target: Map, buffers: _Buffers, loops: Loops) -> None:
     with pixels(target) as pixel:
-        loops.copy_pixel(buffers.kept, kept, buffers.result, target, pixel=pixel, offset=0)
+        start = pixel_start(target, *pixel)
+        loops.copy_pixel(buffers.kept, kept, buffers.result, pixel=pixel, start=start)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

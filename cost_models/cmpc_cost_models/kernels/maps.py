@@ -145,7 +145,8 @@ def write_concat(spec: Concat, loops: Loops) -> None:
     with loops.pixels(spec.target) as pixel:
         offset = 0
         for part, source in zip(parts, spec.sources, strict=True):
-            loops.copy_pixel(part, source, result, spec.target, pixel=pixel, offset=offset)
+            start = pixel_start(spec.target, *pixel) + offset
+            loops.copy_pixel(part, source, result, pixel=pixel, start=start)
             offset += source.channels
 
 

@@ -68,15 +68,14 @@ class Loops:
         data: Expr,
         source: View,
         result: Expr,
-        target: Map,
         *,
         pixel: tuple[Expr, Expr],
-        offset: int,
+        start: Expr,
     ) -> None:
-        """Copy one pixel of a view to the channels of ``target`` from ``offset``."""
+        """Copy one pixel of a view to ``result`` from ``start``."""
         with self.chunks(source.channels) as (channel, lanes):
             value = load_channels(data, source, pixel, channel, lanes)
-            store_vector(result, pixel_start(target, *pixel) + offset + channel, value, lanes)
+            store_vector(result, start + channel, value, lanes)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from tvm import tirx
 from tvm.script.ir_builder import tirx as T
@@ -28,6 +29,18 @@ MOST_TAPS_WRITTEN_OUT = 25
 LOWEST = -math.inf
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Reduction:
+    """How the numbers of a window become one; ``first`` is where it starts."""
+
+    combine: Callable[[Expr, Expr], Expr]
+    first: float
+
+
+_LARGEST = _Reduction(combine=tirx.max, first=LOWEST)
+_SUM = _Reduction(combine=lambda one, other: one + other, first=0.0)
+
+
 def write_max_pool(spec: MaxPool, loops: Loops) -> None:
     source, target, window = spec.source, spec.target, spec.window
     data, result = parameter("data", source.map), parameter("result", target)
@@ -39,7 +52,7 @@ def write_max_pool(spec: MaxPool, loops: Loops) -> None:
             inside = clamp(row, source.map.height), clamp(column, source.map.width)
             return load_channels(data, source, inside, channel, lanes)
 
-        largest = _reduce(window, pixel, load, combine=tirx.max, first=LOWEST, lanes=lanes)
+        largest = _reduce(window, pixel, load, _LARGEST, lanes)
         store_vector(result, pixel_start(target, *pixel) + channel, largest, lanes)
 
 
@@ -52,7 +65,7 @@ def write_mean_pool(spec: MeanPool, loops: Loops) -> None:
         def load(row: Expr, column: Expr) -> Expr:
             return load_channels(data, source, (row, column), channel, lanes)
 
-        total = _reduce(window, pixel, load, combine=lambda x, y: x + y, first=0.0, lanes=lanes)
+        total = _reduce(window, pixel, load, _SUM, lanes)
         share = tirx.const(1.0, COMPUTED) / _num_counted(spec, pixel).astype(COMPUTED)
         mean = total * (share if lanes == 1 else tirx.Broadcast(share, lanes))
         store_vector(result, pixel_start(target, *pixel) + channel, mean, lanes)
@@ -83,9 +96,7 @@ def _reduce(
     window: Window,
     pixel: tuple[Expr, Expr],
     load: Callable[[Expr, Expr], Expr],
-    *,
-    combine: Callable[[Expr, Expr], Expr],
-    first: float,
+    reduction: _Reduction,
     lanes: int,
 ) -> Expr:
     """Combine what ``load`` gives for all taps of the window of ``pixel``."""
@@ -95,15 +106,16 @@ def _reduce(
         for one, stride, pad in zip(pixel, window.strides, window.pads, strict=True)
     )
     if height * width <= MOST_TAPS_WRITTEN_OUT:
-        result = constant(first, lanes)
+        result = constant(reduction.first, lanes)
         for row in range(height):
             for column in range(width):
-                result = combine(result, load(top + row * dy, left + column * dx))
+                result = reduction.combine(result, load(top + row * dy, left + column * dx))
         return result
     state = T.alloc_buffer((1,), vector_dtype(lanes), scope="local")
-    T.buffer_store(state, constant(first, lanes), [0])
+    T.buffer_store(state, constant(reduction.first, lanes), [0])
     with T.serial(height) as row, T.serial(width) as column:
-        T.buffer_store(state, combine(state[0], load(top + row * dy, left + column * dx)), [0])
+        value = load(top + row * dy, left + column * dx)
+        T.buffer_store(state, reduction.combine(state[0], value), [0])
     return state[0]
 
 
