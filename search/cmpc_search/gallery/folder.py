@@ -150,12 +150,12 @@ class Gallery:
         images: npt.NDArray[np.uint8],
         item_names: Sequence[str] | None = None,
         *,
-        is_mixed: bool = False,
+        is_narrow: bool = False,
         progress: Progress | None = None,
     ) -> npt.NDArray[np.float32]:
         """uint8 [N, H, H, 3] of any size -> unit embeddings float32 [N, D].
 
-        ``is_mixed`` lets a torch network compute in bfloat16 where that is fast: good enough for
+        ``is_narrow`` lets a torch network compute in bfloat16 where that is fast: good enough for
         what others learn from, not for what is searched.
 
         Raises:
@@ -163,7 +163,7 @@ class Gallery:
             BadGallery: there is no network, or it fails.
         """
         return unit_embeddings(
-            self._network, images, item_names, is_mixed=is_mixed, progress=progress
+            self._network, images, item_names, is_narrow=is_narrow, progress=progress
         )
 
     def rows_of(self, image_set: ImageSet) -> npt.NDArray[np.float32]:

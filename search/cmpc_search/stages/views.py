@@ -114,7 +114,7 @@ class NetworkEmbeddings:
         self, views: npt.NDArray[np.uint8], shown: npt.NDArray[np.int64]
     ) -> npt.NDArray[np.float32]:
         names = [self.item_names[image] for image in shown]
-        return self.gallery.embed(views, names, is_mixed=True)
+        return self.gallery.embed(views, names, is_narrow=True)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

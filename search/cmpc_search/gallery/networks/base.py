@@ -27,7 +27,7 @@ class LargeNetwork(Protocol):
     input_size_px: int
 
     def embed(
-        self, images: npt.NDArray[np.uint8], *, is_mixed: bool = False
+        self, images: npt.NDArray[np.uint8], *, is_narrow: bool = False
     ) -> npt.NDArray[np.float32]:
         """uint8 [N, S, S, 3] of the size that it reads -> float32 [N, D] of any length."""
 
@@ -37,7 +37,7 @@ def unit_embeddings(
     images: npt.NDArray[np.uint8],
     item_names: Sequence[str] | None,
     *,
-    is_mixed: bool = False,
+    is_narrow: bool = False,
     progress: Progress | None = None,
 ) -> npt.NDArray[np.float32]:
     """uint8 [N, H, H, 3] of any size -> unit embeddings float32 [N, D], a part at a time.
@@ -49,7 +49,7 @@ def unit_embeddings(
     for start in range(0, len(images), IMAGES_AT_ONCE):
         end = min(start + IMAGES_AT_ONCE, len(images))
         names = None if item_names is None else item_names[start:end]
-        rows = network.embed(resized(images[start:end], network.input_size_px), is_mixed=is_mixed)
+        rows = network.embed(resized(images[start:end], network.input_size_px), is_narrow=is_narrow)
         parts.append(unit_rows(rows, names, f"what {network.name} gives"))
         if progress is not None:
             progress(end, len(images))

@@ -6,6 +6,7 @@ Shapes: N images, S pixels a side, D embedding length.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -39,7 +40,7 @@ class OnnxNetwork:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         options.log_severity_level = SILENT
-        with self._blamed():
+        with self._as_bad_gallery():
             self._session = onnxruntime.InferenceSession(source, options, CPU.onnx_providers)
         inputs, num_outputs = self._session.get_inputs(), len(self._session.get_outputs())
         if len(inputs) != 1 or num_outputs != 1:
@@ -47,21 +48,25 @@ class OnnxNetwork:
                 f"{name} must have one input and one output, got inputs "
                 f"{[one.name for one in inputs]} and {num_outputs} outputs"
             )
-        self._input_name, shape, kind = inputs[0].name, inputs[0].shape, inputs[0].type
+        self._input_name = inputs[0].name
+        self.batch_size, self.input_size_px = self._sizes(inputs[0].type, inputs[0].shape)
+
+    def _sizes(self, kind: str, shape: Sequence[object]) -> tuple[int | None, int]:
+        """Return how many images the network takes at once, None being any, and their size."""
         if kind != "tensor(float)":
-            raise BadGallery(f"{name} must read float32 images, got an input of type {kind}")
-        if len(shape) != 4 or shape[1] != 3 or not _is_size(shape[2]) or shape[2] != shape[3]:
+            raise BadGallery(f"{self.name} must read float32 images, got an input of type {kind}")
+        batch, size = shape[0] if shape else None, shape[-1] if shape else None
+        if len(shape) != 4 or shape[1] != 3 or shape[2] != size or not _is_size(size):
             raise BadGallery(
-                f"{name} must read square RGB images [N, 3, S, S] of a fixed size, "
+                f"{self.name} must read square RGB images [N, 3, S, S] of a fixed size, "
                 f"got {_shown(shape)}"
             )
-        self.input_size_px = int(shape[2])
-        self.batch_size = int(shape[0]) if _is_size(shape[0]) else None
+        return (batch if _is_size(batch) else None), size
 
     def embed(
-        self, images: npt.NDArray[np.uint8], *, is_mixed: bool = False
+        self, images: npt.NDArray[np.uint8], *, is_narrow: bool = False
     ) -> npt.NDArray[np.float32]:
-        """Embed images in the type that the network has, mixed or not.
+        """Embed images in the type that the network has, whatever ``is_narrow`` allows.
 
         Raises:
             BadGallery: it fails, or gives something else than an embedding for each image.
@@ -77,7 +82,7 @@ class OnnxNetwork:
         return np.concatenate(rows)
 
     def _run(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        with self._blamed():
+        with self._as_bad_gallery():
             found = np.asarray(self._session.run(None, {self._input_name: batch})[0])
         if found.ndim != 2 or len(found) != len(batch) or found.dtype.kind != "f":
             raise BadGallery(
@@ -88,7 +93,7 @@ class OnnxNetwork:
         return rows
 
     @contextmanager
-    def _blamed(self) -> Iterator[None]:
+    def _as_bad_gallery(self) -> Iterator[None]:
         """Tell what ONNX Runtime says; its errors have no common type but Exception."""
         try:
             yield
@@ -101,7 +106,7 @@ class OnnxNetwork:
             ) from error
 
 
-def _is_size(value: object) -> bool:
+def _is_size(value: object) -> TypeGuard[int]:
     """Sizes that a file leaves open are names, or None."""
     return isinstance(value, int) and value > 0
 

@@ -41,10 +41,10 @@ class TorchNetwork:
         CPU.place_network(self._network).eval()
 
     def embed(
-        self, images: npt.NDArray[np.uint8], *, is_mixed: bool = False
+        self, images: npt.NDArray[np.uint8], *, is_narrow: bool = False
     ) -> npt.NDArray[np.float32]:
-        """Embed images; ``is_mixed`` computes in bfloat16 where that is fast."""
-        with CPU.autocast() if is_mixed else nullcontext():
+        """Embed images; ``is_narrow`` computes in bfloat16 where that is fast."""
+        with CPU.autocast() if is_narrow else nullcontext():
             return embed_images(self._network, images)
 
 
