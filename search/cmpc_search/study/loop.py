@@ -139,7 +139,7 @@ class _Search:
 
     def record(self, trial: Trial, score: CandidateScore) -> Candidate:
         """Store what scoring gave."""
-        self._coordinator.await_writing(self._on_notice)
+        self._coordinator.wait_until_writable(self._on_notice)
         candidate = self._ledger.record(trial, score)
         self._num_recorded += 1
         return candidate

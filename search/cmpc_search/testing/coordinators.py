@@ -9,6 +9,7 @@ It is a value that other processes can be sent, since each of them uses one of i
 """
 
 import multiprocessing
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
@@ -97,8 +98,6 @@ class CoordinatorContract:
 
 def release_later(release: Callable[[], None]) -> None:
     """Call ``release`` from a thread, after a moment in which the test begins to wait."""
-    import threading
-
     timer = threading.Timer(0.2, release)
     timer.daemon = True
     timer.start()

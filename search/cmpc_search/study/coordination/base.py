@@ -60,7 +60,7 @@ class Coordinator(ABC):
         """
 
     @abstractmethod
-    def await_writing(self, on_wait: OnNotice | None = None) -> None:
+    def wait_until_writable(self, on_wait: OnNotice | None = None) -> None:
         """Return when a trial's owner may write to it; that takes no turn.
 
         Raises:

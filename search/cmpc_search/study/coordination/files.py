@@ -39,10 +39,10 @@ class FileCoordinator(Coordinator):
         path = self.study_path
         lock_path = path.with_name(f"{path.name}.lock")
         with exclusive(lock_path, doing=f"works on {path}", on_wait=on_wait):
-            self.await_writing(on_wait)
+            self.wait_until_writable(on_wait)
             yield
 
-    def await_writing(self, on_wait: OnNotice | None = None) -> None:
+    def wait_until_writable(self, on_wait: OnNotice | None = None) -> None:
         with self.translated_errors():
             sqlite.wait_for_turn(self.study_path, on_wait)
 
