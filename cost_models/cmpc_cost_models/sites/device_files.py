@@ -18,7 +18,7 @@ from cmpc_cost_models.targets.target import Target
 
 __all__ = ["DeviceFiles", "send_library"]
 
-READER = Path("native") / "reader.c"
+READER = Path(str(files("cmpc_cost_models.sites"))) / "native" / "reader.c"
 MOST_BYTES = 1 << 20  # /proc/cpuinfo of 256 processors is half of it
 STATUS = "/proc/thread-self/status"
 ALLOWED_CPUS = "Cpus_allowed_list"
@@ -36,9 +36,9 @@ class DeviceFiles:
         import tvm
 
         with tempfile.TemporaryDirectory(prefix="cmpc-reader-") as folder:
-            library = Path(folder) / f"cmpc-reader-{target.cpu}.so"
-            _build_reader(target, library)
-            module = send_library(session, library)
+            library = Path(folder) / "reader.so"
+            build(require_linker(target), READER, library, ["-O1", "-shared", "-fPIC"])
+            module = send_library(session, library, name=f"cmpc-reader-{target.cpu}.so")
         self._as_tensor, self._device = tvm.runtime.tensor, session.cpu()
         self._read_files, self._pin = module["read_files"], module["pin"]
         self._out = tvm.runtime.empty((MOST_BYTES,), "uint8", self._device)
@@ -62,15 +62,9 @@ class DeviceFiles:
         return (int(last),) if last.isdigit() and self._pin(int(last)) == 0 else ()
 
 
-def send_library(session: Any, library: Path) -> Any:
+def send_library(session: Any, library: Path, *, name: str) -> Any:
     """Return TVM's module of a library that was sent to a device and loaded there."""
-    session.upload(str(library), library.name)
-    module = session.load_module(library.name)
-    session.remove(library.name)  # it is loaded; a small board's disk must not fill
+    session.upload(bytearray(library.read_bytes()), name)
+    module = session.load_module(name)
+    session.remove(name)  # it is loaded; a small board's disk must not fill
     return module
-
-
-def _build_reader(target: Target, library: Path) -> None:
-    compiler = require_linker(target)
-    source = Path(str(files("cmpc_cost_models.sites") / str(READER)))
-    build(compiler, source, library, ["-O1", "-shared", "-fPIC"])

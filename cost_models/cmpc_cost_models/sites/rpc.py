@@ -50,10 +50,7 @@ class RpcSite(Site):
         return cls(Device(**document["device"]), Target.from_json(document["target"]))
 
     def load(self, library: Path, input_shape: Sequence[int]) -> ModuleNetwork:
-        with tempfile.TemporaryDirectory(prefix="cmpc-network-") as folder:
-            named = Path(folder) / f"{file_hash(library)[:16]}.so"
-            named.symlink_to(library.resolve())
-            module = send_library(self._session, named)
+        module = send_library(self._session, library, name=f"{file_hash(library)[:16]}.so")
         return ModuleNetwork(module, self._session.cpu(), input_shape)
 
     def load_kernels(self, executable: Any) -> tuple[Any, Any]:
@@ -61,9 +58,10 @@ class RpcSite(Site):
 
         linker = require_linker(self._target)
         with tempfile.TemporaryDirectory(prefix="cmpc-kernel-") as folder:
-            library = Path(folder) / f"kernel-{os.urandom(8).hex()}.so"
+            library = Path(folder) / "kernel.so"
             executable.export_library(str(library), fcompile=cc.cross_compiler(linker))
-            return send_library(self._session, library), self._session.cpu()
+            module = send_library(self._session, library, name=f"kernel-{os.urandom(8).hex()}.so")
+        return module, self._session.cpu()
 
     def facts(self) -> SiteFacts:
         if self._files is None:

@@ -5,7 +5,9 @@
  *
  * ABI: TVMFFISafeCallType in tvm/ffi/c_api.h. Nothing but the C library is needed where it runs.
  */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <glob.h>
 #include <sched.h>
 #include <stdint.h>

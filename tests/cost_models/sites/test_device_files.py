@@ -1,0 +1,75 @@
+"""What a device tells of itself, through a session of TVM's with this very process."""
+
+import os
+import platform
+
+import pytest
+
+from cmpc_cost_models.sites import rpc
+from cmpc_cost_models.sites.building import build
+from cmpc_cost_models.sites.device_files import READER, DeviceFiles
+from cmpc_cost_models.sites.rpc import RpcSite
+from cmpc_cost_models.targets.compilers import linker_for
+from cmpc_cost_models.targets.device import Device
+from cmpc_cost_models.targets.fingerprint import features_of, fingerprint_of
+from cmpc_cost_models.targets.machine import cpu_flags, own_fingerprint
+from cmpc_cost_models.targets.system_files import OWN_FILES
+from cmpc_cost_models.targets.table import find_target, target_names
+from cmpc_cost_models.testing.sites import SiteContract
+
+
+@pytest.fixture
+def session():
+    from tvm.rpc import LocalSession
+
+    return LocalSession()
+
+
+@pytest.fixture
+def files(session, host):
+    return DeviceFiles(session, host)
+
+
+def test_a_device_tells_the_fingerprint_that_it_would_tell_itself(files):
+    assert fingerprint_of(files, architecture=platform.machine()) == own_fingerprint()
+    assert features_of(files) == cpu_flags()
+
+
+def test_what_is_not_there_is_left_out_and_the_rest_is_read_whole(files, tmp_path):
+    (tmp_path / "long.txt").write_text("a line\n" * 10_000)
+    (tmp_path / "empty.txt").write_text("")
+    patterns = (f"{tmp_path}/*.txt", "/nowhere/at/all", "/proc/version")
+
+    assert files.read(*patterns) == OWN_FILES.read(*patterns)
+    assert files.read("/nowhere/at/all") == {}
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="nothing is pinned here")
+def test_the_thread_that_times_keeps_to_the_last_processor_it_may_use(files):
+    allowed = os.sched_getaffinity(0)
+    try:
+        assert files.pin_to_last() == (max(allowed),)
+        assert os.sched_getaffinity(0) == {max(allowed)}
+    finally:
+        os.sched_setaffinity(0, allowed)
+
+
+class TestRpcSite(SiteContract):
+    @pytest.fixture
+    def site(self, host, session, monkeypatch):
+        monkeypatch.setattr(rpc, "connect", lambda _: session)
+        allowed = os.sched_getaffinity(0)
+        yield RpcSite(Device(kind="rpc", host="board", port=9090), host)
+        os.sched_setaffinity(0, allowed)
+
+
+@pytest.mark.parametrize("name", target_names())
+def test_the_reader_compiles_for_every_target_that_has_a_compiler_here(name, tmp_path):
+    target = find_target(name)
+    compiler = linker_for(target)
+    if compiler is None:
+        pytest.skip(f"no compiler for {target.architecture}")
+
+    build(compiler, READER, tmp_path / "reader.so", ["-shared", "-fPIC", "-Wall", "-Werror"])
+
+    assert (tmp_path / "reader.so").read_bytes().startswith(b"\x7fELF")
