@@ -138,8 +138,8 @@ class Cost:
         Raises:
             BadArgument: a field is unknown, missing or breaks its condition.
         """
-        document = dict(document)
         try:
+            document = dict(document)
             evidence = read_evidence(document.pop(EVIDENCE_KEY, {}))
             interval = document.pop("interval", None)
             values = known_fields(cls, document, error=BadArgument)
@@ -151,7 +151,7 @@ class Cost:
                     "evidence": evidence,
                 }
             )
-        except (TypeError, AttributeError) as error:
+        except (TypeError, AttributeError, KeyError) as error:
             raise BadArgument(f"a cost must have the fields of this version: {error}") from error
 
 

@@ -113,7 +113,21 @@ def test_a_cost_without_sense_is_refused(change):
         Cost(**values | change)
 
 
-@pytest.mark.parametrize("document", [{"name": "latency"}, {"nome": "latency"}])
+COST = {"name": "latency", "value": 1.0, "unit": "ms", "source": "measured"}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"name": "latency"},
+        {"nome": "latency"},
+        5,
+        COST | {"machine": 5},
+        COST | {"machine": {"conditions": {"no": "such"}}},
+        COST | {"machine": {"prediction": "roofline"}},
+        COST | {"interval": {"low": 1.0}},
+    ],
+)
 def test_a_cost_with_missing_or_unknown_fields_is_refused(document):
     with pytest.raises(BadArgument, match="field"):
         Cost.from_json(document)

@@ -9,9 +9,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import TypeAdapter
+from pydantic import PlainSerializer, PlainValidator, TypeAdapter
 
 from cmpc_base.json_files import read_json, write_json
 from cmpc_cost_models.records import Cost
@@ -48,6 +48,14 @@ class SeenClasses(StrEnum):
     """The gallery network is the user's own, and nothing says what it was trained on."""
 
 
+def _as_cost(stored: object) -> Cost:
+    """Read a cost as its own package does, which knows those of older runs."""
+    return stored if isinstance(stored, Cost) else Cost.from_json(stored)  # type: ignore[arg-type]
+
+
+StoredCost = Annotated[Cost, PlainValidator(_as_cost), PlainSerializer(Cost.to_json)]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NetworkCost:
     """What one image costs on one side.
@@ -62,7 +70,7 @@ class NetworkCost:
 
     macs: int
     parameters: int
-    latency: Cost | None
+    latency: StoredCost | None
     unstable_reasons: tuple[str, ...] = ()
     unknown_reasons: tuple[str, ...] = ()
     error: str | None = None

@@ -8,6 +8,7 @@ import pytest
 from made_up_evaluation import make_evaluation
 
 from cmpc_cost_models import Cost
+from cmpc_cost_models.evidence import Fingerprint, TimingEvidence
 from cmpc_search.errors import BadRun
 from cmpc_search.evaluation.statistics import Estimate
 from cmpc_search.runs import RunFolder
@@ -27,7 +28,12 @@ def run(tmp_path):
 
 def test_an_evaluation_reads_back_as_it_was_written(run):
     latency = Cost(
-        name="latency", value=0.5, unit="ms", source="measured", not_observed=("the clock",)
+        name="latency",
+        value=0.5,
+        unit="ms",
+        source="measured",
+        not_observed=("the clock",),
+        evidence=TimingEvidence(fingerprint=Fingerprint(cpu_model="a processor"), cpus=(1,)),
     )
     cost = NetworkCost(macs=20, parameters=2, latency=latency, unstable_reasons=("a neighbour",))
     found = make_evaluation(
@@ -41,6 +47,9 @@ def test_an_evaluation_reads_back_as_it_was_written(run):
     write_evaluation(run, found)
 
     assert read_evaluation(run) == found
+    stored = json.loads(run.evaluation_path.read_text())["query_cost"]["latency"]
+    assert stored == latency.to_json()  # as in every other file and answer
+    assert stored["machine"]["cpu_model"] == "a processor"
 
 
 def test_a_ratio_without_an_upper_end_reads_back_as_one(run):
