@@ -13,6 +13,8 @@ from cmpc_cost_models.graphs.patterns.unit_length import unit_length
 
 __all__ = ["PATTERNS", "match_patterns"]
 
+# Imported here and not by name: what a network is compiled to depends on them, and the identity of
+# the code (``identity``) follows imports.
 PATTERNS: tuple[Pattern, ...] = (channel_shuffle, swish, unit_length)
 
 
