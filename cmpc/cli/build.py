@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +15,9 @@ from cmpc.cli.options import (
     json_option,
     run_folder_argument,
 )
+
+if TYPE_CHECKING:
+    from cmpc_search.stages.bundling import BundleOrder
 
 __all__ = ["build"]
 
@@ -31,6 +35,20 @@ class BuildOptions:
     toml_path: Path | None
     cache_dir: Path
     as_json: bool
+
+    def order(self) -> "BundleOrder":
+        """Return what is ordered."""
+        from cmpc.settings.targets import given_target
+        from cmpc_search.stages.bundling import BundleOrder
+
+        return BundleOrder(
+            folder=self.bundle_folder,
+            cache_dir=self.cache_dir,
+            target=given_target(self.target, self.toml_path),
+            seed=self.seed,
+            with_runner=self.runner,
+            must_verify=self.verify,
+        )
 
 
 @click.command()
@@ -81,21 +99,12 @@ def build(options: BuildOptions) -> None:
     from cmpc.cli.publishing import publish, require_trust
     from cmpc.progress import TerminalObserver
     from cmpc.reports.bundle import bundle_report
-    from cmpc.settings.targets import named_target
     from cmpc_search.runs import reopen_run
-    from cmpc_search.stages.bundling import BundleOrder, build_bundle
+    from cmpc_search.stages.bundling import build_bundle
 
     check_folder(options.bundle_folder)
-    named = options.target
-    order = BundleOrder(
-        folder=options.bundle_folder,
-        cache_dir=options.cache_dir,
-        target=None if named is None else named_target(named, options.toml_path),
-        seed=options.seed,
-        with_runner=options.runner,
-        must_verify=options.verify,
-    )
-    report = bundle_report(build_bundle(reopen_run(options.run_folder), order, TerminalObserver()))
+    run = reopen_run(options.run_folder)
+    report = bundle_report(build_bundle(run, options.order(), TerminalObserver()))
     publish(report, as_json=options.as_json)
     require_trust(report)
 

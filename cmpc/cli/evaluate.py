@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,6 +18,9 @@ from cmpc.cli.options import (
     run_folder_argument,
     threads_option,
 )
+
+if TYPE_CHECKING:
+    from cmpc_search.stages.evaluating import EvaluationOrder
 
 __all__ = ["evaluate"]
 
@@ -35,6 +39,24 @@ class EvaluateOptions:
     threads: int | None
     cache_dir: Path
     as_json: bool
+
+    def order(self) -> "EvaluationOrder":
+        """Return what is ordered."""
+        from cmpc_search.stages.evaluating import EvaluationOrder
+        from cmpc_search.stages.evaluation import JudgingOptions
+
+        return EvaluationOrder(
+            run_folder=self.run_folder,
+            cache_dir=self.cache_dir,
+            judged=JudgingOptions(
+                protocol=self.protocol,
+                new_galleries=self.new_galleries,
+                queries_per_gallery_image=self.queries_per_gallery_image,
+            ),
+            gallery_folder=self.gallery_path,
+            data=self.data_set,
+            device=self.device,
+        )
 
 
 @click.command()
@@ -83,24 +105,11 @@ def evaluate(options: EvaluateOptions) -> None:
     from cmpc.cli.publishing import publish, require_trust
     from cmpc.progress import TerminalObserver
     from cmpc.reports.evaluation import evaluation_report
-    from cmpc_search.stages.evaluating import EvaluationOrder, run_evaluation
-    from cmpc_search.stages.evaluation import JudgingOptions
+    from cmpc_search.stages.evaluating import run_evaluation
     from cmpc_search.training.compute import set_up_torch
 
     set_up_torch(options.threads)
-    order = EvaluationOrder(
-        run_folder=options.run_folder,
-        cache_dir=options.cache_dir,
-        judged=JudgingOptions(
-            protocol=options.protocol,
-            new_galleries=options.new_galleries,
-            queries_per_gallery_image=options.queries_per_gallery_image,
-        ),
-        gallery_folder=options.gallery_path,
-        data=options.data_set,
-        device=options.device,
-    )
-    found = run_evaluation(order, observer=TerminalObserver())
+    found = run_evaluation(options.order(), observer=TerminalObserver())
     report = evaluation_report(found)
     publish(report, as_json=options.as_json)
     require_trust(report)

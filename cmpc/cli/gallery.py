@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -20,6 +21,9 @@ from cmpc.cli.options import (
     split_seed_option,
     threads_option,
 )
+
+if TYPE_CHECKING:
+    from cmpc_search.stages.galleries import GalleryImportOrder
 
 __all__ = ["gallery"]
 
@@ -49,6 +53,21 @@ class ImportOptions:
     threads: int | None
     cache_dir: Path
     as_json: bool
+
+    def order(self) -> "GalleryImportOrder":
+        """Return what is ordered."""
+        from cmpc_search.gallery import GallerySources
+        from cmpc_search.stages.galleries import GalleryImportOrder
+
+        sources = GallerySources(
+            onnx_path=self.onnx_path,
+            embeddings_path=self.embeddings_path,
+            ids_path=self.ids_path,
+            classifier_path=self.classifier_path,
+            data=self.data_set,
+            split_seed=self.split_seed,
+        )
+        return GalleryImportOrder(folder=self.folder, sources=sources, cache_dir=self.cache_dir)
 
 
 @click.group()
@@ -192,19 +211,9 @@ def import_(options: ImportOptions) -> None:
     from cmpc.cli.publishing import publish
     from cmpc.progress import TerminalObserver
     from cmpc.reports.galleries import gallery_report
-    from cmpc_search.gallery import GallerySources
-    from cmpc_search.stages.galleries import GalleryImportOrder, run_gallery_import
+    from cmpc_search.stages.galleries import run_gallery_import
     from cmpc_search.training.compute import set_up_torch
 
     set_up_torch(options.threads)
-    sources = GallerySources(
-        onnx_path=options.onnx_path,
-        embeddings_path=options.embeddings_path,
-        ids_path=options.ids_path,
-        classifier_path=options.classifier_path,
-        data=options.data_set,
-        split_seed=options.split_seed,
-    )
-    order = GalleryImportOrder(folder=options.folder, sources=sources, cache_dir=options.cache_dir)
-    found = run_gallery_import(order, TerminalObserver())
+    found = run_gallery_import(options.order(), TerminalObserver())
     publish(gallery_report(found), as_json=options.as_json)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,6 +17,9 @@ from cmpc.cli.options import (
     json_option,
     network_of_option,
 )
+
+if TYPE_CHECKING:
+    from cmpc_search.stages.indexing import IndexOrder
 
 __all__ = ["index"]
 
@@ -35,6 +39,23 @@ class BuildIndexOptions:
     data_set: str | None
     cache_dir: Path
     as_json: bool
+
+    def order(self) -> "IndexOrder":
+        """Return what is ordered."""
+        from cmpc_search.stages.indexing import IndexOrder
+
+        return IndexOrder(
+            embeddings=self.embeddings,
+            index_path=self.index_path,
+            cache_dir=self.cache_dir,
+            metric=self.metric,
+            mode=self.mode,
+            storage=self.storage,
+            rows_per_shard=self.rows_per_shard,
+            ids_path=self.ids_path,
+            gallery_folder=self.gallery_path,
+            data=self.data_set,
+        )
 
 
 class BuildsUnlessTold(click.Group):
@@ -120,22 +141,10 @@ def build(options: BuildIndexOptions) -> None:
     from cmpc.cli.publishing import publish
     from cmpc.progress import TerminalObserver
     from cmpc.reports.index import built_report
-    from cmpc_search.stages.indexing import IndexOrder, run_indexing
+    from cmpc_search.stages.indexing import run_indexing
 
     check_target(options)
-    order = IndexOrder(
-        embeddings=options.embeddings,
-        index_path=options.index_path,
-        cache_dir=options.cache_dir,
-        metric=options.metric,
-        mode=options.mode,
-        storage=options.storage,
-        rows_per_shard=options.rows_per_shard,
-        ids_path=options.ids_path,
-        gallery_folder=options.gallery_path,
-        data=options.data_set,
-    )
-    built = run_indexing(order, TerminalObserver())
+    built = run_indexing(options.order(), TerminalObserver())
     publish(built_report(options.index_path, built), as_json=options.as_json)
 
 

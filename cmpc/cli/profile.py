@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +15,9 @@ from cmpc.cli.options import (
     filled,
     json_option,
 )
+
+if TYPE_CHECKING:
+    from cmpc_search.stages.profiling import ProfileOrder
 
 __all__ = ["profile"]
 
@@ -35,6 +39,22 @@ class ProfileOptions:
     toml_path: Path | None
     cache_dir: Path
     as_json: bool
+
+    def order(self) -> "ProfileOrder":
+        """Return what is ordered."""
+        from cmpc.settings.targets import given_target
+        from cmpc_search.stages.profiling import ProfileOrder
+
+        return ProfileOrder(
+            model=self.model,
+            cache_dir=self.cache_dir,
+            candidate=self.candidate,
+            seed=self.seed,
+            target=given_target(self.target_name, self.toml_path),
+            num_threads=self.num_threads,
+            max_seconds=self.max_seconds,
+            rival=self.rival,
+        )
 
 
 @click.command()
@@ -98,23 +118,12 @@ def profile(options: ProfileOptions) -> None:
     from cmpc.output import say
     from cmpc.progress import TerminalObserver
     from cmpc.reports.profile import profile_report
-    from cmpc.settings.targets import named_target
-    from cmpc_search.stages.profiling import ProfileOrder, run_profiling
+    from cmpc_search.stages.profiling import run_profiling
 
-    html_path, named = options.html_path, options.target_name
+    html_path = options.html_path
     if html_path is not None:
         check_output("--html", html_path, HTML, inputs=[options.model])
-    order = ProfileOrder(
-        model=options.model,
-        cache_dir=options.cache_dir,
-        candidate=options.candidate,
-        seed=options.seed,
-        target=None if named is None else named_target(named, options.toml_path),
-        num_threads=options.num_threads,
-        max_seconds=options.max_seconds,
-        rival=options.rival,
-    )
-    result = run_profiling(order, TerminalObserver())
+    result = run_profiling(options.order(), TerminalObserver())
     if html_path is not None:
         from cmpc.reports.profile_page import write_profile_page
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,6 +18,9 @@ from cmpc.cli.options import (
     json_option,
     seed_option,
 )
+
+if TYPE_CHECKING:
+    from cmpc_search.stages.querying import QueryOrder
 
 __all__ = ["query"]
 
@@ -38,6 +42,22 @@ class QueryOptions:
     picture: Path | None
     cache_dir: Path
     as_json: bool
+
+    def order(self) -> "QueryOrder":
+        """Return what is ordered."""
+        from cmpc_search.stages.querying import QueryOrder
+
+        return QueryOrder(
+            index_path=self.index_path,
+            bundle=self.bundle,
+            cache_dir=self.cache_dir,
+            images=self.images,
+            k=self.k,
+            allow_path=self.allow_path,
+            data=self.data_set,
+            num_sampled=self.sample or 0,
+            seed=self.seed,
+        )
 
 
 @click.command()
@@ -87,23 +107,13 @@ def query(options: QueryOptions) -> None:
     from cmpc.output import say
     from cmpc.progress import TerminalObserver
     from cmpc.reports.answers import answer_picture, answer_report
-    from cmpc_search.stages.querying import QueryOrder, run_query
+    from cmpc_search.stages.querying import run_query
 
-    index_path, allow_path, picture = options.index_path, options.allow_path, options.picture
+    picture = options.picture
     if picture is not None:
-        files = chain([index_path, allow_path], map(Path, options.images))
+        files = chain([options.index_path, options.allow_path], map(Path, options.images))
         check_output("--picture", picture, PNG, inputs=chain(files, pictures_of(options.data_set)))
-    order = QueryOrder(
-        index_path=index_path,
-        bundle=options.bundle,
-        cache_dir=options.cache_dir,
-        images=options.images,
-        k=options.k,
-        allow_path=allow_path,
-        data=options.data_set,
-        num_sampled=options.sample or 0,
-        seed=options.seed,
-    )
+    order = options.order()
     found = run_query(order, TerminalObserver())
     if picture is not None:
         from cmpc.pictures import save_picture

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,6 +20,9 @@ from cmpc.cli.options import (
     threads_option,
 )
 
+if TYPE_CHECKING:
+    from cmpc_search.stages.searching import SearchOrder
+
 __all__ = ["search"]
 
 
@@ -33,6 +37,24 @@ class SearchOptions:
     toml_path: Path | None
     cache_dir: Path
     as_json: bool
+
+    def order(self) -> "SearchOrder":
+        """Return what is ordered."""
+        from cmpc.settings.targets import named_target
+        from cmpc_cost_models.targets.table import HOST
+        from cmpc_search.stages.searching import SearchOrder
+        from cmpc_search.stages.settings import SearchSettings
+
+        settings = resolve_settings(SearchSettings, "search", self.toml_path)
+        is_here = settings.target == HOST  # a search by MACs needs no compiler, and so no target
+        return SearchOrder(
+            run_folder=self.run_folder,
+            gallery_folder=self.gallery_path,
+            settings=settings,
+            cache_dir=self.cache_dir,
+            target=None if is_here else named_target(settings.target, self.toml_path),
+            begins_again=self.fresh,
+        )
 
 
 @click.command()
@@ -101,24 +123,11 @@ def search(options: SearchOptions) -> None:
     from cmpc.cli.publishing import publish, require_trust
     from cmpc.progress import TerminalObserver
     from cmpc.reports.front import search_report
-    from cmpc.settings.targets import named_target
-    from cmpc_cost_models.targets.table import HOST
-    from cmpc_search.stages.searching import SearchOrder, run_search
-    from cmpc_search.stages.settings import SearchSettings
+    from cmpc_search.stages.searching import run_search
     from cmpc_search.training.compute import set_up_torch
 
-    settings = resolve_settings(SearchSettings, "search", options.toml_path)
+    order = options.order()
     set_up_torch(options.threads)
-    order = SearchOrder(
-        run_folder=options.run_folder,
-        gallery_folder=options.gallery_path,
-        settings=settings,
-        cache_dir=options.cache_dir,
-        target=None
-        if settings.target == HOST
-        else named_target(settings.target, options.toml_path),
-        begins_again=options.fresh,
-    )
     result = run_search(order, observer=TerminalObserver())
     report = search_report(result)
     publish(report, as_json=options.as_json)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,6 +18,9 @@ from cmpc.cli.options import (
     run_folder_argument,
     threads_option,
 )
+
+if TYPE_CHECKING:
+    from cmpc_search.stages.pick_training import TrainOrder
 
 __all__ = ["train"]
 
@@ -35,6 +39,22 @@ class TrainOptions:
     toml_path: Path | None
     cache_dir: Path
     as_json: bool
+
+    def order(self) -> "TrainOrder":
+        """Return what is ordered."""
+        from cmpc_search.stages.pick_training import TrainOrder
+        from cmpc_search.stages.settings import TrainSettings
+
+        return TrainOrder(
+            run_folder=self.run_folder,
+            settings=resolve_settings(TrainSettings, "train", self.toml_path),
+            cache_dir=self.cache_dir,
+            how=self.how,
+            num_seeds=self.seeds,
+            has_new_galleries=self.new_galleries,
+            gallery_folder=self.gallery_path,
+            data=self.data_set,
+        )
 
 
 @click.command()
@@ -83,20 +103,10 @@ def train(options: TrainOptions) -> None:
     from cmpc.cli.publishing import publish
     from cmpc.progress import TerminalObserver
     from cmpc.reports.training import training_report
-    from cmpc_search.stages.pick_training import TrainOrder, run_training
-    from cmpc_search.stages.settings import TrainSettings
+    from cmpc_search.stages.pick_training import run_training
     from cmpc_search.training.compute import set_up_torch
 
-    order = TrainOrder(
-        run_folder=options.run_folder,
-        settings=resolve_settings(TrainSettings, "train", options.toml_path),
-        cache_dir=options.cache_dir,
-        how=options.how,
-        num_seeds=options.seeds,
-        has_new_galleries=options.new_galleries,
-        gallery_folder=options.gallery_path,
-        data=options.data_set,
-    )
+    order = options.order()
     set_up_torch(options.threads)
     found = run_training(order, TerminalObserver())
     publish(training_report(found), as_json=options.as_json)

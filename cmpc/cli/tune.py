@@ -2,11 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from cmpc.cli.cache_size import cache_size_option
 from cmpc.cli.options import EXISTING_PATH, cache_dir_option, config_option, filled, json_option
+
+if TYPE_CHECKING:
+    from cmpc_search.stages.schedule_tuning import TuneOrder
 
 __all__ = ["tune"]
 
@@ -28,6 +32,27 @@ class TuneOptions:
     toml_path: Path | None
     cache_dir: Path
     as_json: bool
+
+    def order(self) -> "TuneOrder":
+        """Return what is ordered."""
+        from cmpc.settings.targets import given_target
+        from cmpc_cost_models.targets.device import Device
+        from cmpc_cost_models.tuning import TuneSettings
+        from cmpc_search.stages.schedule_tuning import TuneOrder
+
+        return TuneOrder(
+            model=self.path,
+            cache_dir=self.cache_dir,
+            target=given_target(self.target_name, self.toml_path),
+            device=Device.named(self.device_name),
+            num_threads=self.threads,
+            settings=TuneSettings(
+                num_trials=self.trials,
+                max_trials_per_workload=self.trials_per_workload,
+                max_seconds=None if self.max_minutes is None else 60 * self.max_minutes,
+                seed=self.seed,
+            ),
+        )
 
 
 @click.command()
@@ -86,24 +111,8 @@ def tune(options: TuneOptions) -> None:
     from cmpc.cli.publishing import publish
     from cmpc.progress import TerminalObserver
     from cmpc.reports.tuning import tuning_report
-    from cmpc.settings.targets import named_target
-    from cmpc_cost_models.targets.device import Device
-    from cmpc_cost_models.tuning import TuneSettings
-    from cmpc_search.stages.schedule_tuning import TuneOrder, run_tuning
+    from cmpc_search.stages.schedule_tuning import run_tuning
 
-    named, minutes = options.target_name, options.max_minutes
-    order = TuneOrder(
-        model=options.path,
-        cache_dir=options.cache_dir,
-        target=None if named is None else named_target(named, options.toml_path),
-        device=Device.named(options.device_name),
-        num_threads=options.threads,
-        settings=TuneSettings(
-            num_trials=options.trials,
-            max_trials_per_workload=options.trials_per_workload,
-            max_seconds=None if minutes is None else 60 * minutes,
-            seed=options.seed,
-        ),
-    )
+    order = options.order()
     found = run_tuning(order, TerminalObserver())
     publish(tuning_report(order, found), as_json=options.as_json)

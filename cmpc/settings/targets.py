@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cmpc_cost_models.targets.table import TargetTable
     from cmpc_cost_models.targets.target import Target
 
-__all__ = ["named_target", "own_targets"]
+__all__ = ["given_target", "named_target", "own_targets"]
 
 
 def named_target(name: str, toml_path: Path | None) -> "Target":
@@ -28,6 +28,11 @@ def named_target(name: str, toml_path: Path | None) -> "Target":
     from cmpc_cost_models.targets.table import find_target
 
     return find_target(name, own_targets(toml_path))
+
+
+def given_target(name: str | None, toml_path: Path | None) -> "Target | None":
+    """Return the target that a user named, if one was named; see `named_target`."""
+    return None if name is None else named_target(name, toml_path)
 
 
 def own_targets(toml_path: Path | None) -> "TargetTable":
