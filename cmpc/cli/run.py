@@ -17,8 +17,6 @@ from cmpc.cli.options import (
 
 __all__ = ["run"]
 
-NUM_SHOWN = 4
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunOptions:
@@ -66,7 +64,8 @@ def run(options: RunOptions) -> None:
       cmpc run bundles/emoji cat.png --json
       cmpc run bundles/emoji-arm cat.png --emulate
     """
-    from cmpc.output import emit, make_table
+    from cmpc.cli.publishing import publish
+    from cmpc.reports.embeddings import embeddings_report
     from cmpc_search.embeddings import write_embeddings
     from cmpc_search.stages.picture_embedding import EmbedOrder, embed_pictures
 
@@ -81,11 +80,7 @@ def run(options: RunOptions) -> None:
     found = embed_pictures(order)
     if options.embeddings_path is not None:
         write_embeddings(options.embeddings_path, found)
-    pairs = list(zip(found.item_names or (), found.rows, strict=True))
-    shown = [(name, len(row), " ".join(f"{x:.3f}" for x in row[:NUM_SHOWN])) for name, row in pairs]
-    listed = [{"image": name, "embedding": row} for name, row in pairs]
-    table = make_table(["image", "dimension", f"first {NUM_SHOWN} values"], shown)
-    emit({"bundle": options.bundle, "embeddings": listed}, table, as_json=options.as_json)
+    publish(embeddings_report(options.bundle, found), as_json=options.as_json)
 
 
 def check_target(path: Path, images: tuple[Path, ...]) -> None:

@@ -7,6 +7,7 @@ training.py     which networks are trained
 profile.py      where the time goes, kernel by kernel; profile_page.py as a page
 tuning.py       what measured schedules brought
 answers.py      what queries found
+embeddings.py   what a bundle gave for pictures
 galleries.py    a gallery, and its embeddings of a data set
 index.py        an index
 bundle.py       a bundle

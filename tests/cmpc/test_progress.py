@@ -1,6 +1,6 @@
 """Where stderr is no terminal, progress is a line now and then, with the time left."""
 
-from cmpc.progress import LineSteps, progress
+from cmpc.progress import LineSteps, TerminalObserver, progress
 
 
 class FakeClock:
@@ -53,3 +53,21 @@ def test_outside_a_terminal_progress_ends_with_what_was_done(capsys):
         steps.advance(3)
 
     assert capsys.readouterr().err == "Embedding: 3 done; this took 0:00\n"
+
+
+def test_what_can_not_wait_is_on_stderr_before_the_next_step(capsys):
+    observer = TerminalObserver()
+    with observer.progress("Searching"):
+        observer.notice("waiting for process 12")
+
+        assert capsys.readouterr().err == "waiting for process 12\n"
+
+
+def test_a_part_within_a_part_gives_the_terminal_back_to_the_outer_one(capsys):
+    observer = TerminalObserver()
+    with observer.progress("Embedding"):
+        with observer.progress("Preparing"):
+            observer.notice("inner")
+        observer.notice("outer")
+
+    assert capsys.readouterr().err == "inner\nouter\n"

@@ -2,10 +2,8 @@
 
 import pytest
 
-from cmpc.progress import TerminalObserver
 from cmpc.reports.front import search_sentences
 from cmpc_search.study import Candidate, CandidateScore, Counts, StudySummary
-from cmpc_search.study.progress import TrialProgress
 
 
 def summary(
@@ -46,34 +44,8 @@ def test_a_search_counts_at_its_end_what_came_of_its_candidates():
     )
 
 
-@pytest.mark.parametrize(
-    ("latency", "said"),
-    [
-        ({"value": 2.5, "unit": "ms", "source": "predicted"}, "0.250 at 2.500 ms predicted"),
-        (None, "0.250 at 4000 MACs"),
-    ],
-)
-def test_each_candidate_is_told_with_its_own_reward_and_cost_and_the_best_so_far(latency, said):
-    score = CandidateScore(
-        architecture="a", reward_name="product map", reward=0.25, macs=4000, latency=latency
-    )
-    trial = TrialProgress(
-        finished=3, total=9, candidate=Candidate(number=7, score=score), best_reward=0.75
-    )
-
-    assert trial.describe() == f"product map {said}, best 0.750"
-
-
 @pytest.mark.parametrize("rewards", [(), (1.0,), (1.0, 0.5)])
 def test_a_search_without_anything_special_ends_with_one_line(rewards):
     ended = summary(finished=3, feasible=2, failed=1, rewards=rewards)
 
     assert len(list(search_sentences(ended, num_on_front=1))) == 1
-
-
-def test_what_can_not_wait_is_on_stderr_before_the_next_step(capsys):
-    observer = TerminalObserver()
-    with observer.progress("Searching"):
-        observer.notice("waiting for process 12")
-
-        assert capsys.readouterr().err == "waiting for process 12\n"
