@@ -65,7 +65,14 @@ class MethodSettings(BaseModel):
 
 
 class Method(nn.Module, ABC):
-    """Training losses; parameters, if there are any, learn with the query network."""
+    """Training losses; parameters, if there are any, learn with the query network.
+
+    Methods with a name are made from their ``Settings`` alone, and prepared before they are used.
+
+    Attributes:
+        Settings: What a user may set.
+        needs: What it can't do without; it must do without all else.
+    """
 
     Settings: ClassVar[type[MethodSettings]] = MethodSettings
     needs: frozenset[Need] = frozenset()

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from cmpc_search.compatibility import NO_LABEL
+from cmpc_search.testing.batches import BatchSourceContract
 from cmpc_search.training.execution import Execution
 from cmpc_search.training.settings import QueryTraining
 from cmpc_search.training.views import ViewBank, ViewSettings, make_views, read_views, write_views
@@ -24,6 +25,12 @@ def bank():
         labels=numbers + 100,
         gallery_embeddings=(numbers[:, None] / 2).half(),
     )
+
+
+class TestViewBank(BatchSourceContract):
+    @pytest.fixture
+    def source(self, bank):
+        return bank
 
 
 def batches_of(bank, *, batch_size=BATCH_SIZE, seed=5, num_steps=30):
@@ -48,24 +55,8 @@ def test_an_epoch_draws_every_view_once_with_its_label_and_target(bank, epoch):
     assert sorted(drawn) == [*range(NUM_VIEWS)]
 
 
-def test_a_batch_is_a_function_of_step_and_seed(bank):
-    def draw(step, seed):
-        return numbers_of(batches_of(bank, seed=seed).at(step))
-
-    assert draw(4, 5) == draw(4, 5)
-    assert len({tuple(draw(step, seed)) for step in (1, 4, 7) for seed in (5, 6)}) == 6
-
-
 def test_a_bank_smaller_than_a_batch_is_drawn_whole(bank):
     assert sorted(numbers_of(batches_of(bank, batch_size=100).at(3))) == [*range(NUM_VIEWS)]
-
-
-def test_steps_are_the_same_in_whatever_order_they_are_asked_for(bank):
-    forward, backward = batches_of(bank), batches_of(bank)
-
-    drawn = [numbers_of(forward.at(step)) for step in range(9)]
-
-    assert drawn == [numbers_of(backward.at(step)) for step in reversed(range(9))][::-1]
 
 
 def test_an_order_of_millions_of_views_is_drawn_once_an_epoch(bank, monkeypatch):
@@ -80,12 +71,6 @@ def test_an_order_of_millions_of_views_is_drawn_once_an_epoch(bank, monkeypatch)
         batches.at(step)
 
     assert drawn == [(5, 0), (5, 1), (5, 2)]
-
-
-def test_a_step_says_which_it_is_and_how_much_of_the_training_is_done(bank):
-    step = batches_of(bank, num_steps=8).at(2)
-
-    assert (step.number, step.progress) == (2, 0.25)
 
 
 def test_a_bank_without_labels_is_kept_and_drawn_without_them(bank, tmp_path):
