@@ -140,3 +140,15 @@ def test_every_front_door_is_there_by_name_and_the_package_starts_without_them()
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert told.stdout == "set()\n"
+
+
+def test_who_asks_an_index_or_changes_one_does_not_wait_for_torch():
+    stages = ("querying", "indexing", "index_changes", "picture_embedding")
+    imports = "; ".join(f"import cmpc_search.stages.{stage}" for stage in stages)
+    script = f"import sys; {imports}; print({{'torch', 'optuna', 'tvm'}} & {{*sys.modules}})"
+
+    told = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+
+    assert told.stdout == "set()\n"
