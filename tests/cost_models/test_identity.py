@@ -18,13 +18,13 @@ from cmpc_cost_models.identity import PACKAGE, code_identity
 from cmpc_cost_models.plans.maps import Map, View
 from cmpc_cost_models.plans.specs import MaxPool, Window
 from cmpc_cost_models.schedules.database import database_path
-from cmpc_cost_models.schedules.schedule import rule_schedule
+from cmpc_cost_models.schedules.rules import rule_schedule
 from cmpc_cost_models.schedules.workload import Workload
 from cmpc_cost_models.targets.target import Target
 
 # They say which schedule is taken, and a network's key has that schedule's state.
 NEVER_IN_MACHINE_CODE = {
-    f"schedules.{name}" for name in ("database", "records", "similar", "source", "workload_text")
+    f"schedules.{name}" for name in ("database", "records", "similar", "source")
 }
 
 SOURCES = {

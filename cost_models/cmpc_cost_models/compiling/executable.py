@@ -29,11 +29,8 @@ from cmpc_cost_models.plans.plan import Call, Plan
 from cmpc_cost_models.plans.planner import plan_network
 from cmpc_cost_models.plans.specs import KernelSpec
 from cmpc_cost_models.records import KernelCall, KernelRecord, NodePath
-from cmpc_cost_models.schedules.schedule import (
-    Origin,
-    Schedule,
-    Workload,
-)
+from cmpc_cost_models.schedules.schedule import Origin, Schedule
+from cmpc_cost_models.schedules.workload import Workload
 from cmpc_cost_models.targets.target import Target
 
 __all__ = ["BuiltNetwork", "build_executable", "export_library"]

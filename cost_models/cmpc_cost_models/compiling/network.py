@@ -22,7 +22,8 @@ from cmpc_cost_models.errors import CompileFailed
 from cmpc_cost_models.graphs.reading import input_and_output_shape, load_graph
 from cmpc_cost_models.identity import CODE_MAKERS, code_document, key_of
 from cmpc_cost_models.records import CompiledNetwork
-from cmpc_cost_models.schedules.schedule import RULES_ONLY, ScheduleSource
+from cmpc_cost_models.schedules.rules import RULES_ONLY
+from cmpc_cost_models.schedules.schedule import ScheduleSource
 from cmpc_cost_models.targets.compilers import describe_program, linker_for, require_linker
 from cmpc_cost_models.targets.target import Target
 

@@ -18,7 +18,8 @@ from cmpc_base.files import replacing
 from cmpc_base.hashing import file_hash
 from cmpc_cost_models.identity import code_document, key_of
 from cmpc_cost_models.kernels.code import write_kernel
-from cmpc_cost_models.schedules.schedule import Schedule, Workload
+from cmpc_cost_models.schedules.schedule import Schedule
+from cmpc_cost_models.schedules.workload import Workload
 from cmpc_cost_models.targets.target import Target
 
 __all__ = ["KernelObject", "KernelObjects", "compile_kernel", "compile_module"]

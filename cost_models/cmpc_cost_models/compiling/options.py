@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from cmpc_cost_models.schedules.schedule import RULES_ONLY, ScheduleSource
+from cmpc_cost_models.schedules.rules import RULES_ONLY
+from cmpc_cost_models.schedules.schedule import ScheduleSource
 from cmpc_cost_models.targets.target import Target
 
 __all__ = ["BuildOptions"]

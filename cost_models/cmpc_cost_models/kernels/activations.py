@@ -2,7 +2,7 @@
 
 The exponential, the hyperbolic tangent and the error function are polynomials of our own: LLVM
 would call the C library once for each lane. Their relative error is below 5e-7 within float32's
-normal range. What is no number stays none: see ``kernel_parts.at_least``.
+normal range. What is no number stays none: see ``parts.at_least``.
 """
 
 import math

@@ -42,7 +42,8 @@ from cmpc_cost_models.plans.specs import (
     Softmax,
 )
 from cmpc_cost_models.plans.work import views_of
-from cmpc_cost_models.schedules.schedule import Schedule, Workload
+from cmpc_cost_models.schedules.schedule import Schedule
+from cmpc_cost_models.schedules.workload import Workload
 
 __all__ = ["pack_constants", "write_kernel"]
 

@@ -14,14 +14,10 @@ from dataclasses import dataclass
 from typing import Self, TypeVar
 
 from cmpc_cost_models.plans.specs import Convolution
-from cmpc_cost_models.schedules.schedule import (
-    Schedule,
-    Workload,
-    is_valid,
-    rule_schedule,
-    schedule_space,
-)
+from cmpc_cost_models.schedules.rules import is_valid, rule_schedule, schedule_space
+from cmpc_cost_models.schedules.schedule import Schedule
 from cmpc_cost_models.schedules.tiling import vector_lanes
+from cmpc_cost_models.schedules.workload import Workload
 
 __all__ = ["LARGEST_DISTANCE", "Features", "features_of", "nearest", "refit"]
 

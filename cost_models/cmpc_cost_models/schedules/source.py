@@ -9,14 +9,10 @@ from pathlib import Path
 
 from cmpc_cost_models.schedules.database import ScheduleDatabase, database_path, state_of
 from cmpc_cost_models.schedules.records import TuningRecord
-from cmpc_cost_models.schedules.schedule import (
-    Origin,
-    Schedule,
-    Workload,
-    is_valid,
-    rule_schedule,
-)
+from cmpc_cost_models.schedules.rules import is_valid, rule_schedule
+from cmpc_cost_models.schedules.schedule import Origin, Schedule
 from cmpc_cost_models.schedules.similar import Features, features_of, nearest, refit
+from cmpc_cost_models.schedules.workload import Workload
 from cmpc_cost_models.targets.target import Target
 
 __all__ = ["TunedSchedules", "open_schedules", "similar_schedules"]

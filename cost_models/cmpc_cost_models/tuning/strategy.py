@@ -14,7 +14,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from cmpc_cost_models.schedules.schedule import Schedule, Workload, is_valid, schedule_space
+from cmpc_cost_models.schedules.rules import is_valid, schedule_space
+from cmpc_cost_models.schedules.schedule import Schedule
+from cmpc_cost_models.schedules.workload import Workload
 
 __all__ = ["SearchStrategy"]
 

@@ -16,8 +16,9 @@ from cmpc_cost_models.plans.plan import Call
 from cmpc_cost_models.plans.planner import plan_network
 from cmpc_cost_models.plans.specs import Convolution
 from cmpc_cost_models.plans.work import num_read
-from cmpc_cost_models.schedules.schedule import Workload, schedule_space
+from cmpc_cost_models.schedules.rules import schedule_space
 from cmpc_cost_models.schedules.similar import Features, features_of
+from cmpc_cost_models.schedules.workload import Workload
 from cmpc_cost_models.targets.target import Target
 
 __all__ = ["TuningTask", "extract_tasks"]

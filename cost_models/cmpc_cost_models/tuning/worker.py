@@ -18,8 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from cmpc_cost_models.plans.specs import Convolution
-from cmpc_cost_models.schedules.schedule import Schedule, Workload, rule_schedule
-from cmpc_cost_models.schedules.workload_text import read_workload
+from cmpc_cost_models.schedules.rules import rule_schedule
+from cmpc_cost_models.schedules.schedule import Schedule
+from cmpc_cost_models.schedules.workload import Workload, read_workload
 from cmpc_cost_models.sites.agreement import agreement
 from cmpc_cost_models.sites.base import Site
 from cmpc_cost_models.sites.worker import SiteWorker

@@ -10,7 +10,7 @@ from made_up_models import (
 )
 from onnx import helper
 
-from cmpc_cost_models.schedules import schedule as schedules
+from cmpc_cost_models.schedules import rules
 
 NORM = ("gamma", "beta", "mean", "variance")
 PATTERNS = {
@@ -180,7 +180,7 @@ def test_patterns_of_operators_compute_what_onnx_runtime_computes(name, host, rn
 @pytest.mark.parametrize("name", ["batch norms", "broadcasts", "parts", "resize"])
 def test_loops_that_threads_share_compute_the_same(name, host, rng, monkeypatch):
     for limit in ("FEWEST_PARALLEL_MACS", "FEWEST_PARALLEL_NUMBERS"):
-        monkeypatch.setattr(schedules, limit, 1)
+        monkeypatch.setattr(rules, limit, 1)
 
     model = pattern_model(name, rng)
     assert_as_onnx_runtime(model, host, weights(rng, *SHAPE), num_threads=2)

@@ -31,7 +31,8 @@ from cmpc_cost_models.plans.specs import (
     Softmax,
     Window,
 )
-from cmpc_cost_models.schedules.schedule import Workload, rule_schedule
+from cmpc_cost_models.schedules.rules import rule_schedule
+from cmpc_cost_models.schedules.workload import Workload
 
 BORDER = 2
 SMALL = Map(height=3, width=4, channels=6, border=1)

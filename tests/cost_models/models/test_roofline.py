@@ -18,7 +18,7 @@ from cmpc_cost_models.plans.maps import Map, View
 from cmpc_cost_models.plans.specs import Affine, Concat, MaxPool, Window
 from cmpc_cost_models.plans.work import Work, work_of
 from cmpc_cost_models.records import Unknown
-from cmpc_cost_models.schedules.workload_text import read_workload
+from cmpc_cost_models.schedules.workload import read_workload
 from cmpc_cost_models.targets.table import find_target
 
 BOARD = replace(

@@ -16,14 +16,9 @@ from cmpc_cost_models.graphs.writing import GraphWriter
 from cmpc_cost_models.plans.maps import Map, View
 from cmpc_cost_models.plans.specs import Convolution, Softmax, Window
 from cmpc_cost_models.plans.work import work_of
-from cmpc_cost_models.schedules.schedule import (
-    Schedule,
-    Workload,
-    is_valid,
-    rule_schedule,
-    schedule_space,
-)
-from cmpc_cost_models.schedules.workload_text import read_workload
+from cmpc_cost_models.schedules.rules import is_valid, rule_schedule, schedule_space
+from cmpc_cost_models.schedules.schedule import Schedule
+from cmpc_cost_models.schedules.workload import Workload, read_workload
 from cmpc_cost_models.sites.loaded import LoadedNetwork
 from cmpc_cost_models.targets.table import find_target
 

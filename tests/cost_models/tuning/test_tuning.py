@@ -15,7 +15,8 @@ from cmpc_cost_models.compiling.network import compile_network
 from cmpc_cost_models.errors import BadArgument, CompileFailed, MachineBusy
 from cmpc_cost_models.plans.maps import Map, View
 from cmpc_cost_models.plans.specs import Concat
-from cmpc_cost_models.schedules.schedule import RULES_ONLY, Workload, rule_schedule
+from cmpc_cost_models.schedules.rules import RULES_ONLY, rule_schedule
+from cmpc_cost_models.schedules.workload import Workload
 from cmpc_cost_models.sites.loaded import LoadedNetwork
 from cmpc_cost_models.targets.table import find_target
 from cmpc_cost_models.tuning import (
