@@ -40,6 +40,7 @@ class KernelRunner(Closeable):
 
     Attributes:
         waiting_shares: Of each timing, how long the worker waited for a processor.
+        doubts: Why some timing may not be trusted, each reason once: others leased a processor.
 
     Raises:
         BadArgument: the device can't run the target, or has no threads to choose from.
@@ -60,6 +61,7 @@ class KernelRunner(Closeable):
         self._target = target
         self._limit_seconds = limit_seconds
         self.waiting_shares: list[float] = []
+        self.doubts: tuple[str, ...] = ()
 
     def __enter__(self) -> Self:
         """Reach the device at once: what is unplugged should be told before any work."""
@@ -133,10 +135,11 @@ class KernelRunner(Closeable):
         all stand still while one waits, and parallel schedules look bad in every repeat.
         """
         self.waiting_shares.append(waiting_share or 0.0)
+        doubts = tuple(self.site.doubts())
+        self.doubts = tuple(dict.fromkeys((*self.doubts, *doubts)))
         if self.site.num_threads == 1:
             return False
-        is_shared = bool(list(self.site.doubts()))
-        return is_shared or (waiting_share or 0.0) > LARGEST_WAIT
+        return bool(doubts) or (waiting_share or 0.0) > LARGEST_WAIT
 
     def _ask(
         self, verb: str, workload: Workload, request: dict[str, Any], *, num_schedules: int = 1

@@ -117,6 +117,8 @@ def run_tuning(order: TuneOrder, observer: Observer = SILENT) -> TuneResult:
             steps(reached.num_tried, total, reached.note)
 
         reports = tune(tasks, database, runner, order.settings, on_batch=show)
+        for doubt in runner.doubts:
+            observer.notice(doubt)
         shares = runner.waiting_shares
         return TuneResult(
             target=target,

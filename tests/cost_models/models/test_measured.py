@@ -23,7 +23,6 @@ from cmpc_cost_models.records import Measurement
 from cmpc_cost_models.targets.machine import core_of, rank_cpus
 from cmpc_cost_models.targets.table import find_target
 from cmpc_cost_models.timing import lease
-from cmpc_cost_models.tuning.runner import KernelRunner
 from cmpc_cost_models.workers import process as worker_process
 
 QUICK = {"num_blocks": 3, "span_seconds": 0.0, "block_ms": 1.0, "warmup_ms": 1.0, "max_attempts": 1}
@@ -144,13 +143,6 @@ def test_two_meters_at_once_time_on_two_processors_or_say_that_they_share_one(
     is_shared = any("another process of cmpc" in reason for reason in second.unstable_reasons)
     assert (cpus[0] == cpus[1]) == is_shared
     assert is_shared == (len({core_of(cpu) for cpu in rank_cpus()}) == 1)
-
-
-def test_a_kernel_is_timed_on_a_processor_that_nobody_else_times_on(host, tmp_path, monkeypatch):
-    monkeypatch.setattr(lease, "_own_folder", lambda: tmp_path)
-    with lease.CpuLease(1) as mine, KernelRunner(host) as runner:
-        is_alone = len({core_of(cpu) for cpu in rank_cpus()}) == 1
-        assert is_alone or core_of(runner.site.cpus[0]) != core_of(mine.cpus[0])
 
 
 def test_a_wrong_answer_is_never_timed(meter, host, write_tiny, tiny_network, cache_dir):

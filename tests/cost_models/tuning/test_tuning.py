@@ -18,7 +18,9 @@ from cmpc_cost_models.plans.specs import Concat
 from cmpc_cost_models.schedules.rules import RULES_ONLY, rule_schedule
 from cmpc_cost_models.schedules.workload import Workload
 from cmpc_cost_models.sites.loaded import LoadedNetwork
+from cmpc_cost_models.targets.machine import core_of, rank_cpus
 from cmpc_cost_models.targets.table import find_target
+from cmpc_cost_models.timing import lease
 from cmpc_cost_models.tuning import (
     KernelRunner,
     ScheduleDatabase,
@@ -219,6 +221,25 @@ def test_a_target_that_does_not_run_here_is_not_tuned(host):
 
     with pytest.raises(BadArgument, match="--device rpc"):
         KernelRunner(find_target(foreign), num_threads=1)
+
+
+def test_a_kernel_is_timed_on_a_processor_that_nobody_else_times_on(host, tmp_path, monkeypatch):
+    monkeypatch.setattr(lease, "_own_folder", lambda: tmp_path)
+    with lease.CpuLease(1) as mine, KernelRunner(host) as runner:
+        is_alone = len({core_of(cpu) for cpu in rank_cpus()}) == 1
+        assert is_alone or core_of(runner.site.cpus[0]) != core_of(mine.cpus[0])
+
+
+def test_a_kernel_that_is_timed_beside_another_process_of_cmpc_is_doubted(
+    host, tasks, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(lease, "_own_folder", lambda: tmp_path)
+    workload = tasks[0].workload
+    with lease.CpuLease(len(rank_cpus())), KernelRunner(host) as runner:
+        assert runner.time(workload, [rule_schedule(workload)], 3)
+
+    [doubt] = runner.doubts
+    assert "another process of cmpc times on the same processor" in doubt
 
 
 @pytest.mark.parametrize("change", [{"num_trials": 0}, {"batch_size": 0}, {"max_seconds": 0.0}])
