@@ -40,7 +40,9 @@ def show(cache_dir: Path, as_json: bool) -> None:
       cmpc cache show
       cmpc cache show --json
     """
-    from cmpc.output import emit, make_table
+    from cmpc.cli.publishing import publish
+    from cmpc.output import make_table
+    from cmpc.reports.base import Report
     from cmpc_base.trimming import entries_of
 
     entries = entries_of(Cache(cache_dir))
@@ -60,7 +62,8 @@ def show(cache_dir: Path, as_json: bool) -> None:
     ]
     columns = ("kind", "what it is", "entries", "size", "last used", "is removed")
     title = f"{cache_dir}: {shown_size(num_bytes)}"
-    emit(document, make_table(columns, rows, title=title), as_json=as_json)
+    table = make_table(columns, rows, title=title)
+    publish(Report(document=document, tables=(table,)), as_json=as_json)
 
 
 @cache.command()
@@ -98,15 +101,18 @@ def trim(to_bytes: int, kinds: Sequence[str], cache_dir: Path, as_json: bool) ->
       cmpc cache trim --to "5 GB"
       cmpc cache trim --to 0 --kind schedules
     """
-    from cmpc.output import emit, make_table
+    from cmpc.cli.publishing import publish
+    from cmpc.output import make_table
     from cmpc.progress import progress
+    from cmpc.reports.base import Report
     from cmpc_base import trimming
 
     with progress("Trimming the cache") as steps:
         done = trimming.trim(Cache(cache_dir), to_bytes=to_bytes, kinds=kinds, progress=steps)
     facts = _facts_of_trimming(done, to_bytes)
     shown = {name: shown_size(n) if "bytes" in name else n for name, n in facts.items()}
-    emit(facts, make_table(["trimmed", ""], shown.items()), as_json=as_json)
+    table = make_table(["trimmed", ""], shown.items())
+    publish(Report(document=facts, tables=(table,)), as_json=as_json)
     _say_what_stays(done, to_bytes)
 
 

@@ -160,9 +160,10 @@ def show(options: ShowOptions) -> None:
       cmpc data show emoji --out sheet.png --count 40
     """
     from cmpc.cli.output_files import PNG, check_output, pictures_of
-    from cmpc.output import emit, say
+    from cmpc.cli.publishing import publish
     from cmpc.pictures.contact_sheet import write_contact_sheet
     from cmpc.progress import TerminalObserver
+    from cmpc.reports.base import Report
     from cmpc_search.stages.data_sets import prepare_data_set
 
     check_output("--out", options.sheet_path, PNG, inputs=pictures_of(options.name_or_path))
@@ -176,11 +177,11 @@ def show(options: ShowOptions) -> None:
     names = write_contact_sheet(
         image_set, options.sheet_path, split=options.split, num_classes=options.num_classes
     )
-    payload = {
+    document = {
         "name": image_set.name,
         "split": options.split,
         "sheet": options.sheet_path,
         "class_names": names,
     }
-    emit(payload, None, as_json=options.as_json)
-    say(f"{options.sheet_path}: {len(names)} classes of {image_set.describe()}")
+    sentence = f"{options.sheet_path}: {len(names)} classes of {image_set.describe()}"
+    publish(Report(document=document, sentences=(sentence,)), as_json=options.as_json)

@@ -30,13 +30,18 @@ def doctor(quick: bool, cache_dir: Path, as_json: bool) -> None:
     """
     from rich.text import Text
 
+    from cmpc.cli.publishing import publish
     from cmpc.doctor import Machine, examine
-    from cmpc.output import emit, make_table, say
+    from cmpc.output import make_table
+    from cmpc.reports.base import Report
 
     findings = examine(Machine.this(cache_dir), quick=quick)
     counts = Counter(finding.status for finding in findings)
     rows = [(Text(f.status, STYLES[f.status]), f.name, f.found, f.advice) for f in findings]
-    table = make_table(["", "check", "found", "what to do"], rows)
-    emit({"num_faults": counts["fault"], "findings": findings}, table, as_json=as_json)
-    say(f"faults: {counts['fault']}, warnings: {counts['warning']}")
+    report = Report(
+        document={"num_faults": counts["fault"], "findings": findings},
+        tables=(make_table(("", "check", "found", "what to do"), rows),),
+        sentences=(f"faults: {counts['fault']}, warnings: {counts['warning']}",),
+    )
+    publish(report, as_json=as_json)
     click.get_current_context().exit(1 if counts["fault"] else 0)

@@ -40,7 +40,9 @@ def list_targets(toml_path: Path | None, cache_dir: Path, as_json: bool) -> None
       cmpc targets list
       cmpc targets list --json
     """
-    from cmpc.output import emit, make_table
+    from cmpc.cli.publishing import publish
+    from cmpc.output import make_table
+    from cmpc.reports.base import Report
     from cmpc.settings.targets import own_targets
     from cmpc_cost_models.targets.table import aliases, find_target, target_names
     from cmpc_cost_models.targets.toolchain import find_toolchain
@@ -59,7 +61,8 @@ def list_targets(toml_path: Path | None, cache_dir: Path, as_json: bool) -> None
         "aliases": dict(aliases()),
     }
     title = ", ".join(f"{alias} is {name}" for alias, name in aliases().items())
-    emit(document, make_table(columns, rows, title=title), as_json=as_json)
+    table = make_table(columns, rows, title=title)
+    publish(Report(document=document, tables=(table,)), as_json=as_json)
 
 
 @targets.command()
