@@ -1,9 +1,9 @@
 """A profile of two kernels whose every number is made up, so that each can be known again."""
 
-from cmpc_cost_models.evidence import Conditions, Fingerprint, TimingEvidence
 from cmpc_cost_models.models.limits import Bandwidth, Roofline
 from cmpc_cost_models.profiling.records import KernelTime, NetworkProfile
 from cmpc_cost_models.records import Cost, KernelRecord
+from cmpc_cost_models.records.evidence import Conditions, Fingerprint, TimingEvidence
 
 ROOFLINE = Roofline(
     gflops=100.0, bandwidths=(Bandwidth(num_bytes=1 << 20, gb_per_s=50.0),), source="measured"

@@ -7,13 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cmpc_base.errors import BadArgument
-from cmpc_cost_models.evidence import (
-    Conditions,
-    Fingerprint,
-    PredictionEvidence,
-    TimingEvidence,
-    TimingSettings,
-)
 from cmpc_cost_models.records import (
     SOURCES,
     CompiledNetwork,
@@ -23,6 +16,13 @@ from cmpc_cost_models.records import (
     KernelRecord,
     Measurement,
     NodePath,
+)
+from cmpc_cost_models.records.evidence import (
+    Conditions,
+    Fingerprint,
+    PredictionEvidence,
+    TimingEvidence,
+    TimingSettings,
 )
 
 positive = st.floats(0, 1e300)

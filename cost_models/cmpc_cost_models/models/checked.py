@@ -10,10 +10,10 @@ Where it can't be executed, that is said beforehand (``note``) and stands in eac
 from dataclasses import replace
 from pathlib import Path
 
-from cmpc_cost_models.evidence import PredictionEvidence
 from cmpc_cost_models.models.base import CostModel
 from cmpc_cost_models.models.checked_compiler import CheckedCompiler
 from cmpc_cost_models.records import CompiledNetwork, Cost, Measurement, Unknown
+from cmpc_cost_models.records.evidence import PredictionEvidence
 from cmpc_cost_models.sites.emulated import PROGRAM_SECONDS
 from cmpc_cost_models.sites.orders import CompileOrder
 from cmpc_cost_models.sites.process import SiteProcess

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
-from cmpc_cost_models.evidence import Conditions, TimingEvidence, TimingSettings
 from cmpc_cost_models.records import CompiledNetwork, Cost, Measurement
+from cmpc_cost_models.records.evidence import Conditions, TimingEvidence, TimingSettings
 from cmpc_cost_models.sites.process import SiteProcess
 from cmpc_cost_models.targets.machine import describe_versions
 from cmpc_cost_models.targets.system_calls import can_pin

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import onnx
 
-from cmpc_cost_models.evidence import PredictionEvidence
 from cmpc_cost_models.graphs.reading import known_shapes, load_graph
 from cmpc_cost_models.models.base import CostModel
 from cmpc_cost_models.models.limits import Roofline
@@ -24,6 +23,7 @@ from cmpc_cost_models.plans.plan import Call, Import, Plan
 from cmpc_cost_models.plans.planner import plan_network
 from cmpc_cost_models.plans.work import Work, work_of
 from cmpc_cost_models.records import Cost, Unknown
+from cmpc_cost_models.records.evidence import PredictionEvidence
 from cmpc_cost_models.targets.machine import describe_versions
 from cmpc_cost_models.targets.target import Target
 

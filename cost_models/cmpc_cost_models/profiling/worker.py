@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cmpc_cost_models.evidence import TimingSettings
 from cmpc_cost_models.profiling.native import NativeLibrary
 from cmpc_cost_models.profiling.peaks import measure_roofline
 from cmpc_cost_models.profiling.rival import onnxruntime_caller, repeated, settled
 from cmpc_cost_models.profiling.stopwatch import Stopwatch
+from cmpc_cost_models.records.evidence import TimingSettings
 from cmpc_cost_models.sites.loaded import LoadedNetwork
 from cmpc_cost_models.sites.worker import SiteWorker
 from cmpc_cost_models.targets.system_calls import running_on

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from cmpc_base.closeable import Closeable
 from cmpc_base.registry import Registry
 from cmpc_cost_models.errors import BadArgument
-from cmpc_cost_models.evidence import UNKNOWN_MACHINE, Fingerprint
+from cmpc_cost_models.records.evidence import UNKNOWN_MACHINE, Fingerprint
 from cmpc_cost_models.timing.conditions import Snapshot
 
 __all__ = ["NO_FACTS", "NO_TIMES", "SITES", "RunningNetwork", "Site", "SiteFacts", "open_site"]

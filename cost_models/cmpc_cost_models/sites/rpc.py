@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from cmpc_base.hashing import file_hash
-from cmpc_cost_models.evidence import Fingerprint
+from cmpc_cost_models.records.evidence import Fingerprint
 from cmpc_cost_models.sites.base import Site, SiteFacts
 from cmpc_cost_models.sites.connection import connect
 from cmpc_cost_models.sites.device_files import DeviceFiles, send_library

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cmpc_cost_models.compiling.network import compile_network
-from cmpc_cost_models.evidence import TimingSettings
+from cmpc_cost_models.records.evidence import TimingSettings
 from cmpc_cost_models.schedules.source import open_schedules
 from cmpc_cost_models.sites.agreement import compare
 from cmpc_cost_models.sites.base import Site, open_site

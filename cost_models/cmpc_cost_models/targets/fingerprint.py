@@ -8,7 +8,7 @@ fingerprint, and is compared only with what has the same ``key``.
 import hashlib
 from collections.abc import Mapping
 
-from cmpc_cost_models.evidence import Fingerprint
+from cmpc_cost_models.records.evidence import Fingerprint
 from cmpc_cost_models.targets.system_files import SystemFiles
 
 __all__ = ["features_of", "fingerprint_of"]

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from cmpc_cost_models.evidence import Fingerprint
+from cmpc_cost_models.records.evidence import Fingerprint
 from cmpc_cost_models.targets.fingerprint import features_of, fingerprint_of
 from cmpc_cost_models.targets.system_calls import allowed_cpus, architecture, load_average
 from cmpc_cost_models.targets.system_files import OWN_FILES

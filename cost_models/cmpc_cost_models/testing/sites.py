@@ -15,8 +15,8 @@ import pytest
 
 from cmpc_base.errors import BadArgument
 from cmpc_cost_models.compiling.network import compile_network
-from cmpc_cost_models.evidence import TimingSettings
 from cmpc_cost_models.records import CompiledNetwork
+from cmpc_cost_models.records.evidence import TimingSettings
 from cmpc_cost_models.sites.agreement import compare, random_image
 from cmpc_cost_models.sites.base import SITES, Site
 from cmpc_cost_models.targets.table import find_target

@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from cmpc_cost_models.evidence import Conditions, TimingSettings
+from cmpc_cost_models.records.evidence import Conditions, TimingSettings
 from cmpc_cost_models.timing.conditions import (
     Snapshot,
     conditions_between,

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from cmpc_cost_models.evidence import Conditions
+from cmpc_cost_models.records.evidence import Conditions
 from cmpc_cost_models.targets.system_calls import ticks_per_second
 from cmpc_cost_models.targets.system_files import OWN_FILES, SystemFiles
 

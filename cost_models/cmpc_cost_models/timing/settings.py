@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from cmpc_cost_models.errors import BadArgument
-from cmpc_cost_models.evidence import TimingSettings
+from cmpc_cost_models.records.evidence import TimingSettings
 
 __all__ = ["MeasureSettings"]
 

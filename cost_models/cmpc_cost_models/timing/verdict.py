@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cmpc_cost_models.evidence import Conditions
+from cmpc_cost_models.records.evidence import Conditions
 from cmpc_cost_models.timing.rounds import FEWEST_UNDISTURBED, undisturbed_rounds
 
 __all__ = [

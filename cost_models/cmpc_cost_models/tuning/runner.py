@@ -12,7 +12,7 @@ import numpy as np
 
 from cmpc_base.closeable import Closeable
 from cmpc_cost_models.errors import MachineBusy
-from cmpc_cost_models.evidence import Fingerprint
+from cmpc_cost_models.records.evidence import Fingerprint
 from cmpc_cost_models.schedules.schedule import Schedule
 from cmpc_cost_models.schedules.workload import Workload
 from cmpc_cost_models.sites.agreement import LARGEST_KERNEL_DIFFERENCE, Agreement

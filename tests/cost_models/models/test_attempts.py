@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 from meters import PretendedSite
 
-from cmpc_cost_models.evidence import Conditions
 from cmpc_cost_models.models.measured import LatencyMeter, MeasureSettings
+from cmpc_cost_models.records.evidence import Conditions
 from cmpc_cost_models.sites.orders import CompileOrder
 from cmpc_cost_models.targets.table import find_target
 from cmpc_cost_models.timing.blocks import Blocks

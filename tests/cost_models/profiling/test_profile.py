@@ -11,7 +11,6 @@ from meters import PretendedSite
 from onnx import TensorProto, helper, numpy_helper
 
 from cmpc_cost_models.errors import BadArgument, BadNetworkFile, ProfileFailed
-from cmpc_cost_models.evidence import Conditions
 from cmpc_cost_models.graphs.counting import count_network
 from cmpc_cost_models.graphs.writing import GraphWriter
 from cmpc_cost_models.models.limits import Bandwidth, Roofline
@@ -20,6 +19,7 @@ from cmpc_cost_models.plans.work import Work
 from cmpc_cost_models.profiling.profiler import Profiler, comparison_of
 from cmpc_cost_models.profiling.stopwatch import Call, Run, own_times_us
 from cmpc_cost_models.records import CompiledNetwork, KernelRecord
+from cmpc_cost_models.records.evidence import Conditions
 from cmpc_cost_models.sites.orders import CompileOrder
 from cmpc_cost_models.targets.table import find_target
 from cmpc_cost_models.timing.blocks import Blocks

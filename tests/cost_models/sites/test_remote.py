@@ -13,8 +13,8 @@ from rpc_servers import LOOPBACK, free_port, needs_server, server, tracker
 
 from cmpc_cost_models.compiling.network import compile_network
 from cmpc_cost_models.errors import BadArgument, DeviceUnreachable
-from cmpc_cost_models.evidence import Conditions, Fingerprint
 from cmpc_cost_models.models.measured import LatencyMeter
+from cmpc_cost_models.records.evidence import Conditions, Fingerprint
 from cmpc_cost_models.sites import rpc
 from cmpc_cost_models.sites.base import NO_FACTS, SiteFacts
 from cmpc_cost_models.sites.here import own_facts

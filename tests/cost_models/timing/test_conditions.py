@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from cmpc_cost_models.evidence import Conditions, TimingSettings
+from cmpc_cost_models.records.evidence import Conditions, TimingSettings
 from cmpc_cost_models.targets.system_files import NO_FILES
 from cmpc_cost_models.timing.blocks import time_in_turn
 from cmpc_cost_models.timing.conditions import (

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 from meters import PretendedSite
 
-from cmpc_cost_models.evidence import Conditions, TimingSettings
 from cmpc_cost_models.models.measurements import TimingContext, measurement_of
+from cmpc_cost_models.records.evidence import Conditions, TimingSettings
 from cmpc_cost_models.targets.table import find_target
 from cmpc_cost_models.timing.blocks import Blocks, with_single_runs
 from cmpc_cost_models.timing.verdict import doubts_of_ratio, percentiles_of, summarise_blocks

@@ -8,7 +8,7 @@ import pytest
 from made_up_evaluation import make_evaluation
 
 from cmpc_cost_models import Cost
-from cmpc_cost_models.evidence import Fingerprint, TimingEvidence
+from cmpc_cost_models.records.evidence import Fingerprint, TimingEvidence
 from cmpc_search.errors import BadRun
 from cmpc_search.evaluation.statistics import Estimate
 from cmpc_search.runs import RunFolder
