@@ -1,6 +1,6 @@
 """Tell what a network costs on a target: count, compile, measure, bundle.
 
-Only what is light is imported here; ``measured``, ``compiling``, ``bundles`` and ``graph_writer``
+Only what is light is imported here; ``models``, ``compiling``, ``bundles`` and ``graphs``
 are imported by those who use them.
 """
 

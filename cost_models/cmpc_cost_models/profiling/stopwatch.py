@@ -132,16 +132,16 @@ def _listen(network: LoadedNetwork) -> Run:
     """Run the network once and note what it calls."""
     calls: list[Call] = []
     order: list[int] = []
-    at_work: list[int] = []
+    running: list[int] = []
 
     def listen(_: object, symbol: str, before_run: bool, __: object, *arguments: Any) -> int:
         if before_run:
-            at_work.append(len(calls))
+            running.append(len(calls))
             order.append(len(calls) + 1)
-            parent = at_work[-2] if len(at_work) > 1 else None
+            parent = running[-2] if len(running) > 1 else None
             calls.append(_call(symbol, parent, arguments))
         else:
-            order.append(-at_work.pop() - 1)
+            order.append(-running.pop() - 1)
         return KEEP_GOING
 
     with network.instrumented(listen):

@@ -65,7 +65,7 @@ UNKNOWN_MACHINE = Fingerprint()
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TimingSettings:
-    """How to time; ``measured.MeasureSettings`` says what the fields mean."""
+    """How to time; ``timing.settings.MeasureSettings`` says what the fields mean."""
 
     num_blocks: int
     block_ms: float

@@ -1,6 +1,6 @@
 """For which processor do we compile? What a target is, and what TVM has to be told of it.
 
-The targets that have a name are rows of ``targets.toml``; ``target_table`` reads them, and those of
+The targets that have a name are rows of ``targets.toml``; ``table`` reads them, and those of
 a user's own file. ``host`` is this machine, as its instruction-set flags tell it: two machines with
 the same flags compile the same network to the same code. A cross target compiles anywhere, but is
 only measured where it runs.
