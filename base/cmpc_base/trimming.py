@@ -19,6 +19,7 @@ from pathlib import Path
 
 from cmpc_base.cache import KINDS, Cache, Kind
 from cmpc_base.cache_users import oldest_use
+from cmpc_base.errors import UnknownName
 from cmpc_base.files import temporary_beside
 from cmpc_base.leftovers import sweep
 from cmpc_base.progress import Progress
@@ -85,9 +86,12 @@ def trim(
         progress: Told how many bytes are gone, of how many that must go.
 
     Raises:
+        UnknownName: there is no such kind.
         OSError: the system refuses to remove an entry.
     """
-    swept = sweep(cache.path, *(cache.folder(kind) for kind in KINDS))
+    if unknown := sorted({*kinds} - {kind.name for kind in KINDS}):
+        raise UnknownName.among([kind.name for kind in KINDS], "kind of entry", unknown[0])
+    swept = sweep(cache.path, cache.users, *(cache.folder(kind) for kind in KINDS))
     entries = entries_of(cache)
     used_since = oldest_use(cache.users)
     num_bytes = sum(entry.num_bytes for entry in entries)

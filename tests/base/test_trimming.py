@@ -10,6 +10,7 @@ import pytest
 
 from cmpc_base import trimming
 from cmpc_base.cache import Cache
+from cmpc_base.errors import UnknownName
 from cmpc_base.trimming import entries_of, trim
 
 KIB = 1024
@@ -85,6 +86,29 @@ def test_only_the_kinds_that_are_named_lose_entries(cache, put):
     assert [one.path for one in trim(cache, to_bytes=0, kinds=["kernels"]).removed] == [named]
 
 
+def test_a_kind_that_there_is_not_is_refused(cache, put):
+    put("kernels/old")
+
+    with pytest.raises(UnknownName, match="did you mean 'kernels'"):
+        trim(cache, to_bytes=0, kinds=["kernel"])
+
+
+def test_two_that_trim_at_once_remove_no_more_than_one_would(cache, put, monkeypatch):
+    names = [put(f"kernels/{number}", hours_ago=9 - number).name for number in range(4)]
+    remove_one, both = trimming._remove, []
+
+    def beside_another(entry):
+        if not both:
+            both.append(None)
+            both[0] = trim(cache, to_bytes=130 * KIB)
+        return remove_one(entry)
+
+    monkeypatch.setattr(trimming, "_remove", beside_another)
+
+    assert trim(cache, to_bytes=130 * KIB).num_bytes_left == 128 * KIB
+    assert sorted(path.name for path in cache.kernels.iterdir()) == names[2:]
+
+
 def test_sizes_are_what_files_take_and_links_count_once(cache, put):
     folder = put("data/set", kib=64)
     os.link(folder / "file", folder / "again")
@@ -99,6 +123,7 @@ USE = """
 import sys, time
 from pathlib import Path
 from cmpc_base.cache import Cache
+from cmpc_base.errors import UnknownName
 
 cache = Cache(Path(sys.argv[1]))
 cache.mark_used(cache.compiled / "used")
@@ -161,6 +186,7 @@ import os, shutil, signal, sys
 from pathlib import Path
 from cmpc_base import trimming
 from cmpc_base.cache import Cache
+from cmpc_base.errors import UnknownName
 
 shutil.rmtree = lambda _: os.kill(os.getpid(), signal.SIGKILL)
 trimming.trim(Cache(Path(sys.argv[1])), to_bytes=0)
