@@ -28,14 +28,14 @@ from cmpc_kernels.compiled.heaps import (
     exact_score,
     filter_threshold,
     offer,
-    reached_by,
     round_down,
     score_error,
+    threshold_reached_by,
 )
 from cmpc_kernels.compiled.intrinsics import LANES, lowest_bit, prefetch_row
 from cmpc_kernels.compiled.options import INNER
 
-__all__ = ["ALL_LANES", "collect", "is_full", "known_lower", "make_room", "take_in"]
+__all__ = ["ALL_LANES", "add_candidates", "collect", "is_full", "known_lower", "make_room"]
 
 ALL_LANES = 2**LANES - 1
 NUM_AHEAD = 6  # rows that are on their way from memory while one is scored
@@ -55,7 +55,9 @@ def collect(scratch, num_hits, is_last, first_row, codes, query, gallery, heaps)
             b, lanes = scratch.hits[n, 1], scratch.hits[n, 2]
             fill_lowers(scratch, n, q, b, lanes, codes, query.facts)
             row = first_row + b * LANES
-            take_in(scratch, q, row, gallery.stop, lanes, scratch.hit_uppers[n], query, gallery)
+            add_candidates(
+                scratch, q, row, gallery.stop, lanes, scratch.hit_uppers[n], query, gallery
+            )
         if is_over or is_full(scratch, q):
             make_room(scratch, q, is_over, query, gallery, heaps)
 
@@ -91,7 +93,7 @@ def known_lower(upper, lower):
 
 
 @njit(inline="always")
-def take_in(scratch, q, row, stop, lanes, upper_L, query, gallery):
+def add_candidates(scratch, q, row, stop, lanes, upper_L, query, gallery):
     """Take in rows ``row`` + lane of the lanes whose bits are set.
 
     ``upper_L`` has their upper bounds, ``scratch.lane_lowers`` the lower ones.
@@ -120,21 +122,23 @@ def is_full(scratch, q):
 def make_room(scratch, q, is_over, query, gallery, heaps):
     """Forget a query's candidates that cannot be among the best; score them if no rows follow."""
     num_kept = heaps.ids.shape[1]
-    tighten(scratch, q, num_kept, score_error(query.lengths[q], gallery.metric), query.facts)
+    raise_threshold(
+        scratch, q, num_kept, score_error(query.lengths[q], gallery.metric), query.facts
+    )
     # If there are many yet, their scores are equal, or have no bounds.
     if is_over or scratch.counts[q] > scratch.rows.shape[1] - LANES - num_kept // 2:
         score_best_first(scratch, q, query, gallery, heaps)
 
 
 @njit(**INNER)
-def tighten(scratch, q, num_kept, error, fact_QF):
+def raise_threshold(scratch, q, num_kept, error, fact_QF):
     """Raise a query's threshold as far as its candidates allow, and forget who do not reach it.
 
     ``error`` is that of exact scores: rows that are equal by them must stay.
     """
     upper_C, lower_C, row_C = scratch.uppers[q], scratch.lowers[q], scratch.rows[q]
     count, kept = scratch.counts[q], 0
-    threshold = reached_by(lower_C[:count], num_kept, fact_QF[q, THRESHOLD])
+    threshold = threshold_reached_by(lower_C[:count], num_kept, fact_QF[q, THRESHOLD])
     if threshold > fact_QF[q, THRESHOLD]:
         lower = round_down(np.float64(threshold) - error)
         threshold = lower if lower > fact_QF[q, THRESHOLD] else fact_QF[q, THRESHOLD]
@@ -150,7 +154,7 @@ def score_best_first(scratch, q, query, gallery, heaps):
     upper_C, row_C, score_K = scratch.uppers[q], scratch.rows[q], heaps.scores[q]
     count, num_first = scratch.counts[q], score_K.size
     while count:
-        bound = reached_by(upper_C[:count], num_first, np.float32(-np.inf))
+        bound = threshold_reached_by(upper_C[:count], num_first, np.float32(-np.inf))
         num_scored = move_forward(upper_C, row_C, count, bound)
         score_rows(row_C, num_scored, q, query, gallery, heaps)
         if score_K[0] > -np.inf:

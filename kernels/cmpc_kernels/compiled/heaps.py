@@ -20,12 +20,12 @@ MAX_HALVINGS = 24  # of the interval in which a threshold is looked for
 __all__ = [
     "exact_score",
     "filter_threshold",
+    "merge_shards",
     "offer",
-    "reached_by",
     "round_down",
     "round_scores",
     "score_error",
-    "settle",
+    "threshold_reached_by",
 ]
 
 
@@ -112,7 +112,7 @@ def offer(score, item, score_K, id_K):
 
 
 @njit(**INNER)
-def reached_by(score_N, num_kept, threshold):
+def threshold_reached_by(score_N, num_kept, threshold):
     """Return a float32 threshold that ``num_kept`` scores reach, and hardly more.
 
     It is at least the given one. -inf is no score. Counting is a loop over vectors: halving an
@@ -152,7 +152,7 @@ def round_scores(score_QK, rounded_QK):
 
 
 @njit(**ENTRANCE)
-def settle(score_SQK, id_SQK):
+def merge_shards(score_SQK, id_SQK):
     """Merge all shards into shard 0 and sort it, best first."""
     for q in range(score_SQK.shape[1]):
         best_K, id_K = score_SQK[0, q], id_SQK[0, q]

@@ -17,11 +17,11 @@ from numba import njit
 
 from cmpc_kernels.compiled.candidates import (
     ALL_LANES,
+    add_candidates,
     collect,
     is_full,
     known_lower,
     make_room,
-    take_in,
 )
 from cmpc_kernels.compiled.code_tiles import (
     BATCH_BLOCKS,
@@ -161,7 +161,9 @@ def scan_rows(first_row, last_row, query, gallery, heaps, scratch, room):
                 upper_L = upper_JL[j]
                 num_left = bound_scores(room, query, q + j, upper_L, scratch.lane_lowers)
                 if num_left:
-                    take_in(scratch, q + j, first, last_row, ALL_LANES, upper_L, query, gallery)
+                    add_candidates(
+                        scratch, q + j, first, last_row, ALL_LANES, upper_L, query, gallery
+                    )
                 if is_last or is_full(scratch, q + j):
                     make_room(scratch, q + j, is_last, query, gallery, heaps)
 

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from cmpc_kernels.checks import check_count, check_metric, check_pair, check_rows
 from cmpc_kernels.compiled.code_tiles import BATCH_BLOCKS, BATCH_QUERIES
-from cmpc_kernels.compiled.heaps import round_scores, settle
+from cmpc_kernels.compiled.heaps import merge_shards, round_scores
 from cmpc_kernels.compiled.scans import scan_singly, scan_together
 from cmpc_kernels.errors import BadArgument
 from cmpc_kernels.metrics import METRIC_NUMBERS
@@ -100,7 +100,7 @@ def neighbours(heaps: Heaps, num_kept: int, metric: str, *, in_float64: bool = F
     """Merge the shards, and return ``num_kept`` best, in float32, a distance without its minus."""
     num_queries, num_found = heaps.ids.shape[1:]
     if heaps.ids.size:
-        settle(*heaps)
+        merge_shards(*heaps)
     score_QK, id_QK = heaps.scores[0], heaps.ids[0]
     if num_kept > num_found:
         rest = (num_queries, num_kept - num_found)

@@ -3,14 +3,14 @@
 import numba
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cmpc_kernels import topk
 from cmpc_kernels.compiled import candidates as compiled_candidates
 from cmpc_kernels.compiled import code_tiles
 from cmpc_kernels.compiled import heaps as compiled_heaps
-from cmpc_kernels.compiled.heaps import settle
+from cmpc_kernels.compiled.heaps import merge_shards
 from cmpc_kernels.compiled.intrinsics import LANES
 from cmpc_kernels.metrics import METRIC_NUMBERS
 from cmpc_kernels.nearest.codes import (
@@ -29,7 +29,9 @@ from cmpc_kernels.nearest.scan_arguments import (
 
 # These have no entrance from Python.
 collect = numba.njit(lambda *arguments: compiled_candidates.collect(*arguments))
-reached_by = numba.njit(lambda *arguments: compiled_heaps.reached_by(*arguments))
+threshold_reached_by = numba.njit(
+    lambda *arguments: compiled_heaps.threshold_reached_by(*arguments)
+)
 offer = numba.njit(lambda *arguments: compiled_heaps.offer(*arguments))
 
 METRICS = sorted(METRIC_NUMBERS)
@@ -96,11 +98,12 @@ def upper_bounds(codes, query, hit_N3):
 floats = st.floats(-(2.0**99), 2.0**99, width=32) | st.sampled_from([-np.inf, 0.0, 1.0, 1.0])
 
 
+@settings(deadline=None)  # the first call waits for the compiler
 @given(scores=st.lists(floats, min_size=1, max_size=60), num_kept=st.integers(1, 70))
 def test_a_threshold_is_reached_by_enough_and_never_falls(scores, num_kept):
     score_N = np.array(scores, np.float32)
     for before in (np.float32(-np.inf), np.float32(0.5)):
-        threshold = reached_by(score_N, num_kept, before)
+        threshold = threshold_reached_by(score_N, num_kept, before)
 
         assert threshold >= before
         if threshold > before:
@@ -110,7 +113,7 @@ def test_a_threshold_is_reached_by_enough_and_never_falls(scores, num_kept):
 def test_a_threshold_lets_hardly_more_through_than_it_must(rng):
     score_N = rng.standard_normal(500, dtype=np.float32)
 
-    threshold = reached_by(score_N, 40, np.float32(-np.inf))
+    threshold = threshold_reached_by(score_N, 40, np.float32(-np.inf))
 
     assert (score_N >= threshold).sum() == 40
 
@@ -123,7 +126,7 @@ def test_heaps_keep_the_best_of_all_that_were_offered(num_kept, rng):
     heaps = Heaps.empty(2, 1, num_kept)
     for n, score in enumerate(score_N):
         offer(score, n, heaps.scores[n % 2, 0], heaps.ids[n % 2, 0])
-    settle(*heaps)
+    merge_shards(*heaps)
 
     valid = [n for n in range(60) if score_N[n] > -np.inf]
     expected = sorted(valid, key=lambda n: (-score_N[n], n))[:num_kept]
