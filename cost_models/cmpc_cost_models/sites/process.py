@@ -20,7 +20,7 @@ from cmpc_cost_models.workers.process import Answer, WorkerProcess
 __all__ = ["DeviceProcess", "HereProcess", "SiteProcess", "site_process"]
 
 WORKER = "cmpc_cost_models.sites.worker"
-CONNECT_SECONDS = 20.0
+CONNECT_SECONDS = 30.0  # to be let in, and to tell which machine it is
 
 
 class SiteProcess(Closeable):
@@ -152,7 +152,7 @@ class DeviceProcess(SiteProcess):
 
     def connect(self) -> None:
         """Open a session with the device, or another in place of one that is lost."""
-        answer = super().ask("open", {}, limit_seconds=self._connect_seconds)
+        answer = super().ask("connect", {}, limit_seconds=self._connect_seconds)
         if answer.error is not None:
             is_named = self.name in answer.error
             message = answer.error if is_named else f"{self.name} must answer: {answer.error}"

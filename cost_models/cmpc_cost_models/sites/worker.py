@@ -3,7 +3,7 @@
 Every request names its site, so that a fresh worker answers like the one that was lost. The site
 is kept from one request to the next.
 
-    {"verb": "open", "site"}                                          -> SiteFacts
+    {"verb": "connect", "site"}                                       -> SiteFacts
     {"verb": "compile", "site", "onnx_path", "order"}                 -> CompiledNetwork
     {"verb": "check", "site", "library", "input_shape", "onnx_path"}  -> Agreement
     {"verb": "time", "site", "networks", "settings"}                  -> Blocks
@@ -38,13 +38,13 @@ class SiteWorker:
 
     def verbs(self) -> Mapping[str, Verb]:
         return {
-            "open": self.open,
+            "connect": self.connect,
             "compile": self.compile,
             "check": self.check,
             "time": self.time,
         }
 
-    def open(self, site: Document) -> Document:
+    def connect(self, site: Document) -> Document:
         """Open the site, anew if it was open, and return what it tells of its machine."""
         self.close()
         return self.site(site).facts().to_json()
