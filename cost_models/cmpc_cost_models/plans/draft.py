@@ -79,27 +79,31 @@ class Progress:
         """Return whether ``name`` is planned."""
         return name in self.values or name in self.images or name in self.unshaped
 
-    def take(self, draft: "Progress") -> None:
-        """Make what a draft added part of this."""
-        self.calls += draft.calls
-        self.values.update(draft.values)
-        self.images.update(draft.images)
-        self.stored.update(draft.stored)
-
 
 class Draft:
     """Answers what a rule asks of the graph and of the plan, and collects what that takes.
 
     Attributes:
         graph: The graph that is planned.
-        added: What the draft has beside ``progress``.
     """
 
     def __init__(self, graph: Graph, demand: Demand, progress: Progress) -> None:
-        self.graph, self.added = graph, Progress()
+        self.graph, self._added = graph, Progress()
         self._demand, self._progress = demand, progress
-        self._values = ChainMap(self.added.values, progress.values)
-        self._images = ChainMap(self.added.images, progress.images)
+        self._values = ChainMap(self._added.values, progress.values)
+        self._images = ChainMap(self._added.images, progress.images)
+
+    @property
+    def calls_anything(self) -> bool:
+        """Whether there is a call in it."""
+        return bool(self._added.calls)
+
+    def commit(self) -> None:
+        """Make it part of what is planned; for the planner alone."""
+        self._progress.calls += self._added.calls
+        self._progress.values.update(self._added.values)
+        self._progress.images.update(self._added.images)
+        self._progress.stored.update(self._added.stored)
 
     def constant(self, name: str) -> Array:
         """Return the numbers of ``name``.
@@ -162,7 +166,7 @@ class Draft:
         """Return the tensor ``name`` in ONNX's order, calling now what brings it there."""
         if name not in self._images:
             buffer = self._in_onnx_order(self.value(name), self.made_up(name, "image"))
-            self.added.images[name] = Image(buffer=buffer, shape=self.shape(name))
+            self._added.images[name] = Image(buffer=buffer, shape=self.shape(name))
         return self._images[name]
 
     def operand(self, name: str, rank: int) -> Value:
@@ -178,7 +182,7 @@ class Draft:
         dtype = _kernel_dtype(name, array.dtype)
         maps = array.reshape((*shape[1:], 1, 1)[:3])
         buffer = self.made_up(name, "map")
-        self.added.stored[buffer] = np.ascontiguousarray(maps.transpose(1, 2, 0)).ravel()
+        self._added.stored[buffer] = np.ascontiguousarray(maps.transpose(1, 2, 0)).ravel()
         channels, height, width = maps.shape
         whole = Map(height=height, width=width, channels=channels, dtype=dtype)
         return Value(buffer=buffer, view=View.whole(whole))
@@ -205,7 +209,7 @@ class Draft:
         if view.map.border >= border:
             return value
         spec = Pad(source=view, target=replace(view.alone, border=border), offset=(0, 0))
-        number = len(self._progress.calls) + len(self.added.calls)
+        number = len(self._progress.calls) + len(self._added.calls)
         name = self.made_up(value.buffer, f"bordered {number}")
         return self.call(Kernel.of(spec, value), name)
 
@@ -221,18 +225,18 @@ class Draft:
             output=name,
             root=kernel.root or name,
         )
-        self.added.calls.append(call)
-        self.added.values[name] = value = Value(buffer=name, view=View.whole(kernel.spec.target))
+        self._added.calls.append(call)
+        self._added.values[name] = value = Value(buffer=name, view=View.whole(kernel.spec.target))
         return value
 
     def hold(self, name: str, planned: Planned) -> None:
         """Note what a rule returned for ``name``."""
         if isinstance(planned, Image):
-            self.added.images[name] = planned
+            self._added.images[name] = planned
         elif isinstance(planned, Value):
-            self.added.values[name] = planned
+            self._added.values[name] = planned
         elif isinstance(planned, FusableKernel):
-            self.added.values[name] = replace(planned, root=planned.root or name)
+            self._added.values[name] = replace(planned, root=planned.root or name)
         else:
             self.call(planned, name)
 
@@ -251,7 +255,7 @@ class Draft:
             value = self.call(Kernel.of(spec, image), self.made_up(name, "map"))
         else:
             raise NotOurs(f"{name} of shape {image.shape} is no map")
-        self.added.values[name] = value
+        self._added.values[name] = value
         return value
 
     def _in_onnx_order(self, value: Value, name: str) -> str:

@@ -105,7 +105,7 @@ class _Planner:
             self._plan_match(match)
         draft = self._draft()
         output = draft.image(graph.outputs[0]).buffer
-        self._progress.take(draft.added)
+        draft.commit()
         return Plan(
             model=graph.model,
             input_name=graph.input_name,
@@ -146,7 +146,7 @@ class _Planner:
                 draft.hold(name, result)
         except NotOurs as error:
             return str(error)
-        self._progress.take(draft.added)
+        draft.commit()
         return None
 
     def _leave_to_importer(self, node: onnx.NodeProto) -> None:
@@ -177,9 +177,9 @@ class _Planner:
         images = {one: draft.image(one) for one in self._read(node) if one not in last.outputs}
         # What it makes can be read inside only under its own name, not in another shape.
         is_made = any(image.buffer in last.outputs for image in images.values())
-        if is_made or draft.added.calls:
+        if is_made or draft.calls_anything:
             return False
-        progress.take(draft.added)
+        draft.commit()
         progress.calls[-1] = Import(
             nodes=(*last.nodes, node),
             inputs=last.inputs | images,
@@ -190,7 +190,7 @@ class _Planner:
     def _import_alone(self, node: onnx.NodeProto) -> None:
         draft = self._draft()
         images = {name: draft.image(name) for name in self._read(node)}
-        self._progress.take(draft.added)
+        draft.commit()
         outputs = tuple(filter(None, node.output))
         self._progress.calls.append(Import(nodes=(node,), inputs=images, outputs=outputs))
 

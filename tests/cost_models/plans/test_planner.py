@@ -42,7 +42,7 @@ def test_a_draft_adds_nothing_to_what_is_planned():
 
     assert value.view.map.channels == SHAPE[1]
     assert (progress.calls, progress.values) == ([], {})
-    progress.take(draft.added)
+    draft.commit()
     assert [call.output for call in progress.calls] == [value.buffer]
 
 
