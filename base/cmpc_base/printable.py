@@ -8,7 +8,7 @@ A name may also hold what moves a terminal's cursor or changes its colours. JSON
 terminal is spared it.
 """
 
-__all__ = ["last_line", "one_line", "printable", "screen_text"]
+__all__ = ["last_line", "last_lines", "one_line", "printable", "screen_text"]
 
 MOST_CHARACTERS = 500  # of what a library says of its error
 
@@ -44,6 +44,11 @@ def last_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     said = lines[-1] if lines else "no message"
     return f"{type(error).__name__}: {said}"[:MOST_CHARACTERS]
+
+
+def last_lines(talk: str, num_lines: int = 5) -> str:
+    """Return the end of what a program said in one line, whole lines of it: ``so / and so``."""
+    return " / ".join(line.strip() for line in talk.strip().splitlines()[-num_lines:])
 
 
 def _escaped(text: str) -> str:

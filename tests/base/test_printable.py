@@ -6,7 +6,7 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cmpc_base.printable import last_line, one_line, printable, screen_text
+from cmpc_base.printable import last_line, last_lines, one_line, printable, screen_text
 
 
 @given(st.binary(min_size=1, max_size=30))
@@ -48,3 +48,9 @@ def test_what_a_library_says_of_its_error_is_told_in_one_line():
     assert one_line("a\n  b\tc ") == "a b c"
     assert last_line(ValueError("from here\n\n  what is wrong \n")) == "ValueError: what is wrong"
     assert last_line(KeyError()) == "KeyError: no message"
+
+
+def test_the_end_of_what_a_program_said_is_whole_lines_of_it():
+    assert last_lines("a\nb \n  c\n", 2) == "b / c"
+    assert last_lines("only this") == "only this"
+    assert last_lines("") == ""

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cmpc_base.folders import folder_draft
+from cmpc_base.printable import last_lines
 from cmpc_cost_models.compiling.entries import LIBRARY_NAME
 from cmpc_cost_models.errors import BadArgument, ProgramFailed
 from cmpc_cost_models.sites.base import NO_TIMES, Site
@@ -53,7 +54,7 @@ def run_program(
         except subprocess.TimeoutExpired as error:
             raise ProgramFailed(f"{program} must end within {limit_seconds:g} s") from error
         if done.returncode:
-            said = done.stderr.decode(errors="replace").strip()[-400:]
+            said = last_lines(done.stderr.decode(errors="replace"))
             raise ProgramFailed(
                 f"{program} must run, ended with {_ending(done.returncode)}: {said}"
             )

@@ -18,6 +18,7 @@ from cmpc_base.cache import Cache
 from cmpc_base.folders import folder_draft
 from cmpc_base.hashing import file_hash
 from cmpc_base.json_files import read_json, write_json
+from cmpc_base.printable import last_lines
 from cmpc_cost_models.errors import BadArgument, PackageNotFetched
 from cmpc_cost_models.targets.built_in import built_in_tables
 from cmpc_cost_models.targets.machine import describe_versions
@@ -127,9 +128,7 @@ def _download(wheels: Mapping[str, Any], folder: Path) -> None:
     except subprocess.TimeoutExpired as error:
         raise PackageNotFetched(f"pip must fetch within {FETCH_LIMIT_SECONDS} s") from error
     if done.returncode:
-        raise PackageNotFetched(
-            f"pip must fetch {', '.join(MEMBERS)}: {done.stderr.strip()[-600:]}"
-        )
+        raise PackageNotFetched(f"pip must fetch {', '.join(MEMBERS)}: {last_lines(done.stderr)}")
 
 
 def _unpack(wheels: Mapping[str, Any], folder: Path) -> None:

@@ -19,6 +19,7 @@ from cmpc_base.cache import Cache
 from cmpc_base.errors import MissingLibrary
 from cmpc_base.folders import scratch_folder
 from cmpc_base.hashing import file_hash
+from cmpc_base.printable import last_lines
 from cmpc_base.progress import OnNotice
 from cmpc_search.errors import DownloadFailed
 
@@ -152,9 +153,9 @@ def _run(command: Sequence[str], folder: Path, *, needs: str) -> None:
             f"`{' '.join(command)}` must end within {FETCH_TIMEOUT_S} s and did not"
         ) from error
     if done.returncode != 0:
-        talk = (done.stderr.strip() or done.stdout.strip()).splitlines()[-5:]
+        talk = last_lines(done.stderr.strip() or done.stdout)
         raise DownloadFailed(
-            f"`{' '.join(command)}` failed with exit code {done.returncode}: {' / '.join(talk)}"
+            f"`{' '.join(command)}` failed with exit code {done.returncode}: {talk}"
         )
 
 

@@ -98,7 +98,6 @@ pairs = st.tuples(st.integers(1, 3), st.integers(1, 3))
 
 @settings(
     max_examples=8,
-    deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
@@ -136,7 +135,6 @@ def test_any_convolution_computes_what_onnx_runtime_computes(
 
 @settings(
     max_examples=8,
-    deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

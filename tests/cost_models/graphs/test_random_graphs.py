@@ -195,7 +195,6 @@ def assert_compiles_rightly(model, host):
 
 
 HOW = settings(
-    deadline=None,
     derandomize=True,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

@@ -51,7 +51,7 @@ def workloads(draw):
     return workload(spec, num_threads=draw(st.integers(1, 2)), target=target)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(tuned=workloads(), asked=workloads(), data=st.data())
 def test_a_schedule_fits_wherever_it_is_lent(tuned, asked, data):
     lent = data.draw(st.sampled_from(list(schedule_space(tuned))))

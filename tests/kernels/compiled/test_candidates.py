@@ -3,7 +3,7 @@
 import numba
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cmpc_kernels import topk
@@ -98,7 +98,6 @@ def upper_bounds(codes, query, hit_N3):
 floats = st.floats(-(2.0**99), 2.0**99, width=32) | st.sampled_from([-np.inf, 0.0, 1.0, 1.0])
 
 
-@settings(deadline=None)  # the first call waits for the compiler
 @given(scores=st.lists(floats, min_size=1, max_size=60), num_kept=st.integers(1, 70))
 def test_a_threshold_is_reached_by_enough_and_never_falls(scores, num_kept):
     score_N = np.array(scores, np.float32)

@@ -161,7 +161,7 @@ class ShardChanges(Changes):
         assert len(files) == len(self.index.shards) + 1
 
 
-swiftly = settings(deadline=None, derandomize=True, max_examples=20, stateful_step_count=8)
+swiftly = settings(derandomize=True, max_examples=20, stateful_step_count=8)
 TestIndexChanges = IndexChanges.TestCase
 TestIndexChanges.settings = swiftly
 TestShardChanges = ShardChanges.TestCase

@@ -84,7 +84,7 @@ def test_names_labels_and_items_may_all_be_missing(tmp_path):
     assert loaded.search(np.ones((1, 5), np.float32), 2).ids.tolist() == [[-1, -1]]
 
 
-@settings(deadline=None, max_examples=300, derandomize=True)
+@settings(max_examples=300, derandomize=True)
 @given(position=st.integers(0, 10_000), flip=st.integers(1, 255))
 @example(position=8, flip=1)  # the version
 @example(position=12, flip=1)  # the header's length
@@ -99,7 +99,7 @@ def test_any_altered_byte_is_noticed(saved, position, flip):
         GalleryIndex.load(path)
 
 
-@settings(deadline=None, max_examples=300, derandomize=True)
+@settings(max_examples=300, derandomize=True)
 @given(position=st.integers(0, 10_000), noise=st.binary(min_size=1, max_size=40))
 def test_noise_that_nobody_looked_for_is_an_error_or_an_answer_but_no_crash(saved, position, noise):
     content, path = saved

@@ -24,7 +24,7 @@ def index(rng):
     return GalleryIndex.build(gallery, "cosine", network_sha256="5e")
 
 
-@settings(deadline=None, derandomize=True)
+@settings(derandomize=True)
 @given(
     npst.arrays(
         np.float32,

@@ -17,7 +17,7 @@ ENCODERS = {1: encode_binary, 8: encode_int8}
 METRICS = ["cosine", "ip", "l2"]
 every_width = pytest.mark.parametrize("bits", ENCODERS)
 every_metric = pytest.mark.parametrize("metric", METRICS)
-thoroughly = settings(deadline=None, max_examples=50, derandomize=True)
+thoroughly = settings(max_examples=50, derandomize=True)
 
 
 def assert_exact(found, queries, rows, k, metric):

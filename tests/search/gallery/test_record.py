@@ -80,7 +80,7 @@ def test_a_whole_record_is_a_gallery(folder):
 @pytest.mark.parametrize(
     ("name", "document"), [("gallery.json", RECORD), ("classes.json", CLASSES)]
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_no_damage_to_a_file_is_anything_but_an_error_of_ours(
     tmp_path_factory, name, document, data

@@ -110,7 +110,7 @@ def read_damaged(run, name, place, value):
 
 
 @pytest.mark.parametrize("name", READERS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_no_damage_to_a_file_is_anything_but_an_error_of_ours(run, name, data):
     place = data.draw(st.sampled_from(list(places(json.loads((run.path / name).read_text())))))
