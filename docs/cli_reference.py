@@ -31,8 +31,8 @@ and progress go to stderr, and there is no bar where stderr is not a terminal.
 
 Settings come from a TOML file (`--config`, or `./cmpc.toml`), then from the environment
 (`CMPC_SEARCH_TRIALS` for the key `trials` of the table `[search]`), then from flags; the later
-wins. A key that nobody knows is an error. `CMPC_CACHE` names the cache folder, and `CMPC_DEBUG=1`
-shows the traceback of an error.
+wins. A key that nobody knows is an error. `CMPC_CACHE` names the cache folder, `CMPC_CACHE_SIZE`
+says how much it may take, and `CMPC_DEBUG=1` shows the traceback of an error.
 """
 
 
