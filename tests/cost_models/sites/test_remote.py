@@ -71,7 +71,7 @@ def test_a_device_gets_the_verdict_that_this_machine_gets(host, cache_dir, tiny_
     for text, pair in observed.items():
         assert (text in found.cost.not_observed) == (pair == (None, None))
     assert not any("reference network" in one for one in found.cost.not_observed)
-    timings = json.loads((again.compiled.path.parent / "timings.json").read_text())
+    timings = json.loads((again.compiled.path.parent / "timings.json").read_text())["timings"]
     assert [one["latency_ms"] for one in timings] == [found.cost.value, again.cost.value]
     assert evidence.fingerprint.key in timings[0]["how"]
 
