@@ -113,6 +113,7 @@ def test_a_network_names_its_calls_in_order_and_as_often_as_it_makes_them(host, 
         *convolve,
     ]
     assert [kinds[one.symbol] for one in built.calls if one.made_by == "import"] == ["tir sin"]
+    assert {one.symbol for one in built.calls if one.made_by == "vm"} == {"relax.memory.view"}
     sine = next(one for one in built.kernels if one.kind == "tir sin")
     assert (sine.num_bytes, sine.workload) == (2 * 4 * 350, None)
 
