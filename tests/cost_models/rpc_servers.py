@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -47,9 +48,18 @@ def port_of(process: subprocess.Popen[str]) -> int:
     for line in process.stderr:
         if found := re.search(rf"bind to {LOOPBACK}:(\d+)", line):
             threading.Thread(target=process.stderr.read, daemon=True).start()
+            wait_until_it_listens(int(found[1]), deadline)
             return int(found[1])
         assert time.monotonic() < deadline
     raise AssertionError("the server ended before it listened")
+
+
+def wait_until_it_listens(port: int, deadline: float) -> None:
+    """Wait for what it does right after naming its port; who only asks would disturb it."""
+    listening = re.compile(rf"^ *\d+: \S+:{port:04X} \S+ 0A ", re.MULTILINE)
+    while not listening.search(Path("/proc/net/tcp").read_text()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 @contextmanager
