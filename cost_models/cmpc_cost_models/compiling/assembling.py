@@ -18,14 +18,13 @@ from tvm.ir import transform as ir_transform
 from cmpc_cost_models.compiling.importing import import_nodes
 from cmpc_cost_models.errors import CompileFailed
 from cmpc_cost_models.graphs.cleaning import folded_nodes
+from cmpc_cost_models.graphs.parts import Shape
 from cmpc_cost_models.graphs.reading import known_shapes
 from cmpc_cost_models.plans.plan import Call, Import, Plan
 from cmpc_cost_models.plans.specs import ImageToMap, KernelSpec
 from cmpc_cost_models.records import NodePath
 
 __all__ = ["Assembled", "assemble"]
-
-Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,16 +11,16 @@ constant that it folds. Batch norms stay: the planner folds them into whatever t
 import json
 import math
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
 from cmpc_cost_models.graphs.constants import evaluate
 from cmpc_cost_models.graphs.dialect import in_known_dialect
 from cmpc_cost_models.graphs.parts import (
+    Array,
+    Shape,
     all_inputs,
     attributes_of,
     is_padded_by_rule,
@@ -41,8 +41,6 @@ from cmpc_cost_models.graphs.windows import same_pads
 
 __all__ = ["FOLDED_KEY", "clean_model", "folded_nodes"]
 
-Array = npt.NDArray[Any]
-Shape = tuple[int, ...]
 
 FOLDED_KEY = "cmpc.folded"  # metadata of a cleaned model: its folded nodes
 MOST_ROUNDS = 8  # of inferring shapes and folding what became known

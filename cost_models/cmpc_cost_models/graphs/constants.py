@@ -1,17 +1,15 @@
 """Compute a node whose inputs are constants."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
-__all__ = ["evaluate"]
+from cmpc_cost_models.graphs.parts import Array
 
-Array = npt.NDArray[Any]
+__all__ = ["evaluate"]
 
 
 def evaluate(

@@ -13,12 +13,11 @@ from pathlib import Path
 import onnx
 
 from cmpc_cost_models.errors import BadNetworkFile
-from cmpc_cost_models.graphs.parts import attributes_of
+from cmpc_cost_models.graphs.parts import Shape, attributes_of
 from cmpc_cost_models.graphs.reading import known_shapes, load_graph
 
 __all__ = ["NetworkCount", "count_network"]
 
-Shape = tuple[int, ...]
 
 LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 

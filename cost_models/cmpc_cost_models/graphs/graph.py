@@ -2,18 +2,13 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
 
-import numpy.typing as npt
 import onnx
 from onnx import TensorProto, numpy_helper
 
-from cmpc_cost_models.graphs.parts import all_inputs, opset_of
+from cmpc_cost_models.graphs.parts import Array, Shape, all_inputs, opset_of
 
 __all__ = ["Graph"]
-
-Array = npt.NDArray[Any]
-Shape = tuple[int, ...]
 
 
 class Graph:

@@ -3,11 +3,14 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import numpy.typing as npt
 import onnx
 from onnx import helper
 
 __all__ = [
     "ONNX_DOMAINS",
+    "Array",
+    "Shape",
     "all_inputs",
     "attributes_of",
     "is_fixed",
@@ -19,6 +22,7 @@ __all__ = [
     "with_attributes",
 ]
 
+Array = npt.NDArray[Any]
 Shape = tuple[int, ...]
 
 ONNX_DOMAINS = ("", "ai.onnx")

@@ -6,11 +6,9 @@ import onnx
 
 from cmpc_cost_models.errors import BadNetworkFile
 from cmpc_cost_models.graphs.cleaning import clean_model
-from cmpc_cost_models.graphs.parts import is_fixed, static_shapes
+from cmpc_cost_models.graphs.parts import Shape, is_fixed, static_shapes
 
 __all__ = ["input_and_output_shape", "known_shapes", "load_graph"]
-
-Shape = tuple[int, ...]
 
 
 def load_graph(onnx_path: Path) -> onnx.ModelProto:

@@ -13,16 +13,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 from onnx import helper
 
-from cmpc_cost_models.graphs.parts import ONNX_DOMAINS, attributes_of, reading_from
+from cmpc_cost_models.graphs.parts import ONNX_DOMAINS, Array, Shape, attributes_of, reading_from
 
 __all__ = ["Rewriting", "rewritten"]
 
-Array = npt.NDArray[Any]
-Shape = tuple[int, ...]
 
 AXES_ARE_INPUTS = 18  # of reductions, from this operator set on
 SMALLEST_NORM = np.finfo(np.float32).tiny  # a vector of zeros stays one

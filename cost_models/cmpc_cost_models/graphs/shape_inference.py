@@ -13,6 +13,7 @@ import onnx
 from onnx import helper
 
 from cmpc_cost_models.graphs.parts import (
+    Shape,
     attributes_of,
     opset_of,
     static_shapes,
@@ -28,7 +29,6 @@ __all__ = [
     "with_trimmed_pools",
 ]
 
-Shape = tuple[int, ...]
 
 LARGE_NUMBERS = 4096  # no shape is computed from constants larger than that
 POOLS = ("AveragePool", "MaxPool")

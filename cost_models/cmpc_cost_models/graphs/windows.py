@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["same_pads", "without_windows_outside"]
+from cmpc_cost_models.graphs.parts import Shape
 
-Shape = tuple[int, ...]
+__all__ = ["same_pads", "without_windows_outside"]
 
 
 def without_windows_outside(size: Shape, given: dict[str, Any]) -> dict[str, Any] | None:

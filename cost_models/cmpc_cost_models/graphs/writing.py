@@ -19,6 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from cmpc_base.files import replacing
 from cmpc_cost_models.errors import BadArgument
+from cmpc_cost_models.graphs.parts import Shape
 
 __all__ = ["INPUT_NAME", "OUTPUT_NAME", "GraphWriter", "fold_batch_norm"]
 
@@ -29,7 +30,6 @@ IR_VERSION = 8  # the one that came with the opset: old runtimes read it
 SMALLEST_NORM = 1e-12  # as torch.nn.functional.normalize
 
 Float32Array = npt.NDArray[np.float32]
-Shape = tuple[int, ...]
 
 
 def fold_batch_norm(

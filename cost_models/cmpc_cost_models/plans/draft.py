@@ -12,12 +12,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 from onnx import helper
 
 from cmpc_cost_models.graphs.graph import Graph
-from cmpc_cost_models.graphs.parts import all_inputs
+from cmpc_cost_models.graphs.parts import Array, Shape, all_inputs
 from cmpc_cost_models.plans.maps import KERNEL_DTYPES, DType, Map, View
 from cmpc_cost_models.plans.padding import needed_borders
 from cmpc_cost_models.plans.plan import (
@@ -33,9 +32,6 @@ from cmpc_cost_models.plans.plan import (
 from cmpc_cost_models.plans.specs import Affine, ImageToMap, MapToImage, Pad
 
 __all__ = ["Demand", "Draft", "Progress"]
-
-Array = npt.NDArray[Any]
-Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

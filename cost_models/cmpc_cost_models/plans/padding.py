@@ -9,11 +9,10 @@ from typing import Any
 import onnx
 
 from cmpc_cost_models.graphs.graph import Graph
-from cmpc_cost_models.graphs.parts import attributes_of
+from cmpc_cost_models.graphs.parts import Shape, attributes_of
 
 __all__ = ["border_of", "needed_borders"]
 
-Shape = tuple[int, ...]
 
 VIEWS = ("Identity", "Slice", "Split")  # their readers read the source
 

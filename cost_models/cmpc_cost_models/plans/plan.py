@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-import numpy.typing as npt
 import onnx
 from onnx import TensorProto
 
+from cmpc_cost_models.graphs.parts import Array, Shape
 from cmpc_cost_models.plans.maps import View
 from cmpc_cost_models.plans.specs import Affine, Binary, Convolution, KernelSpec
 
@@ -23,9 +22,6 @@ __all__ = [
     "PlannedNode",
     "Value",
 ]
-
-Array = npt.NDArray[Any]
-Shape = tuple[int, ...]
 
 
 class NotOurs(Exception):

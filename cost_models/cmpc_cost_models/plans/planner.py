@@ -13,7 +13,7 @@ import onnx
 
 from cmpc_cost_models.errors import CompileFailed
 from cmpc_cost_models.graphs.graph import Graph
-from cmpc_cost_models.graphs.parts import all_inputs, attributes_of
+from cmpc_cost_models.graphs.parts import Shape, all_inputs, attributes_of
 from cmpc_cost_models.graphs.patterns.base import Match
 from cmpc_cost_models.graphs.patterns.matching import match_patterns
 from cmpc_cost_models.graphs.reading import input_and_output_shape, known_shapes
@@ -35,8 +35,6 @@ from cmpc_cost_models.plans.plan import (
 from cmpc_cost_models.plans.rules.table import rule_for
 
 __all__ = ["plan_network"]
-
-Shape = tuple[int, ...]
 
 
 def plan_network(model: onnx.ModelProto) -> Plan:
