@@ -166,7 +166,7 @@ def write_drawn_networks(folder: Path, count: int = NUM_DRAWN) -> dict[str, Path
 
     from cmpc_search.networks.onnx_export import export_network
     from cmpc_search.networks.plan_network import PlanNetwork
-    from cmpc_search.space.presets import load_space
+    from cmpc_search.space.presets.catalogue import load_space
 
     paths = {}
     for name, size_px in DRAWN_SPACES:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cmpc.cli.cache_size import cache_size_option
-from cmpc.cli.names import PROTOCOLS, NameChoice
+from cmpc.cli.names import NameChoice
 from cmpc.cli.options import (
     cache_dir_option,
     device_option,
@@ -18,6 +18,7 @@ from cmpc.cli.options import (
     run_folder_argument,
     threads_option,
 )
+from cmpc_search.evaluation.catalogue import PROTOCOLS
 
 if TYPE_CHECKING:
     from cmpc_search.stages.evaluating import EvaluationOrder

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cmpc.cli.cache_size import cache_size_option
-from cmpc.cli.names import GALLERY_NETWORKS, NameChoice
+from cmpc.cli.names import NameChoice
 from cmpc.cli.options import (
     EXISTING_FILE,
     FOLDER,
@@ -21,6 +21,7 @@ from cmpc.cli.options import (
     split_seed_option,
     threads_option,
 )
+from cmpc_search.networks.catalogue import GALLERY_NETWORKS
 
 if TYPE_CHECKING:
     from cmpc_search.stages.galleries import GalleryImportOrder

@@ -1,41 +1,25 @@
-"""The names that options may take: help shows them, and a misspelt one is told its nearest.
+"""Options that take one of a few names: help shows them, and a misspelt one is told its nearest.
 
-The tables they come from are in packages that take seconds to load, so they are written down here
-once more; a test holds the two equal.
+Most names are those of a registry, such as `cmpc_search.compatibility.catalogue.METHODS`. Here are
+those of nothing that can be added to, whose homes take seconds to load; a test holds them equal.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import click
 
 from cmpc_base.names import nearest
 
-__all__ = [
-    "COSTS",
-    "GALLERY_NETWORKS",
-    "METHODS",
-    "PROTOCOLS",
-    "REWARDS",
-    "SAMPLERS",
-    "SPACES",
-    "SPLITS",
-    "NameChoice",
-]
+__all__ = ["COSTS", "SPLITS", "NameChoice"]
 
 COSTS = ("latency", "macs")
-GALLERY_NETWORKS = ("residual-small", "resnet18", "resnet50", "resnet101")
-METHODS = ("bct", "bct-regression", "independent", "regression")
-PROTOCOLS = ("open-set", "verification")
-REWARDS = ("homogeneous", "heterogeneous", "product")
-SAMPLERS = ("nsga2", "tpe", "random")
-SPACES = ("small", "spos")
 SPLITS = ("train", "validation", "test")
 
 
 class NameChoice(click.Choice[str]):
     """One of a few names; the error for any other lists them, the nearest one last."""
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(self, names: Iterable[str]) -> None:
         super().__init__(list(names))
 
     def get_invalid_choice_message(self, value: object, ctx: click.Context | None) -> str:

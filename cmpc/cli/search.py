@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cmpc.cli.cache_size import cache_size_option
-from cmpc.cli.names import COSTS, METHODS, REWARDS, SAMPLERS, SPACES, NameChoice
+from cmpc.cli.names import COSTS, NameChoice
 from cmpc.cli.options import (
     FOLDER,
     cache_dir_option,
@@ -19,6 +19,10 @@ from cmpc.cli.options import (
     run_folder_argument,
     threads_option,
 )
+from cmpc_search.compatibility.catalogue import METHODS
+from cmpc_search.space.presets.catalogue import SPACES
+from cmpc_search.study.rewards.catalogue import REWARDS
+from cmpc_search.study.samplers.catalogue import SAMPLERS
 
 if TYPE_CHECKING:
     from cmpc_search.stages.searching import SearchOrder

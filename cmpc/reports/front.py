@@ -8,14 +8,10 @@ from cmpc.output import make_table, plain
 from cmpc.reports.base import Report
 from cmpc_base.units import MMAC
 from cmpc_search.runs import RunFolder
-from cmpc_search.study import (
-    Budget,
-    Candidate,
-    CostName,
-    StudySummary,
-    cost_of,
-    pareto_front,
-)
+from cmpc_search.study.front import pareto_front
+from cmpc_search.study.progress import StudySummary
+from cmpc_search.study.records import Candidate
+from cmpc_search.study.settings import Budget, CostName, cost_of
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -3,12 +3,6 @@
 base.py       the promise: needs, settings, losses on a step
 bank.py       what a method may ask of the gallery side
 sums.py       methods side by side
-catalogue.py  the methods by name
+catalogue.py  the methods by name; naming them costs no torch
+making.py     a method by its name, with its settings, for a gallery
 """
-
-from cmpc_search.compatibility.bank import GalleryBank
-from cmpc_search.compatibility.base import NO_LABEL, Method, Need, Step
-from cmpc_search.compatibility.catalogue import METHODS, make_method
-from cmpc_search.compatibility.sums import Sum
-
-__all__ = ["METHODS", "NO_LABEL", "GalleryBank", "Method", "Need", "Step", "Sum", "make_method"]

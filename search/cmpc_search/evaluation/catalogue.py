@@ -1,11 +1,15 @@
-"""The protocols by name. A new one is a new file and a row here."""
+"""The protocols by name; a new one is a new file and a row here. Naming them costs no Numba."""
+
+from typing import TYPE_CHECKING
 
 from cmpc_base.registry import Registry
-from cmpc_search.evaluation.base import Protocol
+
+if TYPE_CHECKING:
+    from cmpc_search.evaluation.base import Protocol
 
 __all__ = ["PROTOCOLS", "make_protocol"]
 
-PROTOCOLS: Registry[type[Protocol]] = Registry(
+PROTOCOLS: "Registry[type[Protocol]]" = Registry(
     "protocol",
     {
         "open-set": "cmpc_search.evaluation.open_set:OpenSet",
@@ -14,7 +18,7 @@ PROTOCOLS: Registry[type[Protocol]] = Registry(
 )
 
 
-def make_protocol(name: str) -> Protocol:
+def make_protocol(name: str) -> "Protocol":
     """Return the protocol ``name``.
 
     Raises:

@@ -21,7 +21,7 @@ from cmpc_search.networks.plan_network import (
     run_plan,
     start_weights,
 )
-from cmpc_search.space import Architecture, Space
+from cmpc_search.space.base import Architecture, Space
 from cmpc_search.space.plan import PlanStep
 
 __all__ = ["Supernet"]

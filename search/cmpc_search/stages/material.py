@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from cmpc_base.progress import OnNotice, Progress
 from cmpc_cost_models import Target
 from cmpc_cost_models.targets.table import find_target, target_names
-from cmpc_search.compatibility import GalleryBank
+from cmpc_search.compatibility.bank import GalleryBank
 from cmpc_search.data import CATALOGUE, ImageSet, load_image_set
 from cmpc_search.data.splits import ENOUGH_VALIDATION_CLASSES
 from cmpc_search.embeddings import SPLIT_SEED_KEY
@@ -21,7 +21,7 @@ from cmpc_search.errors import BadGallery, BadRun
 from cmpc_search.gallery import Gallery, open_gallery
 from cmpc_search.json_records import first_complaint
 from cmpc_search.runs import RunFolder
-from cmpc_search.space import Space
+from cmpc_search.space.base import Space
 from cmpc_search.stages.seen_classes import SeenClasses, check_seen_classes
 from cmpc_search.stages.settings import SearchSettings
 

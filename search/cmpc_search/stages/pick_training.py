@@ -6,7 +6,7 @@ from pathlib import Path
 from cmpc_base.locks import exclusive
 from cmpc_base.progress import SILENT, Observer
 from cmpc_search.runs import RunFolder, reopen_run
-from cmpc_search.space import Architecture
+from cmpc_search.space.base import Architecture
 from cmpc_search.stages.material import SearchMaterial, load_run_material
 from cmpc_search.stages.picking import PickOrder, run_pick
 from cmpc_search.stages.picks import TrainedPick, picked_architecture

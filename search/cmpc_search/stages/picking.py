@@ -7,8 +7,10 @@ from cmpc_base.progress import SILENT, Observer
 from cmpc_search.runs import RunFolder, read_pick, reopen_run, write_pick
 from cmpc_search.stages.material import search_settings_of
 from cmpc_search.stages.settings import SearchSettings
-from cmpc_search.study import Budget, Candidate, CostName, pareto_front, pick
+from cmpc_search.study.front import pareto_front, pick
 from cmpc_search.study.loop import load_candidates
+from cmpc_search.study.records import Candidate
+from cmpc_search.study.settings import Budget, CostName
 
 __all__ = ["FIRST_PICK", "PickOrder", "PickResult", "run_pick"]
 

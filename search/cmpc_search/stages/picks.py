@@ -21,7 +21,7 @@ from cmpc_search.errors import BadArgument, BadRun
 from cmpc_search.json_records import parsed_record
 from cmpc_search.networks.plan_network import PlanNetwork
 from cmpc_search.runs import RunFolder, read_pick
-from cmpc_search.space import Architecture
+from cmpc_search.space.base import Architecture
 from cmpc_search.stages.material import SearchMaterial, search_settings_of
 from cmpc_search.stages.seeds import Seed
 from cmpc_search.stages.settings import GREATEST_SEED

@@ -21,11 +21,11 @@ from cmpc_base.files import replacing
 from cmpc_base.hashing import document_hash
 from cmpc_base.json_files import write_json
 from cmpc_base.progress import Progress
-from cmpc_search.compatibility import make_method
+from cmpc_search.compatibility.making import make_method
 from cmpc_search.networks.onnx_export import export_network
 from cmpc_search.networks.plan_network import PlanNetwork
 from cmpc_search.runs import RunFolder
-from cmpc_search.space import Architecture
+from cmpc_search.space.base import Architecture
 from cmpc_search.stages.material import SearchMaterial
 from cmpc_search.stages.picks import PickFacts, TrainedPick, control_in, pick_of
 from cmpc_search.stages.seeds import SeedParts

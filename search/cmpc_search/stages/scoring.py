@@ -16,12 +16,13 @@ from cmpc_search.networks.onnx_export import export_network
 from cmpc_search.networks.plan_network import PlanNetwork
 from cmpc_search.networks.shared import Supernet
 from cmpc_search.pixels import to_float
-from cmpc_search.space import Architecture
+from cmpc_search.space.base import Architecture
 from cmpc_search.stages.accuracy import accuracy_of, evaluate_both_ways
 from cmpc_search.stages.material import SearchMaterial
 from cmpc_search.stages.network_costs import network_cost
-from cmpc_search.study import CandidateScore
-from cmpc_search.study.rewards import REWARDS, RewardFacts
+from cmpc_search.study.records import CandidateScore
+from cmpc_search.study.rewards.base import RewardFacts
+from cmpc_search.study.rewards.catalogue import REWARDS
 from cmpc_search.training.recalibration import rebuild_batch_norms
 
 __all__ = ["CandidateScorer"]

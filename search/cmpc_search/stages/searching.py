@@ -18,7 +18,7 @@ from cmpc_base.progress import SILENT, Observer
 from cmpc_cost_models import Target
 from cmpc_cost_models.models.base import CostModel
 from cmpc_cost_models.targets.table import HOST, find_target
-from cmpc_search.compatibility import make_method
+from cmpc_search.compatibility.making import make_method
 from cmpc_search.data.image_set import SetCounts
 from cmpc_search.errors import BadArgument, BudgetNotMet
 from cmpc_search.gallery import open_gallery
@@ -30,8 +30,10 @@ from cmpc_search.stages.scoring import CandidateScorer
 from cmpc_search.stages.settings import FREE_SETTINGS, SearchSettings, as_of_today
 from cmpc_search.stages.supernet import has_supernet, load_supernet, make_supernet
 from cmpc_search.stages.views import make_view_bank
-from cmpc_search.study import Candidate, StudySummary, pareto_front, pick
+from cmpc_search.study.front import pareto_front, pick
 from cmpc_search.study.loop import run_study
+from cmpc_search.study.progress import StudySummary
+from cmpc_search.study.records import Candidate
 
 __all__ = ["SearchOrder", "SearchResult", "obtain_supernet", "run_search", "with_gallery_data"]
 

@@ -11,9 +11,12 @@ from cmpc_base.registry import Registry
 from cmpc_base.units import MMAC
 from cmpc_cost_models.targets.table import aliases
 from cmpc_search.data.sources.catalogue import CATALOGUE
-from cmpc_search.networks.gallery import ResidualShape, load_gallery_shape
-from cmpc_search.space import Space, load_space
-from cmpc_search.study.rewards import REWARDS, Metric
+from cmpc_search.networks.catalogue import GALLERY_NETWORKS
+from cmpc_search.networks.gallery import ResidualShape
+from cmpc_search.space.base import Space
+from cmpc_search.space.presets.catalogue import load_space
+from cmpc_search.study.rewards.base import Metric
+from cmpc_search.study.rewards.catalogue import REWARDS
 from cmpc_search.study.samplers.catalogue import SAMPLERS
 from cmpc_search.study.settings import Budget, StudySettings
 from cmpc_search.training.settings import GalleryTraining, PickTraining, SupernetTraining
@@ -95,7 +98,7 @@ class GallerySettings(BaseModel):
     @property
     def shape(self) -> ResidualShape:
         """The preset with what was given in its place."""
-        preset = load_gallery_shape(self.network)
+        preset = GALLERY_NETWORKS.load(self.network)
         words = [] if self.depths is None else self.depths.split(",")
         return replace(
             preset,

@@ -6,7 +6,7 @@ from safetensors.torch import load_file, save
 
 from cmpc_base.files import replacing
 from cmpc_base.progress import Progress
-from cmpc_search.compatibility import make_method
+from cmpc_search.compatibility.making import make_method
 from cmpc_search.errors import BadRun
 from cmpc_search.networks.shared import Supernet
 from cmpc_search.runs import RunFolder

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from cmpc_base.progress import Observer
 from cmpc_search.runs import RunFolder
-from cmpc_search.space import Architecture
+from cmpc_search.space.base import Architecture
 from cmpc_search.stages.material import SearchMaterial
 from cmpc_search.stages.picks import TrainedPick
 from cmpc_search.stages.query_training import control_plan, pick_plan

@@ -5,8 +5,7 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
-from cmpc_search.space import Architecture, Space
-from cmpc_search.space.base import Option
+from cmpc_search.space.base import Architecture, Option, Space
 
 __all__ = ["Encoding"]
 

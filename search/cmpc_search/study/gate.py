@@ -19,7 +19,7 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from cmpc_search.space import Architecture, Space
+from cmpc_search.space.base import Architecture, Space
 from cmpc_search.study.encoding import Encoding
 from cmpc_search.study.samplers.catalogue import SAMPLERS
 from cmpc_search.study.settings import StudySettings

@@ -19,7 +19,7 @@ import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from cmpc_search.errors import BadRun
-from cmpc_search.space import Architecture, Space
+from cmpc_search.space.base import Architecture, Space
 from cmpc_search.study.coordination.base import Worker
 from cmpc_search.study.encoding import Encoding
 from cmpc_search.study.gate import Gate

@@ -16,7 +16,7 @@ from cmpc_base.errors import CmpcError, MachineFault
 from cmpc_base.machine_faults import machine_fault
 from cmpc_base.progress import OnNotice
 from cmpc_search.errors import BudgetNotMet
-from cmpc_search.space import Architecture, Space
+from cmpc_search.space.base import Architecture, Space
 from cmpc_search.study.coordination.base import Coordinator, Worker
 from cmpc_search.study.gate import Gate, NoArchitectureLeft, make_sampler
 from cmpc_search.study.ledger import Ledger, Standing, read_candidates

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cmpc_search.compatibility import Step
+from cmpc_search.compatibility.base import Step
 from cmpc_search.training.batches import BatchSource
 from cmpc_search.training.settings import QueryTraining
 

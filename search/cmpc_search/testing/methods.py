@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from cmpc_search.compatibility import NO_LABEL, GalleryBank, Method, Need, Step
+from cmpc_search.compatibility.bank import GalleryBank
+from cmpc_search.compatibility.base import NO_LABEL, Method, Need, Step
 
 __all__ = ["MethodContract"]
 

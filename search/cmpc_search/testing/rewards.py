@@ -12,7 +12,7 @@ import math
 import pytest
 
 from cmpc_search.study.records import Accuracy
-from cmpc_search.study.rewards import Metric, Reward, RewardFacts
+from cmpc_search.study.rewards.base import Metric, Reward, RewardFacts
 
 __all__ = ["RewardContract"]
 

@@ -11,7 +11,7 @@ import pytest
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from cmpc_search.space import Architecture
+from cmpc_search.space.base import Architecture
 from cmpc_search.study.encoding import Encoding
 from cmpc_search.study.gate import Gate, GuardedSampler, NoArchitectureLeft
 from cmpc_search.study.samplers.base import MakeSampler

@@ -21,7 +21,7 @@ from cmpc_search.errors import BadArgument
 from cmpc_search.networks.onnx_export import export_network
 from cmpc_search.networks.plan_network import PlanNetwork
 from cmpc_search.networks.shared import Supernet
-from cmpc_search.space import Architecture, Space
+from cmpc_search.space.base import Architecture, Space
 
 __all__ = ["SpaceContract", "onnx_embedding", "unsettle"]
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NoReturn
 
-from cmpc_search.space import Architecture, Choice, Space
+from cmpc_search.space.base import Architecture, Choice, Space
 from cmpc_search.study.records import Accuracy, CandidateScore
 
 __all__ = ["ToySpace", "toy_score"]

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from cmpc_search.compatibility import Step
+from cmpc_search.compatibility.base import Step
 from cmpc_search.training.compute import CPU, Compute
 from cmpc_search.training.settings import QueryTraining
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from cmpc_search.compatibility import Step
+from cmpc_search.compatibility.base import Step
 from cmpc_search.data import ImageSet
 from cmpc_search.networks.gallery import GalleryNetwork, ResidualShape
 from cmpc_search.networks.heads import CosineClassifier, margin_cross_entropy

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from cmpc_search.compatibility import Step
+from cmpc_search.compatibility.base import Step
 from cmpc_search.data import ImageSet
 from cmpc_search.errors import BadData
 from cmpc_search.pixels import to_float

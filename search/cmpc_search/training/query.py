@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from cmpc_search.compatibility import Method, Step
+from cmpc_search.compatibility.base import Method, Step
 from cmpc_search.networks.plan_network import PlanNetwork
 from cmpc_search.networks.shared import Supernet
 from cmpc_search.training.task import Task

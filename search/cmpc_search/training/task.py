@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from cmpc_search.compatibility import Step
+from cmpc_search.compatibility.base import Step
 
 __all__ = ["Task"]
 

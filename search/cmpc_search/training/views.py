@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from cmpc_base.files import replacing
-from cmpc_search.compatibility import NO_LABEL, Step
+from cmpc_search.compatibility.base import NO_LABEL, Step
 from cmpc_search.pixels import resize_images, to_bytes, to_float
 from cmpc_search.training.augmentation import Augmentation, shares
 from cmpc_search.training.batches import Batches, EpochOrder

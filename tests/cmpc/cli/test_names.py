@@ -6,32 +6,36 @@ import pytest
 from click.testing import CliRunner
 
 from cmpc.cli import command_line, names
+from cmpc.cli.search import search
 from cmpc_search.compatibility.catalogue import METHODS
 from cmpc_search.data import SPLITS
-from cmpc_search.evaluation.catalogue import PROTOCOLS
-from cmpc_search.networks.gallery import GALLERY_NETWORKS
-from cmpc_search.space import SPACES
-from cmpc_search.study import CostName
-from cmpc_search.study.rewards import REWARDS
+from cmpc_search.space.presets.catalogue import SPACES
+from cmpc_search.study.rewards.catalogue import REWARDS
 from cmpc_search.study.samplers.catalogue import SAMPLERS
+from cmpc_search.study.settings import CostName
 
 
 @pytest.mark.parametrize(
     ("listed", "existing"),
+    [(names.COSTS, get_args(CostName)), (names.SPLITS, SPLITS)],
+)
+def test_names_that_are_written_down_twice_are_the_same(listed, existing):
+    assert listed == existing
+
+
+@pytest.mark.parametrize(
+    ("option", "registry"),
     [
-        (names.COSTS, get_args(CostName)),
-        (names.GALLERY_NETWORKS, GALLERY_NETWORKS),
-        (names.METHODS, METHODS),
-        (names.PROTOCOLS, PROTOCOLS),
-        (names.REWARDS, REWARDS),
-        (names.SAMPLERS, SAMPLERS),
-        (names.SPACES, SPACES),
-        (names.SPLITS, SPLITS),
+        ("--method", METHODS),
+        ("--reward", REWARDS),
+        ("--sampler", SAMPLERS),
+        ("--space", SPACES),
     ],
 )
-def test_an_option_offers_the_names_that_its_registry_holds(listed, existing):
-    assert len(listed) == len(set(listed))
-    assert set(listed) == set(existing)
+def test_help_offers_the_names_of_a_registry(option, registry):
+    offered = next(one for one in search.params if option in one.opts)
+
+    assert list(offered.type.choices) == list(registry)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from cmpc.reports.front import front_table, unstable_trials
 from cmpc_cost_models import Cost
 from cmpc_search.errors import CostUnknown
 from cmpc_search.runs.evaluation import NetworkCost
-from cmpc_search.study import Candidate, CandidateScore
+from cmpc_search.study.records import Candidate, CandidateScore
 
 LATENCY = {"name": "latency", "value": 1.5, "unit": "ms", "source": "measured"}
 

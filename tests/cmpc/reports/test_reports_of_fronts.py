@@ -7,7 +7,8 @@ import pytest
 from cmpc import pictures
 from cmpc.reports.front import front_document, front_image, front_table
 from cmpc_search.runs import RunFolder
-from cmpc_search.study import Accuracy, Budget, Candidate, CandidateScore
+from cmpc_search.study.records import Accuracy, Candidate, CandidateScore
+from cmpc_search.study.settings import Budget
 
 
 def test_each_number_of_a_front_stands_in_its_column():

@@ -3,7 +3,8 @@
 import pytest
 
 from cmpc.reports.front import search_sentences
-from cmpc_search.study import Candidate, CandidateScore, Counts, StudySummary
+from cmpc_search.study.progress import Counts, StudySummary
+from cmpc_search.study.records import Candidate, CandidateScore
 
 
 def summary(

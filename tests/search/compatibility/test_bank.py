@@ -2,7 +2,7 @@
 
 import torch
 
-from cmpc_search.compatibility import GalleryBank
+from cmpc_search.compatibility.bank import GalleryBank
 
 EMBEDDINGS = torch.tensor([[1.0, 0, 0], [0, 0, 1], [0, 1, 0], [0, 0, 1]])
 LABELS = torch.tensor([1, 0, 1, 0])

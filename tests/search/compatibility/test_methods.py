@@ -6,7 +6,10 @@ import pytest
 import torch
 
 from cmpc_base.errors import UnknownName
-from cmpc_search.compatibility import METHODS, NO_LABEL, GalleryBank, Step, make_method
+from cmpc_search.compatibility.bank import GalleryBank
+from cmpc_search.compatibility.base import NO_LABEL, Step
+from cmpc_search.compatibility.catalogue import METHODS
+from cmpc_search.compatibility.making import make_method
 from cmpc_search.errors import BadArgument
 from cmpc_search.testing.methods import MethodContract
 

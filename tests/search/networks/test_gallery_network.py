@@ -7,12 +7,8 @@ import torch
 
 from cmpc_base.errors import UnknownName
 from cmpc_search.errors import BadArgument
-from cmpc_search.networks.gallery import (
-    GALLERY_NETWORKS,
-    ResidualBlock,
-    ResidualShape,
-    load_gallery_shape,
-)
+from cmpc_search.networks.catalogue import GALLERY_NETWORKS
+from cmpc_search.networks.gallery import ResidualBlock, ResidualShape
 from cmpc_search.networks.plan_network import PlanNetwork
 from cmpc_search.space.plan import PlanDraft
 
@@ -23,7 +19,7 @@ from cmpc_search.space.plan import PlanDraft
     [("resnet18", 1813.6), ("resnet50", 3855.9), ("resnet101", 7568.1)],
 )
 def test_residual_networks_count_to_their_published_size(name, published_mmac):
-    plan = load_gallery_shape(name).plan()
+    plan = GALLERY_NETWORKS.load(name).plan()
     dense = math.prod(plan.steps[-2].operation.weight_shape)
 
     counted_mmac = (plan.macs - dense) / 1e6
@@ -47,4 +43,4 @@ def test_a_shape_without_blocks_or_channels_is_refused(change):
 
 def test_an_unknown_gallery_network_is_told_the_known_names():
     with pytest.raises(UnknownName, match=f"choose one of .*{sorted(GALLERY_NETWORKS)[0]}"):
-        load_gallery_shape("resnet1001")
+        GALLERY_NETWORKS.load("resnet1001")

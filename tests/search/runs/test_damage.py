@@ -12,11 +12,12 @@ from cmpc_cost_models import CostModelsError
 from cmpc_cost_models.targets.table import find_target
 from cmpc_search.errors import SearchError
 from cmpc_search.runs import note_session, open_run, read_pick, reopen_run, write_pick
-from cmpc_search.space import load_space
+from cmpc_search.space.presets.catalogue import load_space
 from cmpc_search.stages.material import search_settings_of, target_of
 from cmpc_search.stages.picks import PickFacts, TrainedPick
 from cmpc_search.stages.settings import SearchSettings
-from cmpc_search.study import Accuracy, Budget, Candidate, CandidateScore
+from cmpc_search.study.records import Accuracy, Candidate, CandidateScore
+from cmpc_search.study.settings import Budget
 
 ARCHITECTURE = load_space("small").smallest().key
 SCALARS = (

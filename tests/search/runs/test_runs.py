@@ -20,8 +20,9 @@ from cmpc_search.runs import (
     write_pick,
     write_trials,
 )
-from cmpc_search.study import Accuracy, Budget, Candidate, CandidateScore
 from cmpc_search.study.coordination.workers import FileWorker
+from cmpc_search.study.records import Accuracy, Candidate, CandidateScore
+from cmpc_search.study.settings import Budget
 
 SETTINGS = {"search": {"trials": 10, "seed": 0, "widths": (0.6, 1.0)}, "space": "small"}
 INPUTS = {"data_sha256": "d0", "gallery_sha256": "60"}

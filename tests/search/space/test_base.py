@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from cmpc_base.errors import UnknownName
 from cmpc_search.errors import BadArgument
-from cmpc_search.space import Architecture, Choice, Space, load_space
+from cmpc_search.space.base import Architecture, Choice, Space
+from cmpc_search.space.presets.catalogue import load_space
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,5 +112,5 @@ def test_a_preset_takes_another_length_and_size():
 
 
 def test_a_misspelt_space_is_told_the_name_it_is_near_to():
-    with pytest.raises(UnknownName, match=r"called 'smal'.* spos, small; .*mean 'small'\?"):
+    with pytest.raises(UnknownName, match=r"called 'smal'.* small, spos; .*mean 'small'\?"):
         load_space("smal")

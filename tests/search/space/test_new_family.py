@@ -5,7 +5,7 @@ from functools import cached_property
 
 import pytest
 
-from cmpc_search.space import Architecture, Choice, Space
+from cmpc_search.space.base import Architecture, Choice, Space
 from cmpc_search.space.operations import Add, Convolution
 from cmpc_search.space.plan import Plan, PlanDraft
 from cmpc_search.testing.spaces import SpaceContract

@@ -28,7 +28,8 @@ from cmpc_search.stages import shipping
 from cmpc_search.stages.bundling import BundleOrder, build_bundle
 from cmpc_search.stages.picks import PickFacts, pick_of, trained_picks
 from cmpc_search.stages.seeds import Seed
-from cmpc_search.study import Budget, Candidate, CandidateScore
+from cmpc_search.study.records import Candidate, CandidateScore
+from cmpc_search.study.settings import Budget
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from cmpc_cost_models.targets.table import find_target
 from cmpc_cost_models.tuning import extract_tasks
 from cmpc_search.networks.onnx_export import export_network
 from cmpc_search.networks.plan_network import PlanNetwork
-from cmpc_search.space import load_space
+from cmpc_search.space.presets.catalogue import load_space
 from cmpc_search.stages.covering_networks import export_covering_networks
 
 TARGET = find_target("x86-64-v3")

@@ -14,7 +14,7 @@ from cmpc_search.stages import network_costs, scoring
 from cmpc_search.stages.accuracy import BothWays
 from cmpc_search.stages.material import load_material
 from cmpc_search.stages.scoring import CandidateScorer
-from cmpc_search.study import Accuracy
+from cmpc_search.study.records import Accuracy
 
 
 class FakeMeter:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from cmpc_search.compatibility import make_method
+from cmpc_search.compatibility.making import make_method
 from cmpc_search.errors import BadGallery, BadRun
 from cmpc_search.gallery import Gallery, embed_gallery, open_gallery
 from cmpc_search.runs import RunFolder, open_run

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from cmpc_search.compatibility import NO_LABEL
+from cmpc_search.compatibility.base import NO_LABEL
 from cmpc_search.data import load_image_set
 from cmpc_search.embeddings import EMBEDDINGS_FILE, read_embeddings
 from cmpc_search.errors import BadData, BadEmbeddings, BadGallery

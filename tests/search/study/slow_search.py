@@ -8,9 +8,9 @@ import sys
 import time
 from pathlib import Path
 
-from cmpc_search.study import StudySettings
 from cmpc_search.study.coordination.files import FileCoordinator
 from cmpc_search.study.loop import run_study
+from cmpc_search.study.settings import StudySettings
 from cmpc_search.testing.toy_study import ToySpace, toy_score
 
 

@@ -13,9 +13,9 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from cmpc_search.study import Budget, StudySettings
 from cmpc_search.study.coordination.files import FileCoordinator
 from cmpc_search.study.loop import run_study
+from cmpc_search.study.settings import Budget, StudySettings
 from cmpc_search.testing.toy_study import ToySpace, toy_score
 
 SETTINGS = StudySettings(num_trials=2, population=2, budget=Budget(latency_ms=100.0))

@@ -6,7 +6,9 @@ import optuna
 import pytest
 
 from cmpc_search.errors import BadArgument, BudgetNotMet, NothingScored
-from cmpc_search.study import Budget, Candidate, CandidateScore, pareto_front, pick
+from cmpc_search.study.front import pareto_front, pick
+from cmpc_search.study.records import Candidate, CandidateScore
+from cmpc_search.study.settings import Budget
 
 
 def candidate(number, reward, latency_ms, *, macs=1_000_000, error=None):

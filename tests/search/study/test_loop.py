@@ -9,11 +9,13 @@ from safetensors import SafetensorError
 
 from cmpc_base.errors import MachineFault, UnknownName
 from cmpc_search.errors import BadRun, BudgetNotMet, CostUnknown, SearchError
-from cmpc_search.study import Budget, CandidateScore, StudySettings, pareto_front, pick
 from cmpc_search.study.coordination.files import FileCoordinator
+from cmpc_search.study.front import pareto_front, pick
 from cmpc_search.study.ledger import Ledger
 from cmpc_search.study.loop import FIRST_FAILURES, load_candidates, run_study
+from cmpc_search.study.records import CandidateScore
 from cmpc_search.study.samplers.catalogue import SAMPLERS
+from cmpc_search.study.settings import Budget, StudySettings
 from cmpc_search.testing.toy_study import ToySpace, toy_score
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from cmpc_search.study import Candidate, CandidateScore
 from cmpc_search.study.progress import TrialProgress
+from cmpc_search.study.records import Candidate, CandidateScore
 
 
 @pytest.mark.parametrize(

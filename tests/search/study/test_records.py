@@ -7,7 +7,8 @@ import hypothesis.strategies as st
 import pytest
 
 from cmpc_search.errors import BadArgument, BadRun
-from cmpc_search.study import Accuracy, Budget, CandidateScore, StudySettings
+from cmpc_search.study.records import Accuracy, CandidateScore
+from cmpc_search.study.settings import Budget, StudySettings
 
 share = st.floats(0, 1)
 accuracy = st.none() | st.builds(Accuracy, top1=share, top10=share, mean_average_precision=share)

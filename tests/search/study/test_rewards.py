@@ -2,8 +2,9 @@
 
 import pytest
 
-from cmpc_search.study import Accuracy
-from cmpc_search.study.rewards import REWARDS, RewardFacts
+from cmpc_search.study.records import Accuracy
+from cmpc_search.study.rewards.base import RewardFacts
+from cmpc_search.study.rewards.catalogue import REWARDS
 from cmpc_search.testing.rewards import RewardContract
 
 

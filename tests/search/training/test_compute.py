@@ -9,7 +9,8 @@ import pytest
 import torch
 
 import cmpc_search
-from cmpc_search.compatibility import GalleryBank, make_method
+from cmpc_search.compatibility.bank import GalleryBank
+from cmpc_search.compatibility.making import make_method
 from cmpc_search.networks.gallery import GalleryNetwork, ResidualShape
 from cmpc_search.training.compute import CPU, Compute
 from cmpc_search.training.embedding import embed_images

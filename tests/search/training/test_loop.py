@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from cmpc_search.compatibility import Step
+from cmpc_search.compatibility.base import Step
 from cmpc_search.errors import BadRun
 from cmpc_search.networks.shared import Supernet
 from cmpc_search.space.presets.shufflenet import ShuffleNetSpace, Stage

@@ -5,7 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from cmpc_search.compatibility import NO_LABEL, GalleryBank, make_method
+from cmpc_search.compatibility.bank import GalleryBank
+from cmpc_search.compatibility.base import NO_LABEL
+from cmpc_search.compatibility.making import make_method
 from cmpc_search.errors import BadRun
 from cmpc_search.networks.shared import Supernet
 from cmpc_search.space.presets.shufflenet import ShuffleNetSpace, Stage

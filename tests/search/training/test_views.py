@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from cmpc_search.compatibility import NO_LABEL
+from cmpc_search.compatibility.base import NO_LABEL
 from cmpc_search.testing.batches import BatchSourceContract
 from cmpc_search.training.execution import Execution
 from cmpc_search.training.settings import QueryTraining

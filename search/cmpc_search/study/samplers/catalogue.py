@@ -13,7 +13,7 @@ SAMPLERS: "Registry[MakeSampler]" = Registry(
     "sampler",
     {
         "nsga2": "cmpc_search.study.samplers.nsga2:make_nsga2",
-        "random": "cmpc_search.study.samplers.random:make_random",
         "tpe": "cmpc_search.study.samplers.tpe:make_tpe",
+        "random": "cmpc_search.study.samplers.random:make_random",
     },
 )

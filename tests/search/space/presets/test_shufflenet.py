@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from cmpc_search.errors import BadArgument
-from cmpc_search.space import load_space
+from cmpc_search.space.presets.catalogue import load_space
 from cmpc_search.space.presets.shufflenet import SMALL, SPOS, ShuffleNetSpace, Stage
 from cmpc_search.testing.spaces import SpaceContract
 

@@ -8,10 +8,10 @@ import sys
 import pytest
 
 from cmpc_search.errors import StudyUnavailable
-from cmpc_search.study import StudySettings
 from cmpc_search.study.coordination import sqlite as storage
 from cmpc_search.study.coordination.files import FileCoordinator
 from cmpc_search.study.loop import load_candidates, run_study
+from cmpc_search.study.settings import StudySettings
 from cmpc_search.testing.toy_study import ToySpace, toy_score
 
 SETTINGS = StudySettings(num_trials=3, population=2, cost="macs")

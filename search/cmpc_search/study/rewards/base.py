@@ -1,16 +1,12 @@
-"""What a search maximises: a number made of what is known of one candidate.
-
-R1, R2 and R3 are those of CMP-NAS (Duggal et al., CVPR 2021), on validation classes.
-"""
+"""What a search maximises: a number made of what is known of one candidate."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from cmpc_base.registry import Registry
 from cmpc_search.study.records import Accuracy
 
-__all__ = ["REWARDS", "Metric", "Reward", "RewardFacts"]
+__all__ = ["Metric", "Reward", "RewardFacts"]
 
 Metric = Literal["top1", "map"]
 
@@ -45,27 +41,3 @@ class RewardFacts:
 
 Reward = Callable[[RewardFacts], float]
 """Finite, and never lower where an accuracy is higher; see `cmpc_search.testing.rewards`."""
-
-REWARDS: Registry[Reward] = Registry(
-    "reward",
-    {
-        "homogeneous": "cmpc_search.study.rewards:homogeneous",
-        "heterogeneous": "cmpc_search.study.rewards:heterogeneous",
-        "product": "cmpc_search.study.rewards:product",
-    },
-)
-
-
-def homogeneous(facts: RewardFacts) -> float:
-    """R1 = M(q, q)."""
-    return facts.own
-
-
-def heterogeneous(facts: RewardFacts) -> float:
-    """R2 = M(q, g)."""
-    return facts.across
-
-
-def product(facts: RewardFacts) -> float:
-    """R3 = R1 * R2."""
-    return facts.own * facts.across

@@ -1,0 +1,19 @@
+"""The rewards by name; a new one is a new function and a row here. Naming them loads no record."""
+
+from typing import TYPE_CHECKING
+
+from cmpc_base.registry import Registry
+
+if TYPE_CHECKING:
+    from cmpc_search.study.rewards.base import Reward
+
+__all__ = ["REWARDS"]
+
+REWARDS: "Registry[Reward]" = Registry(
+    "reward",
+    {
+        "homogeneous": "cmpc_search.study.rewards.accuracies:homogeneous",
+        "heterogeneous": "cmpc_search.study.rewards.accuracies:heterogeneous",
+        "product": "cmpc_search.study.rewards.accuracies:product",
+    },
+)
