@@ -12,7 +12,6 @@ from cmpc_search.data.image_set import (
 from cmpc_search.data.images import load_image
 from cmpc_search.data.loading import gallery_item_names, load_image_set
 from cmpc_search.data.sources.catalogue import CATALOGUE, CatalogueEntry
-from cmpc_search.data.splits import SplitFractions
 
 __all__ = [
     "CATALOGUE",
@@ -24,7 +23,6 @@ __all__ = [
     "Drops",
     "ImageSet",
     "SetCounts",
-    "SplitFractions",
     "gallery_item_names",
     "load_image",
     "load_image_set",

@@ -75,32 +75,16 @@ class Drops:
         return sum(item.reason == reason for item in self.items)
 
     @property
-    def num_broken(self) -> int:
-        return self.count(DropReason.BROKEN)
-
-    @property
-    def num_identical(self) -> int:
-        return self.count(DropReason.IDENTICAL)
-
-    @property
-    def num_repeated(self) -> int:
-        return self.count(DropReason.REPEATED)
-
-    @property
-    def num_lone(self) -> int:
-        return self.count(DropReason.LONE)
-
-    @property
     def total(self) -> int:
         return len(self.items)
 
     def describe(self) -> str:
         """Return the counts in a sentence for people."""
         return (
-            f"{self.total} images were left out: {self.num_broken} broken, "
-            f"{self.num_identical} with the pixels of another class, "
-            f"{self.num_repeated} repeated in their class, "
-            f"{self.num_lone} without a partner in their class"
+            f"{self.total} images were left out: {self.count(DropReason.BROKEN)} broken, "
+            f"{self.count(DropReason.IDENTICAL)} with the pixels of another class, "
+            f"{self.count(DropReason.REPEATED)} repeated in their class, "
+            f"{self.count(DropReason.LONE)} without a partner in their class"
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -19,7 +19,6 @@ from cmpc_search.data.fetching import Fetcher
 from cmpc_search.data.image_set import ImageSet
 from cmpc_search.data.sides import decide_sides
 from cmpc_search.data.sources.catalogue import find_source
-from cmpc_search.data.splits import SplitFractions
 from cmpc_search.errors import BadArgument
 
 __all__ = ["gallery_item_names", "load_image_set"]
@@ -33,7 +32,6 @@ def load_image_set(
     size_px: int,
     cache_dir: Path,
     seed: int = 0,
-    fractions: SplitFractions | None = None,
     progress: Progress | None = None,
     on_notice: OnNotice | None = None,
 ) -> ImageSet:
@@ -43,12 +41,11 @@ def load_image_set(
 
     Args:
         seed: Decides roles, and which classes validate, where the source leaves them open.
-        fractions: Shares of the classes, where the source leaves the splits open.
         progress: Told of every picture that is read; of none if the cache has them all.
         on_notice: Told what is fetched, and of prepared data that were damaged; else a log is.
 
     Raises:
-        BadArgument: the size is none, or fractions are given for data with splits of their own.
+        BadArgument: the size is none.
         UnknownName: there is no such data set.
         BadData: the images can't be used, or are of too few classes for three splits.
         MissingLibrary: an extra of this package is not installed.
@@ -57,7 +54,7 @@ def load_image_set(
         raise BadArgument(f"`1 <= size_px` must hold, got {size_px=}")
     cached = _cached(name_or_path, cache_dir, on_notice)
     items, prepared = cached.load(size_px, progress)
-    sides = decide_sides(cached.source.name, items, seed=seed, fractions=fractions)
+    sides = decide_sides(cached.source.name, items, seed=seed)
     decided = prepared.sha256.encode() + sides.split.tobytes() + sides.is_query.tobytes()
     return ImageSet(
         name=cached.source.name,

@@ -7,8 +7,8 @@ import numpy.typing as npt
 
 from cmpc_search.data.image_set import SPLITS
 from cmpc_search.data.items import OPEN, Items
-from cmpc_search.data.splits import MIN_CLASSES, SplitFractions, assign_roles, split_classes
-from cmpc_search.errors import BadArgument, BadData
+from cmpc_search.data.splits import MIN_CLASSES, assign_roles, split_classes
+from cmpc_search.errors import BadData
 
 __all__ = ["Sides", "decide_sides"]
 
@@ -26,20 +26,15 @@ class Sides:
     is_query: npt.NDArray[np.bool_]
 
 
-def decide_sides(
-    name: str, items: Items, *, seed: int, fractions: SplitFractions | None = None
-) -> Sides:
+def decide_sides(name: str, items: Items, *, seed: int) -> Sides:
     """Settle the splits and roles that the source called ``name`` left open.
 
     Raises:
-        BadArgument: fractions are given for a source with splits of its own.
         BadData: a split has too few classes.
     """
     split = items.splits
     if (split == OPEN).any():
-        split = _split(name, items, seed, fractions or SplitFractions())[items.labels]
-    elif fractions is not None:
-        raise BadArgument(f"{name} comes with its own splits, so split fractions can't be set")
+        split = _split(name, items, seed)[items.labels]
     if (items.roles == OPEN).any():
         # Within a class and a split: each side of a closed set's split gets its queries.
         groups = items.labels * len(SPLITS) + split
@@ -50,9 +45,9 @@ def decide_sides(
     return Sides(split=split, is_query=is_query)
 
 
-def _split(name: str, items: Items, seed: int, fractions: SplitFractions) -> npt.NDArray[np.int8]:
+def _split(name: str, items: Items, seed: int) -> npt.NDArray[np.int8]:
     try:
-        return split_classes(items.class_keys, seed=seed, fractions=fractions)
+        return split_classes(items.class_keys, seed=seed)
     except BadData as error:
         dropped = f"; {items.drops.describe()}" if items.drops.total else ""
         raise BadData(f"{name} is too small: {error}{dropped}") from error

@@ -12,22 +12,23 @@ small that its hashes miss a share by half is it filled up, or cut, in the order
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from cmpc_search.data.image_set import SPLITS
-from cmpc_search.errors import BadArgument, BadData
+from cmpc_search.errors import BadData
 
 __all__ = [
     "ENOUGH_VALIDATION_CLASSES",
     "MIN_CLASSES",
     "QUERY_SHARE",
-    "SplitFractions",
     "assign_roles",
     "split_classes",
 ]
+
+TEST_SHARE, VALIDATION_SHARE = 1 / 3, 0.1
+"""Parts of the classes that are kept from training; the rest is trained on."""
 
 QUERY_SHARE = 1 / 3
 """Part of each class that asks, where the source has no roles: at least one image, never all."""
@@ -44,24 +45,7 @@ Chance is then one in ten; below it, two networks are told apart by a handful of
 TRAIN, VALIDATION, TEST = range(len(SPLITS))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SplitFractions:
-    """Parts of the classes that are kept from training; the rest is trained on."""
-
-    validation: float = 0.1
-    test: float = 1 / 3
-
-    def __post_init__(self) -> None:
-        if not (self.validation > 0 and self.test > 0 and self.validation + self.test < 1):
-            raise BadArgument(
-                "`0 < validation`, `0 < test` and `validation + test < 1` must hold, "
-                f"got validation={self.validation:g} and test={self.test:g}"
-            )
-
-
-def split_classes(
-    class_keys: Sequence[str], *, seed: int, fractions: SplitFractions
-) -> npt.NDArray[np.int8]:
+def split_classes(class_keys: Sequence[str], *, seed: int) -> npt.NDArray[np.int8]:
     """Return for each class its position in SPLITS, int8 [C].
 
     Raises:
@@ -76,12 +60,12 @@ def split_classes(
         )
     split = np.full(num_classes, TRAIN, dtype=np.int8)
     spare = num_classes - 2 * MIN_CLASSES  # what training and validation need at least
-    split[_drawn(class_keys, "test", fractions.test, least=MIN_CLASSES, most=spare)] = TEST
+    split[_drawn(class_keys, "test", TEST_SHARE, least=MIN_CLASSES, most=spare)] = TEST
     rest = np.flatnonzero(split != TEST)
     chosen = _drawn(
         [class_keys[position] for position in rest.tolist()],
         f"validation/{seed}",
-        fractions.validation / (1 - fractions.test),
+        VALIDATION_SHARE / (1 - TEST_SHARE),
         least=max(MIN_CLASSES, min(ENOUGH_VALIDATION_CLASSES, len(rest) // 3)),
         most=len(rest) - MIN_CLASSES,
     )

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cmpc_search.data import SplitFractions, load_image_set
-from cmpc_search.errors import BadArgument, BadData
+from cmpc_search.data import load_image_set
+from cmpc_search.errors import BadData
 
 
 @pytest.fixture
@@ -94,11 +94,6 @@ def test_absolute_paths_are_read(write_csv, tmp_path):
     image_set = load(write_csv("path,label,split,role", *(f"{tmp_path}/{row}" for row in ROWS)))
 
     assert image_set.item_names[0] == f"{tmp_path}/a0.png"
-
-
-def test_fractions_beside_written_splits_are_an_error(write_csv):
-    with pytest.raises(BadArgument, match="comes with its own splits"):
-        load(write_csv("path,label,split,role", *ROWS), fractions=SplitFractions())
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from cmpc_search.data import CATALOGUE, load_image_set
+from cmpc_search.data import CATALOGUE, DropReason, load_image_set
 from cmpc_search.data.fetching import Fetcher
 from cmpc_search.data.sources import emoji as emoji_module
 from cmpc_search.data.sources.emoji import EmojiSource
@@ -67,8 +67,9 @@ def test_emoji_that_look_alike_are_dropped_and_the_catalogue_says_how_many_stay(
     image_set = load_image_set("emoji", size_px=64, cache_dir=cache_dir)
 
     assert (len(image_set), image_set.num_classes) == (3676, 1838)
-    assert (image_set.drops.num_identical, image_set.drops.num_lone) == (108, 86)
-    assert image_set.drops.num_broken == 0
+    assert image_set.drops.count(DropReason.IDENTICAL) == 108
+    assert image_set.drops.count(DropReason.LONE) == 86
+    assert image_set.drops.count(DropReason.BROKEN) == 0
     assert CATALOGUE["emoji"].num_images == len(image_set)
     assert CATALOGUE["emoji"].num_classes == image_set.num_classes
     assert "norway flag" not in image_set.class_names  # Svalbard has the same

@@ -145,7 +145,7 @@ def test_copies_within_a_class_leave_one(photos, tmp_path):
 
     image_set = load_image_set(photos, size_px=8, cache_dir=tmp_path)
 
-    assert (image_set.drops.num_repeated, image_set.drops.total) == (24, 24)
+    assert (image_set.drops.count(DropReason.REPEATED), image_set.drops.total) == (24, 24)
     assert len(np.unique(image_set.images.reshape(24, -1), axis=0)) == len(image_set) == 24
     told = {one.item_name: one.detail for one in image_set.drops.items}
     assert told["class03/copy of 1.png"] == "class03/1.png"
@@ -205,7 +205,7 @@ def test_of_two_equal_pictures_the_gallery_and_training_stay(
     image_set = load_image_set(tmp_path / "list.csv", size_px=8, cache_dir=tmp_path)
 
     assert {"first.png", "second.png"} & set(image_set.item_names) == {f"{stays}.png"}
-    assert image_set.drops.num_repeated == image_set.drops.total == 1
+    assert image_set.drops.count(DropReason.REPEATED) == image_set.drops.total == 1
 
 
 def test_class_folders_that_differ_by_blanks_are_one_class(tmp_path, save_picture):

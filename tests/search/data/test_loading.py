@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from cmpc_base.errors import UnknownName
-from cmpc_search.data import Dropped, DropReason, Drops, SplitFractions, load_image, load_image_set
+from cmpc_search.data import Dropped, DropReason, Drops, load_image, load_image_set
 from cmpc_search.data import cached_source as cached_source_module
 from cmpc_search.errors import BadArgument, BadData
 
@@ -228,12 +228,6 @@ def test_a_folder_named_like_a_known_set_is_reached_by_its_path(photos, tmp_path
     assert load("./emoji", tmp_path / "cache").num_classes == 12
 
 
-def test_fractions_change_the_split(photos, tmp_path):
-    image_set = load(photos, tmp_path, fractions=SplitFractions(validation=0.25, test=0.5))
-
-    assert [count.num_classes for count in image_set.counts().values()] == [4, 3, 5]
-
-
 def test_the_images_are_read_only_and_on_disk(photos, tmp_path):
     image_set = load(photos, tmp_path)
 
@@ -253,7 +247,7 @@ def test_folders_of_queries_and_gallery_give_the_roles(tmp_path, save_picture):
     asks = [name.startswith("query/") for name in image_set.item_names]
     assert image_set.is_query.tolist() == asks
     assert sum(asks) == 12
-    assert image_set.drops.num_lone == image_set.drops.total == 2
+    assert image_set.drops.count(DropReason.LONE) == image_set.drops.total == 2
 
 
 def test_pictures_beside_class_folders_are_no_data_set(tmp_path):

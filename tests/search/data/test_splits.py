@@ -5,19 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cmpc_search.data import SplitFractions
 from cmpc_search.data.splits import assign_roles, split_classes
-from cmpc_search.errors import BadArgument, BadData
+from cmpc_search.errors import BadData
 
 names = st.lists(st.text(max_size=8), min_size=8, max_size=80, unique=True)
 seeds = st.integers(0, 2**31)
-DEFAULT = SplitFractions()
 
 
 def splits_of(class_keys, seed=0):
-    return dict(
-        zip(class_keys, split_classes(class_keys, seed=seed, fractions=DEFAULT), strict=True)
-    )
+    return dict(zip(class_keys, split_classes(class_keys, seed=seed), strict=True))
 
 
 def classes_tested(class_keys, seed=0):
@@ -28,7 +24,7 @@ def classes_tested(class_keys, seed=0):
 def test_no_split_has_fewer_than_two_classes_and_none_is_half_off_its_share(class_names, seed):
     num_classes = len(class_names)
 
-    split = split_classes(class_names, seed=seed, fractions=DEFAULT)
+    split = split_classes(class_names, seed=seed)
 
     num_train, num_validation, num_test = np.bincount(split, minlength=3)
     assert num_train + num_validation + num_test == num_classes
@@ -71,15 +67,13 @@ def test_one_class_more_moves_no_other_where_there_are_enough():
 def test_another_seed_is_another_split():
     class_names = [f"class {number}" for number in range(100)]
 
-    splits = {
-        split_classes(class_names, seed=seed, fractions=DEFAULT).tobytes() for seed in range(5)
-    }
+    splits = {split_classes(class_names, seed=seed).tobytes() for seed in range(5)}
 
     assert len(splits) == 5
 
 
 def test_the_split_of_seed_0_is_the_same_on_every_machine():
-    split = split_classes(["ant", "bee", "cat", "dog", "elk", "fox"], seed=0, fractions=DEFAULT)
+    split = split_classes(["ant", "bee", "cat", "dog", "elk", "fox"], seed=0)
 
     assert split.tolist() == [1, 0, 0, 1, 2, 2]
 
@@ -96,15 +90,7 @@ def test_the_seed_alone_decides_who_asks_on_every_machine(seed, queries):
 
 def test_too_few_classes_are_told_with_what_is_needed():
     with pytest.raises(BadData, match="at least 2 classes, which takes 6, got 5 usable classes"):
-        split_classes(["a", "b", "c", "d", "e"], seed=0, fractions=DEFAULT)
-
-
-@pytest.mark.parametrize(
-    ("validation", "test"), [(0, 0.5), (0.5, 0), (0.5, 0.5), (float("nan"), 0.1)]
-)
-def test_fractions_that_leave_nothing_are_refused(validation, test):
-    with pytest.raises(BadArgument, match="must hold"):
-        SplitFractions(validation=validation, test=test)
+        split_classes(["a", "b", "c", "d", "e"], seed=0)
 
 
 @given(st.lists(st.integers(0, 9), max_size=80), seeds)
