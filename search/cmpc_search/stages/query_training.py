@@ -73,7 +73,7 @@ class QueryPlan:
         task = self.new_task()
         execution = Execution(checkpoint=self._checkpoint, progress=progress)
         batches = views.batches(self.training, seed=self.batch_seed, compute=execution.compute)
-        train(task, batches, self.training.schedule, execution)
+        train(task, batches, self.training, execution)
         self._keep(task.network)
         return self.pick
 

@@ -44,7 +44,7 @@ def make_supernet(
     train(
         SupernetTask(supernet, method, seed=settings.seed),
         views.batches(settings.supernet, seed=settings.seed, compute=execution.compute),
-        settings.supernet.schedule,
+        settings.supernet,
         execution,
     )
     weights = {name: value.contiguous() for name, value in supernet.state_dict().items()}

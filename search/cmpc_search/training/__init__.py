@@ -3,7 +3,7 @@
 compute.py        where torch computes, and how precisely
 batches.py        what a training reads, a step at a time; pairs.py and views.py give batches
 task.py           what is learnt: modules, losses by name, gradients; see gallery.py and query.py
-loop.py           one loop for all of them, with schedule.py, checkpoint.py and execution.py
+loop.py           one loop for all of them, with checkpoint.py and execution.py
 settings.py       how networks are trained, as a user sets it
 augmentation.py   views of images
 embedding.py      embeddings of many images

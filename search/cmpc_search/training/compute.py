@@ -96,27 +96,17 @@ class Compute:
         """Return those of ``rows`` that are this process's."""
         return rows[self.rank :: self.world]
 
-    def gather(self, tensor: Tensor) -> Tensor:
-        """Return the tensors [N, ...] of all processes as one [N * world, ...], first to last."""
-        if self.world == 1:
-            return tensor
-        parts = [torch.empty_like(tensor) for _ in range(self.world)]
-        distributed.all_gather(parts, tensor.contiguous())
-        return torch.cat(parts)
+    def average(self, tensor: Tensor) -> None:
+        """Replace ``tensor`` by its mean over all processes, in place."""
+        if self.world > 1:
+            distributed.all_reduce(tensor)
+            tensor /= self.world
 
     def average_gradients(self, network: nn.Module) -> None:
         """Give each parameter that was used the mean of its gradients in all processes."""
-        if self.world == 1:
-            return
         for parameter in network.parameters():
             if parameter.grad is not None:
-                distributed.all_reduce(parameter.grad)
-                parameter.grad /= self.world
-
-    def barrier(self) -> None:
-        """Wait until every process is here."""
-        if self.world > 1:
-            distributed.barrier()
+                self.average(parameter.grad)
 
 
 CPU = Compute()

@@ -79,7 +79,7 @@ def train_gallery_network(
     batches = PairBatches(image_set, training, seed=seed, compute=execution.compute)
     network = GalleryNetwork(shape)
     task = GalleryTask(network, batches.num_classes, training, execution.compute)
-    train(task, batches, training.schedule, execution)
+    train(task, batches, training, execution)
     return network, functional.normalize(task.classifier.weight.detach(), dim=1)
 
 

@@ -18,7 +18,7 @@ from cmpc_search.training import checkpoint
 from cmpc_search.training.batches import Batches
 from cmpc_search.training.compute import CPU, Compute
 from cmpc_search.training.execution import Execution
-from cmpc_search.training.schedule import Schedule
+from cmpc_search.training.settings import Training
 from cmpc_search.training.task import Task
 
 __all__ = ["train"]
@@ -26,7 +26,7 @@ __all__ = ["train"]
 DECAYED_DIMENSIONS = 2  # biases and batch norms are not pulled to zero
 
 
-def train(task: Task, batches: Batches, schedule: Schedule, execution: Execution) -> None:
+def train(task: Task, batches: Batches, training: Training, execution: Execution) -> None:
     """Minimise the losses of ``task`` over ``batches``; its modules are left in eval mode.
 
     Goes on from the checkpoint if it exists. Weights that a step's path does not use at all get no
@@ -36,36 +36,37 @@ def train(task: Task, batches: Batches, schedule: Schedule, execution: Execution
         BadRun: the checkpoint belongs to another network, or a loss is no longer finite.
     """
     execution.compute.place_network(task).train()
-    optimiser = _optimiser(task, schedule)
+    optimiser = _optimiser(task, training)
     first = checkpoint.restore(execution.checkpoint, task, optimiser)
-    for number in range(first, schedule.num_steps):
+    for number in range(first, training.num_steps):
         for group in optimiser.param_groups:
-            group["lr"] = schedule.rate_at(number)
+            group["lr"] = training.rate_at(number)
         optimiser.zero_grad(set_to_none=True)
         step = batches.at(number)
         _check_finite(task.backward(step), number + 1, execution.compute)
         execution.compute.average_gradients(task)
         optimiser.step()
         task.after_step(step)
-        _tell(execution, task, optimiser, done=number + 1, num_steps=schedule.num_steps)
+        _tell(execution, task, optimiser, done=number + 1, num_steps=training.num_steps)
     CPU.place_network(task).eval()
 
 
-def _optimiser(task: Task, schedule: Schedule) -> torch.optim.AdamW:
+def _optimiser(task: Task, training: Training) -> torch.optim.AdamW:
     learnt = [parameter for parameter in task.parameters() if parameter.requires_grad]
     decayed = [one for one in learnt if one.ndim >= DECAYED_DIMENSIONS]
     free = [one for one in learnt if one.ndim < DECAYED_DIMENSIONS]
     groups = [
-        {"params": decayed, "weight_decay": schedule.weight_decay},
+        {"params": decayed, "weight_decay": training.weight_decay},
         {"params": free, "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=schedule.learning_rate)
+    return torch.optim.AdamW(groups, lr=training.learning_rate)
 
 
 def _check_finite(losses: Mapping[str, Tensor], step: int, compute: Compute) -> None:
     """Look at the losses of all processes with one transfer from the device."""
     found = torch.stack([loss.detach() for loss in losses.values()])
-    values = compute.gather(found[None]).mean(dim=0).tolist()
+    compute.average(found)
+    values = found.tolist()
     if not math.isfinite(sum(values)):
         told = ", ".join(f"{name} {value}" for name, value in zip(losses, values, strict=True))
         raise BadRun(
@@ -82,10 +83,9 @@ def _tell(
     done: int,
     num_steps: int,
 ) -> None:
-    is_first = execution.compute.is_first
+    if not execution.compute.is_first:
+        return
     if execution.checkpoint and done % execution.checkpoint_steps == 0:
-        if is_first:
-            checkpoint.store(execution.checkpoint, task, optimiser, done)
-        execution.compute.barrier()
-    if execution.progress is not None and is_first:
+        checkpoint.store(execution.checkpoint, task, optimiser, done)
+    if execution.progress is not None:
         execution.progress(done, num_steps)

@@ -1,31 +1,33 @@
-"""How networks are trained, as a user sets it."""
+"""How networks are trained, as a user sets it: for how long, and how fast at which step."""
+
+import math
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from cmpc_search.training.schedule import Schedule
+__all__ = ["GalleryTraining", "PickTraining", "QueryTraining", "SupernetTraining", "Training"]
 
-__all__ = ["GalleryTraining", "PickTraining", "QueryTraining", "SupernetTraining"]
+WARM_UP_SHARE = 0.1
 
 
-class _Training(BaseModel):
-    """What every training is told."""
+class Training(BaseModel):
+    """AdamW with a linear warm-up and a cosine decay to zero."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     num_steps: int = Field(ge=1, description="Updates in all.")
-    learning_rate: float = Field(gt=0, le=1000)
+    learning_rate: float = Field(gt=0, le=1000, description="The greatest.")
     weight_decay: float = Field(ge=0, le=1000)
 
-    @property
-    def schedule(self) -> Schedule:
-        return Schedule(
-            num_steps=self.num_steps,
-            learning_rate=self.learning_rate,
-            weight_decay=self.weight_decay,
-        )
+    def rate_at(self, step: int) -> float:
+        """Return the learning rate at a step, from 0."""
+        warm_up = max(1, round(self.num_steps * WARM_UP_SHARE))
+        if step < warm_up:
+            return self.learning_rate * (step + 1) / warm_up
+        done = (step - warm_up) / max(1, self.num_steps - warm_up)
+        return self.learning_rate * (1 + math.cos(math.pi * done)) / 2
 
 
-class GalleryTraining(_Training):
+class GalleryTraining(Training):
     """How the gallery network is trained."""
 
     num_steps: int = Field(2400, ge=1, description="Updates in all.")
@@ -42,7 +44,7 @@ class GalleryTraining(_Training):
     )
 
 
-class QueryTraining(_Training):
+class QueryTraining(Training):
     """How a supernet or a query network is trained from the bank of views."""
 
     batch_size: int = Field(128, ge=2, description="Views in a batch.")

@@ -116,7 +116,7 @@ def test_what_is_computed_does_not_depend_on_who_places_it(shapes, elsewhere):
         network = GalleryNetwork(SHAPE)
         task = QueryTask(network, make_method("bct-regression", known))
         batches = bank.batches(training, seed=0, compute=compute)
-        train(task, batches, training.schedule, Execution(compute=compute))
+        train(task, batches, training, Execution(compute=compute))
         weights.append(network.state_dict())
 
     assert all(weights[0][name].equal(value) for name, value in weights[1].items())
@@ -130,13 +130,6 @@ def test_processes_share_a_batch_and_draw_other_numbers():
     assert [one.is_first for one in both] == [True, False]
     drawn = [torch.rand(3, generator=one.generator(5)).tolist() for one in (*both, both[0])]
     assert drawn[0] == drawn[2] != drawn[1]
-
-
-def test_a_lone_process_gathers_what_it_has():
-    tensor = torch.arange(3)
-
-    assert CPU.gather(tensor).equal(tensor)
-    CPU.barrier()
 
 
 @pytest.mark.parametrize(("is_fast", "precision"), [(True, "bfloat16"), (False, "float32")])

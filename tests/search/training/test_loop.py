@@ -15,7 +15,7 @@ from cmpc_search.space.presets.shufflenet import ShuffleNetSpace, Stage
 from cmpc_search.training.compute import CPU
 from cmpc_search.training.execution import Execution
 from cmpc_search.training.loop import train
-from cmpc_search.training.schedule import Schedule
+from cmpc_search.training.settings import Training
 from cmpc_search.training.task import Task
 
 SPACE = ShuffleNetSpace(
@@ -28,7 +28,7 @@ SPACE = ShuffleNetSpace(
     embedding_dim=4,
     widths=(0.5, 1.0),
 )
-SCHEDULE = Schedule(num_steps=12, learning_rate=0.02, weight_decay=0.1)
+TRAINING = Training(num_steps=12, learning_rate=0.02, weight_decay=0.1)
 CHECKPOINT_STEPS = 4
 
 
@@ -43,7 +43,7 @@ class RandomBatches:
         images = torch.rand(6, 3, 8, 8, generator=torch.Generator().manual_seed(number))
         return Step(
             number=number,
-            progress=number / SCHEDULE.num_steps,
+            progress=number / TRAINING.num_steps,
             views=images,
             item_ids=torch.arange(6),
             labels=None,
@@ -76,9 +76,9 @@ class NetworkTask(Task):
         return self._losses(self.network)
 
 
-def run(task, schedule=SCHEDULE, **execution):
+def run(task, training=TRAINING, **execution):
     train(
-        task, RandomBatches(), schedule, Execution(checkpoint_steps=CHECKPOINT_STEPS, **execution)
+        task, RandomBatches(), training, Execution(checkpoint_steps=CHECKPOINT_STEPS, **execution)
     )
 
 
@@ -151,8 +151,8 @@ def test_a_loss_that_is_no_number_ends_the_run_and_is_not_kept(tmp_path, keeps):
 
 
 def test_the_rate_climbs_for_a_tenth_then_falls_along_a_cosine_to_nothing():
-    schedule = Schedule(num_steps=100, learning_rate=0.5)
-    rates = [schedule.rate_at(step) for step in range(101)]
+    training = Training(num_steps=100, learning_rate=0.5, weight_decay=0)
+    rates = [training.rate_at(step) for step in range(101)]
 
     assert rates[:10] == pytest.approx([0.05 * done for done in range(1, 11)])
     assert max(rates) == rates[10] == 0.5
@@ -165,11 +165,11 @@ def test_the_rate_climbs_for_a_tenth_then_falls_along_a_cosine_to_nothing():
 
 
 @pytest.mark.parametrize("num_steps", [1, 2, 3])
-def test_the_shortest_schedules_still_learn(num_steps):
-    schedule = Schedule(num_steps=num_steps, learning_rate=0.5)
+def test_the_shortest_trainings_still_learn(num_steps):
+    training = Training(num_steps=num_steps, learning_rate=0.5, weight_decay=0)
 
-    assert schedule.rate_at(0) == 0.5
-    assert all(schedule.rate_at(step) > 0 for step in range(num_steps))
+    assert training.rate_at(0) == 0.5
+    assert all(training.rate_at(step) > 0 for step in range(num_steps))
 
 
 def test_frozen_and_untouched_parameters_stay_and_biases_are_not_decayed():
@@ -180,7 +180,7 @@ def test_frozen_and_untouched_parameters_stay_and_biases_are_not_decayed():
     def losses(network):  # a gradient of zero: weight decay alone moves anything
         return {"nothing": network["used"](torch.zeros(1, 2)).sum() * 0}
 
-    decaying = Schedule(num_steps=12, learning_rate=0.02, weight_decay=0.5)
+    decaying = Training(num_steps=12, learning_rate=0.02, weight_decay=0.5)
     run(NetworkTask(network, losses), decaying)
 
     changed = {

@@ -47,7 +47,7 @@ execution = Execution(
     progress=lambda done, _: print(done),
 )
 batches = bank.batches(training, seed=0, compute=compute)
-train(QueryTask(network, method), batches, training.schedule, execution)
+train(QueryTask(network, method), batches, training, execution)
 save_file(network.state_dict(), folder / f"weights-{world}-{rank}")
 """
 

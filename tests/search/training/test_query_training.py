@@ -60,7 +60,7 @@ def whole(bank):
 
 def train_supernet(supernet, method, bank, training, **execution):
     task = SupernetTask(supernet, method, seed=0)
-    train(task, bank.batches(training, seed=0), training.schedule, Execution(**execution))
+    train(task, bank.batches(training, seed=0), training, Execution(**execution))
 
 
 def share_named(network, bank):
@@ -84,7 +84,7 @@ def test_a_query_network_learns_to_embed_as_the_gallery(bank, supernet, method_n
     before = share_named(network, bank)
 
     task = QueryTask(network, method_of(method_name))
-    train(task, bank.batches(TRAINING, seed=0), TRAINING.schedule, Execution())
+    train(task, bank.batches(TRAINING, seed=0), TRAINING, Execution())
 
     assert not network.training
     assert before < 0.7
@@ -122,7 +122,7 @@ def test_a_method_that_needs_no_labels_learns_from_views_without_any(bank, super
     method = make_method("regression", GalleryBank(embeddings=DIRECTIONS, labels=None))
 
     batches = unlabelled.batches(TRAINING, seed=0)
-    train(QueryTask(network, method), batches, TRAINING.schedule, Execution())
+    train(QueryTask(network, method), batches, TRAINING, Execution())
 
     assert share_named(network, bank) > 0.9
 
