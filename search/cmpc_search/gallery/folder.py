@@ -140,7 +140,7 @@ class Gallery:
             raise self._without_network()
         if shape == "onnx":
             return OnnxNetwork(self.path / ONNX_FILE, str(self.path / ONNX_FILE))
-        return TorchNetwork(self.path / WEIGHTS_FILE, shape.to_shape())
+        return TorchNetwork(self.path / WEIGHTS_FILE, shape)
 
     def _without_network(self) -> BadGallery:
         return BadGallery(f"{self.path} must have a network to embed new images, it has none")

@@ -7,33 +7,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from cmpc_search.networks.gallery import ResidualShape
+from cmpc_search.networks.gallery import Count, ResidualShape, SizePx
 
-__all__ = ["SCHEMA_VERSION", "DataUse", "GalleryRecord", "RecordedShape"]
+__all__ = ["SCHEMA_VERSION", "DataUse", "GalleryRecord"]
 
 SCHEMA_VERSION = 2
-
-SizePx = Annotated[int, Field(ge=1, le=16_384, strict=True)]
-Count = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
-
-
-class RecordedShape(BaseModel):
-    """A residual network that cmpc trained; see `cmpc_search.networks.gallery.ResidualShape`."""
-
-    model_config = ConfigDict(frozen=True)
-
-    name: str
-    input_size_px: SizePx
-    depths: Annotated[tuple[Annotated[int, Field(ge=1, le=1000)], ...], Field(min_length=1)]
-    width: Count
-    is_bottleneck: bool = False
-    has_large_stem: bool = False
-    stem_stride: Annotated[int, Field(ge=1, le=16)] = 2
-    has_layout_head: bool = False
-    embedding_dim: Count
-
-    def to_shape(self) -> ResidualShape:
-        return ResidualShape(**self.model_dump())
 
 
 class DataUse(BaseModel):
@@ -59,7 +37,7 @@ class GalleryRecord(DataUse):
     model_config = ConfigDict(extra="allow", frozen=True)
 
     schema_version: int = SCHEMA_VERSION
-    network: RecordedShape | Literal["onnx"] | None
+    network: ResidualShape | Literal["onnx"] | None
     network_sha256: str
     input_size_px: SizePx | None = None
     embedding_dim: Count
@@ -81,7 +59,7 @@ class GalleryRecord(DataUse):
     def _check_sizes(self) -> "GalleryRecord":
         if self.network is not None and self.input_size_px is None:
             raise ValueError("a network must have an input_size_px")
-        if isinstance(self.network, RecordedShape):
+        if isinstance(self.network, ResidualShape):
             shape = (self.network.input_size_px, self.network.embedding_dim)
             if shape != (self.input_size_px, self.embedding_dim):
                 raise ValueError("sizes must be those of the network")

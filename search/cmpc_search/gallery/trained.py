@@ -1,7 +1,6 @@
 """Keep a network that cmpc trained as a gallery, and know it again."""
 
 import hashlib
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from cmpc_search.gallery.folder import (
     Gallery,
     open_gallery,
 )
-from cmpc_search.gallery.record import SCHEMA_VERSION, GalleryRecord, RecordedShape
+from cmpc_search.gallery.record import SCHEMA_VERSION, GalleryRecord
 from cmpc_search.gallery.unfinished import RECORD_FILE
 from cmpc_search.networks.gallery import GalleryNetwork
 from cmpc_search.training.compute import CPU
@@ -81,7 +80,7 @@ def save_gallery_network(
     counted = count_network(path / ONNX_FILE)
     record = GalleryRecord(
         schema_version=SCHEMA_VERSION,
-        network=RecordedShape(**asdict(network.shape)),
+        network=network.shape,
         network_sha256=network_sha256,
         input_size_px=network.shape.input_size_px,
         embedding_dim=network.shape.embedding_dim,

@@ -6,6 +6,9 @@ paragon. A wide, shallow one suits small images.
 """
 
 from dataclasses import dataclass, replace
+from typing import Annotated
+
+from pydantic import Field
 
 from cmpc_search.errors import BadArgument
 from cmpc_search.networks.plan_network import PlanNetwork
@@ -22,6 +25,10 @@ __all__ = [
 ]
 
 BOTTLENECK_EXPANSION = 4
+
+# What a file may say of a network; whoever writes a shape in code is asked less.
+SizePx = Annotated[int, Field(ge=1, le=16_384, strict=True)]
+Count = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,14 +47,14 @@ class ResidualShape:
     """
 
     name: str
-    input_size_px: int
-    depths: tuple[int, ...]
-    width: int
+    input_size_px: SizePx
+    depths: Annotated[tuple[Annotated[int, Field(ge=1, le=1000)], ...], Field(min_length=1)]
+    width: Count
     is_bottleneck: bool = False
     has_large_stem: bool = False
-    stem_stride: int = 2
+    stem_stride: Annotated[int, Field(ge=1, le=16)] = 2
     has_layout_head: bool = False
-    embedding_dim: int = 128
+    embedding_dim: Count = 128
 
     def __post_init__(self) -> None:
         if not self.depths or min(self.depths) < 1 or self.width < 1:
