@@ -165,6 +165,9 @@ def _doubts_of(conditions: Conditions) -> Iterator[str]:
     before, after = conditions.clock_mhz
     if before and after and abs(after / before - 1) > LARGEST_CLOCK_CHANGE:
         yield f"the clock went from {before:.0f} to {after:.0f} MHz meanwhile"
+    ruled, rules = conditions.governor
+    if ruled and rules and ruled != rules:
+        yield f"the governor of the clock was changed from {ruled} to {rules} meanwhile"
 
 
 def _counts(share: float | None, largest: float, conditions: Conditions) -> bool:

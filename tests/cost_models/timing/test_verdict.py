@@ -133,6 +133,7 @@ def test_a_short_leap_of_the_clock_does_not_discredit_rounds_that_agree():
         ({"others_share": 0.2}, "others used 20%"),
         ({"stolen_share": 0.1}, "hypervisor took 10%"),
         ({"clock_mhz": (3000.0, 2000.0)}, "from 3000 to 2000 MHz"),
+        ({"governor": ("performance", "powersave")}, "from performance to powersave"),
     ],
 )
 def test_a_busy_machine_is_doubted_even_where_blocks_agree(change, reason):
