@@ -112,5 +112,5 @@ def test_a_preset_takes_another_length_and_size():
 
 
 def test_a_misspelt_space_is_told_the_name_it_is_near_to():
-    with pytest.raises(UnknownName, match=r"called 'smal'.* small, spos; .*mean 'small'\?"):
+    with pytest.raises(UnknownName, match=r"called 'smal'.* small, .*; .*mean 'small'\?"):
         load_space("smal")
