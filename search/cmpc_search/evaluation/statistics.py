@@ -61,9 +61,6 @@ class Sampled:
         of_all: tuple[slice | int, ...] = (slice(None), *where)
         return replace(self, value=self.value[where], resampled=self.resampled[of_all])
 
-    def __len__(self) -> int:
-        return len(self.value)
-
     def __sub__(self, other: "Sampled") -> "Sampled":
         difference = self.resampled - other.resampled
         return replace(self, value=self.value - other.value, resampled=difference)

