@@ -85,7 +85,7 @@ def front_image(
     from cmpc.pictures import FrontPoint, front_picture
 
     on_front = {one.number for one in pareto_front(candidates, cost=cost, budget=budget)}
-    scored = [one for one in candidates if one.is_scored]
+    scored = [one for one in candidates if one.score.is_comparable]
     scale = 1.0 if cost == "latency" else MMAC
     points = [
         FrontPoint(
@@ -120,7 +120,7 @@ def search_sentences(summary: StudySummary, num_on_front: int) -> Iterator[str]:
         f"{counts.finished} candidates: {counts.feasible} within the budget, {counts.failed} "
         f"failed, {counts.unknown} of unknown cost; {num_on_front} on the front"
     )
-    scores = [one.score for one in summary.candidates if one.is_scored]
+    scores = [one.score for one in summary.candidates if one.score.is_comparable]
     rewards = [score.reward for score in scores if score.reward is not None]
     if len(rewards) > 1 and len(set(rewards)) == 1:
         yield (

@@ -7,7 +7,7 @@ from cmpc_base.registry import Registry
 if TYPE_CHECKING:
     from cmpc_search.evaluation.base import Protocol
 
-__all__ = ["PROTOCOLS", "make_protocol"]
+__all__ = ["PROTOCOLS"]
 
 PROTOCOLS: "Registry[type[Protocol]]" = Registry(
     "protocol",
@@ -16,12 +16,3 @@ PROTOCOLS: "Registry[type[Protocol]]" = Registry(
         "verification": "cmpc_search.evaluation.verification:Verification",
     },
 )
-
-
-def make_protocol(name: str) -> "Protocol":
-    """Return the protocol ``name``.
-
-    Raises:
-        UnknownName: no protocol is called ``name``.
-    """
-    return PROTOCOLS.load(name)()

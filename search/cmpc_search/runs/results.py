@@ -79,7 +79,7 @@ def _row(candidate: Candidate, budget: Budget) -> dict[str, Any]:
     return {
         "number": candidate.number,
         "architecture": score.architecture,
-        "is_feasible": candidate.is_scored and budget.is_met_by(score),
+        "is_feasible": candidate.score.is_comparable and budget.is_met_by(score),
         "reward_name": score.reward_name,
         "reward": score.reward,
         **_accuracy("homogeneous", score.homogeneous),

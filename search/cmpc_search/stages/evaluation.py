@@ -22,7 +22,7 @@ from cmpc_kernels import QueryRanks
 from cmpc_search.data import ImageSet
 from cmpc_search.errors import BadRun
 from cmpc_search.evaluation.base import Protocol
-from cmpc_search.evaluation.catalogue import make_protocol
+from cmpc_search.evaluation.catalogue import PROTOCOLS
 from cmpc_search.evaluation.judgement import PairAccuracy, judge, judge_pair
 from cmpc_search.evaluation.outcomes import SeedResult, write_outcomes
 from cmpc_search.runs import RunFolder
@@ -80,7 +80,7 @@ def evaluate_run(
         BadRun: a pick was trained to fit another gallery network than the one that is there.
         UnknownName: there is no such protocol.
     """
-    protocol = make_protocol(order.protocol)
+    protocol = PROTOCOLS.load(order.protocol)()
     architecture = picked_architecture(run)
     picks = trained_picks(run, architecture, new_galleries=order.new_galleries)
     control = control_of(run, architecture)

@@ -25,7 +25,9 @@ def pareto_front(
 
     Candidates equal in both numbers are all kept.
     """
-    feasible = [each for each in candidates if each.is_scored and budget.is_met_by(each.score)]
+    feasible = [
+        each for each in candidates if each.score.is_comparable and budget.is_met_by(each.score)
+    ]
     feasible.sort(key=lambda each: (_cost(each, cost), -_reward(each), each.number))
     front: list[Candidate] = []
     for candidate in feasible:
@@ -78,7 +80,7 @@ def _knee(front: Sequence[Candidate], cost: CostName) -> Candidate:
 
 
 def _numbered(candidates: Sequence[Candidate], how: str, budget: Budget) -> Candidate:
-    found = [each for each in candidates if each.is_scored and str(each.number) == how]
+    found = [each for each in candidates if each.score.is_comparable and str(each.number) == how]
     if not found:
         raise BadArgument(
             f"a pick must be one of {', '.join(PICKS)} or the number of a scored trial, got {how!r}"
@@ -89,7 +91,7 @@ def _numbered(candidates: Sequence[Candidate], how: str, budget: Budget) -> Cand
 
 
 def _nothing_to_pick(candidates: Sequence[Candidate], budget: Budget) -> Exception:
-    scored = [each for each in candidates if each.is_scored]
+    scored = [each for each in candidates if each.score.is_comparable]
     unknown = [each.score for each in candidates if each.score.unknown_reasons]
     if not scored and unknown:
         return CostUnknown(

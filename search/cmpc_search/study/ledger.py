@@ -125,7 +125,7 @@ class Ledger:
         is_within = self._settings.budget.is_met_by
         counts = Counts(
             finished=len(candidates),
-            feasible=sum(each.is_scored and is_within(each.score) for each in candidates),
+            feasible=sum(each.score.is_comparable and is_within(each.score) for each in candidates),
             failed=sum(each.score.error is not None for each in candidates),
             unknown=sum(bool(each.score.unknown_reasons) for each in candidates),
             reused=sum(reused for reused, _ in redraws),

@@ -209,7 +209,7 @@ def _score_safely(score: Scorer, architecture: Architecture) -> CandidateScore:
 
 
 def _best_reward(candidates: tuple[Candidate, ...], budget: Budget) -> float | None:
-    scores = (candidate.score for candidate in candidates if candidate.is_scored)
+    scores = (candidate.score for candidate in candidates if candidate.score.is_comparable)
     rewards = (score.reward for score in scores if budget.is_met_by(score))
     return max((reward for reward in rewards if reward is not None), default=None)
 

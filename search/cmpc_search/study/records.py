@@ -120,8 +120,3 @@ class Candidate:
 
     number: int
     score: CandidateScore
-
-    @property
-    def is_scored(self) -> bool:
-        """Whether the score can be compared: no error came in its way, and its cost is known."""
-        return self.score.is_comparable

@@ -7,7 +7,7 @@ import pytest
 
 from cmpc_base.errors import UnknownName
 from cmpc_search.errors import BadArgument
-from cmpc_search.evaluation.catalogue import PROTOCOLS, make_protocol
+from cmpc_search.evaluation.catalogue import PROTOCOLS
 from cmpc_search.evaluation.pairs import rank_queries
 from cmpc_search.testing.protocols import ProtocolContract, labelled
 
@@ -15,7 +15,7 @@ from cmpc_search.testing.protocols import ProtocolContract, labelled
 class TestProtocols(ProtocolContract):
     @pytest.fixture(params=PROTOCOLS)
     def protocol(self, request):
-        return make_protocol(request.param)
+        return PROTOCOLS.load(request.param)()
 
 
 def directions(*degrees):
@@ -29,7 +29,7 @@ def test_verification_accepts_the_genuine_pairs_above_the_impostors_that_may_pas
     queries = labelled(directions(0, 105, 180), ["a", "b", "c"])
     gallery = labelled(directions(10, 50, 210), ["a", "b", "c"])
 
-    found = make_protocol("verification").evaluate(queries, gallery)
+    found = PROTOCOLS.load("verification")().evaluate(queries, gallery)
 
     assert list(found.metrics.values()) == pytest.approx([2 / 3] * 3)
     assert found.ranks.best_ranks.tolist() == [1, 1, 1]
@@ -40,7 +40,7 @@ def test_open_set_gives_the_numbers_of_a_ranking_that_one_can_write_down():
     queries = labelled(directions(0, 15), ["a", "b"])
     gallery = labelled(directions(30, 10), ["a", "b"])
 
-    found = make_protocol("open-set").evaluate(queries, gallery)
+    found = PROTOCOLS.load("open-set")().evaluate(queries, gallery)
 
     assert found.metrics == {"top1": 0.5, "top10": 1.0, "map": 0.75}
     assert found.ranks.best_ranks.tolist() == [2, 1]
@@ -77,4 +77,4 @@ def test_what_only_one_side_tells_is_refused(name):
 
 def test_an_unknown_protocol_is_told_the_known_ones():
     with pytest.raises(UnknownName, match=r"choose one of .*open-set.*mean 'open-set'"):
-        make_protocol("open_set")
+        PROTOCOLS.load("open_set")
