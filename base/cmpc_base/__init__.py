@@ -20,5 +20,6 @@ for nothing.
     name_lists      a text file with one name a line
     printable       text of any file name
     progress        how far is it?
+    units           what is one of those that users read?
     closeable       what is closed at the end of its ``with`` block
 """

@@ -17,13 +17,17 @@ modified: whoever uses one says so (``mark_used``). ``trimming`` removes the old
 """
 
 import os
+import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from cmpc_base.cache_users import join_users
+from cmpc_base.files import replacing
+from cmpc_base.hashing import file_hash
 
-__all__ = ["KINDS", "Cache", "Kind", "mark"]
+__all__ = ["KINDS", "Cache", "Kind", "keep_by_content", "mark", "whole_file"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -124,3 +128,34 @@ def mark(entry: Path) -> None:
     """Note that an entry is used now, by a process that has said that it uses the cache."""
     with suppress(OSError):
         os.utime(entry)
+
+
+def keep_by_content(folder: Path, ending: str, write: Callable[[Path], object]) -> Path:
+    """Keep in ``folder`` what ``write`` writes, under its hash; one that is whole stays.
+
+    An altered file is found out by its name, see `whole_file`.
+
+    Raises:
+        OSError: the file system refuses.
+    """
+    with tempfile.TemporaryDirectory() as drafts:
+        draft = Path(drafts) / f"draft{ending}"
+        write(draft)
+        path = folder / f"{file_hash(draft)}{ending}"
+        mark(path)
+        if not _is_whole(path):
+            with replacing(path) as file:
+                file.write(draft.read_bytes())
+    return path
+
+
+def whole_file(folder: Path, ending: str) -> Path | None:
+    """Return a file of this ending whose content is what its name says, if there is one."""
+    return next(filter(_is_whole, sorted(folder.glob(f"*{ending}"))), None)
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        return file_hash(path) == path.stem
+    except OSError:  # it is not there, or another process has just removed it
+        return False

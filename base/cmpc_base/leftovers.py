@@ -3,8 +3,7 @@
 `cmpc_base.files` puts the process into the name of each. It goes when that process is no more, or
 began after it was last written and is thus another one of the same number. Folders may be shared
 between machines, whose processes nobody here can see: what was written to a moment ago stays in any
-case. The library safetensors names no process: what it left goes after a
-day.
+case. The library safetensors names no process: what it left goes after a day.
 """
 
 import os

@@ -7,12 +7,12 @@ main(image):
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from onnx import helper
-from tvm import relax
+from tvm import ir, relax
 from tvm.ir import transform as ir_transform
 
 from cmpc_cost_models.compiling.importing import import_nodes
@@ -22,7 +22,7 @@ from cmpc_cost_models.graphs.parts import Shape
 from cmpc_cost_models.graphs.reading import known_shapes
 from cmpc_cost_models.plans.plan import Call, Import, Plan
 from cmpc_cost_models.plans.specs import ImageToMap, KernelSpec
-from cmpc_cost_models.records import NodePath
+from cmpc_cost_models.records import KernelCall, NodePath
 
 __all__ = ["Assembled", "assemble"]
 
@@ -35,11 +35,13 @@ class Assembled:
         module: A Relax module whose ``main`` takes the network's input; its other functions are
             imported ones.
         kernels: What each kernel that ``main`` calls, by its symbol, computes.
+        calls: What one run of ``main`` calls, in order.
         nodes: Which way each node of the given graph took.
     """
 
     module: Any
     kernels: dict[str, KernelSpec]
+    calls: tuple[KernelCall, ...]
     nodes: tuple[NodePath, ...]
 
 
@@ -56,7 +58,12 @@ def assemble(plan: Plan, symbol_of: Callable[[KernelSpec], str]) -> Assembled:
     module = assembler.module()
     if plan.num_imported:
         module = _fused(module)
-    return Assembled(module=module, kernels=assembler.kernels, nodes=assembler.paths())
+    return Assembled(
+        module=module,
+        kernels=assembler.kernels,
+        calls=tuple(_calls_of(module, "main")),
+        nodes=assembler.paths(),
+    )
 
 
 def _fused(module: Any) -> Any:
@@ -188,3 +195,21 @@ def _static_shape(tensor: Any) -> Shape:
 
 def _dtype(element_type: int) -> str:
     return str(helper.tensor_dtype_to_np_dtype(element_type))
+
+
+def _calls_of(module: Any, function: str) -> Iterator[KernelCall]:
+    """Yield what one run of ``function`` calls; a function of TVM's importer is its loops.
+
+    The virtual machine's own calls are those that the module has, such as views in another shape.
+    What TVM adds while it compiles, to check arguments and to allocate memory, is not among them.
+    """
+    bindings = (one for block in module[function].body.blocks for one in block.bindings)
+    for call in (one.value for one in bindings if isinstance(one.value, relax.Call)):
+        if isinstance(call.op, ir.GlobalVar):
+            yield from _calls_of(module, call.op.name_hint)
+        elif call.op.name == "relax.call_dps_packed":
+            yield KernelCall(symbol=str(call.args[0].global_symbol), made_by="kernel")
+        elif call.op.name == "relax.call_tir":
+            yield KernelCall(symbol=call.args[0].name_hint, made_by="import")
+        elif call.op.name != "relax.null_value":
+            yield KernelCall(symbol=call.op.name, made_by="vm")

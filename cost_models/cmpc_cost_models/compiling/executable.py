@@ -1,7 +1,7 @@
 """Turn an ONNX graph into a TVM executable, and say what it is made of.
 
-    graph --planning--> calls --schedules, objects--> object files
-                              --assembling--> module --TVM--> executable that links to them
+    graph --plans--> calls --schedules, objects--> object files
+                           --assembling--> module --TVM--> executable that links to them
 
 What our kernels don't do goes through TVM's importer (``importing``): it is fused, but its kernels
 are the plain loops of ``tvm.compile``, tens of times slower.
@@ -20,7 +20,6 @@ import tvm
 from tvm.support import cc
 
 from cmpc_cost_models.compiling.assembling import Assembled, assemble
-from cmpc_cost_models.compiling.call_sequence import calls_of
 from cmpc_cost_models.compiling.objects import KernelObject, KernelObjects, compile_module
 from cmpc_cost_models.compiling.options import BuildOptions
 from cmpc_cost_models.kernels.code import pack_constants
@@ -70,7 +69,7 @@ def build_executable(model: onnx.ModelProto, options: BuildOptions) -> BuiltNetw
     return BuiltNetwork(
         executable=compile_module(module, target),
         kernels=kernels.records(assembled),
-        calls=tuple(calls_of(assembled.module)),
+        calls=assembled.calls,
         nodes=assembled.nodes,
     )
 

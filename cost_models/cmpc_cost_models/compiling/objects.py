@@ -6,16 +6,13 @@ Most of the time of a compilation goes into a kernel's loops, and none of it dep
 around them. A file is named after its content: one that was altered is found out and made again.
 """
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import tvm
 
-from cmpc_base.cache import mark
-from cmpc_base.files import replacing
-from cmpc_base.hashing import file_hash
+from cmpc_base.cache import keep_by_content, mark, whole_file
 from cmpc_cost_models.identity import code_document, key_of
 from cmpc_cost_models.kernels.code import write_kernel
 from cmpc_cost_models.schedules.schedule import Schedule
@@ -65,37 +62,12 @@ class KernelObjects:
         symbol = f"{type(workload.spec).__name__.lower()}_{key[:SYMBOL_DIGITS]}"
         folder = self._folder / key
         mark(folder)
-        path = _whole_file(folder)
+        path = whole_file(folder, ".o")
         if path is None:
             code = compile_kernel(write_kernel(workload, schedule), self._target, symbol)
-            path = _store(code, folder)
+            path = keep_by_content(folder, ".o", lambda draft: code.mod.write_to_file(str(draft)))
         return KernelObject(symbol=symbol, path=path)
 
     def _key(self, workload: Workload, schedule: Schedule) -> str:
         what = {"workload": workload.key, "schedule": schedule.to_json()}
         return key_of(self._how | what)
-
-
-def _whole_file(folder: Path) -> Path | None:
-    """Return the object file in ``folder`` whose content is what its name says."""
-    if not folder.is_dir():
-        return None
-    return next((path for path in sorted(folder.glob("*.o")) if _is_whole(path)), None)
-
-
-def _is_whole(path: Path) -> bool:
-    try:
-        return file_hash(path) == path.stem
-    except OSError:  # another process removed it
-        return False
-
-
-def _store(code: Any, folder: Path) -> Path:
-    """Write a kernel's object file under the name of its content."""
-    with tempfile.TemporaryDirectory() as draft_folder:
-        draft = Path(draft_folder) / "kernel.o"
-        code.mod.write_to_file(str(draft))
-        path = folder / f"{file_hash(draft)}.o"
-        with replacing(path) as file:
-            file.write(draft.read_bytes())
-    return path

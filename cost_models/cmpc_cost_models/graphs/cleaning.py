@@ -15,8 +15,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 
-from cmpc_cost_models.graphs.constants import evaluate
 from cmpc_cost_models.graphs.dialect import in_known_dialect
 from cmpc_cost_models.graphs.parts import (
     Array,
@@ -39,16 +39,12 @@ from cmpc_cost_models.graphs.shape_inference import (
 )
 from cmpc_cost_models.graphs.windows import same_pads
 
-__all__ = ["FOLDED_KEY", "clean_model", "folded_nodes"]
-
+__all__ = ["clean_model", "folded_nodes"]
 
 FOLDED_KEY = "cmpc.folded"  # metadata of a cleaned model: its folded nodes
 MOST_ROUNDS = 8  # of inferring shapes and folding what became known
 WINDOWED = ("Conv", "AveragePool", "MaxPool")
-RANDOM = {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike"} | {
-    "RandomUniform",
-    "RandomUniformLike",
-}
+RANDOM = ("Bernoulli", "Multinomial", "Random")  # how the names of such operators begin
 
 
 def clean_model(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -232,15 +228,27 @@ class _Cleaner:
             given, shape = attributes_of(node), self._shapes[node.input[0]]
             part = shape[given.get("start", 0) : given.get("end", len(shape))]
             return {node.output[0]: np.array(part, np.int64)}
-        if node.op_type in RANDOM or any(one.HasField("g") for one in node.attribute):
+        if node.op_type.startswith(RANDOM) or any(one.HasField("g") for one in node.attribute):
             return None
         if not all(map(self._is_constant, node.input)):
             return None
         sizes = [math.prod(self._shapes[one]) for one in node.output if one in self._shapes]
         if not sizes or max(sizes) > largest:
             return None
+        return self._computed_values(node)
+
+    def _computed_values(self, node: onnx.NodeProto) -> dict[str, Array] | None:
+        """Return the results of a node of constants; ``None`` if ONNX's reference doesn't do it."""
         given = {name: self._constant(name) for name in node.input if name}
-        return evaluate(node, given, self._model)
+        outputs = [name for name in node.output if name]
+        function = helper.make_function(
+            "cmpc", "constant", list(given), outputs, [node], self._model.opset_import
+        )
+        try:
+            values = ReferenceEvaluator(function).run(None, given, {})
+        except Exception:  # it doesn't do every operator, and fails as each of them likes
+            return None
+        return {name: np.asarray(one) for name, one in zip(outputs, values, strict=True)}
 
     def _is_read(self, names: Iterable[str]) -> bool:
         read = {name for node in self._nodes for name in all_inputs(node)} | self._outputs

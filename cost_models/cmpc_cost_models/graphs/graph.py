@@ -1,12 +1,13 @@
 """A cleaned model as the passes ask about it: its nodes, constants, shapes and types by name."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 
 import onnx
 from onnx import TensorProto, numpy_helper
 
-from cmpc_cost_models.graphs.parts import Array, Shape, all_inputs, opset_of
+from cmpc_cost_models.graphs.parts import Array, Shape, all_inputs, attributes_of, opset_of
 
 __all__ = ["Graph"]
 
@@ -56,6 +57,24 @@ class Graph:
     def constant(self, name: str) -> Array | None:
         """Return the numbers of ``name``, ``None`` if it is computed."""
         return numpy_helper.to_array(self._constants[name]) if name in self._constants else None
+
+    def number(self, name: str) -> float | None:
+        """Return the constant ``name`` if it is one number."""
+        value = self.constant(name)
+        return float(value.reshape(-1)[0]) if value is not None and value.size == 1 else None
+
+    def clip_limits(self, clip: onnx.NodeProto) -> tuple[float, float] | None:
+        """Return the lowest and highest of a Clip, attributes up to operator set 10.
+
+        ``None`` where one of them is computed.
+        """
+        given = attributes_of(clip)
+        limits = [given.get("min", -math.inf), given.get("max", math.inf)]
+        for index, name in enumerate(clip.input[1:]):
+            if name:
+                limits[index] = self.number(name)
+        low, high = limits
+        return None if low is None or high is None else (low, high)
 
     def shape(self, name: str) -> Shape | None:
         """Return the shape of ``name``, ``None`` where it isn't known."""

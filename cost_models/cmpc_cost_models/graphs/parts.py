@@ -10,6 +10,7 @@ from onnx import helper
 __all__ = [
     "ONNX_DOMAINS",
     "Array",
+    "Attributes",
     "Shape",
     "all_inputs",
     "attributes_of",
@@ -23,16 +24,17 @@ __all__ = [
 ]
 
 Array = npt.NDArray[Any]
+Attributes = dict[str, Any]
 Shape = tuple[int, ...]
 
 ONNX_DOMAINS = ("", "ai.onnx")
 
 
-def attributes_of(node: onnx.NodeProto) -> dict[str, Any]:
+def attributes_of(node: onnx.NodeProto) -> Attributes:
     return {one.name: helper.get_attribute_value(one) for one in node.attribute}
 
 
-def is_padded_by_rule(attributes: dict[str, Any]) -> bool:
+def is_padded_by_rule(attributes: Attributes) -> bool:
     """Return whether a layer's pads are not given but follow from ``auto_pad``."""
     return bool(attributes.get("auto_pad", b"NOTSET") != b"NOTSET")
 

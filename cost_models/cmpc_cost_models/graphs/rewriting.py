@@ -16,7 +16,14 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from cmpc_cost_models.graphs.parts import ONNX_DOMAINS, Array, Shape, attributes_of, reading_from
+from cmpc_cost_models.graphs.parts import (
+    ONNX_DOMAINS,
+    Array,
+    Attributes,
+    Shape,
+    attributes_of,
+    reading_from,
+)
 
 __all__ = ["Rewriting", "rewritten"]
 
@@ -68,7 +75,7 @@ def rewritten(node: onnx.NodeProto, what: Rewriting) -> bool:
     return bool(what.nodes)
 
 
-def _lp_normalization(node: onnx.NodeProto, given: dict[str, Any], what: Rewriting) -> None:
+def _lp_normalization(node: onnx.NodeProto, given: Attributes, what: Rewriting) -> None:
     axes = [given.get("axis", -1)]
     operator = {1: "ReduceL1", 2: "ReduceL2"}[given.get("p", 2)]
     if what.opset < AXES_ARE_INPUTS:
@@ -80,21 +87,21 @@ def _lp_normalization(node: onnx.NodeProto, given: dict[str, Any], what: Rewriti
     what.add(node, "Div", [node.input[0], norm], node.output[0])
 
 
-def _celu(node: onnx.NodeProto, given: dict[str, Any], what: Rewriting) -> None:
+def _celu(node: onnx.NodeProto, given: Attributes, what: Rewriting) -> None:
     alpha = given.get("alpha", 1.0)
     inverse, factor = (what.constant(node, np.array(one, np.float32)) for one in (1 / alpha, alpha))
     scaled = what.add(node, "Mul", [node.input[0], inverse])
     what.add(node, "Mul", [what.add(node, "Elu", [scaled]), factor], node.output[0])
 
 
-def _pow(node: onnx.NodeProto, _: dict[str, Any], what: Rewriting) -> None:
+def _pow(node: onnx.NodeProto, _: Attributes, what: Rewriting) -> None:
     exponent = what.constant_of(node.input[1])
     if exponent is not None and exponent.dtype.kind in "iu":
         name = what.constant(node, exponent.astype(np.float32))
         what.add(node, "Pow", [node.input[0], name], node.output[0])
 
 
-def _layer_normalization(node: onnx.NodeProto, given: dict[str, Any], what: Rewriting) -> None:
+def _layer_normalization(node: onnx.NodeProto, given: Attributes, what: Rewriting) -> None:
     shape = what.shape_of(node.input[0])
     if shape is None:
         return
@@ -107,7 +114,7 @@ def _layer_normalization(node: onnx.NodeProto, given: dict[str, Any], what: Rewr
         what.nodes.append(reading_from(node, sources))
 
 
-def _resize(node: onnx.NodeProto, given: dict[str, Any], what: Rewriting) -> None:
+def _resize(node: onnx.NodeProto, given: Attributes, what: Rewriting) -> None:
     """Say scales or sizes of some axes as those of all."""
     shape, names = what.shape_of(node.input[0]), [*node.input, "", "", ""][:4]
     if "axes" not in given or shape is None or names[1] or "keep_aspect_ratio_policy" in given:
@@ -122,7 +129,7 @@ def _resize(node: onnx.NodeProto, given: dict[str, Any], what: Rewriting) -> Non
             what.add(node, "Resize", names[: index + 1], node.output[0], **kept)
 
 
-def _tile(node: onnx.NodeProto, _: dict[str, Any], what: Rewriting) -> None:
+def _tile(node: onnx.NodeProto, _: Attributes, what: Rewriting) -> None:
     repeats = what.constant_of(node.input[1])
     if repeats is None or not all(1 <= count <= MOST_COPIES for count in repeats.tolist()):
         return
@@ -133,7 +140,7 @@ def _tile(node: onnx.NodeProto, _: dict[str, Any], what: Rewriting) -> None:
     what.add(node, "Identity", [name], node.output[0])
 
 
-_REWRITES: dict[str, Callable[[onnx.NodeProto, dict[str, Any], Rewriting], None]] = {
+_REWRITES: dict[str, Callable[[onnx.NodeProto, Attributes, Rewriting], None]] = {
     "Celu": _celu,
     "LayerNormalization": _layer_normalization,
     "LpNormalization": _lp_normalization,

@@ -1,14 +1,13 @@
 """Which pads do the windows of a layer have, where the graph only says how they follow?"""
 
 from collections.abc import Iterable
-from typing import Any
 
-from cmpc_cost_models.graphs.parts import Shape
+from cmpc_cost_models.graphs.parts import Attributes, Shape
 
 __all__ = ["same_pads", "without_windows_outside"]
 
 
-def without_windows_outside(size: Shape, given: dict[str, Any]) -> dict[str, Any] | None:
+def without_windows_outside(size: Shape, given: Attributes) -> Attributes | None:
     """Return what to change of a pool of ``ceil_mode`` if a last window begins after the map.
 
     ONNX's shape inference counts such a window, runtimes don't. ``None`` if there is none, or if
@@ -30,9 +29,7 @@ def without_windows_outside(size: Shape, given: dict[str, Any]) -> dict[str, Any
     return {"pads": pads, "ceil_mode": 0} if num_outside and not is_counted else None
 
 
-def same_pads(
-    size: Shape, kernel: Iterable[int], given: dict[str, Any]
-) -> tuple[list[int], list[int]]:
+def same_pads(size: Shape, kernel: Iterable[int], given: Attributes) -> tuple[list[int], list[int]]:
     """Return the pads before and after each axis that keep ``ceil(size / stride)`` results."""
     strides = given.get("strides") or [1] * len(size)
     dilations = given.get("dilations") or [1] * len(size)

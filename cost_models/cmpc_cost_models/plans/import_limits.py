@@ -4,17 +4,15 @@ Each limit was found by comparing with ONNX Runtime, or with ONNX's own test cas
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import onnx
 
+from cmpc_cost_models.graphs.parts import Attributes
 from cmpc_cost_models.plans.draft import Draft
 from cmpc_cost_models.plans.plan import NotOurs
 
 __all__ = ["has_whole_scales", "why_not_imported"]
-
-Attributes = dict[str, Any]
 
 
 def why_not_imported(draft: Draft, node: onnx.NodeProto, attributes: Attributes) -> str | None:

@@ -4,36 +4,45 @@ Its producer writes them, so that the convolutions and mean pools that read it n
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import onnx
 
 from cmpc_cost_models.graphs.graph import Graph
-from cmpc_cost_models.graphs.parts import Shape, attributes_of
+from cmpc_cost_models.graphs.parts import Attributes, Shape, attributes_of
+from cmpc_cost_models.plans.specs import Window
 
-__all__ = ["border_of", "needed_borders"]
-
+__all__ = ["border_of", "needed_borders", "window_of"]
 
 VIEWS = ("Identity", "Slice", "Split")  # their readers read the source
 
 
-def border_of(attributes: dict[str, Any], kernel: Shape, size: Shape, result: Shape) -> int:
+def window_of(attributes: Attributes, kernel: Sequence[int]) -> Window:
+    """Return the window of a layer of two dimensions whose pads are given as numbers."""
+    pads, strides, dilations = (
+        attributes.get(name) or [default] * 2
+        for name, default in (("pads", 0), ("strides", 1), ("dilations", 1))
+    )
+    return Window(
+        kernel=(kernel[0], kernel[1]),
+        strides=(strides[0], strides[1]),
+        pads=(pads[0], pads[1]),
+        dilations=(dilations[0], dilations[1]),
+    )
+
+
+def border_of(window: Window, size: Shape, result: Shape) -> int:
     """Return how far the windows of a layer reach over the edges of its input.
 
     Args:
-        attributes: The layer's: pads, strides and dilations.
-        kernel, size, result: Of the window, the input and the result: (height, width).
+        size, result: Of the input and the result: (height, width).
     """
-    pads: list[int] = attributes.get("pads") or [0] * (2 * len(size))
-    strides = attributes.get("strides") or [1] * len(size)
-    dilations = attributes.get("dilations") or [1] * len(size)
     beyond: list[int] = [
         (results - 1) * stride + (taps - 1) * dilation + 1 - pad - length
         for results, stride, taps, dilation, pad, length in zip(
-            result, strides, kernel, dilations, pads, size, strict=False
+            result, window.strides, window.kernel, window.dilations, window.pads, size, strict=True
         )
     ]
-    return max([0, *pads[: len(size)], *beyond])
+    return max([0, *window.pads, *beyond])
 
 
 def needed_borders(nodes: Sequence[onnx.NodeProto], graph: Graph) -> dict[str, int]:
@@ -58,4 +67,4 @@ def _border_for(node: onnx.NodeProto, graph: Graph) -> int:
     kernel = attributes.get("kernel_shape") or (graph.shape(weight) or ())[2:]
     if len(size) != 2 or len(result) != 2 or len(kernel) != 2:
         return 0
-    return border_of(attributes, tuple(kernel), size, result)
+    return border_of(window_of(attributes, kernel), size, result)

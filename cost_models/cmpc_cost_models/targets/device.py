@@ -6,7 +6,7 @@ rpc://HOST:PORT/KEY      a tracker of TVM's, which hands out the boards that kno
 none                     nowhere: latencies are predicted
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -57,7 +57,7 @@ class Device:
     @classmethod
     def default_for(cls, target: Target) -> Self:
         """Return this machine where it can run the target's code, and no device otherwise."""
-        return cls(kind="local" if target.why_not_here() is None else "none")
+        return cls(kind="local" if target.runs_here else "none")
 
     @property
     def name(self) -> str:
@@ -68,7 +68,7 @@ class Device:
         return f"rpc://{host}:{self.port}" + (f"/{self.key}" if self.key else "")
 
     def to_json(self) -> dict[str, Any]:
-        return {"kind": self.kind, "host": self.host, "port": self.port, "key": self.key}
+        return asdict(self)
 
 
 LOCAL = Device(kind="local")

@@ -46,7 +46,7 @@ def _level_of_host(table: Mapping[str, Target]) -> Target:
         is_newer = cpu_flags() >= table["neoverse-n1"].required_flags
         return table["neoverse-n1" if is_newer else "cortex-a72"]
     for name in X86_64_LEVELS:
-        if table[name].why_not_here() is None:
+        if table[name].runs_here:
             return table[name]
     lacking = table["x86-64-v2"].required_flags - cpu_flags()
     raise UnknownTarget(

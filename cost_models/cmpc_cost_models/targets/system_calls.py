@@ -120,18 +120,10 @@ def lacking_here() -> tuple[str, ...]:
     lacking = []
     if not can_pin():
         lacking.append("threads can't be kept to a processor, so latencies vary more")
-    if not _is_readable(PROC):
+    if not os.access(PROC, os.R_OK):
         lacking.append(
             "there is no /proc: nobody sees what else runs, and the target `host` is not known"
         )
     if system_name() != "Linux":
         lacking.append("bundles and what compiles them are for Linux")
     return tuple(lacking)
-
-
-def _is_readable(path: Path) -> bool:
-    try:
-        path.read_bytes()
-    except OSError:
-        return False
-    return True

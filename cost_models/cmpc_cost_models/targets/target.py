@@ -142,6 +142,11 @@ class Target:
         return why_not_here(self.triple, self.required_flags)
 
     @property
+    def runs_here(self) -> bool:
+        """Whether this machine runs its code as it is."""
+        return self.why_not_here() is None
+
+    @property
     def is_of_this_system(self) -> bool:
         """Whether this machine's own compiler makes code for it, of whichever features."""
         return system_calls.runs_code_for(self.triple)

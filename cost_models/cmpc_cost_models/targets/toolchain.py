@@ -17,7 +17,7 @@ from cmpc_cost_models.targets.compilers import FindProgram, compiler_advice, lin
 from cmpc_cost_models.targets.runtimes import find_runtime, runtime_advice
 from cmpc_cost_models.targets.target import Target
 
-__all__ = ["Toolchain", "find_toolchain", "is_native"]
+__all__ = ["Toolchain", "find_toolchain"]
 
 EMULATOR_PACKAGE = "qemu-user-static"
 CROSS_ROOT = Path("/usr")
@@ -70,11 +70,6 @@ class Toolchain:
         }
 
 
-def is_native(target: Target) -> bool:
-    """Whether this machine runs the target's code as it is."""
-    return target.why_not_here() is None
-
-
 def find_toolchain(
     target: Target, *, cache_dir: Path, find_program: FindProgram = shutil.which
 ) -> Toolchain:
@@ -100,7 +95,7 @@ def find_toolchain(
 
 
 def _find_emulator(target: Target, find_program: FindProgram) -> tuple[str, ...] | None:
-    if is_native(target):
+    if target.runs_here:
         return ()
     names = (f"qemu-{target.architecture}-static", f"qemu-{target.architecture}")
     found = next(filter(None, map(find_program, names)), None)

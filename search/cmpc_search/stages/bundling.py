@@ -14,7 +14,7 @@ from cmpc_cost_models.bundles.verification import verifier
 from cmpc_cost_models.bundles.writing import write_bundle
 from cmpc_cost_models.records import CompiledNetwork
 from cmpc_cost_models.targets.compilers import cxx_compiler_for
-from cmpc_cost_models.targets.toolchain import Toolchain, find_toolchain, is_native
+from cmpc_cost_models.targets.toolchain import Toolchain, find_toolchain
 from cmpc_search.data.preprocessing import our_preprocessing
 from cmpc_search.embeddings import GALLERY_NETWORK_KEY, SPLIT_SEED_KEY
 from cmpc_search.errors import BadArgument
@@ -60,7 +60,7 @@ def build_bundle(run: RunFolder, order: BundleOrder, observer: Observer = SILENT
     toolchain.require_compiler()
     can_build = cxx_compiler_for(target) is not None
     with_runner = can_build if order.with_runner is None else order.with_runner
-    can_verify = is_native(target) or (with_runner and toolchain.can_execute)
+    can_verify = target.runs_here or (with_runner and toolchain.can_execute)
     if order.must_verify and not can_verify:
         raise BadArgument(_why_unverified(toolchain))
     trained = trained_pick(run, order.seed)

@@ -68,27 +68,10 @@ def _floor_of(graph: Graph, node: onnx.NodeProto, vector: str) -> tuple[str, flo
         is_to_vector = graph.shape(node.output[0]) == graph.shape(vector) is not None
         return (node.input[0], 0.0) if is_to_vector else None
     if node.op_type == "Clip":
-        low, high = _limits(graph, node)
+        low, high = graph.clip_limits(node) or (-math.inf, math.inf)
         return (node.input[0], low) if low >= 0 and high == math.inf else None
     if node.op_type == "Max" and len(node.input) == 2:
         for passed, other in (node.input, node.input[::-1]):
-            if (floor := _number(graph, other)) is not None:
+            if (floor := graph.number(other)) is not None:
                 return passed, floor
     return None
-
-
-def _limits(graph: Graph, clip: onnx.NodeProto) -> tuple[float, float]:
-    """Return lowest and highest; not a number where one is computed."""
-    given = attributes_of(clip)
-    limits = [given.get("min", -math.inf), given.get("max", math.inf)]
-    for index, name in enumerate(clip.input[1:]):
-        if name:
-            number = _number(graph, name)
-            limits[index] = math.nan if number is None else number
-    return limits[0], limits[1]
-
-
-def _number(graph: Graph, name: str) -> float | None:
-    """Return the constant ``name`` if it is one number."""
-    value = graph.constant(name)
-    return float(value.reshape(-1)[0]) if value is not None and value.size == 1 else None

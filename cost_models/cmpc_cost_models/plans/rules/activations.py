@@ -2,17 +2,15 @@
 
 import math
 from dataclasses import replace
-from typing import Any
 
 import onnx
 
+from cmpc_cost_models.graphs.parts import Attributes
 from cmpc_cost_models.plans.draft import Draft
 from cmpc_cost_models.plans.plan import FusableKernel, NotOurs
 from cmpc_cost_models.plans.specs import RELU, Activation, ActivationKind, Affine
 
 __all__ = ["activation", "prelu"]
-
-Attributes = dict[str, Any]
 
 PLAIN: dict[str, ActivationKind] = {
     "Abs": "abs",
@@ -65,9 +63,11 @@ def _activation_of(draft: Draft, node: onnx.NodeProto, attributes: Attributes) -
     if operator in PLAIN:
         return Activation(kind=PLAIN[operator])
     if operator == "Clip":
-        low, high = _limits(draft, node, attributes)
-        is_relu = (low, high) == (0.0, math.inf)
-        return RELU if is_relu else Activation(kind="clip", alpha=low, beta=high)
+        limits = draft.graph.clip_limits(node)
+        if limits is None:
+            raise NotOurs("the limits of a Clip must be constant")
+        is_relu = limits == (0.0, math.inf)
+        return RELU if is_relu else Activation(kind="clip", alpha=limits[0], beta=limits[1])
     if operator == "HardSigmoid":
         return Activation(kind="hard_sigmoid", alpha=given("alpha", 0.2), beta=given("beta", 0.5))
     if operator == "Gelu" and given("approximate", b"none") == b"none":
@@ -81,13 +81,3 @@ def _activation_of(draft: Draft, node: onnx.NodeProto, attributes: Attributes) -
         raise NotOurs(f"{operator} is none of our functions")
     kind, alpha = defaults[operator]
     return Activation(kind=kind, alpha=given("alpha", alpha))
-
-
-def _limits(draft: Draft, node: onnx.NodeProto, attributes: Attributes) -> tuple[float, float]:
-    """Return the lowest and highest of a Clip; they were attributes up to operator set 10."""
-    inputs = [*node.input[1:], "", ""][:2]
-    limits = [attributes.get("min", -math.inf), attributes.get("max", math.inf)]
-    for index, name in enumerate(inputs):
-        if name:
-            limits[index] = float(draft.constant(name).reshape(-1)[0])
-    return limits[0], limits[1]

@@ -11,14 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
+from cmpc_cost_models.graphs.parts import Attributes
 from cmpc_cost_models.plans.draft import Draft
 from cmpc_cost_models.plans.maps import Map
 from cmpc_cost_models.plans.plan import FusableKernel, NotOurs, Value
 from cmpc_cost_models.plans.specs import Binary
 
 __all__ = ["arithmetic", "batch_norm", "total"]
-
-Attributes = dict[str, Any]
 Vector = npt.NDArray[np.float64]
 Operator = Literal["add", "div", "max", "min", "mul", "pow", "sub"]
 

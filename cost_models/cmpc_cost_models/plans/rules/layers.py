@@ -10,39 +10,31 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from cmpc_cost_models.graphs.parts import is_padded_by_rule
+from cmpc_cost_models.graphs.parts import Attributes, is_padded_by_rule
 from cmpc_cost_models.plans.draft import Draft
 from cmpc_cost_models.plans.maps import Map
-from cmpc_cost_models.plans.padding import border_of
+from cmpc_cost_models.plans.padding import border_of, window_of
 from cmpc_cost_models.plans.plan import FusableKernel, NotOurs
-from cmpc_cost_models.plans.specs import Convolution, Window
+from cmpc_cost_models.plans.specs import Convolution
 
 __all__ = ["conv", "dense"]
-
-Attributes = dict[str, Any]
 
 
 def conv(draft: Draft, node: onnx.NodeProto, attributes: Attributes) -> FusableKernel:
     data = node.input[0]
     weight = draft.constant(node.input[1])
     size, out_size = draft.shape(data)[2:], draft.shape(node.output[0])[2:]
-    groups, pads = attributes.get("group", 1), attributes.get("pads", [0, 0, 0, 0])
-    if weight.ndim != 4 or min(pads) < 0 or is_padded_by_rule(attributes):
+    if weight.ndim != 4 or min(attributes.get("pads", [0])) < 0 or is_padded_by_rule(attributes):
         raise NotOurs("only convolutions of two dimensions with explicit pads are ours")
     out_channels, _, *kernel = weight.shape
-    border = border_of(attributes, tuple(kernel), size, out_size)
-    source = draft.bordered(draft.value(data), border)
+    window = window_of(attributes, kernel)
+    source = draft.bordered(draft.value(data), border_of(window, size, out_size))
     bias = _bias(draft, node, out_channels)
     spec = Convolution(
         source=source.view,
         target=Map(height=out_size[0], width=out_size[1], channels=out_channels),
-        window=Window(
-            kernel=_pair(kernel),
-            strides=_pair(attributes.get("strides", [1, 1])),
-            pads=_pair(pads[:2]),
-            dilations=_pair(attributes.get("dilations", [1, 1])),
-        ),
-        groups=groups,
+        window=window,
+        groups=attributes.get("group", 1),
     )
     packed = weight.transpose(2, 3, 1, 0)  # [kH, kW, I / groups, O]
     return FusableKernel(spec=spec, inputs=(source.buffer,), constants=(packed, bias))
@@ -71,8 +63,3 @@ def _bias(draft: Draft, node: onnx.NodeProto, length: int) -> npt.NDArray[Any]:
     if bias.size not in (1, length) or bias.size != bias.shape[-1:][0]:
         raise NotOurs("a bias must have one number for each channel")
     return np.broadcast_to(bias.reshape(-1), (length,))
-
-
-def _pair(values: list[int]) -> tuple[int, int]:
-    height, width = values
-    return height, width

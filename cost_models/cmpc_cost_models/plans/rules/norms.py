@@ -1,17 +1,14 @@
 """How norms and the softmax become kernels."""
 
-from typing import Any
-
 import onnx
 
+from cmpc_cost_models.graphs.parts import Attributes
 from cmpc_cost_models.plans.draft import Draft
 from cmpc_cost_models.plans.maps import Map, View
 from cmpc_cost_models.plans.plan import Image, Kernel, NotOurs
 from cmpc_cost_models.plans.specs import LocalNorm, Normalise, Softmax
 
 __all__ = ["local_norm", "softmax", "unit_length"]
-
-Attributes = dict[str, Any]
 
 
 def unit_length(draft: Draft, node: onnx.NodeProto, attributes: Attributes) -> Kernel:

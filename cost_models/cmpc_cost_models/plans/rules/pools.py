@@ -1,25 +1,21 @@
 """How pooling becomes kernels."""
 
-from typing import Any
-
 import onnx
 
-from cmpc_cost_models.graphs.parts import is_padded_by_rule
+from cmpc_cost_models.graphs.parts import Attributes, is_padded_by_rule
 from cmpc_cost_models.plans.draft import Draft
-from cmpc_cost_models.plans.maps import Map
-from cmpc_cost_models.plans.padding import border_of
+from cmpc_cost_models.plans.padding import border_of, window_of
 from cmpc_cost_models.plans.plan import Kernel, NotOurs
 from cmpc_cost_models.plans.specs import GlobalMean, MaxPool, MeanPool, Window
 
 __all__ = ["global_pool", "max_pool", "mean_pool"]
 
-Attributes = dict[str, Any]
-
 
 def max_pool(draft: Draft, node: onnx.NodeProto, attributes: Attributes) -> Kernel:
     window = _window(draft, node, attributes)
     source, target = draft.value(node.input[0]), draft.map(node.output[0])
-    if window.dilations != (1, 1) and _reaches_out(window, source.view.map, target):
+    size, result = ((one.height, one.width) for one in (source.view.map, target))
+    if window.dilations != (1, 1) and border_of(window, size, result):
         raise NotOurs("a window with gaps must lie inside the map")
     spec = MaxPool(source=source.view, target=target, window=window)
     return Kernel.of(spec, source)
@@ -31,7 +27,7 @@ def mean_pool(draft: Draft, node: onnx.NodeProto, attributes: Attributes) -> Ker
         raise NotOurs("the mean is only taken of windows without gaps")
     target = draft.map(node.output[0])
     size = draft.shape(node.input[0])[2:]
-    border = border_of(attributes, window.kernel, size, (target.height, target.width))
+    border = border_of(window, size, (target.height, target.width))
     source = draft.bordered(draft.value(node.input[0]), border)
     far = attributes.get("pads", [0, 0, 0, 0])[2:]
     counted = tuple(
@@ -60,24 +56,11 @@ def _window(draft: Draft, node: onnx.NodeProto, attributes: Attributes) -> Windo
     kernel, pads = attributes["kernel_shape"], attributes.get("pads", [0, 0, 0, 0])
     if len(kernel) != 2 or any(node.output[1:]) or min(pads) < 0 or is_padded_by_rule(attributes):
         raise NotOurs("only pools of two dimensions with explicit pads and one result are ours")
-    strides, dilations = (attributes.get(name, [1, 1]) for name in ("strides", "dilations"))
+    window = window_of(attributes, kernel)
     size, result = (draft.shape(name)[2:] for name in (node.input[0], node.output[0]))
-    begins = [
-        (count - 1) * step - pad for count, step, pad in zip(result, strides, pads, strict=False)
-    ]
-    is_blind = any(pad >= taps for pad, taps in zip(pads[:2], kernel, strict=True))
-    if is_blind or any(begin >= length for begin, length in zip(begins, size, strict=True)):
+    axes = zip(size, result, kernel, window.strides, window.pads, strict=True)
+    if any(
+        pad >= taps or (count - 1) * step - pad >= length for length, count, taps, step, pad in axes
+    ):
         raise NotOurs("every window must see a pixel")
-    return Window(
-        kernel=(kernel[0], kernel[1]),
-        strides=(strides[0], strides[1]),
-        pads=(pads[0], pads[1]),
-        dilations=(dilations[0], dilations[1]),
-    )
-
-
-def _reaches_out(window: Window, size: Map, target: Map) -> bool:
-    given = {"pads": [*window.pads, 0, 0], "strides": window.strides}
-    given["dilations"] = window.dilations
-    result = (target.height, target.width)
-    return border_of(given, window.kernel, (size.height, size.width), result) > 0
+    return window

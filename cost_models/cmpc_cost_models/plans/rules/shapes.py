@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import onnx
 
+from cmpc_cost_models.graphs.parts import Attributes
 from cmpc_cost_models.plans.draft import Draft
 from cmpc_cost_models.plans.import_limits import has_whole_scales
 from cmpc_cost_models.plans.maps import Map, View
@@ -24,8 +24,6 @@ __all__ = [
     "split",
     "transpose",
 ]
-
-Attributes = dict[str, Any]
 
 TO_CHANNELS_LAST, TO_CHANNELS_FIRST = [0, 2, 3, 1], [0, 3, 1, 2]
 # Where the sizes divide, all of these repeat each pixel equally often.

@@ -5,11 +5,10 @@ whatever our kernels don't do. It may be strict, then, but never approximate.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import onnx
 
-from cmpc_cost_models.graphs.parts import ONNX_DOMAINS
+from cmpc_cost_models.graphs.parts import ONNX_DOMAINS, Attributes
 from cmpc_cost_models.graphs.patterns.base import OWN_DOMAIN
 from cmpc_cost_models.plans.draft import Draft
 from cmpc_cost_models.plans.plan import Planned
@@ -17,7 +16,7 @@ from cmpc_cost_models.plans.rules import activations, arithmetic, layers, norms,
 
 __all__ = ["Rule", "rule_for"]
 
-Rule = Callable[[Draft, onnx.NodeProto, dict[str, Any]], Planned | tuple[Planned, ...]]
+Rule = Callable[[Draft, onnx.NodeProto, Attributes], Planned | tuple[Planned, ...]]
 
 ONNX_RULES: dict[str, Rule] = {
     "Abs": activations.activation,
