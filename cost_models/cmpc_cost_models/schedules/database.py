@@ -28,6 +28,7 @@ from cmpc_cost_models.errors import BadScheduleDatabase
 from cmpc_cost_models.identity import code_document, key_of
 from cmpc_cost_models.schedules.records import (
     COLUMNS,
+    FIELDS,
     TuningRecord,
     as_record,
     as_row,
@@ -115,7 +116,7 @@ class ScheduleDatabase(Closeable):
         so ``best`` is taken only where it replaces ``instead_of``. Returns whether it was.
         """
         with self._transaction("IMMEDIATE") as connection:
-            marks = ", ".join("?" * len(COLUMNS.split(",")))
+            marks = ", ".join("?" * len(FIELDS))
             connection.executemany(
                 f"INSERT OR REPLACE INTO tuning_record ({COLUMNS}) VALUES ({marks})",
                 [as_row(one) for one in records],

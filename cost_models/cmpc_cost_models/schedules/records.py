@@ -2,17 +2,12 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from cmpc_cost_models.schedules.schedule import Schedule
 
-__all__ = ["COLUMNS", "TuningRecord", "as_record", "as_row", "schedule_text"]
-
-COLUMNS = (
-    "workload, cpu_model, schedule, median_us, spread_us, num_repeats, rule_us, error, machine, "
-    "measured_at"
-)
+__all__ = ["COLUMNS", "FIELDS", "TuningRecord", "as_record", "as_row", "schedule_text"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,35 +37,25 @@ class TuningRecord:
     measured_at: str = ""
 
 
+FIELDS = tuple(one.name for one in fields(TuningRecord))
+COLUMNS = ", ".join(FIELDS).replace("workload_key", "workload")
+
+
 def as_row(record: TuningRecord) -> tuple[Any, ...]:
-    return (
-        record.workload_key,
-        record.cpu_model,
-        schedule_text(record.schedule),
-        record.median_us,
-        record.spread_us,
-        record.num_repeats,
-        record.rule_us,
-        record.error,
-        json.dumps(dict(record.machine)),
-        record.measured_at,
-    )
+    """Return the values of ``COLUMNS``."""
+    values = {name: getattr(record, name) for name in FIELDS}
+    texts = {
+        "schedule": schedule_text(record.schedule),
+        "machine": json.dumps(dict(record.machine)),
+    }
+    return tuple((values | texts).values())
 
 
 def as_record(row: tuple[Any, ...]) -> TuningRecord:
-    key, cpu_model, schedule, median, spread, repeats, rule, error, machine, measured_at = row
-    return TuningRecord(
-        workload_key=key,
-        cpu_model=cpu_model,
-        schedule=Schedule.from_json(json.loads(schedule)),
-        median_us=median,
-        spread_us=spread,
-        num_repeats=repeats,
-        rule_us=rule,
-        error=error,
-        machine=json.loads(machine),
-        measured_at=measured_at,
-    )
+    """Read what ``as_row`` returned."""
+    values = dict(zip(FIELDS, row, strict=True))
+    schedule = Schedule.from_json(json.loads(values["schedule"]))
+    return TuningRecord(**values | {"schedule": schedule, "machine": json.loads(values["machine"])})
 
 
 def schedule_text(schedule: Schedule) -> str:

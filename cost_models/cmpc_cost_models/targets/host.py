@@ -3,18 +3,19 @@
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 from cmpc_cost_models.errors import UnknownTarget
 from cmpc_cost_models.targets.machine import cpu_flags, cpu_model
 from cmpc_cost_models.targets.system_calls import architecture, num_cpus
+from cmpc_cost_models.targets.system_files import OWN_FILES, read_line
 from cmpc_cost_models.targets.target import CacheBytes, Target
 
 __all__ = ["HOST", "host_target"]
 
 HOST = "host"
 X86_64_LEVELS = ("x86-64-v4", "x86-64-v3", "x86-64-v2")
-CPU_FOLDER = Path("/sys/devices/system/cpu/cpu0")
+CLOCK = "/sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq"
+CACHES = "/sys/devices/system/cpu/cpu0/cache/index*"
 KHZ_IN_GHZ = 1e6
 
 
@@ -57,23 +58,20 @@ def _level_of_host(table: Mapping[str, Target]) -> Target:
 
 def _clock_ghz() -> float | None:
     """Return the highest clock that Linux tells, or the nominal one in the processor's name."""
-    try:
-        return int((CPU_FOLDER / "cpufreq" / "cpuinfo_max_freq").read_text()) / KHZ_IN_GHZ
-    except (OSError, ValueError):
-        found = re.search(r"@ ([\d.]+)GHz", cpu_model())
-        return float(found[1]) if found else None
+    if (told := read_line(CLOCK)) is not None:
+        return int(told) / KHZ_IN_GHZ
+    found = re.search(r"@ ([\d.]+)GHz", cpu_model())
+    return float(found[1]) if found else None
 
 
 def _cache_bytes() -> CacheBytes | None:
     """Return the sizes of the data caches; ``None`` where Linux doesn't tell."""
     sizes = {"l1": 0, "l2": 0, "l3": 0}
-    for folder in sorted((CPU_FOLDER / "cache").glob("index*")):
-        try:
-            kind, level, size = (
-                (folder / name).read_text().strip() for name in ("type", "level", "size")
-            )
-        except OSError:
-            continue
+    texts = OWN_FILES.read(f"{CACHES}/type", f"{CACHES}/level", f"{CACHES}/size")
+    for folder in sorted({path.rpartition("/")[0] for path in texts}):
+        kind, level, size = (
+            texts.get(f"{folder}/{name}", "").strip() for name in ("type", "level", "size")
+        )
         if kind != "Instruction" and f"l{level}" in sizes and size.endswith("K"):
             sizes[f"l{level}"] = int(size[:-1]) * 1024
     return CacheBytes(**sizes) if sizes["l1"] else None

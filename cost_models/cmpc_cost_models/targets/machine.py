@@ -4,30 +4,42 @@ Read from /proc and package metadata only: nothing heavy is imported and nothing
 """
 
 import platform
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 from cmpc_cost_models.records.evidence import Fingerprint
 from cmpc_cost_models.targets.fingerprint import features_of, fingerprint_of
-from cmpc_cost_models.targets.system_calls import allowed_cpus, architecture, load_average
-from cmpc_cost_models.targets.system_files import OWN_FILES
+from cmpc_cost_models.targets.system_calls import (
+    allowed_cpus,
+    architecture,
+    load_average,
+    ticks_per_second,
+)
+from cmpc_cost_models.targets.system_files import OWN_FILES, read_line
 
 __all__ = [
+    "STAT",
+    "ProcessorTimes",
     "core_of",
     "cpu_flags",
     "cpu_model",
     "describe_machine",
     "describe_versions",
     "own_fingerprint",
+    "processor_times",
     "rank_cpus",
     "stolen_share",
 ]
 
 PACKAGES = ("apache-tvm", "apache-tvm-ffi", "onnx", "onnxruntime", "numpy")
-CPUS = Path("/sys/devices/system/cpu")
-STEAL_FIELD = 7  # of a "cpu" line in /proc/stat, see proc_stat(5)
+STAT = "/proc/stat"
+SIBLINGS = "/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list"
+IDLE_FIELDS = (3, 4)  # idle and iowait of a "cpu" line in /proc/stat, see proc_stat(5)
+STEAL_FIELD = 7
+TICKS_PER_SECOND = ticks_per_second()
 
 
 def own_fingerprint() -> Fingerprint:
@@ -53,12 +65,34 @@ def describe_versions() -> dict[str, str]:
 
 def stolen_share() -> float | None:
     """Return the share of time since boot that the hypervisor gave to others, of time in use."""
-    fields = (_read(Path("/proc/stat")) or "").partition("\n")[0].split()[1:9]
-    if len(fields) <= STEAL_FIELD:
+    times = processor_times(OWN_FILES.read(STAT), ["cpu"])
+    return None if times is None else times.stolen_s / max(times.busy_s + times.stolen_s, 1.0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProcessorTimes:
+    """Of some processors together: in use, and given to others by a hypervisor."""
+
+    busy_s: float
+    stolen_s: float
+
+
+def processor_times(texts: Mapping[str, str], names: Collection[str]) -> ProcessorTimes | None:
+    """Return what a system counted since it booted; ``None`` where it doesn't tell.
+
+    Args:
+        texts: Its files, ``STAT`` among them.
+        names: Of lines in there: ``cpu3`` for a processor, ``cpu`` for all.
+    """
+    lines = [
+        [int(count) / TICKS_PER_SECOND for count in line[1 : STEAL_FIELD + 2]]
+        for line in map(str.split, texts.get(STAT, "").splitlines())
+        if line and line[0] in names and len(line) > STEAL_FIELD + 1
+    ]
+    if not lines:
         return None
-    user, nice, system, _idle, _wait, irq, soft_irq, steal = map(int, fields)
-    in_use = user + nice + system + irq + soft_irq + steal
-    return steal / in_use if in_use else 0.0
+    busy = (sum(line[:STEAL_FIELD]) - sum(line[one] for one in IDLE_FIELDS) for line in lines)
+    return ProcessorTimes(busy_s=sum(busy), stolen_s=sum(line[STEAL_FIELD] for line in lines))
 
 
 def rank_cpus() -> tuple[int, ...]:
@@ -75,7 +109,7 @@ def rank_cpus() -> tuple[int, ...]:
 
 def core_of(cpu: int) -> str:
     """Name the core of a hardware thread; without a word from the system each is its own."""
-    return _read(CPUS / f"cpu{cpu}" / "topology" / "thread_siblings_list") or str(cpu)
+    return read_line(SIBLINGS.format(cpu=cpu)) or str(cpu)
 
 
 def cpu_model() -> str:
@@ -87,10 +121,3 @@ def cpu_model() -> str:
 def cpu_flags() -> frozenset[str]:
     """Return the instruction-set flags that the operating system reports."""
     return features_of(OWN_FILES)
-
-
-def _read(path: Path) -> str | None:
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return None

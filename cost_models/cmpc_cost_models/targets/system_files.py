@@ -12,7 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Protocol
 
-__all__ = ["NO_FILES", "OWN_FILES", "NoFiles", "OwnFiles", "SystemFiles"]
+__all__ = ["NO_FILES", "OWN_FILES", "NoFiles", "OwnFiles", "SystemFiles", "read_line"]
 
 
 class SystemFiles(Protocol):
@@ -42,3 +42,8 @@ class NoFiles:
 
 OWN_FILES = OwnFiles()
 NO_FILES = NoFiles()
+
+
+def read_line(path: str) -> str | None:
+    """Return the one line of a file of this machine; ``None`` where there is none."""
+    return OWN_FILES.read(path).get(path, "").strip() or None
