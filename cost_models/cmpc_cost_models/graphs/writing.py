@@ -21,7 +21,7 @@ from cmpc_base.files import replacing
 from cmpc_cost_models.errors import BadArgument
 from cmpc_cost_models.graphs.parts import Shape
 
-__all__ = ["INPUT_NAME", "OUTPUT_NAME", "GraphWriter", "fold_batch_norm"]
+__all__ = ["GraphWriter", "fold_batch_norm"]
 
 INPUT_NAME = "image"
 OUTPUT_NAME = "embedding"
@@ -139,14 +139,14 @@ class GraphWriter:
         scaled = self._add("Mul", [x, factors], self.shape(x))
         return self._add("Add", [scaled, offsets], self.shape(x))
 
-    def concat(self, xs: Sequence[str], axis: int = 1) -> str:
+    def concat(self, xs: Sequence[str]) -> str:
+        """Put the channels of ``xs`` one after another."""
         shapes = [self.shape(x) for x in xs]
-        rests = {shape[:axis] + shape[axis + 1 :] for shape in shapes}
-        if len(rests) != 1:
-            raise BadArgument(f"tensors may only differ along axis {axis}, got shapes {shapes}")
-        joined = list(shapes[0])
-        joined[axis] = sum(shape[axis] for shape in shapes)
-        return self._add("Concat", list(xs), tuple(joined), axis=axis)
+        if len({(batch, *size) for batch, _, *size in shapes}) != 1:
+            raise BadArgument(f"tensors may only differ in their channels, got shapes {shapes}")
+        batch, _, *size = shapes[0]
+        channels = sum(shape[1] for shape in shapes)
+        return self._add("Concat", list(xs), (batch, channels, *size), axis=1)
 
     def split_channels(self, x: str, sizes: Sequence[int]) -> tuple[str, ...]:
         """Cut ``x`` into parts of ``sizes`` consecutive channels."""

@@ -10,7 +10,7 @@ A view reads every ``step``-th channel from ``start``: slicing costs nothing.
 from dataclasses import dataclass, replace
 from typing import Literal
 
-__all__ = ["KERNEL_DTYPES", "NUM_BYTES", "DType", "Map", "View"]
+__all__ = ["KERNEL_DTYPES", "DType", "Map", "View"]
 
 DType = Literal["bfloat16", "float16", "float32", "int8"]
 NUM_BYTES: dict[DType, int] = {"bfloat16": 2, "float16": 2, "float32": 4, "int8": 1}

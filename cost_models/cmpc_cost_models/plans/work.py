@@ -21,7 +21,7 @@ from cmpc_cost_models.plans.specs import (
     Softmax,
 )
 
-__all__ = ["Work", "flops_of", "num_read", "views_of", "work_of"]
+__all__ = ["Work", "num_read", "views_of", "work_of"]
 
 NORMALISE_FLOPS = 3  # of a number: square, add, divide
 SOFTMAX_FLOPS = 5  # of a number: largest, subtract, exponential, add, divide
@@ -44,7 +44,7 @@ def work_of(spec: KernelSpec) -> Work:
     num_written = spec.target.size + _num_constants(spec)  # constants are of the target's type
     num_bytes = num_written * spec.target.bytes_per_number
     num_bytes += sum(one.size * one.map.bytes_per_number for one in views_of(spec))
-    return Work(flops=flops_of(spec), num_bytes=num_bytes)
+    return Work(flops=_flops_of(spec), num_bytes=num_bytes)
 
 
 def views_of(spec: KernelSpec) -> Iterator[View]:
@@ -61,7 +61,7 @@ def num_read(spec: KernelSpec) -> int:
     return sum(one.size for one in views_of(spec))
 
 
-def flops_of(spec: KernelSpec) -> int:
+def _flops_of(spec: KernelSpec) -> int:
     """Count the arithmetic of one call, two operations for a multiply-add; copies do none.
 
     Activations, biases and residuals that a convolution has taken in are not counted.

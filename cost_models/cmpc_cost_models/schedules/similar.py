@@ -19,7 +19,7 @@ from cmpc_cost_models.schedules.schedule import Schedule
 from cmpc_cost_models.schedules.tiling import vector_lanes
 from cmpc_cost_models.schedules.workload import Workload
 
-__all__ = ["LARGEST_DISTANCE", "Features", "features_of", "nearest", "refit"]
+__all__ = ["Features", "features_of", "nearest", "refit"]
 
 Found = TypeVar("Found")
 
