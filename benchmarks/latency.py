@@ -127,7 +127,7 @@ def schedules_in(folder: Path | None) -> ScheduleSource | None:
     """Return the schedules kept in ``folder``, or none where no folder is given."""
     if folder is None:
         return None
-    from cmpc_cost_models.tuning import open_schedules
+    from cmpc_cost_models.schedules.source import open_schedules
 
     schedules = open_schedules(folder, find_target("host"))
     if schedules is None:

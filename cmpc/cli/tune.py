@@ -37,7 +37,7 @@ class TuneOptions:
         """Return what is ordered."""
         from cmpc.settings.targets import given_target
         from cmpc_cost_models.targets.device import Device
-        from cmpc_cost_models.tuning import TuneSettings
+        from cmpc_cost_models.tuning.tuner import TuneSettings
         from cmpc_search.stages.schedule_tuning import TuneOrder
 
         return TuneOrder(

@@ -11,7 +11,7 @@ from cmpc_cost_models.kernels.facts import kind_of, shape_of
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from cmpc_cost_models.tuning import TaskReport
+    from cmpc_cost_models.tuning.tuner import TaskReport
     from cmpc_search.stages.schedule_tuning import TuneOrder, TuneResult, TuneTotals
 
 __all__ = ["tuning_report", "tuning_sentences", "tuning_table"]

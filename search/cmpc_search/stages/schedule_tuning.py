@@ -14,18 +14,12 @@ import numpy as np
 from cmpc_base.cache import Cache
 from cmpc_base.progress import SILENT, Observer
 from cmpc_cost_models import Target
+from cmpc_cost_models.schedules.database import ScheduleDatabase
 from cmpc_cost_models.targets.device import Device
 from cmpc_cost_models.targets.table import find_target
-from cmpc_cost_models.tuning import (
-    KernelRunner,
-    ScheduleDatabase,
-    TaskReport,
-    TuneProgress,
-    TuneSettings,
-    TuningTask,
-    extract_tasks,
-    tune,
-)
+from cmpc_cost_models.tuning.runner import KernelRunner
+from cmpc_cost_models.tuning.tasks import TuningTask, extract_tasks
+from cmpc_cost_models.tuning.tuner import TaskReport, TuneProgress, TuneSettings, tune
 from cmpc_search.runs import reopen_run
 from cmpc_search.stages.covering_networks import export_covering_networks, space_of_run
 from cmpc_search.stages.material import target_of

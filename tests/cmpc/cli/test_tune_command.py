@@ -10,9 +10,9 @@ import pytest
 from made_up_project import Project
 
 from cmpc_cost_models.graphs.writing import GraphWriter
+from cmpc_cost_models.schedules.source import open_schedules
 from cmpc_cost_models.targets.compilers import linker_for
 from cmpc_cost_models.targets.table import find_target
-from cmpc_cost_models.tuning import open_schedules
 
 
 @pytest.fixture(scope="module")

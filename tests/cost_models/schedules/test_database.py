@@ -9,9 +9,11 @@ from dataclasses import replace
 import pytest
 
 from cmpc_cost_models.errors import BadScheduleDatabase
+from cmpc_cost_models.schedules.database import ScheduleDatabase, database_path
+from cmpc_cost_models.schedules.records import TuningRecord
 from cmpc_cost_models.schedules.schedule import Schedule
+from cmpc_cost_models.schedules.source import open_schedules
 from cmpc_cost_models.targets.table import find_target
-from cmpc_cost_models.tuning import ScheduleDatabase, TuningRecord, database_path, open_schedules
 
 TARGET = find_target("x86-64-v3")
 
@@ -59,7 +61,8 @@ import sys
 from pathlib import Path
 from cmpc_cost_models.schedules.schedule import Schedule
 from cmpc_cost_models.targets.table import find_target
-from cmpc_cost_models.tuning import ScheduleDatabase, TuningRecord
+from cmpc_cost_models.schedules.database import ScheduleDatabase
+from cmpc_cost_models.schedules.records import TuningRecord
 
 with ScheduleDatabase.open(Path(sys.argv[1]), find_target("x86-64-v3")) as database:
     steps = 0

@@ -7,11 +7,13 @@ from hypothesis import strategies as st
 
 from cmpc_cost_models.plans.maps import Map, View
 from cmpc_cost_models.plans.specs import RELU, Affine, Convolution, Window
+from cmpc_cost_models.schedules.database import ScheduleDatabase
+from cmpc_cost_models.schedules.records import TuningRecord
 from cmpc_cost_models.schedules.rules import is_valid, rule_schedule, schedule_space
 from cmpc_cost_models.schedules.similar import features_of, refit
+from cmpc_cost_models.schedules.source import TunedSchedules
 from cmpc_cost_models.schedules.workload import Workload, read_workload
 from cmpc_cost_models.targets.table import find_target
-from cmpc_cost_models.tuning import ScheduleDatabase, TunedSchedules, TuningRecord
 
 TARGET = find_target("x86-64-v3")
 

@@ -7,14 +7,11 @@ import pytest
 from rpc_servers import LOOPBACK, needs_server, server
 
 from cmpc_cost_models.errors import BadArgument, DeviceUnreachable
+from cmpc_cost_models.schedules.database import ScheduleDatabase
 from cmpc_cost_models.targets.device import NOWHERE, Device
-from cmpc_cost_models.tuning import (
-    KernelRunner,
-    ScheduleDatabase,
-    TuneSettings,
-    extract_tasks,
-    tune,
-)
+from cmpc_cost_models.tuning.runner import KernelRunner
+from cmpc_cost_models.tuning.tasks import extract_tasks
+from cmpc_cost_models.tuning.tuner import TuneSettings, tune
 
 
 def device_at(port: int) -> Device:

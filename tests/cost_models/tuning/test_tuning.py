@@ -15,23 +15,19 @@ from cmpc_cost_models.compiling.network import compile_network
 from cmpc_cost_models.errors import BadArgument, CompileFailed, MachineBusy
 from cmpc_cost_models.plans.maps import Map, View
 from cmpc_cost_models.plans.specs import Concat
+from cmpc_cost_models.schedules.database import ScheduleDatabase
 from cmpc_cost_models.schedules.rules import RULES_ONLY, rule_schedule
+from cmpc_cost_models.schedules.source import open_schedules
 from cmpc_cost_models.schedules.workload import Workload
 from cmpc_cost_models.sites.loaded import LoadedNetwork
 from cmpc_cost_models.targets.machine import core_of, rank_cpus
 from cmpc_cost_models.targets.table import find_target
 from cmpc_cost_models.timing import lease
-from cmpc_cost_models.tuning import (
-    KernelRunner,
-    ScheduleDatabase,
-    TuneSettings,
-    extract_tasks,
-    open_schedules,
-    task_tuner,
-    tune,
-)
 from cmpc_cost_models.tuning import runner as runner_module
-from cmpc_cost_models.tuning.tasks import MACS_OF_A_NUMBER, TuningTask
+from cmpc_cost_models.tuning import task_tuner
+from cmpc_cost_models.tuning.runner import KernelRunner
+from cmpc_cost_models.tuning.tasks import MACS_OF_A_NUMBER, TuningTask, extract_tasks
+from cmpc_cost_models.tuning.tuner import TuneSettings, tune
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +82,10 @@ KILLED = """
 import sys
 from pathlib import Path
 from cmpc_cost_models.targets.table import find_target
-from cmpc_cost_models.tuning import *
+from cmpc_cost_models.schedules.database import ScheduleDatabase
+from cmpc_cost_models.tuning.runner import KernelRunner
+from cmpc_cost_models.tuning.tasks import extract_tasks
+from cmpc_cost_models.tuning.tuner import TuneSettings, tune
 
 host = find_target("host")
 with (

@@ -8,7 +8,7 @@ import torch
 
 from cmpc_cost_models.schedules.similar import features_of
 from cmpc_cost_models.targets.table import find_target
-from cmpc_cost_models.tuning import extract_tasks
+from cmpc_cost_models.tuning.tasks import extract_tasks
 from cmpc_search.networks.onnx_export import export_network
 from cmpc_search.networks.plan_network import PlanNetwork
 from cmpc_search.space.presets.catalogue import load_space
