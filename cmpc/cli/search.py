@@ -82,7 +82,8 @@ class SearchOptions:
 @click.option(
     "--reward",
     type=NameChoice(REWARDS),
-    help="R1, R2 or R3 of CMP-NAS.  [default: product]",
+    help="What is maximised; homogeneous, heterogeneous and product are R1, R2 and R3 of CMP-NAS.  "
+    "[default: product]",
 )
 @click.option(
     "--cost",

@@ -122,7 +122,7 @@ class SearchSettings(BaseModel):
     device: str | None = Field(None, description="Where they are timed; else here or nowhere.")
     method: str = Field("bct-regression", description="Compatibility method.")
     method_settings: dict[str, float] = Field({}, description="Settings that the method has.")
-    reward: RewardName = Field("product", description="R1, R2 or R3 of CMP-NAS.")
+    reward: RewardName = Field("product", description="What is maximised.")
     metric: Metric = Field("map", description="Accuracy that the reward is of.")
     cost: Literal["latency", "macs"] = Field("latency", description="What is minimised.")
     sampler: SamplerName = Field("nsga2", description="Optuna sampler.")
