@@ -8,6 +8,7 @@ import click
 from cmpc.cli.options import cache_dir_option, config_option, json_option
 
 if TYPE_CHECKING:
+    from cmpc_cost_models.targets.table import TargetTable
     from cmpc_cost_models.targets.target import Target
     from cmpc_cost_models.targets.toolchain import Toolchain
 
@@ -44,12 +45,10 @@ def list_targets(toml_path: Path | None, cache_dir: Path, as_json: bool) -> None
     from cmpc.output import make_table
     from cmpc.reports.base import Report
     from cmpc.settings.targets import own_targets
-    from cmpc_cost_models.targets.table import aliases, find_target, target_names
+    from cmpc_cost_models.targets.table import aliases
     from cmpc_cost_models.targets.toolchain import find_toolchain
 
-    own = own_targets(toml_path)
-    names = [name for name in (*target_names(), *own) if name not in aliases()]
-    found = [find_target(name, own) for name in names]
+    found = _known_targets(own_targets(toml_path))
     tools = [find_toolchain(target, cache_dir=cache_dir) for target in found]
     rows = [_row(*pair) for pair in zip(found, tools, strict=True)]
     columns = ("target", "processor", "cores", "GHz", "vector", "GFLOP/s a core", "GB/s", "here")
@@ -94,6 +93,21 @@ def fetch(name: str, toml_path: Path | None, cache_dir: Path, as_json: bool) -> 
     folder = fetch_runtime(target, cache_dir=cache_dir)
     shown: dict[str, object] = {"target": target.name, "runtime": folder}
     publish(facts_report("fetched", shown), as_json=as_json)
+
+
+def _known_targets(own: "TargetTable") -> "list[Target]":
+    """Return all targets; a machine that is none itself, which is said, compiles for the others."""
+    from cmpc.output import say
+    from cmpc_cost_models.errors import UnknownTarget
+    from cmpc_cost_models.targets.table import HOST, aliases, find_target, target_names
+
+    names = [name for name in (*target_names(), *own) if name not in aliases()]
+    try:
+        find_target(HOST)
+    except UnknownTarget as error:
+        say(str(error))
+        names.remove(HOST)
+    return [find_target(name, own) for name in names]
 
 
 def _row(target: "Target", tool: "Toolchain") -> tuple[object, ...]:

@@ -160,6 +160,8 @@ def why_not_here(triple: str, required_flags: frozenset[str]) -> str | None:
         return f"it is for {architecture} processors and this one is {here}"
     if not system_calls.runs_code_for(triple):
         return f"it is for {triple} and this system is {system_calls.system_name()}"
+    if required_flags and not cpu_flags():
+        return "this system doesn't tell which features its processor has"
     if missing := required_flags - cpu_flags():
         return f"this processor lacks {', '.join(sorted(missing))}"
     return None

@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from cmpc.cli import command_line
+from cmpc_cost_models.targets import host, target
 
 BOARD = """
 [targets.my-board]
@@ -37,6 +38,19 @@ def test_targets_are_listed_with_what_this_machine_lacks_for_them(tmp_path, sett
     assert found["my-board"]["source"]
     assert any("cmpc targets fetch" in one for one in found["my-board"]["toolchain"]["lacking"])
     assert found["host"]["toolchain"]["emulator"] == []
+
+
+def test_the_other_targets_are_listed_on_a_machine_that_is_none_itself(tmp_path, monkeypatch):
+    for module in (host, target):
+        monkeypatch.setattr(module, "cpu_flags", frozenset)
+
+    result = invoke("targets", "list", "--json", "--cache-dir", tmp_path)
+
+    assert result.exit_code == 0, result.stderr
+    names = {one["name"] for one in json.loads(result.stdout)["targets"]}
+    assert {"x86-64-v3", "cortex-a72"} <= names
+    assert "host" not in names
+    assert "this one tells none" in result.stderr
 
 
 def test_each_number_of_a_target_stands_in_its_column(tmp_path, settings_file):
