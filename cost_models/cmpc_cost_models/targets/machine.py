@@ -52,10 +52,13 @@ def describe_machine() -> dict[str, Any]:
     return own_fingerprint().to_json() | {"load_average": load_average()}
 
 
-def describe_versions() -> dict[str, str]:
-    """Return the versions of Python and of the packages that make or run compiled networks."""
+def describe_versions(*more: str) -> dict[str, str]:
+    """Return the versions of Python, of what makes or runs compiled networks, and of ``more``.
+
+    A package that is not installed has none.
+    """
     found = {"python": platform.python_version()}
-    for package in PACKAGES:
+    for package in (*PACKAGES, *more):
         try:
             found[package] = version(package)
         except PackageNotFoundError:

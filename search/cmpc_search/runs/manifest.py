@@ -7,7 +7,6 @@ which matters since latencies of two machines must not be compared.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from cmpc_base.json_files import write_json
@@ -40,7 +39,7 @@ def note_session(run: RunFolder, command: Sequence[str]) -> None:
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": list(command),
         "machine": describe_machine(),
-        "versions": describe_versions() | _versions(),
+        "versions": describe_versions(*PACKAGES),
     }
     with exclusive(run.path / "manifest.lock", doing=f"notes its work in {run.path}"):
         path = run.manifest_path
@@ -51,13 +50,3 @@ def note_session(run: RunFolder, command: Sequence[str]) -> None:
             "sessions": [*earlier, entry],
         }
         write_json(path, document)
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found

@@ -94,11 +94,6 @@ class Plan:
         """
         return sum(math.prod(one.layer.weight_shape) * one.out.size_px**2 for one in self.layers)
 
-    @property
-    def parameters(self) -> int:
-        """Weights, and the biases that folded batch norms leave."""
-        return sum(math.prod(one.layer.weight_shape) + one.out.channels for one in self.layers)
-
     def run(self, image: Value, compute: Callable[[PlanStep, list[Value]], Value]) -> Value:
         """Carry ``image`` through all steps: tensors, names of ONNX tensors, or what one likes.
 

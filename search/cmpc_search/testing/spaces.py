@@ -101,7 +101,6 @@ class SpaceContract:
         written = count_network(tmp_path / "network.onnx")
 
         assert network.plan.macs == counter.get_total_flops() // 2 == written.macs
-        assert network.plan.parameters == written.parameters
 
     def test_what_is_written_computes_what_runs(
         self, network: PlanNetwork, images: Tensor, tmp_path: Path
