@@ -44,16 +44,13 @@ class EvaluateOptions:
     def order(self) -> "EvaluationOrder":
         """Return what is ordered."""
         from cmpc_search.stages.evaluating import EvaluationOrder
-        from cmpc_search.stages.evaluation import JudgingOptions
 
         return EvaluationOrder(
             run_folder=self.run_folder,
             cache_dir=self.cache_dir,
-            judged=JudgingOptions(
-                protocol=self.protocol,
-                new_galleries=self.new_galleries,
-                queries_per_gallery_image=self.queries_per_gallery_image,
-            ),
+            protocol=self.protocol,
+            new_galleries=self.new_galleries,
+            queries_per_gallery_image=self.queries_per_gallery_image,
             gallery_folder=self.gallery_path,
             data=self.data_set,
             device=self.device,

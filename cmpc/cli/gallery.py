@@ -24,7 +24,7 @@ from cmpc.cli.options import (
 from cmpc_search.networks.catalogue import GALLERY_NETWORKS
 
 if TYPE_CHECKING:
-    from cmpc_search.stages.galleries import GalleryImportOrder
+    from cmpc_search.stages.gallery_making import GalleryImportOrder
 
 __all__ = ["gallery"]
 
@@ -58,7 +58,7 @@ class ImportOptions:
     def order(self) -> "GalleryImportOrder":
         """Return what is ordered."""
         from cmpc_search.gallery import GallerySources
-        from cmpc_search.stages.galleries import GalleryImportOrder
+        from cmpc_search.stages.gallery_making import GalleryImportOrder
 
         sources = GallerySources(
             onnx_path=self.onnx_path,
@@ -124,7 +124,7 @@ def train(options: TrainGalleryOptions) -> None:
     from cmpc.cli.publishing import publish
     from cmpc.progress import TerminalObserver
     from cmpc.reports.galleries import gallery_report
-    from cmpc_search.stages.galleries import GalleryTrainOrder, run_gallery_training
+    from cmpc_search.stages.gallery_making import GalleryTrainOrder, run_gallery_training
     from cmpc_search.stages.settings import GallerySettings
     from cmpc_search.training.compute import set_up_torch
 
@@ -160,7 +160,7 @@ def embed(
     from cmpc.cli.publishing import publish
     from cmpc.progress import TerminalObserver
     from cmpc.reports.galleries import embedded_report
-    from cmpc_search.stages.galleries import GalleryEmbedOrder, run_gallery_embedding
+    from cmpc_search.stages.gallery_making import GalleryEmbedOrder, run_gallery_embedding
     from cmpc_search.training.compute import set_up_torch
 
     set_up_torch(threads)
@@ -212,7 +212,7 @@ def import_(options: ImportOptions) -> None:
     from cmpc.cli.publishing import publish
     from cmpc.progress import TerminalObserver
     from cmpc.reports.galleries import gallery_report
-    from cmpc_search.stages.galleries import run_gallery_import
+    from cmpc_search.stages.gallery_making import run_gallery_import
     from cmpc_search.training.compute import set_up_torch
 
     set_up_torch(options.threads)

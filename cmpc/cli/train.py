@@ -20,7 +20,7 @@ from cmpc.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from cmpc_search.stages.pick_training import TrainOrder
+    from cmpc_search.stages.training import TrainOrder
 
 __all__ = ["train"]
 
@@ -42,8 +42,8 @@ class TrainOptions:
 
     def order(self) -> "TrainOrder":
         """Return what is ordered."""
-        from cmpc_search.stages.pick_training import TrainOrder
         from cmpc_search.stages.settings import TrainSettings
+        from cmpc_search.stages.training import TrainOrder
 
         return TrainOrder(
             run_folder=self.run_folder,
@@ -103,7 +103,7 @@ def train(options: TrainOptions) -> None:
     from cmpc.cli.publishing import publish
     from cmpc.progress import TerminalObserver
     from cmpc.reports.training import training_report
-    from cmpc_search.stages.pick_training import run_training
+    from cmpc_search.stages.training import run_training
     from cmpc_search.training.compute import set_up_torch
 
     order = options.order()

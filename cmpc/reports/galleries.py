@@ -6,7 +6,7 @@ from cmpc.reports.base import Report, facts_report
 
 if TYPE_CHECKING:
     from cmpc_search.gallery import Gallery
-    from cmpc_search.stages.galleries import EmbeddedGallery
+    from cmpc_search.stages.gallery_making import EmbeddedGallery
 
 __all__ = ["embedded_report", "gallery_report"]
 

@@ -6,7 +6,7 @@ from cmpc.output import make_table
 from cmpc.reports.base import Report
 
 if TYPE_CHECKING:
-    from cmpc_search.stages.pick_training import TrainResult
+    from cmpc_search.stages.training import TrainResult
 
 __all__ = ["training_report"]
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from cmpc_search.stages.bundling import BundleOrder, build_bundle
     from cmpc_search.stages.evaluating import EvaluationOrder, run_evaluation
-    from cmpc_search.stages.galleries import (
+    from cmpc_search.stages.gallery_making import (
         GalleryEmbedOrder,
         GalleryImportOrder,
         GalleryTrainOrder,
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
         run_gallery_training,
     )
     from cmpc_search.stages.indexing import IndexOrder, run_indexing
-    from cmpc_search.stages.pick_training import TrainOrder, run_training
     from cmpc_search.stages.picking import PickOrder, run_pick
     from cmpc_search.stages.profiling import ProfileOrder, run_profiling
     from cmpc_search.stages.querying import QueryOrder, run_query
     from cmpc_search.stages.schedule_tuning import TuneOrder, run_tuning
     from cmpc_search.stages.searching import SearchOrder, run_search
+    from cmpc_search.stages.training import TrainOrder, run_training
 
 __all__ = [
     "BundleOrder",
@@ -61,50 +61,19 @@ __all__ = [
 ]
 
 _STAGES = {
-    "bundling": (
-        "BundleOrder",
-        "build_bundle",
+    "bundling": ("BundleOrder", "build_bundle"),
+    "evaluating": ("EvaluationOrder", "run_evaluation"),
+    "gallery_making": (
+        *("GalleryEmbedOrder", "GalleryImportOrder", "GalleryTrainOrder"),
+        *("run_gallery_embedding", "run_gallery_import", "run_gallery_training"),
     ),
-    "evaluating": (
-        "EvaluationOrder",
-        "run_evaluation",
-    ),
-    "galleries": (
-        "GalleryEmbedOrder",
-        "GalleryImportOrder",
-        "GalleryTrainOrder",
-        "run_gallery_embedding",
-        "run_gallery_import",
-        "run_gallery_training",
-    ),
-    "indexing": (
-        "IndexOrder",
-        "run_indexing",
-    ),
-    "pick_training": (
-        "TrainOrder",
-        "run_training",
-    ),
-    "picking": (
-        "PickOrder",
-        "run_pick",
-    ),
-    "profiling": (
-        "ProfileOrder",
-        "run_profiling",
-    ),
-    "querying": (
-        "QueryOrder",
-        "run_query",
-    ),
-    "schedule_tuning": (
-        "TuneOrder",
-        "run_tuning",
-    ),
-    "searching": (
-        "SearchOrder",
-        "run_search",
-    ),
+    "indexing": ("IndexOrder", "run_indexing"),
+    "picking": ("PickOrder", "run_pick"),
+    "profiling": ("ProfileOrder", "run_profiling"),
+    "querying": ("QueryOrder", "run_query"),
+    "schedule_tuning": ("TuneOrder", "run_tuning"),
+    "searching": ("SearchOrder", "run_search"),
+    "training": ("TrainOrder", "run_training"),
 }
 _STAGE_OF = {name: stage for stage, names in _STAGES.items() for name in names}
 

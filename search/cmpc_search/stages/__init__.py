@@ -2,10 +2,10 @@
 
 The front doors, one for each thing that a user wants done; `cmpc_search` names them all:
 
-galleries.py         where the gallery side comes from
+gallery_making.py    where the gallery side comes from
 searching.py         which query networks fit it, and what each costs
 picking.py           which one it shall be
-pick_training.py     training it on its own
+training.py          training it on its own
 evaluating.py        what it is worth
 bundling.py          how it gets to where it runs
 profiling.py         where its time goes

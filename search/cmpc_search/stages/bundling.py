@@ -20,8 +20,8 @@ from cmpc_search.embeddings import GALLERY_NETWORK_KEY, SPLIT_SEED_KEY
 from cmpc_search.errors import BadArgument
 from cmpc_search.runs import RunFolder
 from cmpc_search.stages.material import search_settings_of, target_of
-from cmpc_search.stages.picks import trained_pick
 from cmpc_search.stages.shipping import ShippedNetwork, Shipper
+from cmpc_search.stages.trained_picks import trained_pick
 
 __all__ = ["BundleOrder", "build_bundle"]
 

@@ -1,20 +1,54 @@
-"""Judge the trained pick of a run on the test classes: an order in, the evaluation out."""
+"""What a finished run is worth, on the test classes: an order in, the evaluation out.
 
+Accuracies are those of CMP-NAS (Duggal et al., CVPR 2021): M(q, q), M(q, g) and the paragon
+M(g, g), each with the interval that the paired bootstrap over queries gives it. The rule of
+CMP-NAS, M(q, g) > M(q, q), is judged by the interval of the difference, which may leave it open.
+
+A pick is judged as it ships: with the batch-norm statistics that ran along while it was trained on
+augmented views, some of them of two images. Candidates of the search are judged with statistics
+rebuilt on clean training images, so the two numbers of one architecture differ for that reason too.
+"""
+
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from cmpc_base.printable import printable
 from cmpc_base.progress import SILENT, Observer
 from cmpc_cost_models.models.base import CostModel
+from cmpc_search.errors import BadRun
+from cmpc_search.evaluation.base import Protocol
+from cmpc_search.evaluation.catalogue import PROTOCOLS
+from cmpc_search.evaluation.judgement import PairAccuracy, judge, judge_pair
+from cmpc_search.evaluation.outcomes import SeedResult, write_outcomes
 from cmpc_search.runs import RunFolder, reopen_run
-from cmpc_search.runs.evaluation import Evaluation
-from cmpc_search.stages.evaluation import JudgingOptions, evaluate_run
+from cmpc_search.runs.evaluation import (
+    Amortised,
+    Evaluation,
+    NetworkCost,
+    SeedMetrics,
+    write_evaluation,
+)
+from cmpc_search.stages.accuracy import OPEN_SET, Side, evaluate_both_ways
+from cmpc_search.stages.costs import device_costs, network_cost
 from cmpc_search.stages.material import SearchMaterial, load_run_material, target_of
-from cmpc_search.stages.measuring import device_costs
+from cmpc_search.stages.scored_queries import SPLIT, scored_names, scored_queries
+from cmpc_search.stages.seeds import parts_of
+from cmpc_search.stages.trained_picks import (
+    TrainedPick,
+    control_of,
+    picked_architecture,
+    trained_picks,
+)
 
-__all__ = ["EvaluationOrder", "run_evaluation"]
-
-OPEN_SET = JudgingOptions()
+__all__ = [
+    "EvaluationOrder",
+    "amortised_macs",
+    "evaluate_run",
+    "results_of_seeds",
+    "run_evaluation",
+]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,14 +56,19 @@ class EvaluationOrder:
     """Which run to judge, how, and where its parts are.
 
     Attributes:
-        judged: How to judge it.
+        protocol: A name in `cmpc_search.evaluation.catalogue.PROTOCOLS`.
+        new_galleries: Judge the seeds that were trained with it, each beside a gallery network of
+            its own.
+        queries_per_gallery_image: How often a gallery image is paid for by queries.
         gallery_folder, data: Where they are now; None is where the search read them.
         device: Where networks are timed; None is the device of the search.
     """
 
     run_folder: Path
     cache_dir: Path
-    judged: JudgingOptions = OPEN_SET
+    protocol: str = "open-set"
+    new_galleries: bool = False
+    queries_per_gallery_image: float = 10.0
     gallery_folder: Path | None = None
     data: str | None = None
     device: str | None = None
@@ -57,7 +96,69 @@ def run_evaluation(
         on_notice=observer.notice,
     )
     with _costs(run, material, order, cost_model, observer) as costs:
-        return evaluate_run(run, material, order.judged, costs)
+        return evaluate_run(run, material, order, costs)
+
+
+def evaluate_run(
+    run: RunFolder, material: SearchMaterial, order: EvaluationOrder, meter: CostModel | None
+) -> Evaluation:
+    """Judge the trained picks of a run; keep evaluation.json, and evaluation.npz of each query.
+
+    ``material`` are those of the search. Without a ``meter``, no latency is told.
+
+    Raises:
+        BadRun: a pick was trained to fit another gallery network than the one that is there.
+        UnknownName: there is no such protocol.
+    """
+    protocol = PROTOCOLS.load(order.protocol)()
+    architecture = picked_architecture(run)
+    picks = trained_picks(run, architecture, new_galleries=order.new_galleries)
+    control = control_of(run, architecture)
+    results = results_of_seeds(run, material, picks, protocol)
+    ranks = results[0].paragon.ranks  # all seeds are asked the same
+    # All picks are one architecture, and cost the same.
+    query_cost = network_cost(picks[0].onnx_path, meter, kept_in=run.compiled_path)
+    gallery_path = material.gallery.onnx_path
+    gallery_cost = None if gallery_path is None else network_cost(gallery_path, meter)
+    found = Evaluation(
+        run=printable(run.path),
+        architecture=architecture.key,
+        seen_classes=material.seen_classes,
+        queries=scored_queries(material.image_set, ranks),
+        judgement=judge(results),
+        chance_check=None if control is None else _across(control, material),
+        query_cost=query_cost,
+        gallery_cost=gallery_cost,
+        amortised=_amortised(query_cost, gallery_cost, order.queries_per_gallery_image),
+        protocol=order.protocol,
+        metrics=tuple(map(_metrics_of, results)),
+    )
+    write_outcomes(run.outcomes_path, scored_names(material.image_set, ranks), results)
+    write_evaluation(run, found)
+    return found
+
+
+def amortised_macs(query_macs: int, gallery_macs: int, queries_per_gallery_image: float) -> float:
+    """Return the mean MACs of an image when queries and gallery are embedded together.
+
+    ``(F_g + r F_q) / (1 + r)``: the curve of figure 3 on the poster of CMP-NAS (CVPR 2021).
+    """
+    ratio = queries_per_gallery_image
+    return (gallery_macs + ratio * query_macs) / (1 + ratio)
+
+
+def results_of_seeds(
+    run: RunFolder,
+    material: SearchMaterial,
+    picks: Sequence[TrainedPick],
+    protocol: Protocol = OPEN_SET,
+) -> tuple[SeedResult, ...]:
+    """Return what each trained network finds in the test split, and its gallery network with it.
+
+    Raises:
+        BadRun: a pick was trained to fit another gallery network than the one that is there.
+    """
+    return tuple(_result_of(pick, _material_of(run, material, pick), protocol) for pick in picks)
 
 
 def _costs(
@@ -72,3 +173,53 @@ def _costs(
         return nullcontext(cost_model)
     name = order.device or settings.device
     return device_costs(target_of(run), name, cache_dir=order.cache_dir, observer=observer)
+
+
+def _amortised(
+    query: NetworkCost, gallery: NetworkCost | None, queries_per_gallery_image: float
+) -> Amortised | None:
+    if gallery is None:
+        return None
+    macs = amortised_macs(query.macs, gallery.macs, queries_per_gallery_image)
+    return Amortised(queries_per_gallery_image=queries_per_gallery_image, macs=macs)
+
+
+def _material_of(run: RunFolder, material: SearchMaterial, pick: TrainedPick) -> SearchMaterial:
+    """Return the material with the gallery network that a pick was trained to fit."""
+    own = parts_of(run, material, pick.seed_of_parts).material
+    if own.gallery.network_sha256 != pick.gallery_network_sha256:
+        raise BadRun(
+            f"{pick.folder} must be judged beside the gallery network that it was trained to fit "
+            f"({pick.gallery_network_sha256}), got {own.gallery.network_sha256} in "
+            f"{own.gallery.path}; run `cmpc train` again"
+        )
+    return own
+
+
+def _result_of(pick: TrainedPick, material: SearchMaterial, protocol: Protocol) -> SeedResult:
+    image_set, rows = material.image_set, material.gallery_rows
+    both = evaluate_both_ways(pick.load(material), image_set, SPLIT, rows, protocol)
+    sides = (Side(image_set, SPLIT, role).chosen_from(rows) for role in ("query", "gallery"))
+    return SeedResult(
+        seed=pick.seed,
+        paragon=protocol.evaluate(*sides),
+        homogeneous=both.homogeneous,
+        heterogeneous=both.heterogeneous,
+    )
+
+
+def _metrics_of(result: SeedResult) -> SeedMetrics:
+    return SeedMetrics(
+        seed=result.seed,
+        paragon=result.paragon.metrics,
+        homogeneous=result.homogeneous.metrics,
+        heterogeneous=result.heterogeneous.metrics,
+    )
+
+
+def _across(control: TrainedPick, material: SearchMaterial) -> PairAccuracy:
+    """Return M(q, g) of a network that was trained without the gallery."""
+    both = evaluate_both_ways(
+        control.load(material), material.image_set, SPLIT, material.gallery_rows
+    )
+    return judge_pair(both.heterogeneous.ranks)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from cmpc_base.progress import OnNotice, Progress
-from cmpc_search.data import ImageSet, load_image_set
+from cmpc_search.data import ImageSet
 from cmpc_search.gallery import (
     Gallery,
     checkpoint_of,
@@ -15,25 +15,7 @@ from cmpc_search.stages.settings import GallerySettings
 from cmpc_search.training.execution import Execution
 from cmpc_search.training.gallery import train_gallery_network
 
-__all__ = ["load_training_set", "train_gallery"]
-
-
-def load_training_set(
-    settings: GallerySettings,
-    *,
-    cache_dir: Path,
-    progress: Progress | None = None,
-    on_notice: OnNotice | None = None,
-) -> ImageSet:
-    """Return the data that ``settings`` name, at the size that the network reads."""
-    return load_image_set(
-        settings.data,
-        size_px=settings.shape.input_size_px,
-        cache_dir=cache_dir,
-        seed=settings.split_seed,
-        progress=progress,
-        on_notice=on_notice,
-    )
+__all__ = ["train_gallery"]
 
 
 def train_gallery(

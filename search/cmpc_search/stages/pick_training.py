@@ -1,92 +1,166 @@
-"""Train the picked architecture on its own: an order in, the trained networks out."""
+"""Train the picked architecture on its own, from the parts of a seed, and a control beside it.
 
+A pick starts from its supernet weights. It is kept as its training left it, with the batch-norm
+statistics that ran along over augmented views, some of two images; a candidate of the search is
+judged with statistics rebuilt on clean images instead.
+
+The control starts from random weights and never meets the gallery's embeddings: across networks it
+must be near chance, or the evaluation is wrong. It is a check and no baseline: it is trained for
+fewer steps, from nothing.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from cmpc_base.locks import exclusive
-from cmpc_base.progress import SILENT, Observer
-from cmpc_search.runs import RunFolder, reopen_run
-from cmpc_search.space.base import Architecture
-from cmpc_search.stages.material import SearchMaterial, load_run_material
-from cmpc_search.stages.picking import PickOrder, run_pick
-from cmpc_search.stages.picks import TrainedPick, picked_architecture
-from cmpc_search.stages.seeds import Seed, check_new_galleries
-from cmpc_search.stages.settings import TrainSettings
-from cmpc_search.stages.training import PickTrainer
+import torch
+from safetensors.torch import save
 
-__all__ = ["TrainOrder", "TrainResult", "run_training"]
+from cmpc_base.files import replacing
+from cmpc_base.hashing import document_hash
+from cmpc_base.json_files import write_json
+from cmpc_base.progress import Progress
+from cmpc_search.compatibility.making import make_method
+from cmpc_search.networks.onnx_export import export_network
+from cmpc_search.networks.plan_network import PlanNetwork
+from cmpc_search.runs import RunFolder
+from cmpc_search.space.base import Architecture
+from cmpc_search.stages.material import SearchMaterial
+from cmpc_search.stages.seeds import SeedParts
+from cmpc_search.stages.settings import TrainSettings
+from cmpc_search.stages.supernet import load_supernet
+from cmpc_search.stages.trained_picks import PickFacts, TrainedPick, control_in, pick_of
+from cmpc_search.training.batches import BatchSource
+from cmpc_search.training.execution import Execution
+from cmpc_search.training.loop import train
+from cmpc_search.training.query import QueryTask
+from cmpc_search.training.settings import PickTraining
+
+__all__ = ["QueryPlan", "control_plan", "pick_plan"]
+
+CHECKPOINT_FILE = "checkpoint.safetensors"
+CONTROL_METHOD = "independent"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TrainOrder:
-    """What to train of a run.
+class QueryPlan:
+    """A query network to train on its own.
 
     Attributes:
-        how: Pick anew, see `PickOrder`; None trains the present pick.
-        num_seeds: How many times to train, each from views and a supernet of its own.
-        has_new_galleries: Train a gallery network, too, for each seed after the first.
-        gallery_folder, data: Where they are now; None is where the search read them.
+        pick: Where it will be kept, or is.
+        facts: What it is and what it is trained from.
+        batch_seed: Decides in which order it sees the views.
+        new_task: Makes it, as it is before its training, with its method.
     """
 
-    run_folder: Path
-    settings: TrainSettings
-    cache_dir: Path
-    how: str | None = None
-    num_seeds: int = 1
-    has_new_galleries: bool = False
-    gallery_folder: Path | None = None
-    data: str | None = None
+    pick: TrainedPick
+    facts: PickFacts
+    training: PickTraining
+    batch_seed: int
+    new_task: Callable[[], QueryTask]
+
+    def found(self) -> TrainedPick | None:
+        """Return the trained network, if it is there already."""
+        return self.pick if self.pick.is_of(self.facts) else None
+
+    def train(self, views: BatchSource, progress: Progress | None = None) -> TrainedPick:
+        """Train it from its beginning or its last checkpoint, and keep it.
+
+        Raises:
+            BadRun: the supernet is not trained, or a checkpoint is damaged.
+        """
+        task = self.new_task()
+        execution = Execution(checkpoint=self._checkpoint, progress=progress)
+        batches = views.batches(self.training, seed=self.batch_seed, compute=execution.compute)
+        train(task, batches, self.training, execution)
+        self._keep(task.network)
+        return self.pick
+
+    @property
+    def _checkpoint(self) -> Path:
+        """Named after what it is of, so that another training never resumes from it."""
+        return self.pick.folder / f"{document_hash(self.facts.to_json())[:12]}.{CHECKPOINT_FILE}"
+
+    def _keep(self, network: PlanNetwork) -> None:
+        """Write the network; its facts come last and say that it is whole."""
+        pick = self.pick
+        pick.folder.mkdir(parents=True, exist_ok=True)
+        pick.facts_path.unlink(missing_ok=True)
+        weights = {key: value.contiguous() for key, value in network.state_dict().items()}
+        with replacing(pick.weights_path) as file:
+            file.write(save(weights))
+        export_network(network, pick.onnx_path)
+        write_json(pick.facts_path, self.facts.to_json())
+        self._checkpoint.unlink(missing_ok=True)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TrainResult:
-    """The trained networks, by seed, and the control behind them if one was asked for."""
-
-    run: RunFolder
-    architecture: Architecture
-    trained: tuple[TrainedPick, ...]
-
-
-def run_training(order: TrainOrder, observer: Observer = SILENT) -> TrainResult:
-    """Train what is not trained yet; of several processes one trains in a run.
-
-    Raises:
-        BadGallery: new gallery networks are asked for, and the run's is not cmpc's own.
-        BadRun: nothing was picked yet, or data or gallery are not those of the search.
-    """
-    run = reopen_run(order.run_folder)
-    material = load_run_material(
-        run,
-        cache_dir=order.cache_dir,
-        gallery_path=order.gallery_folder,
-        data=order.data,
-        on_notice=observer.notice,
+def pick_plan(
+    run: RunFolder, parts: SeedParts, architecture: Architecture, settings: TrainSettings
+) -> QueryPlan:
+    """Plan the pick of a seed: from its weights in the seed's supernet, on the seed's views."""
+    return QueryPlan(
+        pick=pick_of(run, architecture, parts.seed),
+        facts=_facts(parts, architecture, settings),
+        training=settings.pick,
+        # Not the order in which the supernet saw the views.
+        batch_seed=parts.material.settings.seed + 1,
+        new_task=partial(_pick_task, parts, architecture),
     )
-    if order.has_new_galleries:
-        check_new_galleries(material.gallery)
-    doing = f"trains in {run.path}"
-    with exclusive(run.train_lock_path, doing=doing, on_wait=observer.notice):
-        if order.how is not None:
-            run_pick(PickOrder(run_folder=run.path, how=order.how), observer)
-        return _trained(run, material, order, observer)
 
 
-def _trained(
-    run: RunFolder, material: SearchMaterial, order: TrainOrder, observer: Observer
-) -> TrainResult:
-    architecture = picked_architecture(run)
-    trainer = PickTrainer(
-        run=run,
-        material=material,
-        architecture=architecture,
-        settings=order.settings,
-        observer=observer,
+def control_plan(
+    run: RunFolder, material: SearchMaterial, architecture: Architecture, settings: TrainSettings
+) -> QueryPlan:
+    """Plan the control: from random weights, with a classifier of its own alone."""
+    return QueryPlan(
+        pick=control_in(run, architecture),
+        facts=_control_facts(material, architecture, settings),
+        training=_control_training(settings),
+        batch_seed=1,
+        new_task=partial(_control_task, material, architecture),
     )
-    seeds = [
-        Seed(number=number, has_new_gallery=order.has_new_galleries and number > 0)
-        for number in range(order.num_seeds)
-    ]
-    trained = [trainer.train(seed) for seed in seeds]
-    if order.settings.control_steps:
-        trained.append(trainer.train_control())
-    return TrainResult(run=run, architecture=architecture, trained=tuple(trained))
+
+
+def _pick_task(parts: SeedParts, architecture: Architecture) -> QueryTask:
+    material, search = parts.material, parts.material.settings
+    torch.manual_seed(search.seed)
+    network = load_supernet(parts.run, material).extract(architecture)
+    method = make_method(search.method, material.gallery_bank, search.method_settings)
+    return QueryTask(network, method)
+
+
+def _control_task(material: SearchMaterial, architecture: Architecture) -> QueryTask:
+    torch.manual_seed(material.settings.seed)
+    network = PlanNetwork(material.space.plan(architecture))
+    return QueryTask(network, make_method(CONTROL_METHOD, material.gallery_bank.made_up()))
+
+
+def _facts(parts: SeedParts, architecture: Architecture, settings: TrainSettings) -> PickFacts:
+    drawn_with = parts.material.settings.seed
+    return PickFacts(
+        architecture=architecture.key,
+        method=parts.material.settings.method,
+        training=settings.pick.model_dump(),
+        seed=parts.seed.number,
+        has_new_gallery=parts.seed.has_new_gallery,
+        supernet_seed=drawn_with,
+        bank_seed=drawn_with,
+        gallery_network_sha256=parts.material.gallery.network_sha256,
+    )
+
+
+def _control_facts(
+    material: SearchMaterial, architecture: Architecture, settings: TrainSettings
+) -> PickFacts:
+    return PickFacts(
+        architecture=architecture.key,
+        method=CONTROL_METHOD,
+        training=_control_training(settings).model_dump(),
+        seed=0,
+        bank_seed=material.settings.seed,
+    )
+
+
+def _control_training(settings: TrainSettings) -> PickTraining:
+    return settings.pick.model_copy(update={"num_steps": settings.control_steps})

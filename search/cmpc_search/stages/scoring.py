@@ -18,8 +18,8 @@ from cmpc_search.networks.shared import Supernet
 from cmpc_search.pixels import to_float
 from cmpc_search.space.base import Architecture
 from cmpc_search.stages.accuracy import accuracy_of, evaluate_both_ways
+from cmpc_search.stages.costs import network_cost
 from cmpc_search.stages.material import SearchMaterial
-from cmpc_search.stages.network_costs import network_cost
 from cmpc_search.study.records import CandidateScore
 from cmpc_search.study.rewards.base import RewardFacts
 from cmpc_search.study.rewards.catalogue import REWARDS

@@ -24,12 +24,12 @@ from cmpc_search.errors import BadArgument, BudgetNotMet
 from cmpc_search.gallery import open_gallery
 from cmpc_search.networks.shared import Supernet
 from cmpc_search.runs import RunFolder, note_session, open_run, set_aside, write_front, write_trials
+from cmpc_search.stages.costs import device_costs
 from cmpc_search.stages.material import SearchMaterial, load_material, place_facts, target_facts
-from cmpc_search.stages.measuring import device_costs
 from cmpc_search.stages.scoring import CandidateScorer
 from cmpc_search.stages.settings import FREE_SETTINGS, SearchSettings, as_of_today
 from cmpc_search.stages.supernet import has_supernet, load_supernet, make_supernet
-from cmpc_search.stages.views import make_view_bank
+from cmpc_search.stages.view_banks import make_view_bank
 from cmpc_search.study.front import pareto_front, pick
 from cmpc_search.study.loop import run_study
 from cmpc_search.study.progress import StudySummary

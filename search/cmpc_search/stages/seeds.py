@@ -20,7 +20,7 @@ from cmpc_search.errors import BadGallery
 from cmpc_search.gallery import Gallery, embed_gallery
 from cmpc_search.json_records import first_complaint
 from cmpc_search.runs import RunFolder
-from cmpc_search.stages.gallery_training import load_training_set, train_gallery
+from cmpc_search.stages.gallery_training import train_gallery
 from cmpc_search.stages.material import SearchMaterial, load_material
 from cmpc_search.stages.settings import GallerySettings
 
@@ -96,12 +96,7 @@ def make_new_gallery(
     """
     alike = check_new_galleries(material.gallery)
     settings = alike.model_copy(update={"seed": alike.seed + seed.number})
-    searched = load_image_set(
-        material.settings.data,
-        size_px=settings.shape.input_size_px,
-        cache_dir=material.cache_dir,
-        seed=settings.split_seed,
-    )
+    searched = _load(material, settings, material.settings.data)
     training_set = _training_set(material, settings, searched)
     gallery = train_gallery(_gallery_folder(run, seed), settings, training_set, progress=progress)
     embed_gallery(gallery, searched)
@@ -115,13 +110,23 @@ def _training_set(
     wanted = material.gallery.record.data_sha256
     if searched.sha256 == wanted:
         return searched
-    found = load_training_set(settings, cache_dir=material.cache_dir)
+    found = _load(material, settings, settings.data)
     if found.sha256 != wanted:
         raise BadGallery(
             f"a new gallery network must be trained on what that of {material.gallery.path} was, "
             f"but {settings.data} has changed since"
         )
     return found
+
+
+def _load(material: SearchMaterial, settings: GallerySettings, data: str) -> ImageSet:
+    """Return a data set as the gallery network reads it."""
+    return load_image_set(
+        data,
+        size_px=settings.shape.input_size_px,
+        cache_dir=material.cache_dir,
+        seed=settings.split_seed,
+    )
 
 
 def _folder(run: RunFolder, seed: Seed) -> Path:

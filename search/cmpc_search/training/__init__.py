@@ -1,7 +1,7 @@
 """How networks learn.
 
 compute.py        where torch computes, and how precisely
-batches.py        what a training reads, a step at a time; pairs.py and views.py give batches
+batches.py        what a training reads, a step at a time; pairs.py and view_bank.py give them
 task.py           what is learnt: modules, losses by name, gradients; see gallery.py and query.py
 loop.py           one loop for all of them, with checkpoint.py and execution.py
 settings.py       how networks are trained, as a user sets it

@@ -26,8 +26,8 @@ from cmpc_search.runs import write_pick
 from cmpc_search.runs.evaluation import NetworkCost, write_evaluation
 from cmpc_search.stages import shipping
 from cmpc_search.stages.bundling import BundleOrder, build_bundle
-from cmpc_search.stages.picks import PickFacts, pick_of, trained_picks
 from cmpc_search.stages.seeds import Seed
+from cmpc_search.stages.trained_picks import PickFacts, pick_of, trained_picks
 from cmpc_search.study.records import Candidate, CandidateScore
 from cmpc_search.study.settings import Budget
 

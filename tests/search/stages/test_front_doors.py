@@ -21,7 +21,6 @@ from cmpc_search import (
     run_search,
     run_training,
 )
-from cmpc_search.stages.evaluation import JudgingOptions
 from cmpc_search.stages.settings import GallerySettings, SearchSettings, TrainSettings
 
 TRIALS = 3
@@ -118,9 +117,7 @@ def test_what_was_picked_is_trained_with_its_control(trained, searched):
 
 
 def test_what_was_trained_is_judged_on_the_test_classes(trained, cache_dir):
-    order = EvaluationOrder(
-        run_folder=trained.run.path, cache_dir=cache_dir, judged=JudgingOptions()
-    )
+    order = EvaluationOrder(run_folder=trained.run.path, cache_dir=cache_dir)
 
     found = run_evaluation(order)
 

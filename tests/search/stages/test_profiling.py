@@ -6,9 +6,9 @@ from cmpc_base.json_files import write_json
 from cmpc_search.errors import BadArgument
 from cmpc_search.runs import open_run, write_pick
 from cmpc_search.space.presets.catalogue import load_space
-from cmpc_search.stages.picks import PickFacts, pick_of
 from cmpc_search.stages.profiling import ProfileOrder, network_of
 from cmpc_search.stages.seeds import Seed
+from cmpc_search.stages.trained_picks import PickFacts, pick_of
 from cmpc_search.study.records import Candidate, CandidateScore
 from cmpc_search.study.settings import Budget
 

@@ -10,7 +10,7 @@ from known_set import FOUND, RedNetwork, make_known_set, top1
 from cmpc_cost_models import Cost, Measurement
 from cmpc_cost_models.records import Unknown
 from cmpc_search.networks.shared import Supernet
-from cmpc_search.stages import network_costs, scoring
+from cmpc_search.stages import costs, scoring
 from cmpc_search.stages.accuracy import BothWays
 from cmpc_search.stages.material import load_material
 from cmpc_search.stages.scoring import CandidateScorer
@@ -129,7 +129,7 @@ def test_candidates_are_scored_on_the_validation_classes_and_no_others(
     for part in ("rebuild_batch_norms", "export_network"):
         monkeypatch.setattr(scoring, part, lambda *_: None)
     counted = SimpleNamespace(macs=300, parameters=20)
-    monkeypatch.setattr(network_costs, "count_network", lambda _: counted)
+    monkeypatch.setattr(costs, "count_network", lambda _: counted)
     supernet = SimpleNamespace(extract=lambda _: RedNetwork())
 
     score = CandidateScorer(supernet, known, None, folder=tmp_path)(material.space.smallest())
@@ -161,9 +161,7 @@ def test_what_is_judged_and_what_is_exported_has_batch_norms_of_training_images(
     monkeypatch.setattr(scoring, "rebuild_batch_norms", rebuild)
     monkeypatch.setattr(scoring, "export_network", note("exported"))
     monkeypatch.setattr(scoring, "evaluate_both_ways", rank)
-    monkeypatch.setattr(
-        network_costs, "count_network", lambda _: SimpleNamespace(macs=1, parameters=1)
-    )
+    monkeypatch.setattr(costs, "count_network", lambda _: SimpleNamespace(macs=1, parameters=1))
     supernet = SimpleNamespace(extract=lambda _: RedNetwork())
 
     CandidateScorer(supernet, known, None, folder=tmp_path)(material.space.smallest())

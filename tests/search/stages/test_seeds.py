@@ -11,17 +11,17 @@ from cmpc_search.compatibility.making import make_method
 from cmpc_search.errors import BadGallery, BadRun
 from cmpc_search.gallery import Gallery, embed_gallery, open_gallery
 from cmpc_search.runs import RunFolder, open_run
-from cmpc_search.stages import query_training, supernet
-from cmpc_search.stages.evaluation import results_of_seeds
+from cmpc_search.stages import pick_training, supernet
+from cmpc_search.stages.evaluating import results_of_seeds
 from cmpc_search.stages.gallery_training import train_gallery
 from cmpc_search.stages.material import load_material
-from cmpc_search.stages.picks import trained_picks
-from cmpc_search.stages.query_training import control_plan
+from cmpc_search.stages.pick_training import control_plan
 from cmpc_search.stages.seeds import Seed, check_new_galleries, make_new_gallery, parts_of
 from cmpc_search.stages.settings import GallerySettings, TrainSettings
 from cmpc_search.stages.supernet import load_supernet, make_supernet
+from cmpc_search.stages.trained_picks import trained_picks
 from cmpc_search.stages.training import PickTrainer
-from cmpc_search.stages.views import make_view_bank
+from cmpc_search.stages.view_banks import make_view_bank
 from cmpc_search.training.settings import GalleryTraining, PickTraining, SupernetTraining
 
 TRAIN = TrainSettings(pick=PickTraining(num_steps=2, batch_size=4), control_steps=3)
@@ -245,13 +245,13 @@ def test_nothing_of_the_gallery_network_reaches_the_control(tmp_path, own_materi
 
 
 def test_a_pick_starts_from_the_supernet_of_its_own_seed(new_run, train, own_material, monkeypatch):
-    run, load, read = new_run(), query_training.load_supernet, []
+    run, load, read = new_run(), pick_training.load_supernet, []
 
     def note(folder, material):
         read.append(folder.path)
         return load(folder, material)
 
-    monkeypatch.setattr(query_training, "load_supernet", note)
+    monkeypatch.setattr(pick_training, "load_supernet", note)
     for number in (0, 1):
         train(run, Seed(number=number))
 
@@ -268,7 +268,7 @@ def test_what_is_set_of_the_method_is_set_for_supernet_and_pick(
         made.append((name, settings))
         return make_method(name, bank, settings)
 
-    for module in (supernet, query_training):
+    for module in (supernet, pick_training):
         monkeypatch.setattr(module, "make_method", note)
     run = RunFolder(tmp_path / "run")
     make_supernet(run, material, make_view_bank(material))

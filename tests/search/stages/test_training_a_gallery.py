@@ -8,9 +8,12 @@ import torch
 from cmpc_search.data import load_image_set
 from cmpc_search.gallery import save_gallery_network
 from cmpc_search.networks.gallery import GalleryNetwork
-from cmpc_search.stages import gallery_training
-from cmpc_search.stages.galleries import training_advice
-from cmpc_search.stages.gallery_training import load_training_set
+from cmpc_search.stages import gallery_making, gallery_training
+from cmpc_search.stages.gallery_making import (
+    GalleryTrainOrder,
+    run_gallery_training,
+    training_advice,
+)
 from cmpc_search.stages.settings import GallerySettings
 from cmpc_search.training.settings import GalleryTraining
 
@@ -34,18 +37,27 @@ def test_who_waited_for_another_training_finds_it_done(tmp_path, image_set, monk
     assert found.path == tmp_path / "gallery"
 
 
-def test_a_gallery_is_trained_on_the_classes_of_its_split_seed(pictures, cache_dir):
+def test_a_gallery_is_trained_on_the_classes_of_its_split_seed(
+    pictures, cache_dir, tmp_path, monkeypatch
+):
     settings = GallerySettings(
         data=str(pictures), depths="1", width=2, input_size_px=32, split_seed=5, seed=1
     )
 
-    training_set = load_training_set(settings, cache_dir=cache_dir)
+    trained_on = []
+    monkeypatch.setattr(
+        gallery_making, "train_gallery", lambda *given, **_: trained_on.append(given[2])
+    )
+
+    run_gallery_training(
+        GalleryTrainOrder(folder=tmp_path / "gallery", settings=settings, cache_dir=cache_dir)
+    )
 
     split = {
         seed: load_image_set(str(pictures), size_px=32, cache_dir=cache_dir, seed=seed).split
         for seed in (0, 1, 5)
     }
-    assert training_set.split.tolist() == split[5].tolist()
+    assert trained_on[0].split.tolist() == split[5].tolist()
     assert split[5].tolist() not in (split[0].tolist(), split[1].tolist())
 
 

@@ -19,7 +19,7 @@ from cmpc_search.training.gallery import train_gallery_network
 from cmpc_search.training.loop import train
 from cmpc_search.training.query import QueryTask
 from cmpc_search.training.settings import GalleryTraining, QueryTraining
-from cmpc_search.training.views import ViewSettings, make_views
+from cmpc_search.training.view_bank import ViewSettings, make_views
 
 DEVICE_WORDS = re.compile(
     r"""cuda|["']cpu["']|channels_last|torch\.autocast|set_num_threads|ExecutionProvider"""

@@ -21,7 +21,7 @@ from cmpc_search.training.execution import Execution
 from cmpc_search.training.loop import train
 from cmpc_search.training.query import QueryTask
 from cmpc_search.training.settings import QueryTraining
-from cmpc_search.training.views import ViewBank
+from cmpc_search.training.view_bank import ViewBank
 
 folder, rank, world = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 if world > 1:

@@ -16,7 +16,7 @@ from cmpc_search.training.loop import train
 from cmpc_search.training.query import QueryTask, SupernetTask
 from cmpc_search.training.recalibration import rebuild_batch_norms
 from cmpc_search.training.settings import QueryTraining
-from cmpc_search.training.views import ViewBank
+from cmpc_search.training.view_bank import ViewBank
 
 SPACE = ShuffleNetSpace(
     name="tiny",

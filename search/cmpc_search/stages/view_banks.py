@@ -17,7 +17,7 @@ from cmpc_search.gallery import Gallery
 from cmpc_search.stages.material import SearchMaterial
 from cmpc_search.training.augmentation import Augmentation
 from cmpc_search.training.execution import Execution
-from cmpc_search.training.views import (
+from cmpc_search.training.view_bank import (
     EmbedViews,
     ViewBank,
     ViewSettings,

@@ -28,13 +28,15 @@ from cmpc_search.errors import BadRun
 from cmpc_search.gallery import Gallery
 from cmpc_search.runs import RunFolder
 from cmpc_search.runs.evaluation import SeenClasses
-from cmpc_search.stages import evaluation, network_costs
-from cmpc_search.stages.evaluation import (
-    JudgingOptions,
+from cmpc_search.stages import costs, evaluating
+from cmpc_search.stages import scored_queries as scored_queries_module
+from cmpc_search.stages.evaluating import (
+    EvaluationOrder,
     amortised_macs,
     evaluate_run,
     results_of_seeds,
 )
+from cmpc_search.stages.scored_queries import scored_names
 from cmpc_search.stages.seeds import Seed
 
 RUN = RunFolder(Path("run"))
@@ -85,7 +87,7 @@ def known_material(material):
 def judged(known_material, tmp_path, monkeypatch):
     """Evaluate the network of the known set, and one that sees little as the control."""
     monkeypatch.setattr(
-        network_costs,
+        costs,
         "count_network",
         lambda path: SimpleNamespace(macs=SIZES[path.name][0], parameters=SIZES[path.name][1]),
     )
@@ -94,10 +96,11 @@ def judged(known_material, tmp_path, monkeypatch):
 
     def judge(meter=None, material=known_material, **order):
         pick, control = trained(RedNetwork, material), trained(DullNetwork, material)
-        monkeypatch.setattr(evaluation, "picked_architecture", lambda _: material.space.smallest())
-        monkeypatch.setattr(evaluation, "trained_picks", lambda *_, **__: [pick])
-        monkeypatch.setattr(evaluation, "control_of", lambda *_: control)
-        return evaluate_run(run, material, JudgingOptions(**order), meter)
+        monkeypatch.setattr(evaluating, "picked_architecture", lambda _: material.space.smallest())
+        monkeypatch.setattr(evaluating, "trained_picks", lambda *_, **__: [pick])
+        monkeypatch.setattr(evaluating, "control_of", lambda *_: control)
+        ordered = EvaluationOrder(run_folder=run.path, cache_dir=material.cache_dir, **order)
+        return evaluate_run(run, material, ordered, meter)
 
     return judge
 
@@ -159,7 +162,7 @@ def test_chance_is_what_a_random_ranking_finds(known_material, groups):
         ]
         found.append((labels[rng.choice(counts, 20_000)] == labels[query]).mean())
 
-    assert evaluation._chance(image_set, queries, gallery) == pytest.approx(
+    assert scored_queries_module._chance(image_set, queries, gallery) == pytest.approx(
         np.mean(found), abs=0.01
     )
 
@@ -251,7 +254,7 @@ def test_an_evaluation_says_what_was_known_of_its_test_classes(judged, known_mat
 def test_scored_queries_are_kept_by_the_names_of_their_items(known_material):
     (found,) = results_of_seeds(RUN, known_material, [trained(RedNetwork, known_material)])
 
-    names = evaluation.scored_names(known_material.image_set, found.paragon.ranks)
+    names = scored_names(known_material.image_set, found.paragon.ranks)
 
     image_set = known_material.image_set
     classes = [image_set.labels[image_set.item_names.index(name)] for name in names]

@@ -19,7 +19,7 @@ from cmpc_search.gallery import (
     remember_data,
 )
 from cmpc_search.stages.data_sets import prepare_data_set
-from cmpc_search.stages.gallery_training import load_training_set, train_gallery
+from cmpc_search.stages.gallery_training import train_gallery
 from cmpc_search.stages.settings import GallerySettings, absolute_data
 from cmpc_search.training.settings import GalleryTraining
 
@@ -81,10 +81,13 @@ def run_gallery_training(order: GalleryTrainOrder, observer: Observer = SILENT) 
     folder, settings = order.folder, order.settings
     if not (folder / RECORD_FILE).exists():
         check_free(folder)
-    with observer.progress(f"Preparing {settings.data}") as steps:
-        image_set = load_training_set(
-            settings, cache_dir=order.cache_dir, progress=steps, on_notice=observer.notice
-        )
+    image_set = prepare_data_set(
+        settings.data,
+        size_px=settings.shape.input_size_px,
+        split_seed=settings.split_seed,
+        cache_dir=order.cache_dir,
+        observer=observer,
+    )
     if existing_gallery(folder, image_set, facts=settings.model_dump(mode="json")) is not None:
         observer.notice(f"{folder} is trained already")
     elif advice := training_advice(settings):

@@ -10,7 +10,13 @@ from cmpc_search.compatibility.base import NO_LABEL
 from cmpc_search.testing.batches import BatchSourceContract
 from cmpc_search.training.execution import Execution
 from cmpc_search.training.settings import QueryTraining
-from cmpc_search.training.views import ViewBank, ViewSettings, make_views, read_views, write_views
+from cmpc_search.training.view_bank import (
+    ViewBank,
+    ViewSettings,
+    make_views,
+    read_views,
+    write_views,
+)
 
 NUM_VIEWS, BATCH_SIZE = 24, 8
 

@@ -5,7 +5,7 @@
     RUN/pick/ARCHITECTURE/seed-1-new-gallery/...   and to fit another gallery network
     RUN/pick/ARCHITECTURE/control/...              trained without any gallery
 
-`query_training` writes them.
+`pick_training` writes them.
 """
 
 from dataclasses import asdict, dataclass

@@ -22,11 +22,11 @@ from cmpc_search.gallery import (
     save_gallery_network,
 )
 from cmpc_search.networks.gallery import GalleryNetwork, ResidualShape
-from cmpc_search.stages import views as stage_module
+from cmpc_search.stages import view_banks as stage_module
 from cmpc_search.stages.material import load_material
 from cmpc_search.stages.settings import SearchSettings
-from cmpc_search.stages.views import make_view_bank
-from cmpc_search.training import views as views_module
+from cmpc_search.stages.view_banks import make_view_bank
+from cmpc_search.training import view_bank as views_module
 from cmpc_search.training.augmentation import Augmentation
 
 

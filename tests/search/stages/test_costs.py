@@ -12,8 +12,8 @@ from cmpc_cost_models.compiling.network import compile_network
 from cmpc_cost_models.graphs.writing import GraphWriter
 from cmpc_cost_models.targets.compilers import linker_for
 from cmpc_cost_models.targets.table import find_target
-from cmpc_search.stages import measuring
-from cmpc_search.stages.network_costs import network_cost
+from cmpc_search.stages import costs
+from cmpc_search.stages.costs import network_cost
 
 
 @pytest.fixture
@@ -40,9 +40,9 @@ def test_the_library_that_was_timed_is_kept_and_outlives_the_cache(host, tmp_pat
 def test_runs_share_what_is_compiled_and_how_fast_the_machine_was(host, tmp_path, monkeypatch):
     """Nothing of it is looked for in a run's own folder."""
     ordered = []
-    monkeypatch.setattr(measuring.meters, "make_meter", lambda order, *_: ordered.append(order))
+    monkeypatch.setattr(costs.meters, "make_meter", lambda order, *_: ordered.append(order))
 
-    measuring.make_meter(host, None, cache_dir=tmp_path)
+    costs.make_meter(host, None, cache_dir=tmp_path)
 
     assert ordered[0].cache_dir == tmp_path
     assert ordered[0].schedules_dir == Cache(tmp_path).schedules
