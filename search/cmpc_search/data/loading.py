@@ -3,7 +3,7 @@
     source --once--> Items --for each size--> pixels --for each seed--> ImageSet
 
 What is made once is kept (``cached_source``). Roles and splits that the source leaves open are
-decided at each load, from names alone (``sides``). So every size of a source has the same items in
+decided at each load, from names alone (``splits``). So every size of a source has the same items in
 the same order, with the same classes, roles and splits.
 """
 
@@ -17,8 +17,8 @@ from cmpc_base.progress import OnNotice, Progress
 from cmpc_search.data.cached_source import CachedSource
 from cmpc_search.data.fetching import Fetcher
 from cmpc_search.data.image_set import ImageSet
-from cmpc_search.data.sides import decide_sides
 from cmpc_search.data.sources.catalogue import find_source
+from cmpc_search.data.splits import decide_sides
 from cmpc_search.errors import BadArgument
 
 __all__ = ["gallery_item_names", "load_image_set"]

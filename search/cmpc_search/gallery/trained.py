@@ -1,15 +1,13 @@
 """Keep a network that cmpc trained as a gallery, and know it again."""
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save
 from torch import Tensor
 
-from cmpc_base.files import replacing
-from cmpc_base.hashing import document_hash
+from cmpc_base.hashing import document_hash, file_hash
 from cmpc_base.json_files import write_json
+from cmpc_cost_models.graphs.counting import count_network
 from cmpc_search.data import ImageSet
 from cmpc_search.errors import BadGallery
 from cmpc_search.gallery.classes import write_classes
@@ -24,6 +22,8 @@ from cmpc_search.gallery.folder import (
 from cmpc_search.gallery.record import SCHEMA_VERSION, GalleryRecord
 from cmpc_search.gallery.unfinished import RECORD_FILE
 from cmpc_search.networks.gallery import GalleryNetwork
+from cmpc_search.networks.onnx_export import export_network
+from cmpc_search.training.checkpoint import write_weights
 from cmpc_search.training.compute import CPU
 
 __all__ = ["checkpoint_of", "existing_gallery", "save_gallery_network"]
@@ -65,16 +65,11 @@ def save_gallery_network(
 
     ``facts`` are further JSON values to keep, such as how the network was trained.
     """
-    from cmpc_cost_models.graphs.counting import count_network
-    from cmpc_search.networks.onnx_export import export_network
-
     path.mkdir(parents=True, exist_ok=True)
     (path / RECORD_FILE).unlink(missing_ok=True)
-    weights = save({name: value.contiguous() for name, value in network.state_dict().items()})
-    with replacing(path / WEIGHTS_FILE) as file:
-        file.write(weights)
+    write_weights(path / WEIGHTS_FILE, network)
+    network_sha256 = file_hash(path / WEIGHTS_FILE)
     write_classifier(path / CLASSIFIER_FILE, directions, training_classes(image_set))
-    network_sha256 = hashlib.sha256(weights).hexdigest()
     write_classes(path, image_set, network_sha256=network_sha256)
     export_network(network, path / ONNX_FILE)
     counted = count_network(path / ONNX_FILE)

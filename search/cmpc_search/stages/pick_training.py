@@ -15,9 +15,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from safetensors.torch import save
 
-from cmpc_base.files import replacing
 from cmpc_base.hashing import document_hash
 from cmpc_base.json_files import write_json
 from cmpc_base.progress import Progress
@@ -32,6 +30,7 @@ from cmpc_search.stages.settings import TrainSettings
 from cmpc_search.stages.supernet import load_supernet
 from cmpc_search.stages.trained_picks import PickFacts, TrainedPick, control_in, pick_of
 from cmpc_search.training.batches import BatchSource
+from cmpc_search.training.checkpoint import write_weights
 from cmpc_search.training.execution import Execution
 from cmpc_search.training.loop import train
 from cmpc_search.training.query import QueryTask
@@ -87,9 +86,7 @@ class QueryPlan:
         pick = self.pick
         pick.folder.mkdir(parents=True, exist_ok=True)
         pick.facts_path.unlink(missing_ok=True)
-        weights = {key: value.contiguous() for key, value in network.state_dict().items()}
-        with replacing(pick.weights_path) as file:
-            file.write(save(weights))
+        write_weights(pick.weights_path, network)
         export_network(network, pick.onnx_path)
         write_json(pick.facts_path, self.facts.to_json())
         self._checkpoint.unlink(missing_ok=True)

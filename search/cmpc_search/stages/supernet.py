@@ -2,9 +2,8 @@
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file
 
-from cmpc_base.files import replacing
 from cmpc_base.progress import Progress
 from cmpc_search.compatibility.making import make_method
 from cmpc_search.errors import BadRun
@@ -12,6 +11,7 @@ from cmpc_search.networks.shared import Supernet
 from cmpc_search.runs import RunFolder
 from cmpc_search.stages.material import SearchMaterial
 from cmpc_search.training.batches import BatchSource
+from cmpc_search.training.checkpoint import write_weights
 from cmpc_search.training.execution import Execution
 from cmpc_search.training.loop import train
 from cmpc_search.training.query import SupernetTask
@@ -47,9 +47,7 @@ def make_supernet(
         settings.supernet,
         execution,
     )
-    weights = {name: value.contiguous() for name, value in supernet.state_dict().items()}
-    with replacing(run.supernet_path / WEIGHTS_FILE) as file:
-        file.write(save(weights))
+    write_weights(run.supernet_path / WEIGHTS_FILE, supernet)
     checkpoint.unlink(missing_ok=True)
     return supernet
 

@@ -1,4 +1,4 @@
-"""The state of a training on disk: weights, what the optimiser remembers, and the steps done."""
+"""The state of a training on disk: weights, and while it lasts what the optimiser remembers."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 from cmpc_base.files import replacing
 from cmpc_search.errors import BadRun
 
-__all__ = ["restore", "store"]
+__all__ = ["restore", "store", "write_weights"]
 
 
 def store(path: Path, task: nn.Module, optimiser: Optimizer, step: int) -> None:
@@ -18,9 +18,7 @@ def store(path: Path, task: nn.Module, optimiser: Optimizer, step: int) -> None:
     tensors = {f"network.{name}": value for name, value in task.state_dict().items()}
     for index, state in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{index}.{name}": value for name, value in state.items()}
-    contiguous = {name: value.contiguous() for name, value in tensors.items()}
-    with replacing(path) as file:
-        file.write(save(contiguous, metadata={"step": str(step)}))
+    _write(path, tensors, metadata={"step": str(step)})
 
 
 def restore(path: Path | None, task: nn.Module, optimiser: Optimizer) -> int:
@@ -47,6 +45,17 @@ def restore(path: Path | None, task: nn.Module, optimiser: Optimizer) -> int:
         state.setdefault(int(index), {})[key] = value
     optimiser.load_state_dict(optimiser.state_dict() | {"state": state})
     return step
+
+
+def write_weights(path: Path, network: nn.Module) -> None:
+    """Write the weights and buffers of a network."""
+    _write(path, network.state_dict())
+
+
+def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    contiguous = {name: value.contiguous() for name, value in tensors.items()}
+    with replacing(path) as file:
+        file.write(save(contiguous, metadata))
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
