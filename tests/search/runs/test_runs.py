@@ -20,7 +20,7 @@ from cmpc_search.runs import (
     write_pick,
     write_trials,
 )
-from cmpc_search.study.coordination.workers import FileWorker
+from cmpc_search.study.coordination.files import FileWorker
 from cmpc_search.study.records import Accuracy, Candidate, CandidateScore
 from cmpc_search.study.settings import Budget
 

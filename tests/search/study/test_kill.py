@@ -12,9 +12,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from cmpc_search.study.coordination.files import FileCoordinator
+from cmpc_search.study.coordination.files import FileCoordinator, FileWorker
 from cmpc_search.study.coordination.sqlite import create_study, load_study
-from cmpc_search.study.coordination.workers import FileWorker
 from cmpc_search.study.ledger import Ledger
 from cmpc_search.study.loop import load_candidates, run_study
 from cmpc_search.study.settings import StudySettings

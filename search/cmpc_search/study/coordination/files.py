@@ -2,9 +2,15 @@
 
 study.db            the record, see ``sqlite``
 study.db.lock       whose turn it is
-study.db.workers/   a locked file for each process at work, see ``workers``
+study.db.workers/   a locked file for each process at work
+
+A worker that holds the lock of its own file is alive, and one whose lock can be taken is not: no
+heartbeat, no timeout to choose, no process number that another program may own by now. The lock
+belongs to a process, see `cmpc_base.locks`, so two loops over one study must be two processes.
 """
 
+import os
+import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -12,13 +18,12 @@ from pathlib import Path
 
 import optuna
 
-from cmpc_base.locks import exclusive
+from cmpc_base.locks import LockOwner, exclusive, is_held, try_lock
 from cmpc_base.progress import OnNotice
 from cmpc_search.study.coordination import sqlite
-from cmpc_search.study.coordination.base import Coordinator
-from cmpc_search.study.coordination.workers import FileWorker, live_workers
+from cmpc_search.study.coordination.base import Coordinator, Worker
 
-__all__ = ["FileCoordinator"]
+__all__ = ["FileCoordinator", "FileWorker"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +32,12 @@ class FileCoordinator(Coordinator):
 
     study_path: Path
 
-    def join(self) -> FileWorker:
+    def join(self) -> "FileWorker":
         return FileWorker(self._workers_folder)
 
     def live_workers(self) -> tuple[str, ...]:
-        return live_workers(self._workers_folder)
+        locks = sorted(self._workers_folder.glob("*.lock"))
+        return tuple(path.stem for path in locks if is_held(path))
 
     @contextmanager
     def turn(self, on_wait: OnNotice | None = None) -> Iterator[None]:
@@ -58,3 +64,34 @@ class FileCoordinator(Coordinator):
     @property
     def _workers_folder(self) -> Path:
         return self.study_path.with_name(f"{self.study_path.name}.workers")
+
+
+class FileWorker(Worker):
+    """This process' sign of life in ``folder``, for as long as the context is open."""
+
+    def __init__(self, folder: Path) -> None:
+        self.name = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
+        self._folder = folder
+
+    def __enter__(self) -> "FileWorker":
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._file = self._path(self.name).open("w")
+        taken = try_lock(self._file, LockOwner.PROCESS)
+        assert taken, "nobody else knows the name"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._path(self.name).unlink(missing_ok=True)
+        self._file.close()
+
+    def is_alive(self, name: str) -> bool:
+        """Whether the worker of this name still runs; call it with the study's lock held."""
+        if name == self.name:
+            return True  # opening and closing our own file would drop our lock
+        if is_held(self._path(name)):
+            return True
+        self._path(name).unlink(missing_ok=True)
+        return False
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{name}.lock"
