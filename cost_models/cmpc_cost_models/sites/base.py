@@ -6,7 +6,7 @@
     Site.facts()       --> which machine it is
 
 A site lives in a worker process (``worker``), since what runs there may crash it; the worker's
-parent holds a ``SiteProcess``. A kind of site is a row of ``SITES``.
+parent holds a ``SiteProcess``. A kind of site is a row of ``catalogue.SITES``.
 """
 
 from abc import abstractmethod
@@ -20,21 +20,11 @@ import numpy as np
 import numpy.typing as npt
 
 from cmpc_base.closeable import Closeable
-from cmpc_base.registry import Registry
 from cmpc_cost_models.errors import BadArgument
 from cmpc_cost_models.records.evidence import UNKNOWN_MACHINE, Fingerprint
 from cmpc_cost_models.timing.conditions import Snapshot
 
-__all__ = ["NO_FACTS", "NO_TIMES", "SITES", "RunningNetwork", "Site", "SiteFacts", "open_site"]
-
-SITES: Registry[type["Site"]] = Registry(
-    "site",
-    {
-        "here": "cmpc_cost_models.sites.here:HereSite",
-        "rpc": "cmpc_cost_models.sites.rpc:RpcSite",
-        "emulated": "cmpc_cost_models.sites.emulated:EmulatedSite",
-    },
-)
+__all__ = ["NO_FACTS", "NO_TIMES", "RunningNetwork", "Site", "SiteFacts"]
 
 NO_TIMES = "what a program takes there says nothing of a processor: nothing may be timed there"
 
@@ -87,7 +77,7 @@ class Site(Closeable):
     @classmethod
     @abstractmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
-        """Open the site that a request describes; ``kind`` is its name in ``SITES``."""
+        """Open the site that a request describes; ``kind`` is its name in ``catalogue``."""
 
     @abstractmethod
     def load(self, library: Path, input_shape: Sequence[int]) -> RunningNetwork:
@@ -115,12 +105,3 @@ class Site(Closeable):
 
     def close(self) -> None:
         """Give back what is held: nothing, by default."""
-
-
-def open_site(document: Mapping[str, Any]) -> Site:
-    """Open the site that a request describes: its ``kind``, and what that kind is made with.
-
-    Raises:
-        DeviceUnreachable: nobody answers there.
-    """
-    return SITES.load(document["kind"]).from_json(document)

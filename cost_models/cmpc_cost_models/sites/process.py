@@ -27,7 +27,7 @@ class SiteProcess(Closeable):
     """A worker process with a site in it.
 
     Args:
-        site: What the worker opens, see ``base.open_site``.
+        site: What the worker opens, see ``catalogue.open_site``.
         module: What runs in the worker; it knows the verbs of ``worker`` at least.
 
     Attributes:

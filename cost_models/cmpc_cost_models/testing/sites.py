@@ -18,7 +18,8 @@ from cmpc_cost_models.compiling.network import compile_network
 from cmpc_cost_models.records import CompiledNetwork
 from cmpc_cost_models.records.evidence import TimingSettings
 from cmpc_cost_models.sites.agreement import compare, random_image
-from cmpc_cost_models.sites.base import SITES, Site
+from cmpc_cost_models.sites.base import Site
+from cmpc_cost_models.sites.catalogue import SITES
 from cmpc_cost_models.targets.table import find_target
 from cmpc_cost_models.targets.target import Target
 from cmpc_cost_models.testing.networks import write_small_network

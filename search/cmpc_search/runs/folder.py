@@ -19,7 +19,8 @@ from typing import Any
 
 from cmpc_search.errors import BadRun
 from cmpc_search.runs.identity import Identity, read_identity
-from cmpc_search.study.coordination.base import COORDINATORS, Coordinator
+from cmpc_search.study.coordination.base import Coordinator
+from cmpc_search.study.coordination.catalogue import COORDINATORS
 
 __all__ = ["RunFolder"]
 

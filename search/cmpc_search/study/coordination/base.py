@@ -10,18 +10,15 @@ for the record, a session's lock for the turn, and the session itself for the si
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cmpc_base.progress import OnNotice
-from cmpc_base.registry import Registry
 
 if TYPE_CHECKING:  # a run knows where its study is, and does without Optuna's second
     import optuna
 
-__all__ = ["COORDINATORS", "Coordinator", "Worker"]
+__all__ = ["Coordinator", "Worker"]
 
 
 class Worker(ABC):
@@ -87,8 +84,3 @@ class Coordinator(ABC):
         Raises:
             StudyUnavailable: it is damaged, kept by another program, or can't be written.
         """
-
-
-COORDINATORS: Registry[Callable[[Path], Coordinator]] = Registry(
-    "coordinator", {"files": "cmpc_search.study.coordination.files:FileCoordinator"}
-)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cmpc_search.study.coordination.base import COORDINATORS
+from cmpc_search.study.coordination.catalogue import COORDINATORS
 from cmpc_search.testing.coordinators import CoordinatorContract
 
 
