@@ -5,12 +5,16 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
 from cmpc_base import trimming
 from cmpc_base.cache import Cache
+from cmpc_base.cache_users import oldest_use
 from cmpc_base.errors import UnknownName
+from cmpc_base.locks import open_locked
 from cmpc_base.trimming import entries_of, trim
 
 KIB = 1024
@@ -179,6 +183,30 @@ def test_what_is_used_while_it_is_being_removed_is_put_back(cache, put, monkeypa
 
     assert trim(cache, to_bytes=0).removed == ()
     assert [path.name for path in entry.iterdir()] == ["file"]
+
+
+def test_what_is_used_at_the_moment_it_is_taken_away_is_put_back(cache, put, monkeypatch):
+    entry, rename = put("compiled/used"), Path.rename
+
+    def used_meanwhile(path, target):
+        os.utime(path)
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", used_meanwhile)
+
+    assert trim(cache, to_bytes=0).removed == ()
+    assert [path.name for path in entry.iterdir()] == ["file"]
+
+
+def test_of_several_users_the_one_that_came_first_says_what_is_in_use(cache):
+    cache.users.mkdir(parents=True)
+    with ExitStack() as files:
+        for began_at in (200, 100, 300):
+            path = cache.users / f"{began_at}.lock"
+            files.enter_context(open_locked(path))
+            os.utime(path, (began_at, began_at))
+
+        assert oldest_use(cache.users) == 100
 
 
 TRIM = """

@@ -6,9 +6,13 @@ import pytest
 from click.testing import CliRunner
 
 from cmpc.cli import command_line, names
+from cmpc.cli.evaluate import evaluate
+from cmpc.cli.gallery import gallery
 from cmpc.cli.search import search
 from cmpc_search.compatibility.catalogue import METHODS
 from cmpc_search.data import SPLITS
+from cmpc_search.evaluation.catalogue import PROTOCOLS
+from cmpc_search.networks.catalogue import GALLERY_NETWORKS
 from cmpc_search.space.presets.catalogue import SPACES
 from cmpc_search.study.rewards.catalogue import REWARDS
 from cmpc_search.study.samplers.catalogue import SAMPLERS
@@ -24,16 +28,18 @@ def test_names_that_are_written_down_twice_are_the_same(listed, existing):
 
 
 @pytest.mark.parametrize(
-    ("option", "registry"),
+    ("command", "option", "registry"),
     [
-        ("--method", METHODS),
-        ("--reward", REWARDS),
-        ("--sampler", SAMPLERS),
-        ("--space", SPACES),
+        (search, "--method", METHODS),
+        (search, "--reward", REWARDS),
+        (search, "--sampler", SAMPLERS),
+        (search, "--space", SPACES),
+        (gallery.commands["train"], "--network", GALLERY_NETWORKS),
+        (evaluate, "--protocol", PROTOCOLS),
     ],
 )
-def test_help_offers_the_names_of_a_registry(option, registry):
-    offered = next(one for one in search.params if option in one.opts)
+def test_help_offers_the_names_of_a_registry(command, option, registry):
+    offered = next(one for one in command.params if option in one.opts)
 
     assert list(offered.type.choices) == list(registry)
 

@@ -1,12 +1,14 @@
 """Of networks timed together each gets its own latency, and of several attempts the most_stable."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 from meters import PretendedSite
 
 from cmpc_cost_models.models.measured import LatencyMeter, MeasureSettings
-from cmpc_cost_models.records.evidence import Conditions
+from cmpc_cost_models.records.evidence import Conditions, Fingerprint
+from cmpc_cost_models.sites.base import SiteFacts
 from cmpc_cost_models.sites.orders import CompileOrder
 from cmpc_cost_models.targets.table import find_target
 from cmpc_cost_models.timing.blocks import Blocks
@@ -27,15 +29,16 @@ def blocks_of(*latencies_ms, wobble, cpu_share=1.0):
     ).to_json()
 
 
-def timed(networks, answers, tmp_path, *, is_remote=False):
-    """Time networks of these names without a reference network."""
-    site = PretendedSite({"time": lambda _: next(answers)}, is_remote=is_remote)
+def timed(networks, answers, tmp_path, *, settings=SETTINGS, cpus=None, **place):
+    """Time networks of these names, on a place such as a site's name, without a reference."""
+    site = PretendedSite({"time": lambda _: next(answers)}, **place)
+    site.cpus = site.cpus if cpus is None else cpus
     order = CompileOrder(target=find_target("host"), cache_dir=tmp_path)
-    meter = LatencyMeter(site, order, SETTINGS)
+    meter = LatencyMeter(site, order, settings)
     meter._reference_errors = ["left out"] * 3
     made = []
     for name in networks:
-        (tmp_path / name).mkdir()
+        (tmp_path / name).mkdir(exist_ok=True)
         made.append(
             SimpleNamespace(
                 path=tmp_path / name / "library.so",
@@ -78,3 +81,37 @@ def test_a_timing_that_fails_is_the_error_of_all_that_were_timed_together(tmp_pa
 
     assert [one.error for one in found] == ["time took longer than 1 s"] * 2
     assert [one.compiled.sha256 for one in found] == ["one", "two"]
+
+
+BOARD = Fingerprint(cpu_model="0xd08", architecture="aarch64", governor="performance", kernel="6.1")
+
+
+def told_by(fingerprint):
+    return {"facts": SiteFacts(fingerprint=fingerprint, features=frozenset({"asimd"}))}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "is_comparable"),
+    [
+        (told_by(BOARD) | {"name": "rpc://a:1"}, told_by(BOARD) | {"name": "rpc://b:1"}, True),
+        (told_by(BOARD), told_by(replace(BOARD, kernel="6.2")), True),
+        (told_by(BOARD), told_by(replace(BOARD, governor="powersave")), False),
+        (told_by(BOARD), told_by(replace(BOARD, cpu_model="0xd03")), False),
+        (told_by(BOARD), told_by(replace(BOARD, features_sha256="others")), False),
+        (told_by(BOARD), told_by(replace(BOARD, num_cores=2)), False),
+        (told_by(BOARD), told_by(replace(BOARD, has_turbo=True)), False),
+        ({"name": "rpc://a:1"}, {"name": "rpc://a:1"}, True),
+        ({"name": "rpc://a:1"}, {"name": "rpc://b:1"}, False),  # boards that tell nothing
+        ({"cpus": (0,)}, {"cpus": (1,)}, False),
+        ({}, {"settings": MeasureSettings(max_attempts=3, block_ms=5.0)}, False),
+    ],
+)
+def test_only_timings_of_one_machine_timed_alike_are_held_against_each_other(
+    first, second, is_comparable, tmp_path
+):
+    timed(["one"], iter([blocks_of(1.0, wobble=0.001)]), tmp_path, **first)
+    slower = (blocks_of(1.2, wobble=0.001) for _ in range(3))
+
+    [found] = timed(["one"], slower, tmp_path, **second)
+
+    assert found.is_stable != is_comparable

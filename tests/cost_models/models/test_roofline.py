@@ -11,6 +11,7 @@ from cmpc_cost_models.compiling.network import compile_network
 from cmpc_cost_models.models.limits import Roofline
 from cmpc_cost_models.models.roofline import (
     CALL_CYCLES,
+    RooflineModel,
     kernels_of,
     network_seconds,
 )
@@ -42,6 +43,16 @@ def test_a_network_takes_its_kernels_one_after_the_other_and_the_calls():
     kernels = [Work(flops=8_000_000, num_bytes=0), Work(flops=0, num_bytes=4_000_000)]
 
     assert network_seconds(kernels, BOARD) == pytest.approx(2e-3 + 2 * CALL_CYCLES / 1e9)
+
+
+def test_a_prediction_is_in_ms_and_names_the_limits_that_it_stands_on(tiny_network):
+    cost = RooflineModel(BOARD).estimate(tiny_network)
+
+    kernels = kernels_of(tiny_network)
+    assert (cost.name, cost.unit, cost.source) == ("latency", "ms", "predicted")
+    assert cost.value == pytest.approx(1e3 * network_seconds(kernels, BOARD))
+    assert cost.evidence.num_kernels == len(kernels)
+    assert (cost.evidence.peak_gflops, cost.evidence.memory_gb_per_s) == (8.0, 4.0)
 
 
 def test_a_view_is_read_for_its_own_channels_and_a_target_written_with_its_border():

@@ -6,6 +6,7 @@ import pytest
 
 from cmpc_cost_models.records import CompiledNetwork, Cost, Measurement
 from cmpc_cost_models.timing.history import (
+    NUM_KEPT,
     doubted_by_history,
     doubts_of_history,
     keep_timings,
@@ -72,6 +73,13 @@ def test_a_slow_reference_network_makes_what_is_timed_with_it_doubtful(library, 
     assert first.is_stable
     assert not second.is_stable
     assert second.unstable_reasons[0].startswith("of the reference network")
+
+
+def test_a_machine_that_has_become_slower_for_good_is_believed_again(library):
+    timed(measured(library, 1.0))
+    later = [timed(measured(library, 1.07)) for _ in range(NUM_KEPT + 1)]
+
+    assert [one.is_stable for one in later] == [False] * NUM_KEPT + [True]
 
 
 def test_what_a_disturbed_machine_could_do_an_undisturbed_one_can(library):
