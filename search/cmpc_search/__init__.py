@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from cmpc_search.stages.querying import QueryOrder, run_query
     from cmpc_search.stages.schedule_tuning import TuneOrder, run_tuning
     from cmpc_search.stages.searching import SearchOrder, run_search
+    from cmpc_search.stages.settings import GallerySettings, SearchSettings, TrainSettings
     from cmpc_search.stages.training import TrainOrder, run_training
 
 __all__ = [
@@ -38,13 +39,16 @@ __all__ = [
     "EvaluationOrder",
     "GalleryEmbedOrder",
     "GalleryImportOrder",
+    "GallerySettings",
     "GalleryTrainOrder",
     "IndexOrder",
     "PickOrder",
     "ProfileOrder",
     "QueryOrder",
     "SearchOrder",
+    "SearchSettings",
     "TrainOrder",
+    "TrainSettings",
     "TuneOrder",
     "build_bundle",
     "run_evaluation",
@@ -73,6 +77,7 @@ _STAGES = {
     "querying": ("QueryOrder", "run_query"),
     "schedule_tuning": ("TuneOrder", "run_tuning"),
     "searching": ("SearchOrder", "run_search"),
+    "settings": ("GallerySettings", "SearchSettings", "TrainSettings"),
     "training": ("TrainOrder", "run_training"),
 }
 _STAGE_OF = {name: stage for stage, names in _STAGES.items() for name in names}

@@ -10,10 +10,13 @@ import cmpc_search
 from cmpc_search import (
     EvaluationOrder,
     GalleryEmbedOrder,
+    GallerySettings,
     GalleryTrainOrder,
     PickOrder,
     SearchOrder,
+    SearchSettings,
     TrainOrder,
+    TrainSettings,
     run_evaluation,
     run_gallery_embedding,
     run_gallery_training,
@@ -21,7 +24,6 @@ from cmpc_search import (
     run_search,
     run_training,
 )
-from cmpc_search.stages.settings import GallerySettings, SearchSettings, TrainSettings
 
 TRIALS = 3
 
