@@ -133,7 +133,11 @@ class TrainedPick:
 
     def is_of(self, facts: PickFacts) -> bool:
         """Tell whether it is there, and these are its facts."""
-        return self.is_whole and read_json(self.facts_path, error=BadRun) == facts.to_json()
+        if not self.is_whole:
+            return False
+        kept = read_json(self.facts_path, error=BadRun)
+        # Controls of earlier versions don't say it: they know no gallery.
+        return {"has_new_gallery": False, **kept} == facts.to_json()
 
     def load(self, material: SearchMaterial) -> PlanNetwork:
         """Return the network.
