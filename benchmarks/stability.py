@@ -29,7 +29,7 @@ MEASURE = """
 import json, sys
 from pathlib import Path
 from cmpc_cost_models.models.catalogue import make_meter
-from cmpc_cost_models.sites.orders import CompileOrder
+from cmpc_cost_models.compiling.options import CompileOrder
 from cmpc_cost_models.targets.table import find_target
 order = CompileOrder(
     target=find_target("host"), cache_dir=Path(sys.argv[2]), num_threads=int(sys.argv[3])

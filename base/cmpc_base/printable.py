@@ -11,6 +11,7 @@ terminal is spared it.
 __all__ = ["last_line", "last_lines", "one_line", "printable", "screen_text"]
 
 MOST_CHARACTERS = 500  # of what a library says of its error
+MOST_LINES = 5  # of what a program says
 
 CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
 
@@ -46,9 +47,9 @@ def last_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {said}"[:MOST_CHARACTERS]
 
 
-def last_lines(talk: str, num_lines: int = 5) -> str:
+def last_lines(talk: str) -> str:
     """Return the end of what a program said in one line, whole lines of it: ``so / and so``."""
-    return " / ".join(line.strip() for line in talk.strip().splitlines()[-num_lines:])
+    return " / ".join(line.strip() for line in talk.strip().splitlines()[-MOST_LINES:])
 
 
 def _escaped(text: str) -> str:

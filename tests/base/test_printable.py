@@ -51,6 +51,6 @@ def test_what_a_library_says_of_its_error_is_told_in_one_line():
 
 
 def test_the_end_of_what_a_program_said_is_whole_lines_of_it():
-    assert last_lines("a\nb \n  c\n", 2) == "b / c"
+    assert last_lines("a\nb\nc\nd\ne \n  f\n") == "b / c / d / e / f"
     assert last_lines("only this") == "only this"
     assert last_lines("") == ""

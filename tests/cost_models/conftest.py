@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pytest
 
 from cmpc_cost_models.graphs.writing import GraphWriter
-from cmpc_cost_models.models.measured import LatencyMeter, MeasureSettings
+from cmpc_cost_models.models.measured import MeasuredModel
 from cmpc_cost_models.records import CompiledNetwork
 from cmpc_cost_models.sites.base import Site
 from cmpc_cost_models.sites.emulated import EmulatedSite
@@ -21,6 +21,7 @@ from cmpc_cost_models.targets.compilers import linker_for
 from cmpc_cost_models.targets.table import find_target
 from cmpc_cost_models.targets.target import Target
 from cmpc_cost_models.targets.toolchain import find_toolchain
+from cmpc_cost_models.timing.settings import MeasureSettings
 
 sys.path.insert(0, str(Path(__file__).parent))  # for what several tests share
 
@@ -72,7 +73,7 @@ def tiny_network(write_tiny: Callable[[int], Path]) -> Path:
 
 
 @pytest.fixture(scope="session")
-def meter(host: Target, cache_dir: Path) -> Iterator[LatencyMeter]:
+def meter(host: Target, cache_dir: Path) -> Iterator[MeasuredModel]:
     settings = MeasureSettings(
         num_blocks=6, span_seconds=0, block_ms=1.0, warmup_ms=5.0, max_attempts=1
     )

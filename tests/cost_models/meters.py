@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
-from cmpc_cost_models.models.measured import LatencyMeter, MeasureSettings
+from cmpc_cost_models.compiling.options import CompileOrder
+from cmpc_cost_models.models.measured import MeasuredModel
 from cmpc_cost_models.sites.base import NO_FACTS
-from cmpc_cost_models.sites.orders import CompileOrder
 from cmpc_cost_models.sites.process import DeviceProcess, HereProcess, SiteProcess
 from cmpc_cost_models.targets.device import Device
 from cmpc_cost_models.targets.target import Target
+from cmpc_cost_models.timing.settings import MeasureSettings
 from cmpc_cost_models.workers.process import Answer
 
 
@@ -17,19 +18,19 @@ def meter_here(
     settings: MeasureSettings | None = None,
     *,
     num_threads: int = 1,
-) -> LatencyMeter:
+) -> MeasuredModel:
     settings = settings or MeasureSettings()
     order = CompileOrder(target=target, cache_dir=cache_dir, num_threads=num_threads)
-    return LatencyMeter(
+    return MeasuredModel(
         HereProcess(target, num_threads=num_threads, cpus=settings.cpus), order, settings
     )
 
 
 def meter_on(
     device: Device, target: Target, cache_dir: Path, settings: MeasureSettings, **options
-) -> LatencyMeter:
+) -> MeasuredModel:
     order = CompileOrder(target=target, cache_dir=cache_dir)
-    return LatencyMeter(DeviceProcess(device, target, **options), order, settings)
+    return MeasuredModel(DeviceProcess(device, target, **options), order, settings)
 
 
 class PretendedSite(SiteProcess):

@@ -1,1 +1,1 @@
-"""What does a network cost? Counted, predicted, or measured: one meter each."""
+"""What does a network cost? Counted, predicted, or measured: a model for each."""

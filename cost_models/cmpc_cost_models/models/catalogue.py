@@ -8,9 +8,9 @@ none             roofline    compiled and checked here, latency predicted
 from collections.abc import Callable
 
 from cmpc_base.registry import Registry
+from cmpc_cost_models.compiling.options import CompileOrder
 from cmpc_cost_models.models.base import CostModel
 from cmpc_cost_models.models.checked import CheckedModel
-from cmpc_cost_models.sites.orders import CompileOrder
 from cmpc_cost_models.sites.process import site_process
 from cmpc_cost_models.targets.device import Device
 from cmpc_cost_models.targets.toolchain import find_toolchain
@@ -26,7 +26,7 @@ PREDICTORS: Registry[Callable[..., CostModel]] = Registry(
 COST_MODELS: Registry[Callable[..., CostModel]] = PREDICTORS.extended(
     {
         "counted": "cmpc_cost_models.models.counted:CountedModel",
-        "measured": "cmpc_cost_models.models.measured:LatencyMeter",
+        "measured": "cmpc_cost_models.models.measured:MeasuredModel",
     }
 )
 
@@ -35,8 +35,6 @@ def make_meter(
     order: CompileOrder,
     device: Device | None = None,
     settings: MeasureSettings | None = None,
-    *,
-    predictor: str = "roofline",
 ) -> CostModel:
     """Return what tells latencies on ``device``, a context manager, not yet entered.
 
@@ -44,19 +42,16 @@ def make_meter(
         order: For which target and how many threads networks are compiled, and where to.
         device: Where to run; ``None`` is this machine if it can run the target, and nowhere else.
         settings: How to measure, where something is.
-        predictor: Who predicts, where nothing is; one of ``PREDICTORS``.
 
     Raises:
         BadArgument: the device can't be that of the target, or nothing compiles for it here.
-        UnknownName: there is no such predictor.
     """
     target = order.target
     device = device or Device.default_for(target)
     toolchain = find_toolchain(target, cache_dir=order.cache_dir)
     toolchain.require_compiler()
     if device.kind == "none":
-        model = PREDICTORS.load(predictor)(target)
-        return CheckedModel(model, order, toolchain)
+        return CheckedModel(PREDICTORS.load("roofline")(target), order, toolchain)
     settings = settings or MeasureSettings()
     site = site_process(device, target, num_threads=order.num_threads, cpus=settings.cpus)
     return COST_MODELS.load("measured")(site, order, settings)

@@ -10,12 +10,12 @@ Where it can't be executed, that is said beforehand (``note``) and stands in eac
 from dataclasses import replace
 from pathlib import Path
 
+from cmpc_cost_models.compiling.options import CompileOrder
 from cmpc_cost_models.models.base import CostModel
 from cmpc_cost_models.models.checked_compiler import CheckedCompiler
 from cmpc_cost_models.records import CompiledNetwork, Cost, Measurement, Unknown
 from cmpc_cost_models.records.evidence import PredictionEvidence
 from cmpc_cost_models.sites.emulated import PROGRAM_SECONDS
-from cmpc_cost_models.sites.orders import CompileOrder
 from cmpc_cost_models.sites.process import SiteProcess
 from cmpc_cost_models.targets.toolchain import Toolchain
 
@@ -31,7 +31,6 @@ class CheckedModel(CostModel):
     Args:
         model: Who predicts.
         toolchain: What compiles for the target, and runs its code here.
-        limit_seconds: Time limit for compiling one network.
     """
 
     def __init__(
@@ -39,8 +38,6 @@ class CheckedModel(CostModel):
         model: CostModel,
         order: CompileOrder,
         toolchain: Toolchain,
-        *,
-        limit_seconds: float = LIMIT_SECONDS,
     ) -> None:
         self._model = model
         self._toolchain = toolchain
@@ -50,7 +47,7 @@ class CheckedModel(CostModel):
         self._compiler = CheckedCompiler(
             site=self._site,
             order=order,
-            limit_seconds=limit_seconds,
+            limit_seconds=LIMIT_SECONDS,
             check_seconds=CHECK_SECONDS if toolchain.can_execute else None,
         )
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from cmpc_base.cache import Cache
+from cmpc_cost_models.compiling.options import CompileOrder
 from cmpc_cost_models.records import CompiledNetwork, Measurement
 from cmpc_cost_models.sites.agreement import Agreement
-from cmpc_cost_models.sites.orders import CompileOrder
 from cmpc_cost_models.sites.process import SiteProcess
 
 __all__ = ["CheckedCompiler", "as_request"]

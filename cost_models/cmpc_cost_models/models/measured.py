@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Self
 
 from cmpc_base.cache import Cache
+from cmpc_cost_models.compiling.options import CompileOrder
 from cmpc_cost_models.errors import CompileFailed
 from cmpc_cost_models.models.base import CostModel
 from cmpc_cost_models.models.checked_compiler import CheckedCompiler, as_request
 from cmpc_cost_models.models.measurements import TimingContext, measurement_of
 from cmpc_cost_models.records import CompiledNetwork, Cost, Measurement, Unknown
-from cmpc_cost_models.sites.orders import CompileOrder
 from cmpc_cost_models.sites.process import SiteProcess
 from cmpc_cost_models.timing.attempts import most_stable
 from cmpc_cost_models.timing.blocks import Blocks
@@ -30,15 +30,15 @@ from cmpc_cost_models.timing.history import doubted_by_history, keep_timings
 from cmpc_cost_models.timing.reference import reference_network
 from cmpc_cost_models.timing.settings import MeasureSettings
 
-__all__ = ["LatencyMeter", "MeasureSettings"]
+__all__ = ["MeasuredModel"]
 
 MOST_REFERENCE_TRIES = 3  # to prepare it: each may take the whole time limit
 
 
-class LatencyMeter(CostModel):
+class MeasuredModel(CostModel):
     """Measures networks, one after the other, in a worker of its own.
 
-        with LatencyMeter(site_process(LOCAL, target), order) as meter:
+        with MeasuredModel(site_process(LOCAL, target), order) as meter:
             measurement = meter.measure(path)
 
     Args:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from cmpc_base.closeable import Closeable
+from cmpc_cost_models.compiling.options import CompileOrder
 from cmpc_cost_models.errors import BadArgument, ProfileFailed
 from cmpc_cost_models.models.checked_compiler import CheckedCompiler, as_request
 from cmpc_cost_models.models.limits import Roofline
@@ -19,7 +20,6 @@ from cmpc_cost_models.plans.work import Work
 from cmpc_cost_models.profiling.records import Comparison, KernelTime, NetworkProfile
 from cmpc_cost_models.profiling.rival import RIVALS
 from cmpc_cost_models.records import CompiledNetwork, KernelRecord, Measurement
-from cmpc_cost_models.sites.orders import CompileOrder
 from cmpc_cost_models.sites.process import HereProcess, SiteProcess
 from cmpc_cost_models.timing.attempts import most_stable
 from cmpc_cost_models.timing.blocks import Blocks

@@ -10,8 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from cmpc_cost_models.sites.agreement import random_image
 from cmpc_cost_models.timing.blocks import Runner
 
 __all__ = ["RIVALS", "onnxruntime_caller", "repeated", "settled"]
@@ -36,9 +35,8 @@ def onnxruntime_caller(
     session: Any = onnxruntime.InferenceSession(
         str(onnx_path), options, providers=["CPUExecutionProvider"]
     )
-    noise = np.random.default_rng(0).random(tuple(input_shape), dtype=np.float32)
     binding = session.io_binding()
-    binding.bind_cpu_input(session.get_inputs()[0].name, noise)
+    binding.bind_cpu_input(session.get_inputs()[0].name, random_image(input_shape))
     for output in session.get_outputs():
         binding.bind_output(output.name)
     return lambda: session.run_with_iobinding(binding)

@@ -22,7 +22,6 @@ import numpy.typing as npt
 __all__ = [
     "LARGEST_DIFFERENCE",
     "LARGEST_KERNEL_DIFFERENCE",
-    "SMALLEST_COSINE",
     "Agreement",
     "agreement",
     "check_images",

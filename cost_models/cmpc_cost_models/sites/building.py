@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cmpc_cost_models.errors import BadArgument, CompileFailed
 
-__all__ = ["build", "ffi_headers", "package_folder"]
+__all__ = ["build", "package_folder"]
 
 LIMIT_SECONDS = 300
 LONGEST_COMPLAINT = 600
@@ -22,18 +22,14 @@ def build(compiler: str, source: Path, output: Path, options: Sequence[str]) -> 
     Raises:
         CompileFailed: the compiler refuses.
     """
-    command = [compiler, f"-I{ffi_headers()}", str(source), f"-o{output}", *options]
+    headers = package_folder("tvm_ffi") / "include"  # the same serve for every processor
+    command = [compiler, f"-I{headers}", str(source), f"-o{output}", *options]
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False
     )
     if done.returncode:
         complaint = done.stderr[-LONGEST_COMPLAINT:]
         raise CompileFailed(f"{source.name} must compile with {compiler}: {complaint}")
-
-
-def ffi_headers() -> Path:
-    """Return where the headers of TVM's C ABI are; the same serve for every processor."""
-    return package_folder("tvm_ffi") / "include"
 
 
 def package_folder(package: str) -> Path:

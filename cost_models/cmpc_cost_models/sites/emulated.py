@@ -35,7 +35,6 @@ def run_program(
     image: Float32Array,
     *,
     emulator: tuple[str, ...],
-    limit_seconds: float = PROGRAM_SECONDS,
 ) -> Float32Array:
     """Return what a native program answers to ``image``, as a flat array.
 
@@ -49,10 +48,10 @@ def run_program(
         try:
             # Nothing of this machine's set-up may help or hinder what must run on another.
             done = subprocess.run(
-                command, env={}, capture_output=True, timeout=limit_seconds, check=False
+                command, env={}, capture_output=True, timeout=PROGRAM_SECONDS, check=False
             )
         except subprocess.TimeoutExpired as error:
-            raise ProgramFailed(f"{program} must end within {limit_seconds:g} s") from error
+            raise ProgramFailed(f"{program} must end within {PROGRAM_SECONDS:g} s") from error
         if done.returncode:
             said = last_lines(done.stderr.decode(errors="replace"))
             raise ProgramFailed(

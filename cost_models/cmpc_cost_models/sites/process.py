@@ -110,9 +110,6 @@ class HereProcess(SiteProcess):
 class DeviceProcess(SiteProcess):
     """A worker with a session on a device, which is reached at the start of a ``with`` block.
 
-    Args:
-        connect_seconds: How long the device may take to answer at all.
-
     Raises:
         DeviceUnreachable: from any method, when the device does not answer.
         BadArgument: the device can't run the target, or has no threads to choose from.
@@ -127,7 +124,6 @@ class DeviceProcess(SiteProcess):
         *,
         num_threads: int = 1,
         module: str = WORKER,
-        connect_seconds: float = CONNECT_SECONDS,
     ) -> None:
         if num_threads > 1:
             raise BadArgument(
@@ -136,7 +132,6 @@ class DeviceProcess(SiteProcess):
             )
         self.name = device.name
         self._target = target
-        self._connect_seconds = connect_seconds
         self._facts = NO_FACTS
         site = {"kind": "rpc", "device": device.to_json(), "target": target.to_json()}
         super().__init__(site, num_threads=num_threads, module=module)
@@ -152,7 +147,7 @@ class DeviceProcess(SiteProcess):
 
     def connect(self) -> None:
         """Open a session with the device, or another in place of one that is lost."""
-        answer = super().ask("connect", {}, limit_seconds=self._connect_seconds)
+        answer = super().ask("connect", {}, limit_seconds=CONNECT_SECONDS)
         if answer.error is not None:
             is_named = self.name in answer.error
             message = answer.error if is_named else f"{self.name} must answer: {answer.error}"

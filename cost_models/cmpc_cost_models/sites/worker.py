@@ -13,12 +13,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cmpc_cost_models.compiling.network import compile_network
+from cmpc_cost_models.compiling.options import CompileOrder
 from cmpc_cost_models.records.evidence import TimingSettings
 from cmpc_cost_models.schedules.source import open_schedules
 from cmpc_cost_models.sites.agreement import compare
 from cmpc_cost_models.sites.base import Site
 from cmpc_cost_models.sites.catalogue import open_site
-from cmpc_cost_models.sites.orders import CompileOrder
 from cmpc_cost_models.timing.blocks import time_in_turn, with_single_runs
 from cmpc_cost_models.workers.serving import Document, Verb, serve
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from cmpc_cost_models.graphs.writing import GraphWriter
 
-__all__ = ["INPUT_SHAPE", "write_small_network"]
+__all__ = ["write_small_network"]
 
 INPUT_SHAPE = (1, 3, 16, 16)
 

@@ -1,4 +1,4 @@
-"""Time again while the timing may not be trusted, and keep the most_stable of all."""
+"""Time again while the timing may not be trusted, and keep the most stable of all."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar

@@ -18,7 +18,7 @@ that are timed one by one.
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from cmpc_cost_models.records.evidence import Conditions, TimingSettings
@@ -46,10 +46,6 @@ SINGLE_SECONDS = 1.0  # for all single runs of one thing
 LONGEST_WARMUP = 10  # times ``warmup_ms``; a machine that is never steady must not stop the work
 
 
-def _do_nothing(_: int) -> None:
-    """Stand in where nobody wants to be called."""
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Blocks:
     """What came of timing several things in turn.
@@ -73,15 +69,7 @@ class Blocks:
     single_ms: list[list[float]] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            "blocks_ms": self.blocks_ms,
-            "blocks_per_round": self.blocks_per_round,
-            "runs_per_block": self.runs_per_block,
-            "warmup_ms": self.warmup_ms,
-            "is_steady": self.is_steady,
-            "conditions": self.conditions.to_json(),
-            "single_ms": self.single_ms,
-        }
+        return asdict(self) | {"conditions": self.conditions.to_json()}
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> "Blocks":
@@ -93,7 +81,7 @@ def time_in_turn(
     settings: TimingSettings,
     *,
     observe: Callable[[], Snapshot],
-    on_block: Callable[[int], None] = _do_nothing,
+    on_block: Callable[[int], None] = lambda _: None,
 ) -> Blocks:
     """Time ``runners`` in turn, block by block, on the processors that they are to keep.
 

@@ -4,20 +4,16 @@ Two candidates that are timed a minute apart can only be compared if the machine
 one as for the other. Their own times can't tell; this network's can.
 """
 
-import tempfile
 from pathlib import Path
 
 import numpy as np
 
-from cmpc_base.cache import Cache
-from cmpc_base.files import replacing
-from cmpc_base.hashing import file_hash
+from cmpc_base.cache import Cache, keep_by_content
 from cmpc_cost_models.graphs.writing import GraphWriter
 
 __all__ = ["reference_network"]
 
 SIZE_PX = 28
-NAME_DIGITS = 32
 CHANNELS = 32
 
 
@@ -29,16 +25,8 @@ def reference_network(cache: Cache) -> Path:
     Raises:
         OSError: it is not there, and the cache can't be written.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        made = Path(folder) / "reference.onnx"
-        _write(made)
-        sha256 = file_hash(made)
-        path = cache.reference / f"{sha256[:NAME_DIGITS]}.onnx"
-        cache.mark_used(path)
-        if not path.exists() or file_hash(path) != sha256:
-            with replacing(path) as file:
-                file.write(made.read_bytes())
-    return path
+    cache.join()
+    return keep_by_content(cache.reference, ".onnx", _write)
 
 
 def _write(path: Path) -> None:

@@ -1,6 +1,6 @@
 """How long and how often is a network timed, and on which processors?"""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Self
 
 from cmpc_cost_models.errors import BadArgument
@@ -67,10 +67,5 @@ class MeasureSettings:
     def timing(self) -> TimingSettings:
         """What the timing itself has to know."""
         return TimingSettings(
-            num_blocks=self.num_blocks,
-            block_ms=self.block_ms,
-            warmup_ms=self.warmup_ms,
-            max_seconds=self.max_seconds,
-            span_seconds=self.span_seconds,
-            num_single_runs=self.num_single_runs,
+            **{one.name: getattr(self, one.name) for one in fields(TimingSettings)}
         )

@@ -25,6 +25,7 @@ from cmpc_cost_models.workers.process import Answer
 __all__ = ["KernelRunner"]
 
 REPEAT_US = 1000.0  # one repeat: far longer than the clock's grain
+LIMIT_SECONDS = 20.0  # to build and check one schedule; timing gets it for each
 LARGEST_WAIT = 0.05  # of the time, in which a thread was ready and had no processor
 BUSY_ATTEMPTS = 8
 BUSY_PAUSE_SECONDS = 2.0
@@ -36,7 +37,6 @@ class KernelRunner(Closeable):
 
     Args:
         device: Where they run: this machine, or one over TVM's RPC.
-        limit_seconds: For building and checking one schedule; timing gets it for each.
 
     Attributes:
         waiting_shares: Of each timing, how long the worker waited for a processor.
@@ -53,13 +53,11 @@ class KernelRunner(Closeable):
         *,
         num_threads: int = 1,
         device: Device = LOCAL,
-        limit_seconds: float = 20.0,
     ) -> None:
         self.site: SiteProcess = site_process(
             device, target, num_threads=num_threads, module=WORKER
         )
         self._target = target
-        self._limit_seconds = limit_seconds
         self.waiting_shares: list[float] = []
         self.doubts: tuple[str, ...] = ()
 
@@ -145,5 +143,5 @@ class KernelRunner(Closeable):
         self, verb: str, workload: Workload, request: dict[str, Any], *, num_schedules: int = 1
     ) -> Answer:
         job = {"workload": workload.key, "target": self._target.to_json()}
-        limit_seconds = self._limit_seconds * num_schedules
+        limit_seconds = LIMIT_SECONDS * num_schedules
         return self.site.ask(verb, {"job": job} | request, limit_seconds=limit_seconds)

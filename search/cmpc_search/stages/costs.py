@@ -11,10 +11,10 @@ from cmpc_base.cache import Cache
 from cmpc_base.progress import SILENT, Observer
 from cmpc_cost_models import Target
 from cmpc_cost_models.compiling.entries import keep_compiled
+from cmpc_cost_models.compiling.options import CompileOrder
 from cmpc_cost_models.graphs.counting import count_network
 from cmpc_cost_models.models import catalogue as meters
 from cmpc_cost_models.models.base import CostModel
-from cmpc_cost_models.sites.orders import CompileOrder
 from cmpc_cost_models.targets.device import Device
 from cmpc_cost_models.timing.settings import MeasureSettings
 from cmpc_search.runs.evaluation import NetworkCost

@@ -6,9 +6,9 @@ from pathlib import Path
 from cmpc_base.cache import Cache
 from cmpc_base.progress import SILENT, Observer
 from cmpc_cost_models import Target
+from cmpc_cost_models.compiling.options import CompileOrder
 from cmpc_cost_models.profiling.profiler import Profiler
 from cmpc_cost_models.profiling.records import NetworkProfile
-from cmpc_cost_models.sites.orders import CompileOrder
 from cmpc_cost_models.targets.table import find_target
 from cmpc_cost_models.timing.settings import MeasureSettings
 from cmpc_search.errors import BadArgument, BadRun

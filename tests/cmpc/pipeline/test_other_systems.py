@@ -92,7 +92,7 @@ TIMING = """
 import json, sys
 from pathlib import Path
 from cmpc_cost_models.models.catalogue import make_meter
-from cmpc_cost_models.sites.orders import CompileOrder
+from cmpc_cost_models.compiling.options import CompileOrder
 from cmpc_cost_models.targets.table import find_target
 from cmpc_cost_models.timing.settings import MeasureSettings
 

@@ -20,6 +20,7 @@ from cmpc_cost_models.bundles.preprocessing import Preprocessing
 from cmpc_cost_models.bundles.verification import embed_emulated, verifier
 from cmpc_cost_models.bundles.writing import write_bundle
 from cmpc_cost_models.compiling.network import compile_network
+from cmpc_cost_models.compiling.options import CompileOrder
 from cmpc_cost_models.errors import BadArgument, BadBundle, PackageNotFetched, ProgramFailed
 from cmpc_cost_models.models.base import CostModel
 from cmpc_cost_models.models.catalogue import make_meter
@@ -28,7 +29,6 @@ from cmpc_cost_models.models.roofline import RooflineModel, kernels_of, network_
 from cmpc_cost_models.records import Measurement
 from cmpc_cost_models.sites.agreement import agreement
 from cmpc_cost_models.sites.emulated import EmulatedSite
-from cmpc_cost_models.sites.orders import CompileOrder
 from cmpc_cost_models.targets import runtimes
 from cmpc_cost_models.targets.device import NOWHERE
 from cmpc_cost_models.targets.runtimes import fetch_runtime, find_runtime

@@ -6,12 +6,13 @@ from types import SimpleNamespace
 import pytest
 from meters import PretendedSite
 
-from cmpc_cost_models.models.measured import LatencyMeter, MeasureSettings
+from cmpc_cost_models.compiling.options import CompileOrder
+from cmpc_cost_models.models.measured import MeasuredModel
 from cmpc_cost_models.records.evidence import Conditions, Fingerprint
 from cmpc_cost_models.sites.base import SiteFacts
-from cmpc_cost_models.sites.orders import CompileOrder
 from cmpc_cost_models.targets.table import find_target
 from cmpc_cost_models.timing.blocks import Blocks
+from cmpc_cost_models.timing.settings import MeasureSettings
 from cmpc_cost_models.workers.process import Answer
 
 SETTINGS = MeasureSettings(max_attempts=3)
@@ -34,7 +35,7 @@ def timed(networks, answers, tmp_path, *, settings=SETTINGS, cpus=None, **place)
     site = PretendedSite({"time": lambda _: next(answers)}, **place)
     site.cpus = site.cpus if cpus is None else cpus
     order = CompileOrder(target=find_target("host"), cache_dir=tmp_path)
-    meter = LatencyMeter(site, order, settings)
+    meter = MeasuredModel(site, order, settings)
     meter._reference_errors = ["left out"] * 3
     made = []
     for name in networks:

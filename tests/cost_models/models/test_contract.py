@@ -3,14 +3,14 @@
 import pytest
 from meters import meter_here
 
+from cmpc_cost_models.compiling.options import CompileOrder
 from cmpc_cost_models.models.base import CostModel
 from cmpc_cost_models.models.catalogue import COST_MODELS, PREDICTORS, make_meter
 from cmpc_cost_models.models.counted import CountedModel
-from cmpc_cost_models.models.measured import MeasureSettings
-from cmpc_cost_models.sites.orders import CompileOrder
 from cmpc_cost_models.targets.device import NOWHERE
 from cmpc_cost_models.targets.table import find_target
 from cmpc_cost_models.testing.cost_models import CostModelContract, PredictorContract
+from cmpc_cost_models.timing.settings import MeasureSettings
 
 QUICK = MeasureSettings(
     num_blocks=3, span_seconds=0, block_ms=0.5, warmup_ms=1.0, num_single_runs=0, max_attempts=1

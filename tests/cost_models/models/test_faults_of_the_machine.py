@@ -4,7 +4,7 @@ import pytest
 from meters import meter_here
 
 from cmpc_base.errors import MachineFault
-from cmpc_cost_models.models.measured import MeasureSettings
+from cmpc_cost_models.timing.settings import MeasureSettings
 
 
 def test_a_cache_that_can_not_be_written_ends_measuring_and_blames_no_network(

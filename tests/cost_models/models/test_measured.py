@@ -18,11 +18,11 @@ from onnx import TensorProto, helper
 from cmpc_base.hashing import file_hash
 from cmpc_cost_models.compiling.network import compile_network
 from cmpc_cost_models.errors import BadArgument
-from cmpc_cost_models.models.measured import MeasureSettings
 from cmpc_cost_models.records import Measurement
 from cmpc_cost_models.targets.machine import core_of, rank_cpus
 from cmpc_cost_models.targets.table import find_target
 from cmpc_cost_models.timing import lease
+from cmpc_cost_models.timing.settings import MeasureSettings
 from cmpc_cost_models.workers import process as worker_process
 
 QUICK = {"num_blocks": 3, "span_seconds": 0.0, "block_ms": 1.0, "warmup_ms": 1.0, "max_attempts": 1}

@@ -10,19 +10,19 @@ import pytest
 from meters import PretendedSite
 from onnx import TensorProto, helper, numpy_helper
 
+from cmpc_cost_models.compiling.options import CompileOrder
 from cmpc_cost_models.errors import BadArgument, BadNetworkFile, ProfileFailed
 from cmpc_cost_models.graphs.counting import count_network
 from cmpc_cost_models.graphs.writing import GraphWriter
 from cmpc_cost_models.models.limits import Bandwidth, Roofline
-from cmpc_cost_models.models.measured import MeasureSettings
 from cmpc_cost_models.plans.work import Work
 from cmpc_cost_models.profiling.profiler import Profiler, comparison_of
 from cmpc_cost_models.profiling.stopwatch import Call, Run, own_times_us
 from cmpc_cost_models.records import CompiledNetwork, KernelRecord
 from cmpc_cost_models.records.evidence import Conditions
-from cmpc_cost_models.sites.orders import CompileOrder
 from cmpc_cost_models.targets.table import find_target
 from cmpc_cost_models.timing.blocks import Blocks
+from cmpc_cost_models.timing.settings import MeasureSettings
 
 # How far the sum of all calls and the total without a stopwatch may be apart, each in its fastest
 # block. A pair of stamps takes 60 ns, and there are 30 calls in half a millisecond.

@@ -12,13 +12,14 @@ from meters import PretendedSite, meter_on
 from rpc_servers import LOOPBACK, free_port, needs_server, server, tracker
 
 from cmpc_cost_models.compiling.network import compile_network
+from cmpc_cost_models.compiling.options import CompileOrder
 from cmpc_cost_models.errors import BadArgument, DeviceUnreachable
-from cmpc_cost_models.models.measured import LatencyMeter
+from cmpc_cost_models.models.measured import MeasuredModel
 from cmpc_cost_models.records.evidence import Conditions, Fingerprint
+from cmpc_cost_models.sites import process as process_module
 from cmpc_cost_models.sites import rpc
 from cmpc_cost_models.sites.base import NO_FACTS, SiteFacts
 from cmpc_cost_models.sites.here import own_facts
-from cmpc_cost_models.sites.orders import CompileOrder
 from cmpc_cost_models.targets.device import Device
 from cmpc_cost_models.targets.table import find_target
 from cmpc_cost_models.targets.target import Target
@@ -29,7 +30,7 @@ from cmpc_cost_models.workers.process import Answer
 QUICK = MeasureSettings(num_blocks=6, block_ms=1.0, warmup_ms=5.0, max_attempts=1)
 
 
-def remote_meter(host: Target, port: int, cache_dir, *, key: str = "", **options) -> LatencyMeter:
+def remote_meter(host: Target, port: int, cache_dir, *, key: str = "", **options) -> MeasuredModel:
     device = Device(kind="rpc", host=LOOPBACK, port=port, key=key)
     return meter_on(device, host, cache_dir, QUICK, **options)
 
@@ -97,7 +98,7 @@ def test_rounds_that_a_device_slowed_down_are_set_aside_as_they_are_here(
     site = PretendedSite(answers, name="rpc://board:9090", is_remote=True)
     order = CompileOrder(target=host, cache_dir=cache_dir)
 
-    found = LatencyMeter(site, order, QUICK).measure(tiny_network)
+    found = MeasuredModel(site, order, QUICK).measure(tiny_network)
 
     assert site.asked == ["compile", "check"] * 2 + ["time"]  # it and the reference network
     assert found.is_stable
@@ -106,7 +107,7 @@ def test_rounds_that_a_device_slowed_down_are_set_aside_as_they_are_here(
     assert any("whether its processor is the target's" in one for one in found.cost.not_observed)
 
 
-def measure_for_ever(meter: LatencyMeter, network) -> None:
+def measure_for_ever(meter: MeasuredModel, network) -> None:
     for _ in range(1000):
         meter.measure(network)
 
@@ -161,10 +162,11 @@ def test_an_address_where_nobody_listens_is_told_at_once(host, cache_dir):
 
 
 @pytest.mark.slow
-def test_a_peer_that_never_speaks_is_given_up(host, cache_dir):
+def test_a_peer_that_never_speaks_is_given_up(host, cache_dir, monkeypatch):
+    monkeypatch.setattr(process_module, "CONNECT_SECONDS", 1.0)
     with socket.create_server((LOOPBACK, 0)) as silent:
         port = silent.getsockname()[1]
-        meter = remote_meter(host, port, cache_dir, connect_seconds=1.0)
+        meter = remote_meter(host, port, cache_dir)
 
         with pytest.raises(DeviceUnreachable, match="longer than 1 s"):
             meter.__enter__()
