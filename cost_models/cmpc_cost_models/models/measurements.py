@@ -14,6 +14,7 @@ from cmpc_cost_models.timing.blocks import Blocks
 from cmpc_cost_models.timing.verdict import (
     UNDISTURBED_MEDIAN,
     BlockStatistics,
+    doubts_of_clock,
     percentiles_of,
     summarise_blocks,
 )
@@ -103,6 +104,7 @@ def measurement_of(
         not_observed=tuple(context.not_observed(blocks.conditions)),
         versions=describe_versions(),
     )
-    reasons = (*found.unstable_reasons, *context.doubts)
+    of_clock = doubts_of_clock(blocks.timed_s, blocks.conditions.wall_s)
+    reasons = (*found.unstable_reasons, *of_clock, *context.doubts)
     cost = cost.of_network(network)
     return Measurement(cost=cost, compiled=network, is_stable=not reasons, unstable_reasons=reasons)

@@ -22,6 +22,7 @@ from cmpc_cost_models.targets.system_files import OWN_FILES, read_line
 
 __all__ = [
     "STAT",
+    "TICKS_PER_SECOND",
     "ProcessorTimes",
     "core_of",
     "cpu_flags",

@@ -68,6 +68,12 @@ class Blocks:
     conditions: Conditions
     single_ms: list[list[float]] = field(default_factory=list)
 
+    @property
+    def timed_s(self) -> float:
+        """How long all blocks took together, by the clock that timed them."""
+        pairs = zip(self.blocks_ms, self.runs_per_block, strict=True)
+        return sum(num_runs * sum(ms) for ms, num_runs in pairs) / 1e3
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self) | {"conditions": self.conditions.to_json()}
 

@@ -8,11 +8,19 @@ hypervisor too. Where the system does not tell a fact, it is ``None``.
 """
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from cmpc_cost_models.records.evidence import Conditions
-from cmpc_cost_models.targets.system_calls import ticks_per_second
+from cmpc_cost_models.targets.machine import (
+    STAT,
+    TICKS_PER_SECOND,
+    ProcessorTimes,
+    processor_times,
+)
 from cmpc_cost_models.targets.system_files import OWN_FILES, SystemFiles
 
 __all__ = [
@@ -22,16 +30,15 @@ __all__ = [
     "take_snapshot",
 ]
 
-STAT = "/proc/stat"
 LOAD = "/proc/loadavg"
 TASK_WAITS = "/proc/self/task/*/schedstat"
 TASK_STATES = "/proc/self/task/*/status"
 TEMPERATURES = "/sys/class/thermal/thermal_zone*/temp"
 CLOCK = "/sys/devices/system/cpu/cpu{cpu}/cpufreq/scaling_cur_freq"
 GOVERNOR = "/sys/devices/system/cpu/cpu{cpu}/cpufreq/scaling_governor"
-TICKS_PER_SECOND = ticks_per_second()
-IDLE_FIELDS = (3, 4)  # idle and iowait in a line of /proc/stat
-STEAL_FIELD = 7
+TICK_S = 1 / TICKS_PER_SECOND
+SHARES = ("cpu_share", "waiting_share", "others_share", "stolen_share")
+PAIRS = ("num_runnable", "load_average", "governor", "clock_mhz", "temperature_c")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,8 +51,7 @@ class Snapshot:
         thread_s: Processor time of the calling thread; ``None`` where it also waits to be asked,
             as it does on a device.
         waited_s: For each thread, how long it was ready and had no processor.
-        busy_s, stolen_s: Of all watched processors: in use, and given to others by a hypervisor.
-        has_counters: Whether the system counted these two at all.
+        processors: What the system counted for all watched processors.
         process_s: Processor time of the whole process.
         voluntary, involuntary: Context switches of the whole process.
         num_runnable: Threads of the whole system that run or could, this one among them.
@@ -55,11 +61,9 @@ class Snapshot:
     clock_s: float
     num_cpus: int
     thread_s: float | None
-    process_s: float
+    process_s: float | None
     waited_s: dict[str, float] | None
-    busy_s: float
-    stolen_s: float
-    has_counters: bool
+    processors: ProcessorTimes | None
     voluntary: int
     involuntary: int
     num_runnable: int | None
@@ -75,28 +79,17 @@ def take_snapshot(cpus: Sequence[int], files: SystemFiles = OWN_FILES) -> Snapsh
     Args:
         files: Those of the machine; of this one by default.
     """
-    texts = files.read(
-        STAT,
-        LOAD,
-        TASK_WAITS,
-        TASK_STATES,
-        TEMPERATURES,
-        *(CLOCK.format(cpu=cpu) for cpu in cpus),
-        GOVERNOR.format(cpu=cpus[0] if cpus else 0),
-    )
-    is_here = files is OWN_FILES
-    tasks = _tasks(texts)
-    lines = _processor_lines(texts.get(STAT, ""), cpus)
-    load = texts.get(LOAD, "").split()
+    watched = [GOVERNOR.format(cpu=[*cpus, 0][0]), *(CLOCK.format(cpu=cpu) for cpu in cpus)]
+    texts = files.read(STAT, LOAD, TASK_WAITS, TASK_STATES, TEMPERATURES, *watched)
+    tasks, load, is_here = _tasks(texts), texts.get(LOAD, "").split(), files is OWN_FILES
+    ran_s = sum(ran for ran, _ in tasks.values()) if tasks else None
     return Snapshot(
         clock_s=time.perf_counter(),
         num_cpus=max(1, len(cpus)),
         thread_s=time.thread_time() if is_here else None,
-        process_s=time.process_time() if is_here else sum(ran for ran, _ in tasks.values()),
+        process_s=time.process_time() if is_here else ran_s,
         waited_s={task: waited for task, (_, waited) in tasks.items()} or None,
-        busy_s=sum(sum(line[:STEAL_FIELD]) - sum(line[i] for i in IDLE_FIELDS) for line in lines),
-        stolen_s=sum(line[STEAL_FIELD] for line in lines),
-        has_counters=bool(lines),
+        processors=processor_times(texts, [f"cpu{cpu}" for cpu in cpus]),
         voluntary=_switches(texts, "voluntary_ctxt_switches"),
         involuntary=_switches(texts, "nonvoluntary_ctxt_switches"),
         num_runnable=int(load[3].partition("/")[0]) if len(load) > 3 else None,
@@ -110,24 +103,18 @@ def take_snapshot(cpus: Sequence[int], files: SystemFiles = OWN_FILES) -> Snapsh
 def conditions_between(before: Snapshot, after: Snapshot) -> Conditions:
     """Return what happened from one snapshot to the other on the watched processors."""
     wall = after.clock_s - before.clock_s
-    available = wall * after.num_cpus
-    own = after.process_s - before.process_s
-    tick_s = 1 / TICKS_PER_SECOND
-    others = max(0.0, after.busy_s - before.busy_s - own - tick_s)  # ticks round up
-    is_counted = before.has_counters and after.has_counters
+    pairs: dict[str, Any] = {one: (getattr(before, one), getattr(after, one)) for one in PAIRS}
+    others_s, stolen_s = _others_and_stolen_s(before, after)
+    available_s = wall * after.num_cpus
     return Conditions(
         wall_s=wall,
         cpu_share=_ran(before.thread_s, after.thread_s, wall),
         waiting_share=_longest_wait(before.waited_s, after.waited_s, wall),
-        others_share=others / available if is_counted else None,
-        stolen_share=(after.stolen_s - before.stolen_s) / available if is_counted else None,
+        others_share=None if others_s is None else others_s / available_s,
+        stolen_share=None if stolen_s is None else stolen_s / available_s,
         voluntary_switches=after.voluntary - before.voluntary,
         involuntary_switches=after.involuntary - before.involuntary,
-        num_runnable=(before.num_runnable, after.num_runnable),
-        load_average=(before.load_average, after.load_average),
-        governor=(before.governor, after.governor),
-        clock_mhz=(before.clock_mhz, after.clock_mhz),
-        temperature_c=(before.temperature_c, after.temperature_c),
+        **pairs,
     )
 
 
@@ -135,27 +122,32 @@ def conditions_together(parts: Sequence[Conditions]) -> Conditions:
     """Return the conditions over several stretches of time, at least one."""
     wall = sum(part.wall_s for part in parts)
 
-    def mean(shares: Iterable[float | None]) -> float | None:
-        known = list(zip(shares, parts, strict=True))
-        if any(share is None for share, _ in known):
+    def mean(name: str) -> float | None:
+        shares = [getattr(part, name) for part in parts]
+        if None in shares:
             return None
-        return sum((share or 0.0) * part.wall_s for share, part in known) / wall
+        return float(np.average(shares, weights=[part.wall_s for part in parts]))
 
-    first, last = parts[0], parts[-1]
+    shares: dict[str, Any] = {name: mean(name) for name in SHARES}
+    pairs = {name: (getattr(parts[0], name)[0], getattr(parts[-1], name)[1]) for name in PAIRS}
     return Conditions(
         wall_s=wall,
-        cpu_share=mean(part.cpu_share for part in parts),
-        waiting_share=mean(part.waiting_share for part in parts),
-        others_share=mean(part.others_share for part in parts),
-        stolen_share=mean(part.stolen_share for part in parts),
         voluntary_switches=sum(part.voluntary_switches for part in parts),
         involuntary_switches=sum(part.involuntary_switches for part in parts),
-        num_runnable=(first.num_runnable[0], last.num_runnable[1]),
-        load_average=(first.load_average[0], last.load_average[1]),
-        governor=(first.governor[0], last.governor[1]),
-        clock_mhz=(first.clock_mhz[0], last.clock_mhz[1]),
-        temperature_c=(first.temperature_c[0], last.temperature_c[1]),
+        **shares | pairs,
     )
+
+
+def _others_and_stolen_s(before: Snapshot, after: Snapshot) -> tuple[float | None, float | None]:
+    """Return how long others used the watched processors, and how long a hypervisor took them."""
+    first, last = before.processors, after.processors
+    if first is None or last is None:
+        return None, None
+    stolen_s = last.stolen_s - first.stolen_s
+    if before.process_s is None or after.process_s is None:
+        return None, stolen_s  # whatever ran may have been the timed process itself
+    own_s = after.process_s - before.process_s
+    return max(0.0, last.busy_s - first.busy_s - own_s - TICK_S), stolen_s  # ticks round up
 
 
 def _ran(before_s: float | None, after_s: float | None, wall_s: float) -> float | None:
@@ -190,16 +182,6 @@ def _switches(texts: Mapping[str, str], kind: str) -> int:
     )
     counts = (line.partition(":") for line in lines)
     return sum(int(count) for name, _, count in counts if name == kind)
-
-
-def _processor_lines(stat: str, cpus: Iterable[int]) -> list[list[float]]:
-    """Return the counters of /proc/stat for ``cpus``, in seconds."""
-    wanted = {f"cpu{cpu}" for cpu in cpus}
-    return [
-        [int(count) / TICKS_PER_SECOND for count in line[1 : STEAL_FIELD + 2]]
-        for line in map(str.split, stat.splitlines())
-        if line and line[0] in wanted and len(line) > STEAL_FIELD + 1
-    ]
 
 
 def _governor(texts: Mapping[str, str]) -> str | None:

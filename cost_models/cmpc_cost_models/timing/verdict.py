@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from cmpc_cost_models.records.evidence import Conditions
 from cmpc_cost_models.timing.rounds import FEWEST_UNDISTURBED, undisturbed_rounds
@@ -23,6 +24,7 @@ from cmpc_cost_models.timing.rounds import FEWEST_UNDISTURBED, undisturbed_round
 __all__ = [
     "UNDISTURBED_MEDIAN",
     "BlockStatistics",
+    "doubts_of_clock",
     "doubts_of_ratio",
     "percentiles_of",
     "summarise_blocks",
@@ -85,7 +87,7 @@ def summarise_blocks(
     drift = float(np.median(blocks[-third:]) / np.median(blocks[:third])) - 1
     error = MEDIAN_ERROR * spread / math.sqrt(len(blocks))
     doubts = [
-        *_doubts_of_rounds(int(rounds.sum()), len(rounds)),
+        *_doubts_of_rounds(rounds),
         *_doubts_of_blocks(spread / median, drift, error / median),
         *_doubts_of(conditions),
     ]
@@ -124,12 +126,30 @@ def doubts_of_ratio(spread: float, num_pairs: int) -> Iterator[str]:
         )
 
 
-def _doubts_of_rounds(num_undisturbed: int, num_rounds: int) -> Iterator[str]:
+def doubts_of_clock(timed_s: float, wall_s: float) -> Iterator[str]:
+    """Say why a device's clock may not be trusted: what it timed took less time here.
+
+    One that is slow shows nothing: asking and warming up take time as well.
+    """
+    if timed_s > wall_s * (1 + LARGEST_CLOCK_CHANGE):
+        yield (
+            f"the blocks took {timed_s:.3g} s by the clock that timed them and at most "
+            f"{wall_s:.3g} s by this machine's: one of the two is wrong"
+        )
+
+
+def _doubts_of_rounds(rounds: npt.NDArray[np.bool_]) -> Iterator[str]:
+    num_undisturbed, num_rounds = int(rounds.sum()), len(rounds)
     is_mostly_disturbed = num_undisturbed < (1 - LARGEST_DISTURBED) * num_rounds
     if num_undisturbed < min(FEWEST_UNDISTURBED, num_rounds) or is_mostly_disturbed:
         yield (
             f"only {num_undisturbed} of {num_rounds} rounds agree near the fastest: "
             "something slows the machine down again and again"
+        )
+    elif num_rounds >= FEWEST_UNDISTURBED and not rounds[num_rounds // 2 :].any():
+        yield (
+            "no round of the second half is as fast as those of the first: the machine has become "
+            "slower, as one does that grows hot, and may stay so"
         )
 
 

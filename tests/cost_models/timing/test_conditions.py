@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from cmpc_cost_models.records.evidence import Conditions, TimingSettings
+from cmpc_cost_models.targets.machine import ProcessorTimes
 from cmpc_cost_models.targets.system_files import NO_FILES
 from cmpc_cost_models.timing.blocks import time_in_turn
 from cmpc_cost_models.timing.conditions import (
@@ -28,9 +29,7 @@ BEFORE = Snapshot(
     thread_s=5.0,
     process_s=6.0,
     waited_s={"1": 0.5, "2": 0.0},
-    busy_s=50.0,
-    stolen_s=1.0,
-    has_counters=True,
+    processors=ProcessorTimes(busy_s=50.0, stolen_s=1.0),
     voluntary=3,
     involuntary=1,
     num_runnable=1,
@@ -45,9 +44,7 @@ AFTER = Snapshot(
     thread_s=6.5,
     process_s=8.0,
     waited_s={"1": 0.7, "2": 0.0, "3": 0.1},
-    busy_s=53.01,
-    stolen_s=1.2,
-    has_counters=True,
+    processors=ProcessorTimes(busy_s=53.01, stolen_s=1.2),
     voluntary=5,
     involuntary=41,
     num_runnable=2,
@@ -69,6 +66,13 @@ def test_conditions_are_what_lies_between_two_snapshots():
     assert (found.voluntary_switches, found.involuntary_switches) == (2, 40)
     assert found.governor == ("performance", "performance")
     assert Conditions.from_json(found.to_json()) == found
+
+
+def test_what_the_timed_process_used_itself_is_not_taken_for_the_work_of_others():
+    """Where the system keeps no account of the process, as some boards' kernels don't."""
+    before, after = replace(BEFORE, process_s=None), replace(AFTER, process_s=None)
+
+    assert conditions_between(before, after).others_share is None
 
 
 def test_a_thread_that_sleeps_is_seen_to_sleep():

@@ -16,6 +16,12 @@ QUIET_BLOCKS = [1.0, 1.01, 0.99, 1.0, 1.01, 0.99, 1.0, 1.01, 0.99] * 3
 SETTINGS = TimingSettings(
     num_blocks=3, block_ms=1.0, warmup_ms=0.0, max_seconds=1.0, num_single_runs=400
 )
+NETWORK = SimpleNamespace(
+    sha256="ab", num_kernels_by_origin=lambda: {"rule": 3}, schedules_sha256="cd"
+)
+CONTEXT = TimingContext(
+    site=PretendedSite({}), target=find_target("host"), settings=SETTINGS, doubts=()
+)
 QUIET = Conditions(wall_s=1.0, cpu_share=0.999, waiting_share=0.0, stolen_share=0.0)
 
 
@@ -53,6 +59,15 @@ def test_rounds_that_something_slowed_down_are_set_aside_and_counted():
     assert (blocks.num_blocks, blocks.num_set_aside) == (20, 40)
 
 
+def test_a_machine_that_becomes_slower_and_stays_so_is_doubted():
+    cool, hot = [1.0, 1.002, 0.998, 1.0], [1.3, 1.302, 1.298, 1.3]
+
+    [doubt] = summarise_blocks(cool * 5 + hot * 5, QUIET, blocks_per_round=4).unstable_reasons
+
+    assert "has become slower" in doubt
+    assert summarise_blocks(hot * 5 + cool * 5, QUIET, blocks_per_round=4).unstable_reasons == ()
+
+
 def test_percentiles_are_those_of_single_runs_and_none_of_too_few():
     single_ms = [1.0] * 95 + [9.0] * 5  # the mean of every block of 100 runs would be 1.4
 
@@ -74,15 +89,7 @@ def test_a_latency_is_of_the_blocks_and_single_runs_of_its_own_network():
         conditions=QUIET,
         single_ms=[[1.1] * 100, [2.2] * 89 + [7.0] * 10 + [8.0]],
     )
-    second = SimpleNamespace(
-        sha256="ab", num_kernels_by_origin=lambda: {"rule": 3}, schedules_sha256="cd"
-    )
-
-    context = TimingContext(
-        site=PretendedSite({}), target=find_target("host"), settings=SETTINGS, doubts=()
-    )
-
-    measured = measurement_of(second, blocks, 1, context)
+    measured = measurement_of(NETWORK, blocks, 1, CONTEXT)
 
     cost = measured.cost
     assert (cost.value, cost.unit, cost.source) == (2.0, "ms", "measured")
@@ -91,6 +98,23 @@ def test_a_latency_is_of_the_blocks_and_single_runs_of_its_own_network():
     assert cost.evidence.disturbed_share == pytest.approx(1 / 6)
     assert (cost.artefact_sha256, cost.kernel_origins) == ("ab", {"rule": 3})
     assert cost.schedules_sha256 == "cd"
+
+
+@pytest.mark.parametrize(("num_runs", "is_stable"), [(40, True), (80, False)])
+def test_times_that_are_longer_than_they_took_here_are_doubted(num_runs, is_stable):
+    blocks = Blocks(
+        blocks_ms=[[1.0] * 20],
+        blocks_per_round=4,
+        runs_per_block=[num_runs],
+        warmup_ms=1.0,
+        is_steady=True,
+        conditions=QUIET,
+    )
+
+    found = measurement_of(NETWORK, blocks, 0, CONTEXT)
+
+    assert found.is_stable == is_stable
+    assert is_stable or "by the clock that timed them" in found.unstable_reasons[0]
 
 
 def test_of_what_is_slow_fewer_single_runs_are_timed_and_none_where_nobody_asked():
