@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
 from cmpc_base.hashing import document_hash
+from cmpc_cost_models.records.plain import PlainRecord
 
 __all__ = [
     "UNKNOWN_MACHINE",
@@ -25,7 +26,7 @@ NOT_IN_KEY = ("kernel",)  # it is replaced every other week: histories would nev
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Fingerprint:
+class Fingerprint(PlainRecord):
     """What a machine tells of itself; ``None`` where it doesn't.
 
     Attributes:
@@ -51,13 +52,6 @@ class Fingerprint:
         """A short name that is the same for as long as times can be compared."""
         facts = {name: value for name, value in asdict(self).items() if name not in NOT_IN_KEY}
         return document_hash(facts)[:16]
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Self:
-        return cls(**document)
 
 
 UNKNOWN_MACHINE = Fingerprint()
@@ -174,7 +168,7 @@ class TimingEvidence:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PredictionEvidence:
+class PredictionEvidence(PlainRecord):
     """What predicted a cost, and whether the network was ever run.
 
     Attributes:
@@ -192,13 +186,6 @@ class PredictionEvidence:
     memory_gb_per_s: float
     executed: bool = False
     emulator: str | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Self:
-        return cls(**document)
 
 
 Evidence = TimingEvidence | PredictionEvidence

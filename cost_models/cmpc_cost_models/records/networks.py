@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from cmpc_base.json_files import known_fields
 from cmpc_cost_models.errors import BadArgument
+from cmpc_cost_models.records.plain import PlainRecord
 
 __all__ = ["ORIGINS", "CompiledNetwork", "KernelCall", "KernelRecord", "NodePath"]
 
@@ -17,7 +18,7 @@ MAKERS = ("kernel", "import", "vm")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class KernelRecord:
+class KernelRecord(PlainRecord):
     """One function of a compiled network, as its writer knows it.
 
     Attributes:
@@ -48,16 +49,9 @@ class KernelRecord:
         if self.origin not in ORIGINS:
             raise BadArgument.among(ORIGINS, "origin of a kernel", self.origin)
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Self:
-        return cls(**known_fields(cls, document, error=BadArgument))
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class KernelCall:
+class KernelCall(PlainRecord):
     """One call that a compiled network makes.
 
     Attributes:
@@ -73,16 +67,9 @@ class KernelCall:
         if self.made_by not in MAKERS:
             raise BadArgument.among(MAKERS, "maker of a kernel", self.made_by)
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Self:
-        return cls(**known_fields(cls, document, error=BadArgument))
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class NodePath:
+class NodePath(PlainRecord):
     """Which way one node of the ONNX graph took.
 
     Attributes:
@@ -102,13 +89,6 @@ class NodePath:
     def __post_init__(self) -> None:
         if self.path not in PATHS:
             raise BadArgument.among(PATHS, "path of a node", self.path)
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Self:
-        return cls(**known_fields(cls, document, error=BadArgument))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -4,13 +4,10 @@ Workload --+-- rules.rule_schedule ---> Schedule
            +-- rules.schedule_space --> Schedule, Schedule, ...  --tuning--> ScheduleSource.find
 """
 
-import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, Self
+from typing import Literal, Protocol
 
-from cmpc_base.json_files import known_fields
-from cmpc_cost_models.errors import BadArgument
+from cmpc_cost_models.records.plain import PlainRecord
 from cmpc_cost_models.schedules.tiling import Tile
 from cmpc_cost_models.schedules.workload import Workload
 
@@ -22,7 +19,7 @@ Origin = Literal["record", "similar", "rule"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Schedule:
+class Schedule(PlainRecord):
     """How one kernel is computed.
 
     Attributes:
@@ -47,18 +44,6 @@ class Schedule:
     @property
     def tile(self) -> Tile:
         return Tile(rows=self.rows, columns=self.columns, vectors=self.vectors, lanes=self.lanes)
-
-    def to_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Self:
-        """Read what ``to_json`` wrote, also an earlier version that knew fewer fields.
-
-        Raises:
-            BadArgument: a field is unknown.
-        """
-        return cls(**known_fields(cls, document, error=BadArgument))
 
 
 class ScheduleSource(Protocol):

@@ -12,12 +12,14 @@ the two disagree, ONNX's own reference answers once more with float64.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from cmpc_cost_models.records.plain import PlainRecord
 
 __all__ = [
     "LARGEST_DIFFERENCE",
@@ -44,7 +46,7 @@ Float32Array = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Agreement:
+class Agreement(PlainRecord):
     """How near answers are; ``None`` where they have other sizes, or are not finite alike.
 
     Attributes:
@@ -78,13 +80,6 @@ class Agreement:
             f"cosine of at least {SMALLEST_COSINE:g}, and is off by "
             f"{self.relative_difference:.1e}, with a cosine of {self.cosine:.6f}"
         )
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, document: dict[str, Any]) -> Self:
-        return cls(**document)
 
 
 INCOMPARABLE = Agreement(cosine=None, relative_difference=None)
