@@ -32,9 +32,7 @@ def cost_table(found: "Evaluation") -> "Table":
 def warnings_of(found: "Evaluation") -> list[str]:
     """Say why a measured latency is missing or may not be trusted."""
     notes = []
-    for name, cost in (("query", found.query_cost), ("gallery", found.gallery_cost)):
-        if cost is None:
-            continue
+    for name, cost in _sides(found):
         if cost.error is not None:
             notes.append(f"the {name} network has no latency: {cost.error}")
         if cost.unknown_reasons:
@@ -48,22 +46,25 @@ def warnings_of(found: "Evaluation") -> list[str]:
 
 def unstable_latencies(found: "Evaluation") -> list[str]:
     """Name the networks whose measured latency may not be trusted."""
-    costs = {"query": found.query_cost, "gallery": found.gallery_cost}
     return [
         f"the latency of the {name} network"
-        for name, cost in costs.items()
-        if cost is not None and cost.unstable_reasons
+        for name, cost in _sides(found)
+        if cost.unstable_reasons
     ]
 
 
 def unknown_latencies(found: "Evaluation") -> list[str]:
     """Name the networks whose latency nobody can tell, and why."""
-    costs = {"query": found.query_cost, "gallery": found.gallery_cost}
     return [
         f"the {name} network: {'; '.join(cost.unknown_reasons)}"
-        for name, cost in costs.items()
-        if cost is not None and cost.unknown_reasons
+        for name, cost in _sides(found)
+        if cost.unknown_reasons
     ]
+
+
+def _sides(found: "Evaluation") -> "list[tuple[str, NetworkCost]]":
+    costs = (("query", found.query_cost), ("gallery", found.gallery_cost))
+    return [(name, cost) for name, cost in costs if cost is not None]
 
 
 def _ratio_row(found: "Evaluation") -> tuple[object, ...]:

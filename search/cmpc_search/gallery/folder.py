@@ -171,9 +171,15 @@ class Gallery:
 
         Raises:
             BadEmbeddings: an item has no embedding; run `cmpc gallery embed`.
+            BadGallery: they are not as long as the gallery's.
         """
         found = self._kept_of(image_set.item_names)
         check_covers(found, image_set)
+        if found.rows.shape[1] != self.embedding_dim:
+            raise BadGallery(
+                f"embeddings of {self.path} must have {self.embedding_dim} values, "
+                f"got {found.rows.shape[1]}"
+            )
         rows = found.named(image_set.item_names).rows
         return unit_rows(rows, image_set.item_names, f"the embeddings in {self.path}")
 

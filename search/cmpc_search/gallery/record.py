@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from cmpc_search.networks.gallery import Count, ResidualShape, SizePx
+from cmpc_search.networks.residual import Count, ResidualShape, SizePx
 
 __all__ = ["SCHEMA_VERSION", "DataUse", "GalleryRecord"]
 

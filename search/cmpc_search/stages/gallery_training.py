@@ -13,7 +13,7 @@ from cmpc_search.gallery import (
 )
 from cmpc_search.stages.settings import GallerySettings
 from cmpc_search.training.execution import Execution
-from cmpc_search.training.gallery import train_gallery_network
+from cmpc_search.training.gallery_task import train_gallery_network
 
 __all__ = ["train_gallery"]
 

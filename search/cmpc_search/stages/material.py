@@ -16,13 +16,14 @@ from cmpc_cost_models.targets.table import find_target, target_names
 from cmpc_search.compatibility.bank import GalleryBank
 from cmpc_search.data import CATALOGUE, ImageSet, load_image_set
 from cmpc_search.data.splits import ENOUGH_VALIDATION_CLASSES
-from cmpc_search.embeddings import SPLIT_SEED_KEY
-from cmpc_search.errors import BadGallery, BadRun
+from cmpc_search.embeddings import GALLERY_NETWORK_KEY, SPLIT_SEED_KEY
+from cmpc_search.errors import BadRun
 from cmpc_search.gallery import Gallery, open_gallery
 from cmpc_search.json_records import first_complaint
 from cmpc_search.runs import RunFolder
+from cmpc_search.runs.evaluation import SeenClasses
 from cmpc_search.space.base import Space
-from cmpc_search.stages.seen_classes import SeenClasses, check_seen_classes
+from cmpc_search.stages.seen_classes import check_seen_classes
 from cmpc_search.stages.settings import SearchSettings
 
 __all__ = [
@@ -65,7 +66,7 @@ class SearchMaterial:
         return {
             "data_sha256": self.image_set.sha256,
             SPLIT_SEED_KEY: self.gallery.split_seed,
-            "gallery_network_sha256": self.gallery.network_sha256,
+            GALLERY_NETWORK_KEY: self.gallery.network_sha256,
         }
 
     def note_on_validation(self) -> str:
@@ -112,11 +113,6 @@ def load_material(
     )
     seen_classes = check_seen_classes(gallery, image_set)
     rows = gallery.rows_of(image_set)
-    if rows.shape[1] != gallery.embedding_dim:
-        raise BadGallery(
-            f"embeddings of {gallery.path} must have {gallery.embedding_dim} values, "
-            f"got {rows.shape[1]}"
-        )
     return SearchMaterial(
         settings=settings,
         image_set=image_set,

@@ -33,7 +33,7 @@ from cmpc_search.training.batches import BatchSource
 from cmpc_search.training.checkpoint import write_weights
 from cmpc_search.training.execution import Execution
 from cmpc_search.training.loop import train
-from cmpc_search.training.query import QueryTask
+from cmpc_search.training.query_task import QueryTask
 from cmpc_search.training.settings import PickTraining
 
 __all__ = ["QueryPlan", "control_plan", "pick_plan"]

@@ -11,7 +11,7 @@ from cmpc_search.gallery.classes import KnownClass, classes_in, read_classes
 from cmpc_search.gallery.folder import CLASSIFIER_FILE
 from cmpc_search.runs.evaluation import SeenClasses
 
-__all__ = ["SeenClasses", "check_seen_classes"]
+__all__ = ["check_seen_classes"]
 
 
 def check_seen_classes(gallery: Gallery, image_set: ImageSet) -> SeenClasses:

@@ -12,7 +12,7 @@ from cmpc_base.units import MMAC
 from cmpc_cost_models.targets.table import aliases
 from cmpc_search.data.sources.catalogue import CATALOGUE
 from cmpc_search.networks.catalogue import GALLERY_NETWORKS
-from cmpc_search.networks.gallery import ResidualShape
+from cmpc_search.networks.residual import ResidualShape
 from cmpc_search.space.base import Space
 from cmpc_search.space.presets.catalogue import load_space
 from cmpc_search.study.rewards.base import Metric

@@ -14,7 +14,7 @@ from cmpc_search.training.batches import BatchSource
 from cmpc_search.training.checkpoint import write_weights
 from cmpc_search.training.execution import Execution
 from cmpc_search.training.loop import train
-from cmpc_search.training.query import SupernetTask
+from cmpc_search.training.query_task import SupernetTask
 
 __all__ = ["has_supernet", "load_supernet", "make_supernet"]
 

@@ -10,9 +10,10 @@ from safetensors.torch import save_file
 
 from cmpc_search.errors import BadGallery
 from cmpc_search.gallery import embed_gallery, open_gallery, save_gallery_network
-from cmpc_search.networks.gallery import GalleryNetwork, ResidualShape
+from cmpc_search.networks.residual import GalleryNetwork, ResidualShape
+from cmpc_search.runs.evaluation import SeenClasses
 from cmpc_search.stages.material import load_material
-from cmpc_search.stages.seen_classes import SeenClasses, check_seen_classes
+from cmpc_search.stages.seen_classes import check_seen_classes
 
 SHAPE = ResidualShape(name="tiny", input_size_px=32, depths=(1, 1), width=4, embedding_dim=8)
 

@@ -11,13 +11,13 @@ import torch
 import cmpc_search
 from cmpc_search.compatibility.bank import GalleryBank
 from cmpc_search.compatibility.making import make_method
-from cmpc_search.networks.gallery import GalleryNetwork, ResidualShape
+from cmpc_search.networks.residual import GalleryNetwork, ResidualShape
 from cmpc_search.training.compute import CPU, Compute
 from cmpc_search.training.embedding import embed_images
 from cmpc_search.training.execution import Execution
-from cmpc_search.training.gallery import train_gallery_network
+from cmpc_search.training.gallery_task import train_gallery_network
 from cmpc_search.training.loop import train
-from cmpc_search.training.query import QueryTask
+from cmpc_search.training.query_task import QueryTask
 from cmpc_search.training.settings import GalleryTraining, QueryTraining
 from cmpc_search.training.view_bank import ViewSettings, make_views
 

@@ -19,7 +19,7 @@ from cmpc_search.compatibility import GalleryBank, make_method
 from cmpc_search.training.compute import Compute
 from cmpc_search.training.execution import Execution
 from cmpc_search.training.loop import train
-from cmpc_search.training.query import QueryTask
+from cmpc_search.training.query_task import QueryTask
 from cmpc_search.training.settings import QueryTraining
 from cmpc_search.training.view_bank import ViewBank
 

@@ -13,7 +13,7 @@ from cmpc_search.networks.shared import Supernet
 from cmpc_search.space.presets.shufflenet import ShuffleNetSpace, Stage
 from cmpc_search.training.execution import Execution
 from cmpc_search.training.loop import train
-from cmpc_search.training.query import QueryTask, SupernetTask
+from cmpc_search.training.query_task import QueryTask, SupernetTask
 from cmpc_search.training.recalibration import rebuild_batch_norms
 from cmpc_search.training.settings import QueryTraining
 from cmpc_search.training.view_bank import ViewBank

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from cmpc_search.errors import BadGallery
 from cmpc_search.gallery.unfinished import RECORD_FILE
-from cmpc_search.networks.gallery import GalleryNetwork, ResidualShape
+from cmpc_search.networks.residual import GalleryNetwork, ResidualShape
 from cmpc_search.training.compute import CPU
 from cmpc_search.training.embedding import embed_images
 

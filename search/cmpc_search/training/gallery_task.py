@@ -16,8 +16,8 @@ from torch.nn import functional
 
 from cmpc_search.compatibility.base import Step
 from cmpc_search.data import ImageSet
-from cmpc_search.networks.gallery import GalleryNetwork, ResidualShape
 from cmpc_search.networks.heads import CosineClassifier, margin_cross_entropy
+from cmpc_search.networks.residual import GalleryNetwork, ResidualShape
 from cmpc_search.training.compute import Compute
 from cmpc_search.training.execution import Execution
 from cmpc_search.training.loop import train
