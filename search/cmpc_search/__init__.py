@@ -9,12 +9,16 @@ index should not wait for torch.
     run_gallery_training   run_gallery_import   run_gallery_embedding
     run_search   run_pick   run_training   run_evaluation   build_bundle
     run_profiling   run_tuning   run_indexing   run_query
+
+A result holds its run; ``reopen_run`` gives that of a folder.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from cmpc_search.gallery.importing import GallerySources
+    from cmpc_search.runs.opening import reopen_run
     from cmpc_search.stages.bundling import BundleOrder, build_bundle
     from cmpc_search.stages.evaluating import EvaluationOrder, run_evaluation
     from cmpc_search.stages.gallery_making import (
@@ -40,6 +44,7 @@ __all__ = [
     "GalleryEmbedOrder",
     "GalleryImportOrder",
     "GallerySettings",
+    "GallerySources",
     "GalleryTrainOrder",
     "IndexOrder",
     "PickOrder",
@@ -51,6 +56,7 @@ __all__ = [
     "TrainSettings",
     "TuneOrder",
     "build_bundle",
+    "reopen_run",
     "run_evaluation",
     "run_gallery_embedding",
     "run_gallery_import",
@@ -64,27 +70,29 @@ __all__ = [
     "run_tuning",
 ]
 
-_STAGES = {
-    "bundling": ("BundleOrder", "build_bundle"),
-    "evaluating": ("EvaluationOrder", "run_evaluation"),
-    "gallery_making": (
+_MODULES = {
+    "gallery.importing": ("GallerySources",),
+    "runs.opening": ("reopen_run",),
+    "stages.bundling": ("BundleOrder", "build_bundle"),
+    "stages.evaluating": ("EvaluationOrder", "run_evaluation"),
+    "stages.gallery_making": (
         *("GalleryEmbedOrder", "GalleryImportOrder", "GalleryTrainOrder"),
         *("run_gallery_embedding", "run_gallery_import", "run_gallery_training"),
     ),
-    "indexing": ("IndexOrder", "run_indexing"),
-    "picking": ("PickOrder", "run_pick"),
-    "profiling": ("ProfileOrder", "run_profiling"),
-    "querying": ("QueryOrder", "run_query"),
-    "schedule_tuning": ("TuneOrder", "run_tuning"),
-    "searching": ("SearchOrder", "run_search"),
-    "settings": ("GallerySettings", "SearchSettings", "TrainSettings"),
-    "training": ("TrainOrder", "run_training"),
+    "stages.indexing": ("IndexOrder", "run_indexing"),
+    "stages.picking": ("PickOrder", "run_pick"),
+    "stages.profiling": ("ProfileOrder", "run_profiling"),
+    "stages.querying": ("QueryOrder", "run_query"),
+    "stages.schedule_tuning": ("TuneOrder", "run_tuning"),
+    "stages.searching": ("SearchOrder", "run_search"),
+    "stages.settings": ("GallerySettings", "SearchSettings", "TrainSettings"),
+    "stages.training": ("TrainOrder", "run_training"),
 }
-_STAGE_OF = {name: stage for stage, names in _STAGES.items() for name in names}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 
 def __getattr__(name: str) -> object:
-    """Import a stage when one of its names is asked for."""
-    if name not in _STAGE_OF:
+    """Import a module when one of its names is asked for."""
+    if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.stages.{_STAGE_OF[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)

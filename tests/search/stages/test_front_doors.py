@@ -24,6 +24,7 @@ from cmpc_search import (
     run_search,
     run_training,
 )
+from cmpc_search.errors import BadArgument, BadRun
 
 TRIALS = 3
 
@@ -139,6 +140,16 @@ def test_every_front_door_is_there_by_name_and_the_package_starts_without_them()
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert told.stdout == "set()\n"
+
+
+def test_what_a_run_folder_and_an_import_are_made_of_is_given_by_name_too(tmp_path):
+    with pytest.raises(BadRun, match="must be a run"):
+        cmpc_search.reopen_run(tmp_path / "none")
+    order = cmpc_search.GalleryImportOrder(
+        folder=tmp_path / "g", sources=cmpc_search.GallerySources(), cache_dir=tmp_path
+    )
+    with pytest.raises(BadArgument):
+        cmpc_search.run_gallery_import(order)
 
 
 def test_who_asks_an_index_or_changes_one_does_not_wait_for_torch():
