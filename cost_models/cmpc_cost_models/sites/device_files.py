@@ -4,8 +4,9 @@ The server hands out files of its own folder only, and needs no other program th
 ``native/reader.c`` is compiled here for the target, sent, loaded, and called there.
 """
 
+import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 
 from cmpc_cost_models.sites.building import build
 from cmpc_cost_models.targets.compilers import require_linker
+from cmpc_cost_models.targets.machine import STAT
 from cmpc_cost_models.targets.target import Target
 
 __all__ = ["DeviceFiles", "send_library"]
@@ -21,7 +23,8 @@ __all__ = ["DeviceFiles", "send_library"]
 READER = Path(str(files("cmpc_cost_models.sites"))) / "native" / "reader.c"
 MOST_BYTES = 1 << 20  # /proc/cpuinfo of 256 processors is half of it
 STATUS = "/proc/thread-self/status"
-ALLOWED_CPUS = "Cpus_allowed_list"
+ALLOWED_CPUS = re.compile(r"^Cpus_allowed_list:\s*(\S+)", re.MULTILINE)
+ONLINE_CPU = re.compile(r"^cpu(\d+) ", re.MULTILINE)
 
 
 class DeviceFiles:
@@ -56,10 +59,18 @@ class DeviceFiles:
 
         The last, since systems put their own work on the first, and boards their fast cores last.
         """
-        lines = self.read(STATUS).get(STATUS, "").splitlines()
-        lists = [line.partition(":")[2] for line in lines if line.startswith(ALLOWED_CPUS)]
-        last = lists[0].strip().rpartition(",")[2].rpartition("-")[2] if lists else ""
-        return (int(last),) if last.isdigit() and self._pin(int(last)) == 0 else ()
+        texts = self.read(STATUS, STAT)
+        online = {int(number) for number in ONLINE_CPU.findall(texts.get(STAT, ""))}
+        allowed = online & set(_allowed_cpus(texts.get(STATUS, "")))
+        return (max(allowed),) if allowed and self._pin(max(allowed)) == 0 else ()
+
+
+def _allowed_cpus(status: str) -> Iterator[int]:
+    """Yield the processors that a process may use, those that are switched off among them."""
+    for part in "".join(ALLOWED_CPUS.findall(status)).split(","):
+        first, _, last = part.partition("-")
+        if first.isdigit():
+            yield from range(int(first), int(last or first) + 1)
 
 
 def send_library(session: Any, library: Path, *, name: str) -> Any:

@@ -161,6 +161,8 @@ class DeviceProcess(SiteProcess):
 
     def ask(self, verb: str, request: Mapping[str, Any], *, limit_seconds: float) -> Answer:
         """Ask for work on the device; raise if it is gone, answer with an error if it is not."""
+        if self.worker.is_worn:
+            self.connect()  # the next worker's session: a tracker may hand out another board
         answer = super().ask(verb, request, limit_seconds=limit_seconds)
         if answer.error is not None:
             self.connect()

@@ -53,6 +53,11 @@ class WorkerProcess(Closeable):
         """The running worker's process id."""
         return None if self._process is None else self._process.pid
 
+    @property
+    def is_worn(self) -> bool:
+        """Whether the next request is answered by another worker, as this one has done enough."""
+        return self._num_requests >= MAX_REQUESTS
+
     def ask(self, request: dict[str, Any], *, limit_seconds: float) -> Answer:
         """Send ``request`` and return the answer, whatever happens to the worker.
 
@@ -91,9 +96,8 @@ class WorkerProcess(Closeable):
         self._stderr.close()
 
     def _running(self) -> subprocess.Popen[bytes]:
-        self._num_requests += 1
-        is_fresh = self._num_requests <= MAX_REQUESTS
-        if self._process is not None and self._process.poll() is None and is_fresh:
+        if self._process is not None and self._process.poll() is None and not self.is_worn:
+            self._num_requests += 1
             return self._process
         self.kill()
         self._process = process = self._start()

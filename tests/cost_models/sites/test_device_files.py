@@ -7,12 +7,12 @@ import pytest
 
 from cmpc_cost_models.sites import rpc
 from cmpc_cost_models.sites.building import build
-from cmpc_cost_models.sites.device_files import READER, DeviceFiles
+from cmpc_cost_models.sites.device_files import READER, STATUS, DeviceFiles
 from cmpc_cost_models.sites.rpc import RpcSite
 from cmpc_cost_models.targets.compilers import linker_for
 from cmpc_cost_models.targets.device import Device
 from cmpc_cost_models.targets.fingerprint import features_of, fingerprint_of
-from cmpc_cost_models.targets.machine import cpu_flags, own_fingerprint
+from cmpc_cost_models.targets.machine import STAT, cpu_flags, own_fingerprint
 from cmpc_cost_models.targets.system_files import OWN_FILES
 from cmpc_cost_models.targets.table import find_target, target_names
 from cmpc_cost_models.testing.sites import SiteContract
@@ -52,6 +52,22 @@ def test_the_thread_that_times_keeps_to_the_last_processor_it_may_use(files):
         assert os.sched_getaffinity(0) == {max(allowed)}
     finally:
         os.sched_setaffinity(0, allowed)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "online", "pinned"),
+    [("0-127", 4, (3,)), ("0,2", 4, (2,)), ("1-2", 1, ()), ("5", 0, ())],
+)
+def test_the_thread_is_kept_to_a_processor_that_is_switched_on(
+    files, monkeypatch, allowed, online, pinned
+):
+    """The system allows more than there are, such as cores that are switched off."""
+    status = f"Cpus_allowed:\tff\nCpus_allowed_list:\t{allowed}\n"
+    stat = "cpu  9 9\n" + "".join(f"cpu{number} 1 2\n" for number in range(online))
+    monkeypatch.setattr(files, "read", lambda *_: {STATUS: status, STAT: stat})
+    monkeypatch.setattr(files, "_pin", lambda cpu: 0 if cpu < online else -1)
+
+    assert files.pin_to_last() == pinned
 
 
 class TestRpcSite(SiteContract):

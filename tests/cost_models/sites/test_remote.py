@@ -20,6 +20,7 @@ from cmpc_cost_models.sites import process as process_module
 from cmpc_cost_models.sites import rpc
 from cmpc_cost_models.sites.base import NO_FACTS, SiteFacts
 from cmpc_cost_models.sites.here import own_facts
+from cmpc_cost_models.sites.process import DeviceProcess
 from cmpc_cost_models.targets.device import Device
 from cmpc_cost_models.targets.table import find_target
 from cmpc_cost_models.targets.target import Target
@@ -200,3 +201,27 @@ def test_a_device_that_lets_nobody_read_its_files_is_still_a_site(host, monkeypa
 
     assert facts == NO_FACTS
     assert snapshot.waited_s is snapshot.clock_mhz is None
+
+
+def test_after_a_worker_is_replaced_it_is_asked_anew_which_machine_answers(host, monkeypatch):
+    """A tracker may hand out another board of the same kind."""
+    site = DeviceProcess(Device(kind="rpc", host=LOOPBACK, port=9), host)
+    boards = iter([Fingerprint(governor="powersave"), Fingerprint(governor="performance")])
+    is_worn = iter([False, False, True, False])
+
+    class Worker:
+        is_worn = property(lambda _: next(is_worn))
+
+        def ask(self, request, *, limit_seconds):
+            is_facts = request["verb"] == "connect"
+            return Answer(result=SiteFacts(fingerprint=next(boards)).to_json() if is_facts else 1)
+
+    site.worker.close()
+    monkeypatch.setattr(site, "worker", Worker())
+    site.connect()
+    told = []
+    for _ in range(3):
+        site.ask("time", {}, limit_seconds=1.0)
+        told.append(site.facts.fingerprint.governor)
+
+    assert told == ["powersave", "powersave", "performance"]
