@@ -15,7 +15,8 @@ import torch
 from safetensors.torch import save_file
 from torch import distributed, nn
 
-from cmpc_search.compatibility import GalleryBank, make_method
+from cmpc_search.compatibility.bank import GalleryBank
+from cmpc_search.compatibility.making import make_method
 from cmpc_search.training.compute import Compute
 from cmpc_search.training.execution import Execution
 from cmpc_search.training.loop import train
