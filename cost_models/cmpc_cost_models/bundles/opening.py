@@ -72,15 +72,11 @@ class Bundle:
         """The native program, if there is one."""
         return self.folder / RUNNER_NAME if RUNNER_NAME in self.manifest["files"] else None
 
-    def network_input(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Return one RGB image uint8 [H, W, 3] as what the network reads, float32 [1, 3, H, W]."""
-        return self.preprocessing.as_input(image)
-
     def embed(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Return the embeddings float32 [N, D] of preprocessed images uint8 [N, H, W, 3]."""
         embeddings = np.empty((len(images), self.embedding_dim), np.float32)
         for row, image in zip(embeddings, images, strict=True):
-            row[:] = self._network.run(self.network_input(image))[0]
+            row[:] = self._network.run(self.preprocessing.as_input(image))[0]
         return embeddings
 
     @cached_property

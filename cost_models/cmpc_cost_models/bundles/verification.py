@@ -65,6 +65,6 @@ def embed_emulated(
     rows = np.empty((len(images), bundle.embedding_dim), np.float32)
     for row, image in zip(rows, images, strict=True):
         row[:] = run_program(
-            bundle.runner, bundle.network_input(image), emulator=toolchain.emulator
+            bundle.runner, bundle.preprocessing.as_input(image), emulator=toolchain.emulator
         )
     return rows

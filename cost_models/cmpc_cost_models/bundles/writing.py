@@ -7,8 +7,7 @@
       run, runner.cc          a native program that needs no Python, where a C++ compiler was found
 
 A bundle is written beside its place, run once and moved there, so that it exists whole and right or
-not at all. ``verification`` in the manifest says who ran it and how near its answer was to ONNX
-Runtime's; it is null where nobody could.
+not at all.
 """
 
 import shutil

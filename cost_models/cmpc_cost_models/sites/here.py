@@ -1,17 +1,24 @@
-"""This machine: code runs in this process, on the processors that were leased for it."""
+"""This machine: code runs in this process, on the processors that were leased for it.
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+A thread that moves to another core leaves its caches behind. TVM's pool can bind its threads
+itself; it is told to which processors. Libraries that start threads of their own do so while the
+process is ``running_on`` some: their threads then keep to the same processors.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Self
 
 from cmpc_cost_models.sites.base import Site, SiteFacts
 from cmpc_cost_models.sites.loaded import LoadedNetwork
 from cmpc_cost_models.targets.machine import cpu_flags, own_fingerprint
+from cmpc_cost_models.targets.system_calls import running_on
 from cmpc_cost_models.timing.conditions import Snapshot, take_snapshot
-from cmpc_cost_models.timing.pinning import pinned
 
-__all__ = ["HereSite", "own_facts"]
+__all__ = ["HereSite", "own_facts", "pinned"]
+
+ONE_CORE_PER_THREAD = -2  # ThreadGroup::AffinityMode::kSpecifyOneCorePerThread of TVM's runtime
 
 
 def own_facts() -> SiteFacts:
@@ -50,3 +57,19 @@ class HereSite(Site):
 
     def observe(self) -> Snapshot:
         return take_snapshot(self._cpus)
+
+
+@contextmanager
+def pinned(cpus: Sequence[int]) -> Iterator[None]:
+    """Pin the calling thread to the first of ``cpus``, and TVM's pool to all, one thread each.
+
+    With one processor TVM uses no pool.
+    """
+    with running_on(cpus):
+        if len(cpus) > 1:
+            import tvm
+
+            configure = tvm.get_global_func("runtime.config_threadpool")
+            configure(ONE_CORE_PER_THREAD, len(cpus), [str(cpu) for cpu in cpus])
+        with running_on(cpus[:1]):
+            yield

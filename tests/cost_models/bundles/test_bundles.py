@@ -54,7 +54,7 @@ def test_a_bundle_embeds_as_onnx_runtime_does_with_and_without_python(
     expected = [session.run(None, {"image": one[None]})[0][0] for one in floats]
     np.testing.assert_allclose(embeddings, expected, atol=1e-5)
 
-    bundle.network_input(images[1]).tofile(tmp_path / "image.f32")
+    bundle.preprocessing.as_input(images[1]).tofile(tmp_path / "image.f32")
     command = [bundle.runner, tmp_path / "image.f32", tmp_path / "embedding.f32", "3"]
     # An empty environment, another folder: only what lies in the bundle may help.
     done = subprocess.run(command, cwd="/", env={}, capture_output=True, text=True, check=True)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from cmpc_cost_models.records.evidence import Conditions, TimingSettings
+from cmpc_cost_models.sites.here import pinned
 from cmpc_cost_models.targets.machine import ProcessorTimes
 from cmpc_cost_models.targets.system_files import NO_FILES
 from cmpc_cost_models.timing.blocks import time_in_turn
@@ -16,7 +17,6 @@ from cmpc_cost_models.timing.conditions import (
     conditions_together,
     take_snapshot,
 )
-from cmpc_cost_models.timing.pinning import pinned
 
 
 def watch_first() -> Snapshot:
