@@ -96,6 +96,16 @@ def test_a_sample_is_any_of_all_architectures():
     assert len({SPACE.sample(rng) for _ in range(2000)}) == SPACE.num_architectures == 72
 
 
+def test_the_smallest_takes_the_best_of_every_block_wherever_that_stands():
+    best = (1, 0, 0, 2, 1)
+
+    class Scattered(Pairs):
+        def macs(self, architecture: Architecture) -> int:
+            return sum(taken != one for taken, one in zip(architecture.options, best, strict=True))
+
+    assert Scattered().smallest().options == best
+
+
 @pytest.mark.parametrize(
     ("options", "words"), [((), ()), ((1, 2), ("a",)), ((1, 2), ("a", "a")), ((1,), ("a-b",))]
 )

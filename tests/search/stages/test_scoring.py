@@ -147,26 +147,24 @@ def test_what_is_judged_and_what_is_exported_has_batch_norms_of_training_images(
     steps, shown = [], []
     judge = scoring.evaluate_both_ways
 
-    def note(step):
-        return lambda *arguments: steps.append(step)
-
     def rebuild(network, images):
-        steps.append("rebuilt")
+        steps.append((network, "rebuilt"))
         shown.extend((images[:, 0, 0, 0] * 255).round().int().tolist())
 
-    def rank(*arguments):
-        steps.append("judged")
-        return judge(*arguments)
+    def rank(network, *arguments):
+        steps.append((network, "judged"))
+        return judge(network, *arguments)
 
     monkeypatch.setattr(scoring, "rebuild_batch_norms", rebuild)
-    monkeypatch.setattr(scoring, "export_network", note("exported"))
+    monkeypatch.setattr(scoring, "export_network", lambda one, _: steps.append((one, "exported")))
     monkeypatch.setattr(scoring, "evaluate_both_ways", rank)
     monkeypatch.setattr(costs, "count_network", lambda _: SimpleNamespace(macs=1, parameters=1))
     supernet = SimpleNamespace(extract=lambda _: RedNetwork())
 
     CandidateScorer(supernet, known, None, folder=tmp_path)(material.space.smallest())
 
-    assert steps == ["rebuilt", "exported", "judged"]
+    assert [step for _, step in steps] == ["rebuilt", "exported", "judged"]
+    assert len({id(network) for network, _ in steps}) == 1
     assert shown == image_set.images[image_set.select(split="train"), 0, 0, 0].tolist()
 
 

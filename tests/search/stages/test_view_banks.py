@@ -3,6 +3,7 @@
 import shutil
 from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -108,6 +109,25 @@ def test_data_that_change_under_a_run_give_no_views(material, image_set, monkeyp
         stage_module._made(material, None)
 
 
+def test_views_are_made_of_the_training_pictures_each_with_its_own_name_and_class(
+    material, monkeypatch
+):
+    monkeypatch.setattr(stage_module, "make_views", lambda *arguments: arguments)
+
+    images, labels, aim, *_ = stage_module._made(material, None)
+
+    image_set = material.image_set
+    positions = image_set.select(split="train")
+    assert set(positions) != set(range(len(positions)))  # nor are they the first
+    np.testing.assert_array_equal(images, image_set.images[positions])
+    np.testing.assert_array_equal(
+        np.unique(image_set.labels[positions])[labels], image_set.labels[positions]
+    )
+    named = replace(aim, gallery=SimpleNamespace(embed=lambda _, names, **__: names))
+    shown = np.array([2, 0, 1])
+    assert named(images[shown], shown) == [image_set.item_names[at] for at in positions[shown]]
+
+
 def test_views_are_made_once_and_read_from_then_on(material, monkeypatch):
     made = make_view_bank(material)
     monkeypatch.setattr(stage_module, "make_views", None)  # calling it again would fail
@@ -171,13 +191,21 @@ def test_views_of_ready_embeddings_aim_at_the_kept_rows_and_are_never_mixed(
     assert (bank.labels != NO_LABEL).all()
 
 
+@pytest.mark.parametrize("mixed_share", [0.5, 0.0])
 def test_ready_embeddings_that_name_a_network_do_not_get_its_views(
-    settings, material, gallery_path, cache_dir, tmp_path
+    settings, mixed_share, gallery_path, cache_dir, tmp_path
 ):
+    settings = settings.model_copy(update={"mixed_share": mixed_share})
     sources = GallerySources(embeddings_path=gallery_path / EMBEDDINGS_FILE)
     import_gallery(tmp_path / "same", sources)
-    ready = load_material(settings, tmp_path / "same", cache_dir=cache_dir)
+    material, ready = (
+        load_material(settings, path, cache_dir=cache_dir)
+        for path in (gallery_path, tmp_path / "same")
+    )
     assert ready.hashes() == material.hashes()
-    make_view_bank(material)
+    of_network = make_view_bank(material)
 
-    assert (make_view_bank(ready).labels != NO_LABEL).all()
+    bank = make_view_bank(ready)
+
+    assert (bank.labels != NO_LABEL).all()
+    assert not torch.equal(bank.gallery_embeddings, of_network.gallery_embeddings)
