@@ -22,6 +22,8 @@ from cmpc_search.gallery import (
     save_gallery_network,
 )
 from cmpc_search.gallery.record import GalleryRecord
+from cmpc_search.pixels import to_float
+from cmpc_search.testing.spaces import onnx_embedding
 from cmpc_search.training.embedding import embed_images
 
 FACTS = {"num_steps": 7}
@@ -35,7 +37,8 @@ def test_an_opened_gallery_is_the_saved_network(gallery, image_set, make_network
     np.testing.assert_allclose(opened.embed(image_set.images), expected, atol=1e-5)
     torch.testing.assert_close(opened.classifier_of(image_set), directions)
     assert (opened.embedding_dim, opened.input_size_px, opened.has_network) == (6, 8, True)
-    assert opened.onnx_path.is_file()
+    image = to_float(torch.from_numpy(image_set.images[:1]))
+    np.testing.assert_allclose(onnx_embedding(opened.onnx_path, image), expected[:1], atol=2e-5)
     counted = count_network(opened.onnx_path)
     assert (opened.macs, opened.record.parameters) == (counted.macs, counted.parameters)
     assert len(opened.network_sha256) == 64

@@ -17,6 +17,7 @@ from cmpc_cost_models import Cost, Measurement
 from cmpc_cost_models.compiling.entries import find_compiled, keep_compiled
 from cmpc_cost_models.compiling.network import compile_network
 from cmpc_cost_models.graphs.writing import GraphWriter
+from cmpc_cost_models.targets.device import Device
 from cmpc_cost_models.targets.table import find_target
 from cmpc_search.data.images import PREPROCESSING_VERSION
 from cmpc_search.data.preprocessing import our_preprocessing
@@ -268,3 +269,21 @@ def test_seeds_of_an_older_training_are_not_mixed_with_those_of_the_newest(run, 
     leave_trained(run, picked, seed=0, num_steps=100)
 
     assert [pick.seed for pick in trained_picks(run, picked)] == [0]
+
+
+@pytest.mark.parametrize(
+    ("device", "processor"), [("local", "this one"), ("rpc://board:9090", None)]
+)
+def test_schedules_count_as_tuned_on_the_processor_that_times(
+    run, material, picked, host, monkeypatch, device, processor
+):
+    leave_network(run, picked, 0)
+    asked = []
+    monkeypatch.setattr(shipping, "cpu_model", lambda: "this one")
+    monkeypatch.setattr(shipping, "open_schedules", lambda *found: asked.append(found))
+    monkeypatch.setattr(shipping.Shipper, "device", Device.named(device))
+    [trained] = trained_picks(run, picked)
+
+    shipping.Shipper(run=run, trained=trained, target=host, cache_dir=material.cache_dir).compiled()
+
+    assert asked == [(Cache(material.cache_dir).schedules, host, processor)]

@@ -4,7 +4,9 @@ import subprocess
 import sys
 from contextlib import contextmanager
 
+import numpy as np
 import pytest
+import torch
 
 import cmpc_search
 from cmpc_search import (
@@ -25,6 +27,9 @@ from cmpc_search import (
     run_training,
 )
 from cmpc_search.errors import BadArgument, BadRun
+from cmpc_search.pixels import to_float
+from cmpc_search.stages.material import load_run_material
+from cmpc_search.testing.spaces import onnx_embedding
 
 TRIALS = 3
 
@@ -117,6 +122,16 @@ def test_what_was_picked_is_trained_with_its_control(trained, searched):
 
     assert trained.architecture.key == cheapest.score.architecture
     assert [one.folder.name for one in trained.trained] == ["seed-0", "control"]
+
+
+def test_the_graph_of_a_trained_network_computes_what_its_weights_do(trained, cache_dir):
+    material = load_run_material(trained.run, cache_dir=cache_dir)
+    images = to_float(torch.from_numpy(material.image_set.images[:1].copy()))
+
+    for pick in trained.trained:
+        with torch.inference_mode():
+            expected = pick.load(material)(images).numpy()
+        np.testing.assert_allclose(onnx_embedding(pick.onnx_path, images), expected, atol=2e-5)
 
 
 def test_what_was_trained_is_judged_on_the_test_classes(trained, cache_dir):
