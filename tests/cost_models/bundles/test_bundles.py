@@ -64,6 +64,16 @@ def test_a_bundle_embeds_as_onnx_runtime_does_with_and_without_python(
     )
 
 
+def test_a_library_that_is_no_longer_the_one_that_was_compiled_does_not_ship(contents, tmp_path):
+    other = tmp_path / "network.so"
+    other.write_bytes(contents.compiled.path.read_bytes() + b"\0")
+    changed = replace(contents, compiled=replace(contents.compiled, path=other))
+
+    with pytest.raises(BadArgument, match="must be the library that was compiled"):
+        write_bundle(tmp_path / "bundle", changed, with_runner=False)
+    assert not (tmp_path / "bundle").exists()
+
+
 def test_a_bundle_tells_what_it_was_written_with(bundle, contents):
     read = open_bundle(bundle.folder)
 

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 from meters import PretendedSite
 
+from cmpc_base.json_files import read_json
 from cmpc_cost_models.compiling.options import CompileOrder
 from cmpc_cost_models.models.measured import MeasuredModel
 from cmpc_cost_models.records.evidence import Conditions, Fingerprint
@@ -31,25 +32,26 @@ def blocks_of(*latencies_ms, wobble, cpu_share=1.0):
 
 
 def timed(networks, answers, tmp_path, *, settings=SETTINGS, cpus=None, **place):
-    """Time networks of these names, on a place such as a site's name, without a reference."""
+    """Time networks of these names there; one called ``reference`` is the reference network."""
     site = PretendedSite({"time": lambda _: next(answers)}, **place)
     site.cpus = site.cpus if cpus is None else cpus
     order = CompileOrder(target=find_target("host"), cache_dir=tmp_path)
     meter = MeasuredModel(site, order, settings)
     meter._reference_errors = ["left out"] * 3
-    made = []
-    for name in networks:
-        (tmp_path / name).mkdir(exist_ok=True)
-        made.append(
-            SimpleNamespace(
-                path=tmp_path / name / "library.so",
-                sha256=name,
-                input_shape=(1, 3, 8, 8),
-                num_kernels_by_origin=dict,
-                schedules_sha256=None,
-            )
-        )
-    return meter._time(made)
+    made = {name: compiled(name, tmp_path) for name in networks}
+    meter._reference = made.pop("reference", None)
+    return meter._time(list(made.values()))
+
+
+def compiled(name, tmp_path):
+    (tmp_path / name).mkdir(exist_ok=True)
+    return SimpleNamespace(
+        path=tmp_path / name / "library.so",
+        sha256=name,
+        input_shape=(1, 3, 8, 8),
+        num_kernels_by_origin=dict,
+        schedules_sha256=None,
+    )
 
 
 @pytest.mark.parametrize("is_remote", [False, True])
@@ -65,6 +67,17 @@ def test_each_network_has_its_own_latency_from_the_attempt_with_the_fewest_doubt
     assert [one.cost.artefact_sha256 for one in found] == ["one", "two"]
     assert all(one.is_stable for one in found)
     assert len(list(attempts)) == 1  # a quiet attempt is the last
+
+
+def test_the_reference_network_is_timed_last_and_is_nobodys_latency(tmp_path):
+    attempts = iter([blocks_of(1.0, 3.0, 0.2, wobble=0.0)])
+
+    found = timed(["reference", "one", "two"], attempts, tmp_path)
+
+    assert [one.cost.value for one in found] == [1.0, 3.0]
+    kept = {name: read_json(tmp_path / name / "timings.json") for name in ("one", "reference")}
+    latencies = {name: one["timings"][0]["latency_ms"] for name, one in kept.items()}
+    assert latencies == {"one": 1.0, "reference": 0.2}
 
 
 def test_where_no_attempt_is_quiet_the_quietest_counts(tmp_path):

@@ -45,7 +45,7 @@ def here():
 def cost_of(site, *, conditions=ALL_SEEN, index=0):
     """Return the cost of one of two networks, the second of which is twice as slow."""
     blocks = Blocks(
-        blocks_ms=[[1.0] * 10 + [1.01] * 2, [2.0] * 10 + [2.02] * 2],
+        blocks_ms=[[1.0, 1.004] * 6, [2.0, 2.008] * 6],
         blocks_per_round=1,
         runs_per_block=[1, 1],
         warmup_ms=1.0,
@@ -97,7 +97,9 @@ def test_each_condition_that_a_system_keeps_to_itself_is_named_alone(name):
 def test_each_number_of_a_timing_stands_in_its_own_field():
     first, second = (cost_of(here(), index=index) for index in (0, 1))
 
-    assert (first.value, first.unit, second.value) == (1.0, "ms", 2.0)
+    assert (first.value, second.value) == pytest.approx((1.002, 2.004))
+    assert (first.spread, second.spread) == pytest.approx((0.002, 0.004))
+    assert (first.unit, first.drift) == ("ms", 0.0)
     assert first.count + first.num_set_aside == 12
     assert first.count >= 10
     assert (first.p50, first.p90, first.p99, second.p50) == (50.0, 90.0, 99.0, 200.0)

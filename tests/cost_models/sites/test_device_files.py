@@ -11,7 +11,7 @@ from cmpc_cost_models.sites.device_files import READER, STATUS, DeviceFiles
 from cmpc_cost_models.sites.rpc import RpcSite
 from cmpc_cost_models.targets.compilers import linker_for
 from cmpc_cost_models.targets.device import Device
-from cmpc_cost_models.targets.fingerprint import features_of, fingerprint_of
+from cmpc_cost_models.targets.fingerprint import CPU_INFO, features_of, fingerprint_of
 from cmpc_cost_models.targets.machine import STAT, cpu_flags, own_fingerprint
 from cmpc_cost_models.targets.system_files import OWN_FILES
 from cmpc_cost_models.targets.table import find_target, target_names
@@ -77,6 +77,36 @@ class TestRpcSite(SiteContract):
         allowed = os.sched_getaffinity(0)
         yield RpcSite(Device(kind="rpc", host="board", port=9090), host)
         os.sched_setaffinity(0, allowed)
+
+
+class BoardFiles:
+    """The files of a board that is unlike this machine."""
+
+    def __init__(self):
+        self.asked = []
+
+    def read(self, *patterns):
+        self.asked += patterns
+        return {CPU_INFO: "Features : fp asimd\nCPU part : 0xd08\n"} if CPU_INFO in patterns else {}
+
+    def pin_to_last(self):
+        return (3,)
+
+
+def test_a_board_tells_its_own_facts_and_none_of_this_machine(session, monkeypatch):
+    files = BoardFiles()
+    monkeypatch.setattr(rpc, "connect", lambda _: session)
+    monkeypatch.setattr(rpc, "_files_of", lambda *_: files)
+    site = RpcSite(Device(kind="rpc", host="board", port=9090), find_target("arm"))
+
+    facts = site.facts()
+    files.asked.clear()
+    seen = site.observe()
+
+    assert (facts.fingerprint.cpu_model, facts.fingerprint.architecture) == ("0xd08", "aarch64")
+    assert facts.features == {"fp", "asimd"}
+    assert files.asked
+    assert seen.load_average is None
 
 
 @pytest.mark.parametrize("name", target_names())
