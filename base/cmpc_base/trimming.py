@@ -8,6 +8,7 @@ name is swept. What a process uses that runs now (``cache_users``) stays, and so
 download or hours of measuring would bring back, unless its kind is asked for by name.
 """
 
+import errno
 import math
 import os
 import shutil
@@ -87,7 +88,7 @@ def trim(
 
     Raises:
         UnknownName: there is no such kind.
-        OSError: the system refuses to remove an entry.
+        OSError: the system refuses to remove an entry, or anything of this cache.
     """
     if unknown := sorted({*kinds} - {kind.name for kind in KINDS}):
         raise UnknownName.among([kind.name for kind in KINDS], "kind of entry", unknown[0])
@@ -96,6 +97,9 @@ def trim(
     used_since = oldest_use(cache.users)
     num_bytes = sum(entry.num_bytes for entry in entries)
     excess, num_gone = max(0, num_bytes - to_bytes), 0
+    if excess and not os.access(cache.path, os.W_OK):
+        # Who uses it can't be told there either, so that all would pass for used.
+        raise PermissionError(errno.EACCES, "nothing may be removed there", str(cache.path))
     removed, in_use = [], []
     for entry in _oldest_first(entries, kinds):
         if num_gone >= excess:

@@ -97,6 +97,15 @@ def test_a_kind_that_there_is_not_is_refused(cache, put):
         trim(cache, to_bytes=0, kinds=["kernel"])
 
 
+def test_a_cache_that_may_not_be_written_is_refused_and_not_called_used(cache, put, monkeypatch):
+    put("data/one")
+    monkeypatch.setattr(trimming.os, "access", lambda path, mode: False)
+
+    with pytest.raises(PermissionError, match="nothing may be removed"):
+        trim(cache, to_bytes=0)
+    assert trim(cache, to_bytes=total_of(cache)).removed == ()
+
+
 def test_two_that_trim_at_once_remove_no_more_than_one_would(cache, put, monkeypatch):
     names = [put(f"kernels/{number}", hours_ago=9 - number).name for number in range(4)]
     remove_one, both = trimming._remove, []
