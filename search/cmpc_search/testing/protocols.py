@@ -86,14 +86,16 @@ class ProtocolContract:
         assert min(gains) >= 0
         assert max(gains) > 0
 
+    @pytest.mark.parametrize("more", [(), ("ant",)])
     def test_labels_are_compared_by_their_names_however_a_side_numbers_them(
         self,
         protocol: Protocol,
         sides: tuple[LabelledRows, LabelledRows],
         result: ProtocolResult,
+        more: tuple[str, ...],
     ) -> None:
         queries, gallery = sides
-        names = ("ant", *reversed(LABELS))
+        names = (*more, *reversed(LABELS))
         renumbered = labelled(
             gallery.embeddings, [LABELS[one] for one in gallery.labels], names=names
         )

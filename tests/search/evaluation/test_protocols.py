@@ -35,6 +35,31 @@ def test_verification_accepts_the_genuine_pairs_above_the_impostors_that_may_pas
     assert found.ranks.best_ranks.tolist() == [1, 1, 1]
 
 
+def test_each_rate_of_verification_lets_as_many_impostors_pass_as_its_name_says():
+    rng = np.random.default_rng(0)
+    labels = [f"label {number}" for number in range(100)]
+    centres = rng.normal(size=(100, 16))
+    queries = labelled(unit(centres + rng.normal(size=(100, 16))), labels)
+    items = np.concatenate([centres, centres])
+    gallery = labelled(unit(items + rng.normal(size=(200, 16))), 2 * labels)
+
+    found = PROTOCOLS.load("verification")().evaluate(queries, gallery)
+
+    scores = queries.embeddings @ gallery.embeddings.T
+    is_genuine = queries.labels[:, None] == gallery.labels
+    impostors = np.sort(scores[~is_genuine])[::-1]
+    allowed = {"tar_at_far_1e-2": 198, "tar_at_far_1e-3": 19, "tar_at_far_1e-4": 1}  # of 19 800
+    assert found.metrics == {
+        name: pytest.approx((scores[is_genuine] > impostors[number]).mean())
+        for name, number in allowed.items()
+    }
+    assert len(set(found.metrics.values())) == 3
+
+
+def unit(rows):
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
 def test_open_set_gives_the_numbers_of_a_ranking_that_one_can_write_down():
     # "a" finds its item second, behind "b"; "b" finds its own first.
     queries = labelled(directions(0, 15), ["a", "b"])

@@ -27,7 +27,7 @@ from cmpc_cost_models.records import Unknown
 from cmpc_search.errors import BadRun
 from cmpc_search.gallery import Gallery
 from cmpc_search.runs import RunFolder
-from cmpc_search.runs.evaluation import SeenClasses
+from cmpc_search.runs.evaluation import NetworkCost, SeenClasses
 from cmpc_search.stages import costs, evaluating
 from cmpc_search.stages import scored_queries as scored_queries_module
 from cmpc_search.stages.evaluating import (
@@ -129,6 +129,20 @@ def test_the_control_is_held_against_the_gallery_network_and_is_not_the_pick(jud
     # Six classes have the value that the gallery network sees there, in no other split as many. In
     # its own embeddings it would find a seventh: the first of the pictures that are alike to it.
     assert judged().chance_check.top1.value == pytest.approx(6 / 12)
+
+
+def test_the_library_of_the_pick_that_was_timed_is_kept_in_the_run(judged, tmp_path, monkeypatch):
+    kept = {}
+
+    def cost(onnx_path, meter, kept_in=None):
+        kept[onnx_path.name] = kept_in
+        return NetworkCost(macs=1, parameters=1, latency=None)
+
+    monkeypatch.setattr(evaluating, "network_cost", cost)
+
+    judged()
+
+    assert kept == {"query.onnx": RunFolder(tmp_path).compiled_path, "network.onnx": None}
 
 
 def test_only_queries_with_something_to_find_are_scored_and_the_others_are_counted(judged):
