@@ -20,6 +20,7 @@ from cmpc_cost_models.plans.specs import MaxPool, Window
 from cmpc_cost_models.schedules.database import database_path
 from cmpc_cost_models.schedules.rules import rule_schedule
 from cmpc_cost_models.schedules.workload import Workload
+from cmpc_cost_models.targets.table import find_target
 from cmpc_cost_models.targets.target import Target
 
 # They say which schedule is taken, and a network's key has that schedule's state.
@@ -134,6 +135,18 @@ def test_a_kernel_is_compiled_again_after_a_change_of_its_code(host, tmp_path, m
 
     assert first == again
     assert first.path.parent != changed.path.parent
+
+
+@pytest.mark.parametrize(
+    ("change", "is_other_code"),
+    [({"vector_bits": 512}, True), ({"cpu": "skylake"}, True), ({"name": "mine"}, False)],
+)
+def test_what_code_depends_on_is_in_the_document_of_a_target(change, is_other_code):
+    target = find_target("x86-64-v3")
+
+    changed = identity.target_document(dataclasses.replace(target, **change))
+
+    assert (changed != identity.target_document(target)) == is_other_code
 
 
 def test_a_machine_that_gains_cores_keeps_all_that_was_compiled_for_it(

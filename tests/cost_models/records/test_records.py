@@ -185,3 +185,28 @@ def test_a_fingerprint_outlives_the_systems_updates_and_no_other_change():
 def test_an_interval_without_sense_is_refused(change):
     with pytest.raises(BadArgument, match="must hold"):
         Interval(**{"low": 1.0, "high": 2.0, "level": 0.9} | change)
+
+
+def test_functions_are_counted_once_and_calls_as_often_as_they_are_made_and_in_order():
+    kernels = tuple(
+        KernelRecord(symbol=name, kind="dense", shape="8 to 8", flops=128, origin=origin)
+        for name, origin in (("one", "rule"), ("two", "record"))
+    )
+    makers = {"one": "kernel", "two": "kernel", "reshape": "vm"}
+    calls = (
+        KernelCall(symbol=name, made_by=makers[name]) for name in ("two", "one", "reshape", "two")
+    )
+    compiled = CompiledNetwork(
+        path=Path("network.so"),
+        sha256="ab",
+        graph_sha256="cd",
+        from_cache=True,
+        compile_seconds=1.5,
+        input_shape=(1, 8),
+        output_shape=(1, 8),
+        kernels=kernels,
+        calls=tuple(calls),
+    )
+
+    assert [one.symbol for one in compiled.called_kernels()] == ["two", "one", "two"]
+    assert compiled.num_kernels_by_origin() == {"record": 1, "rule": 1}

@@ -56,6 +56,14 @@ def test_each_processor_has_its_own_times_and_its_own_best(database):
     assert len(database.tried("a workload")) == 3
 
 
+def test_what_was_tried_comes_the_fastest_first_and_failures_last(database):
+    failed = replace(record(1), median_us=None, error="it hung")
+
+    database.commit([record(3), failed, record(2)])
+
+    assert [one.median_us for one in database.tried("a workload")] == [2.0, 3.0, None]
+
+
 COUNT_UP = """
 import sys
 from pathlib import Path
