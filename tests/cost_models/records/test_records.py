@@ -194,7 +194,8 @@ def test_functions_are_counted_once_and_calls_as_often_as_they_are_made_and_in_o
     )
     makers = {"one": "kernel", "two": "kernel", "reshape": "vm"}
     calls = (
-        KernelCall(symbol=name, made_by=makers[name]) for name in ("two", "one", "reshape", "two")
+        KernelCall(symbol=name, made_by=makers[name])
+        for name in ("two", "one", "reshape", "two", "one")
     )
     compiled = CompiledNetwork(
         path=Path("network.so"),
@@ -208,5 +209,5 @@ def test_functions_are_counted_once_and_calls_as_often_as_they_are_made_and_in_o
         calls=tuple(calls),
     )
 
-    assert [one.symbol for one in compiled.called_kernels()] == ["two", "one", "two"]
+    assert [one.symbol for one in compiled.called_kernels()] == ["two", "one", "two", "one"]
     assert compiled.num_kernels_by_origin() == {"record": 1, "rule": 1}
