@@ -3,6 +3,7 @@
 import dataclasses
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import onnx
 import pytest
@@ -135,6 +136,20 @@ def test_a_kernel_is_compiled_again_after_a_change_of_its_code(host, tmp_path, m
 
     assert first == again
     assert first.path.parent != changed.path.parent
+
+
+@pytest.mark.parametrize(
+    "change", [{"num_threads": 2}, {"schedules": SimpleNamespace(state_sha256=lambda: "tuned")}]
+)
+def test_a_library_for_other_threads_or_of_other_schedules_is_another_entry(change, host, tmp_path):
+    options = BuildOptions(
+        target=host, objects_dir=tmp_path, num_threads=1, schedules=compiling.RULES_ONLY
+    )
+
+    key = compiling._cache_key("graph", options)
+
+    assert key != compiling._cache_key("graph", dataclasses.replace(options, **change))
+    assert key != compiling._cache_key("another graph", options)
 
 
 @pytest.mark.parametrize(
