@@ -147,3 +147,14 @@ def test_a_hint_of_another_processor_does_not_pay_where_it_won_nothing(tmp_path)
         source = TunedSchedules(database, "a new one")
 
     assert source.find(tuned) == (rule_schedule(tuned), "rule")
+
+
+def test_of_equally_near_workloads_the_one_timed_on_this_processor_counts(tmp_path):
+    tuned = workload(convolution())
+    near = workload(replace(convolution(), activation=None))
+    with ScheduleDatabase.open(tmp_path, TARGET) as database:
+        keep(database, tuned, best_us=5.0, cpu_model="an old one")
+        keep(database, tuned, best_us=9.99, cpu_model="a new one")
+        source = TunedSchedules(database, "a new one")
+
+    assert source.find(near) == (rule_schedule(near), "rule")
