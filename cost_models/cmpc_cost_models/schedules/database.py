@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from cmpc_base.closeable import Closeable
+from cmpc_base.errors import CmpcError, MachineFault
 from cmpc_base.folders import scratch_folder
 from cmpc_base.hashing import document_hash
 from cmpc_cost_models.errors import BadScheduleDatabase
@@ -40,6 +41,8 @@ from cmpc_cost_models.targets.target import Target
 __all__ = ["ScheduleDatabase", "database_path", "state_of"]
 
 SCHEMA_VERSION = 2
+# Of SQLite's codes: a read-only or full disk says nothing of the file.
+REFUSALS = ("SQLITE_CANTOPEN", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_PERM", "SQLITE_READONLY")
 LOCK_TIMEOUT_S = 60.0
 NAME_DIGITS = 12
 
@@ -74,6 +77,7 @@ class ScheduleDatabase(Closeable):
 
     Raises:
         BadScheduleDatabase: in every method, if the file is damaged or of another version.
+        MachineFault: likewise, if the machine refuses to read or write there.
     """
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
@@ -89,7 +93,7 @@ class ScheduleDatabase(Closeable):
         database = cls(path, _connect(path))
         try:
             database._check_identity(_identity(target))
-        except BadScheduleDatabase:
+        except CmpcError:
             database.close()
             raise
         return database
@@ -197,6 +201,11 @@ class ScheduleDatabase(Closeable):
             with self._connection:  # commits, or rolls back if the body raises
                 yield self._connection
         except (sqlite3.DatabaseError, ValueError, KeyError, TypeError) as error:
+            if getattr(error, "sqlite_errorname", "").startswith(REFUSALS):
+                raise MachineFault(
+                    f"{self.path} must lie where files can be read and written, also beside it, "
+                    f"and the machine refuses ({error}); give another --cache-dir"
+                ) from error
             raise BadScheduleDatabase(
                 f"{self.path} must be a whole schedule database, and reading it fails ({error}); "
                 "move it away and `cmpc tune` begins another"

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from cmpc_base.errors import MachineFault
 from cmpc_cost_models.errors import BadScheduleDatabase
 from cmpc_cost_models.schedules.database import ScheduleDatabase, database_path
 from cmpc_cost_models.schedules.records import TuningRecord
@@ -169,3 +170,12 @@ def test_other_code_and_other_processors_have_other_files(tmp_path, monkeypatch)
 def test_where_nothing_was_tuned_there_is_no_source(tmp_path):
     assert open_schedules(tmp_path, TARGET) is None
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_refuses_files_is_not_called_a_damaged_database(tmp_path):
+    with ScheduleDatabase.open(tmp_path, TARGET) as database:
+        path = database.path
+    path.with_name(f"{path.name}-wal").mkdir()  # as on a read-only disk, SQLite's log can't be
+
+    with pytest.raises(MachineFault, match="the machine refuses"):
+        ScheduleDatabase.open(tmp_path, TARGET)
