@@ -10,25 +10,27 @@ import os
 import secrets
 import time
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from typing import TextIO
 
 from cmpc_base.files import temporary_beside
 from cmpc_base.locks import open_locked
 
-__all__ = ["join_users", "oldest_use"]
+__all__ = ["join_users", "leave_users", "oldest_use"]
 
 UNLOCKED_S = 86_400.0  # for how long an entry counts as in use where no file can be locked
 
+_joined: dict[tuple[Path, int], tuple[Path, TextIO]] = {}  # the open file is the lock
 
-@cache
+
 def join_users(folder: Path, process: int) -> Path:
     """Make ``process``, which is this one, a user of the cache until it ends; return its file.
 
     Raises:
         OSError: the folder can't be written, or files on it can't be locked.
     """
+    if (folder, process) in _joined:
+        return _joined[folder, process][0]
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{process}-{secrets.token_hex(4)}.lock"
     draft = temporary_beside(path)
@@ -39,8 +41,19 @@ def join_users(folder: Path, process: int) -> Path:
         file.close()
         draft.unlink(missing_ok=True)
         raise
-    atexit.register(_leave, path, process, file)
+    _joined[folder, process] = path, file
     return path
+
+
+@atexit.register
+def leave_users() -> None:
+    """Be a user of no cache any more, as when the process ends."""
+    for (_, process), (path, file) in _joined.items():
+        if process == os.getpid():  # and no fork of it
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+            file.close()
+    _joined.clear()
 
 
 def oldest_use(folder: Path) -> float:
@@ -67,10 +80,3 @@ def _began_at(path: Path) -> float:
         return math.inf
     except OSError:  # it runs, or is another user's, whose files we may not open
         return began_at
-
-
-def _leave(path: Path, process: int, file: TextIO) -> None:
-    if os.getpid() == process:  # and not a fork of it
-        with suppress(OSError):
-            path.unlink(missing_ok=True)
-        file.close()

@@ -5,7 +5,7 @@ JSON and not pickle, so that neither side can be made to run what it reads.
 
 import json
 import os
-import select
+import selectors
 import struct
 import time
 from typing import Any
@@ -45,12 +45,17 @@ def read_message(descriptor: int, *, limit_seconds: float | None = None) -> dict
 def _read_exactly(descriptor: int, size: int, deadline: float | None) -> bytes | None:
     content = bytearray()
     while len(content) < size:
-        if deadline is not None:
-            left = max(0.0, deadline - time.monotonic())
-            if not select.select([descriptor], [], [], left)[0]:
-                raise TimeoutError
+        if deadline is not None and not _has_more(descriptor, deadline):
+            raise TimeoutError
         part = os.read(descriptor, min(size - len(content), MOST_BYTES_AT_ONCE))
         if not part:
             return None
         content += part
     return bytes(content)
+
+
+def _has_more(descriptor: int, deadline: float) -> bool:
+    """Wait for something to read until ``deadline``, a time of ``time.monotonic``."""
+    with selectors.DefaultSelector() as selector:  # `select.select` takes no number above 1023
+        selector.register(descriptor, selectors.EVENT_READ)
+        return bool(selector.select(max(0.0, deadline - time.monotonic())))

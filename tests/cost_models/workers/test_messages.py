@@ -1,7 +1,9 @@
 """What one side of a pipe writes is what the other reads, or nothing."""
 
+import fcntl
 import math
 import os
+import resource
 import threading
 
 import pytest
@@ -37,3 +39,17 @@ def test_half_a_message_is_none_when_the_writer_is_gone_and_late_while_it_lives(
     os.close(pipe.pop())
 
     assert read_message(pipe[0], limit_seconds=30) is None
+
+
+def test_a_process_with_many_open_files_still_waits_for_an_answer(pipe):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    late = fcntl.fcntl(pipe[0], fcntl.F_DUPFD, 1500)  # more than `select` can count
+    try:
+        with pytest.raises(TimeoutError):
+            read_message(late, limit_seconds=0.01)
+        write_message(pipe[1], {"answer": 1})
+        assert read_message(late, limit_seconds=5) == {"answer": 1}
+    finally:
+        os.close(late)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
