@@ -32,10 +32,12 @@ def test_a_name_that_is_taken_stays_taken():
 
 
 def test_what_is_below_all_needs_the_standard_library_alone():
-    modules = [path.stem for path in Path(cmpc_base.__file__).parent.glob("[!_]*.py")]
+    package = Path(cmpc_base.__file__).parent
+    modules = [path.stem for path in package.glob("[!_]*.py")]
     script = "import sys; import " + ", ".join(f"cmpc_base.{name}" for name in modules)
     run = subprocess.run(
         [sys.executable, "-S", "-c", f"{script}; print(*sys.modules)"],  # no site: no packages
+        env={"PYTHONPATH": str(package.parent)},
         capture_output=True,
         text=True,
         check=True,

@@ -193,7 +193,7 @@ def test_a_compiler_that_does_not_end_is_stopped_and_the_next_schedule_is_checke
     assert runner.error_of(endless, rule) is None
 
     with monkeypatch.context() as patch:
-        patch.setattr(runner, "_limit_seconds", 1.0)
+        patch.setattr(runner_module, "LIMIT_SECONDS", 1.0)
         error = runner.error_of(endless, replace(rule, unroll=4096, vectors=1))
     assert "took longer than 1 s" in error
     assert runner.site.worker.pid is None
