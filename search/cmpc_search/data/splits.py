@@ -28,7 +28,7 @@ __all__ = [
     "split_classes",
 ]
 
-TEST_SHARE, VALIDATION_SHARE = 1 / 3, 0.1
+TEST_SHARE, VALIDATION_SHARE = 1 / 3, 0.2
 """Parts of the classes that are kept from training; the rest is trained on."""
 
 QUERY_SHARE = 1 / 3
