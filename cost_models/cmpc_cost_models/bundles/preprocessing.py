@@ -19,6 +19,8 @@ class Preprocessing:
 
     The image is composed on ``background``, resized so that its longer side is ``size_px``, centred
     on a square of ``background`` (an odd pixel goes right, or below) and multiplied by ``scale``.
+    With a ``crop_share`` the square in its middle whose side is that part of the shorter one is
+    resized to ``size_px`` instead.
     ``resize_filter`` is Pillow's name of the filter. The network reads the channels in
     ``colour_order``, an RGB image's own or the reverse. ``version`` is that of the rules by which
     whoever wrote the bundle prepares images; None where it did not say.
@@ -30,6 +32,7 @@ class Preprocessing:
     colour_order: str = "RGB"
     layout: str = "NCHW"
     scale: float = 1 / 255
+    crop_share: float | None = None
     version: int | None = None
 
     @property

@@ -62,9 +62,12 @@ class CachedSource:
             make=lambda: decide_items(self.source, self.pictures, folder, progress),
         )
 
-    def load(self, size_px: int, progress: Progress | None) -> tuple[Items, PreparedImages]:
+    def load(
+        self, size_px: int, crop_share: float | None, progress: Progress | None
+    ) -> tuple[Items, PreparedImages]:
         """Return the items and their pixels; progress counts every reading of a picture."""
-        folder = self._folder(f"{size_px}px")
+        cropped = "" if crop_share is None else f"-crop{crop_share:g}"
+        folder = self._folder(f"{size_px}px{cropped}")
         if not folder.exists():
             check_space(folder, num_images=len(self.pictures), size_px=size_px)
         num_read = 0
@@ -84,7 +87,12 @@ class CachedSource:
             folder,
             read=lambda: read_prepared(folder, items),
             make=lambda: prepare_images(
-                items, self.pictures, size_px=size_px, folder=folder, progress=while_preparing
+                items,
+                self.pictures,
+                size_px=size_px,
+                crop_share=crop_share,
+                folder=folder,
+                progress=while_preparing,
             ),
         )
         return items, prepared

@@ -8,6 +8,9 @@ silent loss of accuracy. The contract, in order:
 3. resize so that the longer side is ``size_px``, the aspect ratio kept;
 4. centre on a white square (an odd pixel goes to the right, or below).
 
+Where a gallery network wants its pictures cropped instead, steps 3 and 4 resize the square in their
+middle whose side is ``crop_share`` of the shorter one; the rest is cut off.
+
 The filter is Pillow's BILINEAR: shrinking widens its triangle by the scale, so nothing aliases, it
 never overshoots (white stays white beside a black line, which Lanczos and bicubic break), and it
 is the easiest of the good ones to repeat exactly on a device. SVGs are drawn at the size itself.
@@ -62,8 +65,12 @@ UPRIGHT = {
 """How to undo each value of EXIF's orientation."""
 
 
-def load_image(picture: Path | str | bytes, size_px: int) -> npt.NDArray[np.uint8]:
+def load_image(
+    picture: Path | str | bytes, size_px: int, crop_share: float | None = None
+) -> npt.NDArray[np.uint8]:
     """Return a picture, given as a path or as the bytes of its file, as uint8 [S, S, 3].
+
+    ``crop_share`` is the part of the shorter side that a square in the middle keeps; None pads.
 
     Raises:
         BadArgument: ``size_px`` is below one.
@@ -76,7 +83,7 @@ def load_image(picture: Path | str | bytes, size_px: int) -> npt.NDArray[np.uint
     shown = f"{len(picture)} bytes" if isinstance(picture, bytes) else printable(picture)
     content = picture if isinstance(picture, bytes) else read_file(Path(picture))
     try:
-        return _decoded(content, size_px)
+        return _decoded(content, size_px, crop_share)
     except FileUnavailable as error:
         raise FileUnavailable(f"{shown}: {error}") from error
     except MemoryError as error:
@@ -87,20 +94,25 @@ def load_image(picture: Path | str | bytes, size_px: int) -> npt.NDArray[np.uint
         raise UnusablePicture(shown, str(error)) from error
 
 
-def _decoded(content: bytes, size_px: int) -> npt.NDArray[np.uint8]:
+def _decoded(content: bytes, size_px: int, crop_share: float | None) -> npt.NDArray[np.uint8]:
+    wanted_px = size_px if crop_share is None else round(size_px / crop_share)
     if is_svg(content):
-        content = svg_to_png(content, size_px)
-    with opened_picture(content, wanted_px=size_px) as picture:
-        return square_image(with_true_levels(picture), size_px)
+        content = svg_to_png(content, wanted_px)
+    with opened_picture(content, wanted_px=wanted_px) as picture:
+        return square_image(with_true_levels(picture), size_px, crop_share)
 
 
-def square_image(picture: Image.Image, size_px: int) -> npt.NDArray[np.uint8]:
+def square_image(
+    picture: Image.Image, size_px: int, crop_share: float | None = None
+) -> npt.NDArray[np.uint8]:
     """Return an opened picture as uint8 [S, S, 3]: steps 1 to 4 of the contract."""
     picture.load()  # some formats tell the orientation after the pixels
     content = on_white(picture)
     orientation = _orientation(picture)
     if orientation in UPRIGHT:
         content = content.transpose(UPRIGHT[orientation])
+    if crop_share is not None:
+        return _middle(content, size_px, crop_share)
     longer = max(content.size)
     width, height = (max(1, round(side * size_px / longer)) for side in content.size)
     if content.size != (width, height):
@@ -108,6 +120,13 @@ def square_image(picture: Image.Image, size_px: int) -> npt.NDArray[np.uint8]:
     square = Image.new("RGB", (size_px, size_px), WHITE)
     square.paste(content, ((size_px - width) // 2, (size_px - height) // 2))
     return np.asarray(square, dtype=np.uint8)
+
+
+def _middle(content: Image.Image, size_px: int, crop_share: float) -> npt.NDArray[np.uint8]:
+    side = min(content.size) * crop_share
+    left, top = ((length - side) / 2 for length in content.size)
+    box = (left, top, left + side, top + side)
+    return np.asarray(content.resize((size_px, size_px), RESIZE_FILTER, box), dtype=np.uint8)
 
 
 def _orientation(picture: Image.Image) -> int | None:

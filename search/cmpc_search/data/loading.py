@@ -30,6 +30,7 @@ def load_image_set(
     name_or_path: str | Path,
     *,
     size_px: int,
+    crop_share: float | None = None,
     cache_dir: Path,
     seed: int = 0,
     progress: Progress | None = None,
@@ -40,6 +41,8 @@ def load_image_set(
     All but the pixels is the same at every size: items and their order, classes, roles, splits.
 
     Args:
+        crop_share: Part of the shorter side that a square in the middle keeps, for networks that
+            were trained so; None keeps the whole picture on a white square.
         seed: Decides roles, and which classes validate, where the source leaves them open.
         progress: Told of every picture that is read; of none if the cache has them all.
         on_notice: Told what is fetched, and of prepared data that were damaged; else a log is.
@@ -53,7 +56,7 @@ def load_image_set(
     if size_px < 1:
         raise BadArgument(f"`1 <= size_px` must hold, got {size_px=}")
     cached = _cached(name_or_path, cache_dir, on_notice)
-    items, prepared = cached.load(size_px, progress)
+    items, prepared = cached.load(size_px, crop_share, progress)
     sides = decide_sides(cached.source.name, items, seed=seed)
     decided = prepared.sha256.encode() + sides.split.tobytes() + sides.is_query.tobytes()
     return ImageSet(

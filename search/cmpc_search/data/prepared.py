@@ -38,6 +38,7 @@ def prepare_images(
     pictures: Sequence[Picture],
     *,
     size_px: int,
+    crop_share: float | None,
     folder: Path,
     progress: Progress | None = None,
 ) -> None:
@@ -53,7 +54,7 @@ def prepare_images(
         path = temporary / "images.npy"
         images = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
         for position, name in enumerate(items.item_names):
-            images[position] = _read(by_name[name], size_px)
+            images[position] = _read(by_name[name], size_px, crop_share)
             if progress is not None:
                 progress(position + 1, len(items))
         images.flush()
@@ -83,9 +84,9 @@ def check_space(folder: Path, *, num_images: int, size_px: int) -> None:
         )
 
 
-def _read(picture: Picture, size_px: int) -> npt.NDArray[np.uint8]:
+def _read(picture: Picture, size_px: int, crop_share: float | None) -> npt.NDArray[np.uint8]:
     try:
-        return picture.read(size_px)
+        return picture.read(size_px, crop_share)
     except BadData as error:
         raise BadData(
             f"{picture.item_name} was read at {CANONICAL_SIZE_PX} px and must be readable at "

@@ -14,10 +14,11 @@ from cmpc_search.data.images import PREPROCESSING_VERSION, RESIZE_FILTER
 __all__ = ["image_size_of", "our_preprocessing"]
 
 
-def our_preprocessing(size_px: int) -> Preprocessing:
+def our_preprocessing(size_px: int, crop_share: float | None = None) -> Preprocessing:
     """Return how pictures of this size are prepared here."""
     return Preprocessing(
         size_px=size_px,
+        crop_share=crop_share,
         resize_filter=RESIZE_FILTER.name.lower(),
         background=WHITE,
         version=PREPROCESSING_VERSION,

@@ -83,6 +83,11 @@ class Gallery:
         return size_px
 
     @property
+    def crop_share(self) -> float | None:
+        """Part of the shorter side that this gallery's pictures keep, see `load_image`."""
+        return self.record.crop_share
+
+    @property
     def data(self) -> str | None:
         """The data set that this gallery was made with, as it was named then; None without one."""
         return self.record.made_with.data

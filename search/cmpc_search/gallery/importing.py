@@ -62,6 +62,8 @@ class GallerySources:
     classifier_path: Path | None = None
     data: str | None = None
     """What the data set is called, for those who use the gallery later."""
+    crop_share: float | None = None
+    """Part of a picture's shorter side that was embedded, see `load_image`; None: all, padded."""
     split_seed: int = 0
     """Seed that divides the data this gallery is used with."""
 
@@ -153,6 +155,7 @@ def _network_record(
         schema_version=SCHEMA_VERSION,
         data=sources.data,
         split_seed=sources.split_seed,
+        crop_share=sources.crop_share,
         network="onnx",
         network_sha256=hashlib.sha256(network.content).hexdigest(),
         input_size_px=network.runs.input_size_px,
@@ -170,6 +173,7 @@ def _embeddings_record(sources: GallerySources, found: _Found) -> GalleryRecord:
         schema_version=SCHEMA_VERSION,
         data=sources.data,
         split_seed=sources.split_seed,
+        crop_share=sources.crop_share,
         network=None,
         network_sha256=own_hash or file_hash(sources.embeddings_path),
         embedding_dim=found.embeddings.rows.shape[1],

@@ -31,6 +31,8 @@ class GalleryRecord(DataUse):
         data_sha256: Hash of the data that it was trained on.
         training: How cmpc trained it, as the settings say; None where it did not.
         precision: In which type it was trained.
+        crop_share: Part of the shorter side of a picture that the network sees; None: all of it,
+            padded.
         lowest_cosine: Of given embeddings to the network's own, where the two were compared.
     """
 
@@ -47,6 +49,7 @@ class GalleryRecord(DataUse):
     training: dict[str, Any] | None = None
     precision: str | None = None
     lowest_cosine: float | None = None
+    crop_share: Annotated[float, Field(gt=0, le=1)] | None = None
 
     @field_validator("training")
     @classmethod

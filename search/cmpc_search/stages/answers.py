@@ -60,8 +60,10 @@ class Answer:
 class KnownItems:
     """What a data set, if there is one, knows of items by their names."""
 
-    def __init__(self, image_set: ImageSet | None, *, size_px: int) -> None:
-        self.image_set, self.size_px = image_set, size_px
+    def __init__(
+        self, image_set: ImageSet | None, *, size_px: int, crop_share: float | None = None
+    ) -> None:
+        self.image_set, self.size_px, self.crop_share = image_set, size_px, crop_share
         names = image_set.item_names if image_set else ()
         self.positions = {name: position for position, name in enumerate(names)}
 
@@ -75,7 +77,8 @@ class KnownItems:
         """Return an item of the data set or, where it has none of this name, a picture file."""
         item = self.find(name)
         if item.image is None and is_file(Path(name)):
-            return Item(name=printable(name), image=load_image(Path(name), self.size_px))
+            image = load_image(Path(name), self.size_px, self.crop_share)
+            return Item(name=printable(name), image=image)
         return item
 
     def queries(self, names: Sequence[str]) -> list[Item]:

@@ -19,7 +19,7 @@ from cmpc_search.data.preprocessing import our_preprocessing
 from cmpc_search.embeddings import GALLERY_NETWORK_KEY, SPLIT_SEED_KEY
 from cmpc_search.errors import BadArgument
 from cmpc_search.runs import RunFolder
-from cmpc_search.stages.material import search_settings_of, target_of
+from cmpc_search.stages.material import CROP_SHARE_KEY, search_settings_of, target_of
 from cmpc_search.stages.shipping import ShippedNetwork, Shipper
 from cmpc_search.stages.trained_picks import trained_pick
 
@@ -86,7 +86,9 @@ def _contents(shipper: Shipper, shipped: ShippedNetwork) -> BundleContents:
     return BundleContents(
         compiled=shipped.compiled,
         target=shipper.target,
-        preprocessing=our_preprocessing(shipped.compiled.input_shape[2]),
+        preprocessing=our_preprocessing(
+            shipped.compiled.input_shape[2], run.inputs.get(CROP_SHARE_KEY)
+        ),
         cost=shipped.cost,
         cost_doubts=shipped.doubts,
         why_unmeasured=shipped.why_unmeasured,

@@ -12,6 +12,7 @@ def prepare_data_set(
     name_or_path: str,
     *,
     size_px: int,
+    crop_share: float | None = None,
     split_seed: int = 0,
     cache_dir: Path,
     observer: Observer = SILENT,
@@ -21,6 +22,7 @@ def prepare_data_set(
         return load_image_set(
             name_or_path,
             size_px=size_px,
+            crop_share=crop_share,
             seed=split_seed,
             cache_dir=cache_dir,
             progress=steps,

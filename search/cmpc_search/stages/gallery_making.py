@@ -113,6 +113,7 @@ def run_gallery_embedding(order: GalleryEmbedOrder, observer: Observer = SILENT)
     image_set = prepare_data_set(
         named,
         size_px=gallery.input_size_px,
+        crop_share=gallery.crop_share,
         split_seed=gallery.split_seed,
         cache_dir=order.cache_dir,
         observer=observer,
@@ -138,6 +139,7 @@ def run_gallery_import(order: GalleryImportOrder, observer: Observer = SILENT) -
         return prepare_data_set(
             data,
             size_px=size_px,
+            crop_share=sources.crop_share,
             split_seed=sources.split_seed,
             cache_dir=order.cache_dir,
             observer=observer,

@@ -27,6 +27,7 @@ from cmpc_search.stages.seen_classes import check_seen_classes
 from cmpc_search.stages.settings import SearchSettings
 
 __all__ = [
+    "CROP_SHARE_KEY",
     "SearchMaterial",
     "load_material",
     "load_run_material",
@@ -37,6 +38,7 @@ __all__ = [
 ]
 
 TARGET_KEY = "target"
+CROP_SHARE_KEY = "crop_share"
 GALLERY_PATH_KEY = "gallery_path"
 
 
@@ -61,9 +63,12 @@ class SearchMaterial:
     space: Space
     cache_dir: Path
 
-    def hashes(self) -> dict[str, str | int]:
+    def hashes(self) -> dict[str, str | int | float]:
         """Return what identifies the material of a run."""
+        crop_share = self.gallery.crop_share
+        cropped = {} if crop_share is None else {CROP_SHARE_KEY: crop_share}
         return {
+            **cropped,
             "data_sha256": self.image_set.sha256,
             SPLIT_SEED_KEY: self.gallery.split_seed,
             GALLERY_NETWORK_KEY: self.gallery.network_sha256,
@@ -105,6 +110,7 @@ def load_material(
     image_set = load_image_set(
         settings.data,
         size_px=space.input_size_px,
+        crop_share=gallery.crop_share,
         cache_dir=cache_dir,
         # The split is the gallery's: what it was trained on must not test others.
         seed=gallery.split_seed,

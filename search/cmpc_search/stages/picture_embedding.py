@@ -38,8 +38,8 @@ def embed_pictures(order: EmbedOrder) -> Embeddings:
         UnusablePicture: a file is no picture.
     """
     bundle = open_bundle(order.bundle, must_run_here=not order.is_emulated)
-    size_px = image_size_of(bundle)
-    pixels = np.stack([load_image(image, size_px) for image in order.images])
+    size_px, crop_share = image_size_of(bundle), bundle.preprocessing.crop_share
+    pixels = np.stack([load_image(image, size_px, crop_share) for image in order.images])
     if order.is_emulated:
         toolchain = find_toolchain(bundle.target, cache_dir=order.cache_dir)
         rows = embed_emulated(bundle, pixels, toolchain)

@@ -67,17 +67,18 @@ def run_query(order: QueryOrder, observer: Observer = SILENT) -> list[Answer]:
 
 
 def _known_items(order: QueryOrder, bundle: Bundle, observer: Observer) -> KnownItems:
-    size_px = image_size_of(bundle)
+    size_px, crop_share = image_size_of(bundle), bundle.preprocessing.crop_share
     if order.data is None:
-        return KnownItems(None, size_px=size_px)
+        return KnownItems(None, size_px=size_px, crop_share=crop_share)
     image_set = prepare_data_set(
         order.data,
         size_px=size_px,
+        crop_share=crop_share,
         split_seed=split_seed_of(bundle),
         cache_dir=order.cache_dir,
         observer=observer,
     )
-    return KnownItems(image_set, size_px=size_px)
+    return KnownItems(image_set, size_px=size_px, crop_share=crop_share)
 
 
 def _asked(order: QueryOrder, known: KnownItems) -> list[Item]:

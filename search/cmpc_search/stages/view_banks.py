@@ -41,7 +41,7 @@ class _Recipe:
     views: ViewSettings
     augmentation: Augmentation
     is_embedded: bool
-    material: dict[str, str | int]
+    material: dict[str, str | int | float]
 
 
 def make_view_bank(material: SearchMaterial, progress: Progress | None = None) -> ViewBank:
@@ -137,6 +137,7 @@ def _pictures(material: SearchMaterial) -> npt.NDArray[np.uint8]:
     large = load_image_set(
         material.settings.data,
         size_px=gallery.input_size_px,
+        crop_share=gallery.crop_share,
         cache_dir=material.cache_dir,
         seed=gallery.split_seed,
     )

@@ -57,6 +57,20 @@ def test_the_odd_pixel_of_a_tall_picture_is_to_the_right():
     assert pixels_of(content, 3) == [[RED, RED, WHITE]] * 3
 
 
+def test_a_crop_keeps_a_share_of_the_shorter_side_from_the_middle():
+    columns = np.arange(12 * 8, dtype=np.uint8).reshape(8, 12)  # 12 wide, 8 tall
+    content = encoded(Image.fromarray(columns))
+
+    np.testing.assert_array_equal(load_image(content, 8, 1.0)[..., 0], columns[:, 2:10])
+    np.testing.assert_array_equal(load_image(content, 4, 0.5)[..., 1], columns[2:6, 4:8])
+
+
+def test_a_long_line_is_cropped_without_growing():
+    content = encoded(Image.new("RGB", (60_000, 1), RED))
+
+    np.testing.assert_array_equal(load_image(content, 2, 1.0), np.full((2, 2, 3), RED, np.uint8))
+
+
 def test_a_line_keeps_at_least_one_pixel():
     content = encoded(Image.new("RGB", (100, 1), RED))
 

@@ -46,7 +46,7 @@ class MadeUpSource(Source):
             Picture(
                 item_name=str(place),
                 class_name=f"class {label}",
-                read=lambda size_px, colour=colour: np.full(
+                read=lambda size_px, _=None, colour=colour: np.full(
                     (size_px, size_px, 3), colour, np.uint8
                 ),
                 role=role,
@@ -229,7 +229,7 @@ def test_gallery_names_are_those_of_every_size_and_prepare_none(photos, tmp_path
 
 
 def test_a_picture_that_one_size_alone_can_not_show_is_named(photos, tmp_path, monkeypatch):
-    def too_large(path, size_px):
+    def too_large(path, size_px, _=None):
         if size_px > 64:
             raise BadData("too large")
         return load_image(path, size_px)

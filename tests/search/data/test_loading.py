@@ -35,6 +35,18 @@ def test_images_labels_and_names_belong_together(photos, tmp_path):
         np.testing.assert_array_equal(image_set.images[position], load_image(photos / name, 8))
 
 
+def test_a_cropped_set_has_the_same_items_with_other_pixels(photos, tmp_path):
+    padded = load(photos, tmp_path)
+
+    cropped = load(photos, tmp_path, crop_share=0.5)
+
+    assert cropped.item_names == padded.item_names
+    assert cropped.sha256 != padded.sha256
+    path = photos / cropped.item_names[3]
+    np.testing.assert_array_equal(cropped.images[3], load_image(path, 8, 0.5))
+    np.testing.assert_array_equal(load(photos, tmp_path).images, padded.images)
+
+
 def test_each_class_is_in_one_split_with_queries_and_gallery(photos, tmp_path):
     image_set = load(photos, tmp_path)
 

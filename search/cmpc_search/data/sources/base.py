@@ -6,16 +6,25 @@ picture is a function of the size: an SVG is drawn at it, a photograph is shrunk
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from cmpc_search.data.passed_over import PassedOver
 
-__all__ = ["PathSource", "Picture", "Source"]
+__all__ = ["PathSource", "Picture", "ReadPicture", "Source"]
+
+
+class ReadPicture(Protocol):
+    """Reads one picture; `load_image` says what the share means."""
+
+    def __call__(
+        self, size_px: int, crop_share: float | None = None, /
+    ) -> npt.NDArray[np.uint8]: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,7 +33,7 @@ class Picture:
 
     item_name: str
     class_name: str
-    read: Callable[[int], npt.NDArray[np.uint8]]
+    read: ReadPicture
     """From the size in pixels to [S, S, 3]; raises BadData if the picture is broken."""
     role: str | None = None
     split: str | None = None

@@ -138,5 +138,7 @@ def _pictures(
     ]
 
 
-def _square(image: npt.NDArray[np.uint8], size_px: int) -> npt.NDArray[np.uint8]:
-    return square_image(Image.fromarray(image), size_px)
+def _square(
+    image: npt.NDArray[np.uint8], size_px: int, crop_share: float | None = None
+) -> npt.NDArray[np.uint8]:
+    return square_image(Image.fromarray(image), size_px, crop_share)
