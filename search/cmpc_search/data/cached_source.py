@@ -13,6 +13,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+import numpy.typing as npt
+
 from cmpc_base.cache import Cache
 from cmpc_base.folders import remove_folder
 from cmpc_base.progress import OnNotice, Progress
@@ -24,8 +27,17 @@ from cmpc_search.data.items import (
     decide_items,
     read_items,
 )
-from cmpc_search.data.prepared import PreparedImages, check_space, prepare_images, read_prepared
+from cmpc_search.data.prepared import (
+    PreparedImages,
+    Sizing,
+    check_space,
+    prepare_images,
+    prepare_styles,
+    read_prepared,
+    read_styles,
+)
 from cmpc_search.data.sources.base import Picture, Source
+from cmpc_search.data.svg_styles import STYLES_VERSION
 from cmpc_search.errors import BadData
 
 __all__ = ["CachedSource"]
@@ -62,14 +74,11 @@ class CachedSource:
             make=lambda: decide_items(self.source, self.pictures, folder, progress),
         )
 
-    def load(
-        self, size_px: int, crop_share: float | None, progress: Progress | None
-    ) -> tuple[Items, PreparedImages]:
+    def load(self, sizing: Sizing, progress: Progress | None) -> tuple[Items, PreparedImages]:
         """Return the items and their pixels; progress counts every reading of a picture."""
-        cropped = "" if crop_share is None else f"-crop{crop_share:g}"
-        folder = self._folder(f"{size_px}px{cropped}")
+        folder = self._folder(str(sizing))
         if not folder.exists():
-            check_space(folder, num_images=len(self.pictures), size_px=size_px)
+            check_space(folder, num_images=len(self.pictures), size_px=sizing.size_px)
         num_read = 0
 
         def while_deciding(num_done: int, total: int, _: str = "") -> None:
@@ -86,16 +95,22 @@ class CachedSource:
         prepared = self._read_or_make(
             folder,
             read=lambda: read_prepared(folder, items),
-            make=lambda: prepare_images(
-                items,
-                self.pictures,
-                size_px=size_px,
-                crop_share=crop_share,
-                folder=folder,
-                progress=while_preparing,
-            ),
+            make=lambda: prepare_images(items, self.pictures, sizing, folder, while_preparing),
         )
         return items, prepared
+
+    def styles(
+        self, items: Items, sizing: Sizing, progress: Progress | None
+    ) -> tuple[npt.NDArray[np.uint8], ...]:
+        """Return the items in other styles; none of a source that has no others."""
+        if not self.source.has_styles:
+            return ()
+        folder = self._folder(f"{sizing}-styles{STYLES_VERSION}")
+        return self._read_or_make(
+            folder,
+            read=lambda: read_styles(folder, items),
+            make=lambda: prepare_styles(items, self.pictures, sizing, folder, progress),
+        )
 
     def _read_or_make(
         self, folder: Path, *, read: Callable[[], Found], make: Callable[[], None]

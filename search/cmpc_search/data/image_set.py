@@ -127,6 +127,9 @@ class ImageSet:
     drops: Drops
     class_keys: tuple[str, ...] = ()
     """[C] what makes a class the same one in another data set; the names, if none are given."""
+    styles: tuple[npt.NDArray[np.uint8], ...] = ()
+    """Each [N, S, S, 3]: the same items drawn in another style, to train on. They are asked for by
+    ``with_styles`` and no part of the sha256: what is tested does not depend on them."""
     groups: tuple[str, ...] | None = None
     """[N] where images come from; those of a query's class and group are no answer to it."""
 
@@ -139,6 +142,8 @@ class ImageSet:
                 "images must be uint8 of shape [N, S, S, 3], "
                 f"got {self.images.dtype} {self.images.shape}"
             )
+        if any(style.shape != self.images.shape for style in self.styles):
+            raise BadData("images in other styles must have the shape of the images")
         columns = (self.labels, self.is_query, self.split, self.item_names, self.groups)
         lengths = {len(column) for column in columns if column is not None}
         if lengths != {num_images}:
@@ -179,6 +184,7 @@ class ImageSet:
         return replace(
             self,
             images=self.images[chosen],
+            styles=tuple(style[chosen] for style in self.styles),
             labels=self.labels[chosen],
             is_query=self.is_query[chosen],
             split=self.split[chosen],

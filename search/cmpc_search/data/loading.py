@@ -17,6 +17,7 @@ from cmpc_base.progress import OnNotice, Progress
 from cmpc_search.data.cached_source import CachedSource
 from cmpc_search.data.fetching import Fetcher
 from cmpc_search.data.image_set import ImageSet
+from cmpc_search.data.prepared import Sizing
 from cmpc_search.data.sources.catalogue import find_source
 from cmpc_search.data.splits import decide_sides
 from cmpc_search.errors import BadArgument
@@ -33,6 +34,7 @@ def load_image_set(
     crop_share: float | None = None,
     cache_dir: Path,
     seed: int = 0,
+    with_styles: bool = False,
     progress: Progress | None = None,
     on_notice: OnNotice | None = None,
 ) -> ImageSet:
@@ -44,6 +46,8 @@ def load_image_set(
         crop_share: Part of the shorter side that a square in the middle keeps, for networks that
             were trained so; None keeps the whole picture on a white square.
         seed: Decides roles, and which classes validate, where the source leaves them open.
+        with_styles: Whether the items are wanted in other styles as well, to train on; a source
+            whose pictures have no others gives none.
         progress: Told of every picture that is read; of none if the cache has them all.
         on_notice: Told what is fetched, and of prepared data that were damaged; else a log is.
 
@@ -56,12 +60,14 @@ def load_image_set(
     if size_px < 1:
         raise BadArgument(f"`1 <= size_px` must hold, got {size_px=}")
     cached = _cached(name_or_path, cache_dir, on_notice)
-    items, prepared = cached.load(size_px, crop_share, progress)
+    sizing = Sizing(size_px=size_px, crop_share=crop_share)
+    items, prepared = cached.load(sizing, progress)
     sides = decide_sides(cached.source.name, items, seed=seed)
     decided = prepared.sha256.encode() + sides.split.tobytes() + sides.is_query.tobytes()
     return ImageSet(
         name=cached.source.name,
         images=prepared.images,
+        styles=cached.styles(items, sizing, progress) if with_styles else (),
         labels=items.labels,
         class_names=items.class_names,
         class_keys=items.class_keys,

@@ -1,6 +1,7 @@
 """Bring the items of a source to one size and keep the pixels.
 
     Items, pictures --read--> images.npy [N, S, S, 3]
+                            > styles.npy [K, N, S, S, 3], the same in K other styles, if asked for
 
 Nothing is decided here: which pictures take part was settled at one size for all (``items``).
 """
@@ -10,6 +11,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +22,27 @@ from cmpc_search.data.items import CANONICAL_SIZE_PX, Items
 from cmpc_search.data.sources.base import Picture
 from cmpc_search.errors import BadData
 
-__all__ = ["PreparedImages", "check_space", "prepare_images", "read_prepared"]
+__all__ = [
+    "PreparedImages",
+    "Sizing",
+    "check_space",
+    "prepare_images",
+    "prepare_styles",
+    "read_prepared",
+    "read_styles",
+]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sizing:
+    """How pictures are brought to one size, see `load_image`."""
+
+    size_px: int
+    crop_share: float | None
+
+    def __str__(self) -> str:
+        cropped = "" if self.crop_share is None else f"-crop{self.crop_share:g}"
+        return f"{self.size_px}px{cropped}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -36,9 +58,7 @@ class PreparedImages:
 def prepare_images(
     items: Items,
     pictures: Sequence[Picture],
-    *,
-    size_px: int,
-    crop_share: float | None,
+    sizing: Sizing,
     folder: Path,
     progress: Progress | None = None,
 ) -> None:
@@ -47,29 +67,70 @@ def prepare_images(
     Raises:
         BadData: there is no space for them, or one can't be read at this size.
     """
-    check_space(folder, num_images=len(items), size_px=size_px)
+    check_space(folder, num_images=len(items), size_px=sizing.size_px)
     by_name = {picture.item_name: picture for picture in pictures}
     with new_folder(folder) as temporary:
-        shape = (len(items), size_px, size_px, 3)
+        shape = (len(items), sizing.size_px, sizing.size_px, 3)
         path = temporary / "images.npy"
         images = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
         for position, name in enumerate(items.item_names):
-            images[position] = _read(by_name[name], size_px, crop_share)
+            images[position] = _read(by_name[name], sizing)
             if progress is not None:
                 progress(position + 1, len(items))
         images.flush()
         write_record(temporary, {"items_sha256": items.sha256})
 
 
+def prepare_styles(
+    items: Items,
+    pictures: Sequence[Picture],
+    sizing: Sizing,
+    folder: Path,
+    progress: Progress | None = None,
+) -> None:
+    """Write ``items`` in their other styles to ``folder``, all of them or none.
+
+    Raises:
+        BadData: there is no space for them, or one can't be drawn in a style.
+    """
+    by_name = {picture.item_name: picture for picture in pictures}
+    kept = [by_name[name] for name in items.item_names]
+    num_styles = max(len(picture.styles) for picture in kept)
+    size_px, crop_share = sizing.size_px, sizing.crop_share
+    check_space(folder, num_images=num_styles * len(items), size_px=size_px)
+    with new_folder(folder) as temporary:
+        shape = (num_styles, len(items), size_px, size_px, 3)
+        path = temporary / "styles.npy"
+        styles = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+        for position, picture in enumerate(kept):
+            reads = picture.styles or (picture.read,)
+            styles[:, position] = [read(size_px, crop_share) for read in reads]
+            if progress is not None:
+                progress(position + 1, len(items))
+        styles.flush()
+        write_record(temporary, {"items_sha256": items.sha256})
+
+
+def read_styles(folder: Path, items: Items) -> tuple[npt.NDArray[np.uint8], ...]:
+    """Return ``items`` in their other styles; BadData as `read_prepared`."""
+    _read_record(folder, items)
+    return tuple(np.load(folder / "styles.npy", mmap_mode="r", allow_pickle=False))
+
+
 def read_prepared(folder: Path, items: Items) -> PreparedImages:
     """Return the pixels of ``items``; BadData if the folder is damaged or of other items."""
-    record = read_record(folder)
-    if record.get("items_sha256") != items.sha256:
-        raise BadData(f"{folder} must hold the images of the items that were decided on")
+    record = _read_record(folder, items)
     return PreparedImages(
         images=np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False),
         sha256=hashlib.sha256(repr([items.sha256, record["sha256"]]).encode()).hexdigest(),
     )
+
+
+def _read_record(folder: Path, items: Items) -> dict[str, Any]:
+    record = read_record(folder)
+    if record.get("items_sha256") != items.sha256:
+        raise BadData(f"{folder} must hold the images of the items that were decided on")
+    return record
 
 
 def check_space(folder: Path, *, num_images: int, size_px: int) -> None:
@@ -84,11 +145,11 @@ def check_space(folder: Path, *, num_images: int, size_px: int) -> None:
         )
 
 
-def _read(picture: Picture, size_px: int, crop_share: float | None) -> npt.NDArray[np.uint8]:
+def _read(picture: Picture, sizing: Sizing) -> npt.NDArray[np.uint8]:
     try:
-        return picture.read(size_px, crop_share)
+        return picture.read(sizing.size_px, sizing.crop_share)
     except BadData as error:
         raise BadData(
             f"{picture.item_name} was read at {CANONICAL_SIZE_PX} px and must be readable at "
-            f"{size_px} px too; take it out of the data set or choose another size: {error}"
+            f"{sizing.size_px} px too; take it out of the data set or choose another size: {error}"
         ) from error

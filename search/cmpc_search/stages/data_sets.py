@@ -14,6 +14,7 @@ def prepare_data_set(
     size_px: int,
     crop_share: float | None = None,
     split_seed: int = 0,
+    with_styles: bool = False,
     cache_dir: Path,
     observer: Observer = SILENT,
 ) -> ImageSet:
@@ -24,6 +25,7 @@ def prepare_data_set(
             size_px=size_px,
             crop_share=crop_share,
             seed=split_seed,
+            with_styles=with_styles,
             cache_dir=cache_dir,
             progress=steps,
             on_notice=observer.notice,

@@ -79,6 +79,16 @@ class SourceContract:
     def test_groups_are_known_of_all_pictures_or_of_none(self, pictures: Sequence[Picture]) -> None:
         assert len({picture.group is None for picture in pictures}) == 1
 
+    def test_pictures_in_other_styles_are_as_many_for_each_that_has_any(
+        self, source: Source, pictures: Sequence[Picture]
+    ) -> None:
+        numbers = {len(picture.styles) for picture in pictures} - {0}
+        assert len(numbers) == int(source.has_styles)
+        styled = [picture for picture in pictures if picture.styles][:1]
+        for read in [read for picture in styled for read in picture.styles]:
+            assert read(8).shape == (8, 8, 3)
+            assert np.array_equal(read(8), read(8))
+
     @pytest.mark.parametrize("size_px", SIZES_PX)
     def test_a_picture_is_read_at_the_size_that_is_asked_for_and_each_time_the_same(
         self, pictures: Sequence[Picture], size_px: int

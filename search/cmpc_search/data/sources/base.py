@@ -42,6 +42,9 @@ class Picture:
 
     It decides whether the class is a test class, so it must not change with a library's version.
     """
+    styles: tuple[ReadPicture, ...] = ()
+    """Read the same picture drawn in other styles, to train on: as many for all that have any, in
+    the same order. A picture without stands for itself in each."""
     group: str | None = None
     """Where it comes from, such as a camera or a session: items of a query's own class and group
     are too easy, and no answer to it. None: all count."""
@@ -54,6 +57,9 @@ class Source(ABC):
     licences: tuple[str, ...]
     revision: int = 1
     """Raised when the code lists other pictures than before: old preparations are not used then."""
+
+    has_styles: bool = False
+    """Whether any of its pictures can be drawn in other styles."""
 
     @abstractmethod
     def version(self) -> str:

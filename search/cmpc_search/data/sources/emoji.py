@@ -18,7 +18,8 @@ from cmpc_base.json_files import read_document
 from cmpc_base.libraries import missing_library
 from cmpc_search.data.fetching import Fetcher
 from cmpc_search.data.images import load_image
-from cmpc_search.data.sources.base import Picture, Source
+from cmpc_search.data.sources.base import Picture, ReadPicture, Source
+from cmpc_search.data.svg_styles import STYLES, load_styled
 from cmpc_search.errors import BadData
 
 __all__ = ["EmojiSource"]
@@ -31,6 +32,7 @@ class EmojiSource(Source):
     """OpenMoji (SVG) against Twemoji (72 x 72 PNG)."""
 
     name = "emoji"
+    has_styles = True
     licences = (
         "openmoji: CC BY-SA 4.0 (All emojis designed by OpenMoji)",
         "twemoji: CC BY 4.0 (Copyright Twitter, Inc and other contributors)",
@@ -56,6 +58,7 @@ class EmojiSource(Source):
                 class_key=code,
                 read=partial(load_image, drawings[code]),
                 role=role,
+                styles=_styles(drawings[code]),
             )
             for code, class_name in zip(codes, _readable(codes), strict=True)
             for house, role, drawings in houses
@@ -76,6 +79,13 @@ def _file(package: str, path: str) -> Path:
 
 def _drawings(paths: Iterable[Path]) -> dict[str, Path]:
     return {path.stem.upper().replace("-FE0F", ""): path for path in sorted(paths)}
+
+
+def _styles(path: Path) -> tuple[ReadPicture, ...]:
+    """Return how an SVG is read in other styles; the pixels of a PNG can't be taken apart."""
+    if path.suffix != ".svg":
+        return ()
+    return tuple(partial(load_styled, path, style) for style in STYLES)
 
 
 def _is_toned(code: str) -> bool:

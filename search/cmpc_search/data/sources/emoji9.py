@@ -16,6 +16,7 @@ from typing import Any
 from cmpc_search.data.fetching import Fetcher, NpmPackage, read_tar_member
 from cmpc_search.data.images import load_image
 from cmpc_search.data.sources.base import Picture, Source
+from cmpc_search.data.svg_styles import STYLES, load_styled
 from cmpc_search.errors import DownloadFailed
 
 __all__ = ["PACKAGES", "Emoji9Source"]
@@ -85,6 +86,7 @@ class Emoji9Source(Source):
     """The icon sets of PACKAGES, fetched by npm on first use."""
 
     name = "emoji9"
+    has_styles = True
     licences = (
         "noto, noto-v1: Apache-2.0 (Google)",
         "twemoji: CC BY 4.0 (Twitter)",
@@ -113,6 +115,7 @@ class Emoji9Source(Source):
                 class_key=codes[name],
                 read=partial(load_image, svg),
                 role="query" if style == QUERY_STYLE else "gallery",
+                styles=tuple(partial(load_styled, svg, one) for one in STYLES),
             )
             for name in names
             for style, icon_set in icon_sets.items()
