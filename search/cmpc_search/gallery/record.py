@@ -7,7 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from cmpc_search.networks.residual import Count, ResidualShape, SizePx
+from cmpc_search.networks.gallery.base import Count, GalleryShape, SizePx
+from cmpc_search.networks.gallery.efficientnet import EfficientNetShape
+from cmpc_search.networks.gallery.residual import ResidualShape
 
 __all__ = ["SCHEMA_VERSION", "DataUse", "GalleryRecord"]
 
@@ -39,7 +41,7 @@ class GalleryRecord(DataUse):
     model_config = ConfigDict(extra="allow", frozen=True)
 
     schema_version: int = SCHEMA_VERSION
-    network: ResidualShape | Literal["onnx"] | None
+    network: ResidualShape | EfficientNetShape | Literal["onnx"] | None
     network_sha256: str
     input_size_px: SizePx | None = None
     embedding_dim: Count
@@ -62,7 +64,7 @@ class GalleryRecord(DataUse):
     def _check_sizes(self) -> "GalleryRecord":
         if self.network is not None and self.input_size_px is None:
             raise ValueError("a network must have an input_size_px")
-        if isinstance(self.network, ResidualShape):
+        if isinstance(self.network, GalleryShape):
             shape = (self.network.input_size_px, self.network.embedding_dim)
             if shape != (self.input_size_px, self.embedding_dim):
                 raise ValueError("sizes must be those of the network")

@@ -21,8 +21,8 @@ from cmpc_search.gallery.folder import (
 )
 from cmpc_search.gallery.record import SCHEMA_VERSION, GalleryRecord
 from cmpc_search.gallery.unfinished import RECORD_FILE
+from cmpc_search.networks.gallery.base import GalleryNetwork
 from cmpc_search.networks.onnx_export import export_network
-from cmpc_search.networks.residual import GalleryNetwork
 from cmpc_search.training.checkpoint import write_weights
 from cmpc_search.training.compute import CPU
 

@@ -16,6 +16,7 @@ from cmpc_search.space.operations import (
     Activate,
     Activation,
     Add,
+    Affine,
     Concat,
     Convolution,
     Linear,
@@ -43,7 +44,7 @@ def export_network(network: PlanNetwork, path: Path) -> None:
                     value,
                     *_folded(network, step),
                     stride=layer.stride,
-                    padding=layer.padding,
+                    padding=layer.padding(writer.shape(value)[2]),
                     groups=layer.groups,
                 )
                 return _activate(writer, value, layer.activation)
@@ -58,6 +59,9 @@ def export_network(network: PlanNetwork, path: Path) -> None:
                 return writer.add(*values)
             case Activate(kind):
                 return _activate(writer, value, kind)
+            case Affine(scale, shift):
+                factors = np.full((2, writer.shape(value)[1]), [[scale], [shift]], np.float32)
+                return writer.affine(value, *factors)
             case MaxPool(kernel, stride, padding):
                 return writer.max_pool(value, kernel=kernel, stride=stride, padding=padding)
             case Mean():

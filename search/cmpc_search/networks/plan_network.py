@@ -15,6 +15,7 @@ from cmpc_search.space.operations import (
     Activate,
     Activation,
     Add,
+    Affine,
     Concat,
     Convolution,
     Linear,
@@ -25,7 +26,7 @@ from cmpc_search.space.operations import (
 )
 from cmpc_search.space.plan import Plan, PlanStep
 
-__all__ = ["Norm", "PlanNetwork", "Weight", "place", "run_plan", "start_weights"]
+__all__ = ["LinearNorm", "Norm", "PlanNetwork", "Weight", "place", "run_plan", "start_weights"]
 
 ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
     "relu": functional.relu,
@@ -45,10 +46,7 @@ def run_plan(plan: Plan, images: Tensor, weights: Weights) -> Tensor:
         match step.operation:
             case Convolution() as layer:
                 weight, norm = weights(step)
-                value = functional.conv2d(
-                    value, weight, None, layer.stride, layer.padding, 1, layer.groups
-                )
-                return _activate(norm(value), layer.activation)
+                return _activate(norm(_convolve(value, weight, layer)), layer.activation)
             case Linear():
                 weight, norm = weights(step)
                 return norm(functional.linear(value, weight))
@@ -60,6 +58,8 @@ def run_plan(plan: Plan, images: Tensor, weights: Weights) -> Tensor:
                 return value + values[1]
             case Activate(kind):
                 return _activate(value, kind)
+            case Affine(scale, shift):
+                return scale * value + shift
             case MaxPool(kernel, stride, padding):
                 return functional.max_pool2d(value, kernel, stride, padding)
             case Mean():
@@ -68,6 +68,13 @@ def run_plan(plan: Plan, images: Tensor, weights: Weights) -> Tensor:
                 return functional.normalize(value, dim=1)
 
     return plan.run(images, compute)
+
+
+def _convolve(value: Tensor, weight: Tensor, layer: Convolution) -> Tensor:
+    before, after = layer.padding(value.shape[-1])
+    if before != after:
+        value, before = functional.pad(value, (before, after, before, after)), 0
+    return functional.conv2d(value, weight, None, layer.stride, before, 1, layer.groups)
 
 
 def _activate(value: Tensor, kind: Activation | None) -> Tensor:

@@ -12,6 +12,7 @@ __all__ = [
     "Activate",
     "Activation",
     "Add",
+    "Affine",
     "Concat",
     "Convolution",
     "Features",
@@ -40,7 +41,9 @@ class Convolution:
 
     Its padding keeps the map's size (at stride 1), unless ``is_global`` holds: then the kernel
     covers the whole map and one pixel comes out. With ``starts_at_zero`` the fresh batch norm
-    gives nothing, so that a residual block starts as the identity (Goyal et al., 2017).
+    gives nothing, so that a residual block starts as the identity (Goyal et al., 2017). With
+    ``pads_as_tensorflow`` a stride leaves out padding before the map first, as weights expect that
+    were trained there.
     """
 
     in_channels: int
@@ -51,10 +54,17 @@ class Convolution:
     activation: Activation | None = "relu"
     is_global: bool = False
     starts_at_zero: bool = False
+    pads_as_tensorflow: bool = False
 
-    @property
-    def padding(self) -> int:
-        return 0 if self.is_global else self.kernel // 2
+    def padding(self, size_px: int) -> tuple[int, int]:
+        """Return the pixels of padding before and after a map of this size."""
+        if self.is_global:
+            return 0, 0
+        if not self.pads_as_tensorflow:
+            return self.kernel // 2, self.kernel // 2
+        last_window = (size_px - 1) // self.stride * self.stride
+        missing = max(last_window + self.kernel - size_px, 0)
+        return missing // 2, missing - missing // 2
 
     @property
     def groups(self) -> int:
@@ -67,8 +77,8 @@ class Convolution:
 
     def out(self, features: Features) -> Features:
         assert features.channels == self.in_channels, "a convolution reads all channels it is given"
-        size = (features.size_px + 2 * self.padding - self.kernel) // self.stride + 1
-        return Features(self.out_channels, size)
+        padded = features.size_px + sum(self.padding(features.size_px))
+        return Features(self.out_channels, (padded - self.kernel) // self.stride + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +146,17 @@ class Activate:
 
 
 @dataclass(frozen=True, slots=True)
+class Affine:
+    """``scale * value + shift``, with the same two numbers for all channels."""
+
+    scale: float
+    shift: float
+
+    def out(self, features: Features) -> Features:
+        return features
+
+
+@dataclass(frozen=True, slots=True)
 class MaxPool:
     """The greatest value of each ``kernel`` x ``kernel`` window."""
 
@@ -164,4 +185,6 @@ class Normalise:
         return features
 
 
-Operation = Convolution | Linear | Slice | Concat | Add | Activate | MaxPool | Mean | Normalise
+Operation = (
+    Convolution | Linear | Slice | Concat | Add | Activate | Affine | MaxPool | Mean | Normalise
+)

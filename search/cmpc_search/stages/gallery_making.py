@@ -157,7 +157,8 @@ def run_gallery_import(order: GalleryImportOrder, observer: Observer = SILENT) -
 def training_advice(settings: GallerySettings) -> str | None:
     """Say it if a large network would be trained as nobody trains large networks."""
     training = settings.training
-    if settings.network == "residual-small" or training != GalleryTraining():
+    is_pretrained = training.pretrained and settings.shape.pretrained_file is not None
+    if settings.network == "residual-small" or is_pretrained or training != GalleryTraining():
         return None
     num_images = training.num_steps * training.classes_per_batch * 2
     return (

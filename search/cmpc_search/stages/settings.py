@@ -11,8 +11,10 @@ from cmpc_base.registry import Registry
 from cmpc_base.units import MMAC
 from cmpc_cost_models.targets.table import aliases
 from cmpc_search.data.sources.catalogue import CATALOGUE
-from cmpc_search.networks.catalogue import GALLERY_NETWORKS
-from cmpc_search.networks.residual import ResidualShape
+from cmpc_search.errors import BadArgument
+from cmpc_search.networks.gallery.base import GalleryShape
+from cmpc_search.networks.gallery.catalogue import GALLERY_NETWORKS
+from cmpc_search.networks.gallery.residual import ResidualShape
 from cmpc_search.space.base import Space
 from cmpc_search.space.presets.catalogue import load_space
 from cmpc_search.study.rewards.base import Metric
@@ -71,10 +73,11 @@ class GallerySettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     data: DataName = Field("emoji", description="Data set: a name, a folder or a CSV file.")
-    network: str = Field("residual-small", description="Preset of the residual family.")
+    network: str = Field("residual-small", description="Preset of the network.")
     depths: str | None = Field(None, description="Blocks of each stage, such as 2,2,2.")
     width: int | None = Field(None, ge=1, le=4096, description="Channels of the first stage.")
     input_size_px: int | None = Field(None, ge=8, le=4096, description="Size of the images.")
+    embedding_dim: int = Field(128, ge=1, le=4096, description="Length of the embedding.")
     seed: int = Field(0, ge=0, le=GREATEST_SEED)
     split_seed: int = Field(
         0,
@@ -96,16 +99,23 @@ class GallerySettings(BaseModel):
         return depths
 
     @property
-    def shape(self) -> ResidualShape:
-        """The preset with what was given in its place."""
+    def shape(self) -> GalleryShape:
+        """The preset with what was given in its place.
+
+        Raises:
+            BadArgument: depths or a width are given for a network that is not residual.
+        """
         preset = GALLERY_NETWORKS.load(self.network)
-        words = [] if self.depths is None else self.depths.split(",")
-        return replace(
-            preset,
-            depths=tuple(map(int, words)) or preset.depths,
-            width=self.width or preset.width,
-            input_size_px=self.input_size_px or preset.input_size_px,
-        )
+        size_px = self.input_size_px or preset.input_size_px
+        sized = replace(preset, input_size_px=size_px, embedding_dim=self.embedding_dim)
+        if self.depths is None and self.width is None:
+            return sized
+        if not isinstance(sized, ResidualShape):
+            raise BadArgument(
+                f"depths and width must be those of a residual network, got them for {self.network}"
+            )
+        depths = () if self.depths is None else tuple(map(int, self.depths.split(",")))
+        return replace(sized, depths=depths or sized.depths, width=self.width or sized.width)
 
 
 class SearchSettings(BaseModel):

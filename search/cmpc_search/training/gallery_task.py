@@ -9,16 +9,20 @@ Every batch holds one query-role and one gallery-role image of each of its class
 """
 
 from collections.abc import Mapping
+from typing import Self
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from cmpc_search.compatibility.base import Step
 from cmpc_search.data import ImageSet
-from cmpc_search.networks.heads import CosineClassifier, margin_cross_entropy
-from cmpc_search.networks.residual import GalleryNetwork, ResidualShape
+from cmpc_search.networks.gallery.base import GalleryNetwork, GalleryShape
+from cmpc_search.networks.gallery.whitening import whitened
+from cmpc_search.networks.heads import CosineClassifier, class_means, margin_cross_entropy
 from cmpc_search.training.compute import Compute
+from cmpc_search.training.embedding import embed_images
 from cmpc_search.training.execution import Execution
 from cmpc_search.training.loop import train
 from cmpc_search.training.pairs import PairBatches
@@ -39,6 +43,21 @@ class GalleryTask(Task):
         self.classifier = CosineClassifier(num_classes, network.shape.embedding_dim)
         self.training_settings = training
         self.compute = compute
+        if training.backbone_rate_share == 0:
+            for layer in network.pretrained_layers():
+                layer.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch to training, but leave the batch norms of frozen layers as they are."""
+        super().train(mode)
+        if self.training_settings.backbone_rate_share == 0:
+            for layer in self.network.pretrained_layers():
+                layer.eval()
+        return self
+
+    def rate_share(self, parameter_name: str) -> float:
+        is_pretrained = parameter_name.removeprefix("network.") in self.network.pretrained_names
+        return self.training_settings.backbone_rate_share if is_pretrained else 1.0
 
     def losses(self, step: Step) -> Mapping[str, Tensor]:
         assert step.labels is not None
@@ -58,7 +77,7 @@ class GalleryTask(Task):
 
 
 def train_gallery_network(
-    shape: ResidualShape,
+    shape: GalleryShape,
     image_set: ImageSet,
     training: GalleryTraining,
     *,
@@ -68,19 +87,37 @@ def train_gallery_network(
     """Return the trained network and its class directions float32 [C, D].
 
     Row c of the directions belongs to the c-th of the sorted training classes of ``image_set``.
+    They are the classifier's, or mean directions where embeddings are whitened after training.
 
     Goes on from a checkpoint if there is one.
 
     Raises:
         BadData: fewer than two training classes have images of both roles.
         BadRun: the checkpoint is not of this network, or the loss is not finite.
+        MissingLibrary: the network's published weights are wanted and not installed.
     """
     torch.manual_seed(seed)
     batches = PairBatches(image_set, training, seed=seed, compute=execution.compute)
     network = GalleryNetwork(shape)
+    if training.pretrained:
+        network.load_pretrained()
     task = GalleryTask(network, batches.num_classes, training, execution.compute)
     train(task, batches, training, execution)
+    if training.whitening_power > 0:
+        return _whitened(network, image_set, training.whitening_power)
     return network, functional.normalize(task.classifier.weight.detach(), dim=1)
+
+
+def _whitened(
+    network: GalleryNetwork, image_set: ImageSet, power: float
+) -> tuple[GalleryNetwork, Tensor]:
+    """Return the network with a whitening, and the mean direction of each training class then."""
+    positions = image_set.select(split="train")
+    images = image_set.images[positions]
+    found = whitened(network, torch.from_numpy(embed_images(network, images)), power=power).eval()
+    labels = np.unique(image_set.labels[positions], return_inverse=True)[1]
+    embeddings = torch.from_numpy(embed_images(found, images))
+    return found, class_means(embeddings, torch.from_numpy(labels), int(labels.max()) + 1)
 
 
 def _contrast(embeddings: Tensor, scale: float) -> Tensor:

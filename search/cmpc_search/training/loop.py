@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cmpc_search.errors import BadRun
 from cmpc_search.training import checkpoint
@@ -40,7 +40,7 @@ def train(task: Task, batches: Batches, training: Training, execution: Execution
     first = checkpoint.restore(execution.checkpoint, task, optimiser)
     for number in range(first, training.num_steps):
         for group in optimiser.param_groups:
-            group["lr"] = training.rate_at(number)
+            group["lr"] = group["rate_share"] * training.rate_at(number)
         optimiser.zero_grad(set_to_none=True)
         step = batches.at(number)
         _check_finite(task.backward(step), number + 1, execution.compute)
@@ -52,14 +52,20 @@ def train(task: Task, batches: Batches, training: Training, execution: Execution
 
 
 def _optimiser(task: Task, training: Training) -> torch.optim.AdamW:
-    learnt = [parameter for parameter in task.parameters() if parameter.requires_grad]
-    decayed = [one for one in learnt if one.ndim >= DECAYED_DIMENSIONS]
-    free = [one for one in learnt if one.ndim < DECAYED_DIMENSIONS]
-    groups = [
-        {"params": decayed, "weight_decay": training.weight_decay},
-        {"params": free, "weight_decay": 0.0},
+    groups: dict[tuple[bool, float], list[nn.Parameter]] = {}
+    for name, parameter in task.named_parameters():
+        if parameter.requires_grad:
+            kind = (parameter.ndim >= DECAYED_DIMENSIONS, task.rate_share(name))
+            groups.setdefault(kind, []).append(parameter)
+    options = [
+        {
+            "params": parameters,
+            "weight_decay": training.weight_decay if is_decayed else 0.0,
+            "rate_share": rate_share,
+        }
+        for (is_decayed, rate_share), parameters in groups.items()
     ]
-    return torch.optim.AdamW(groups, lr=training.learning_rate)
+    return torch.optim.AdamW(options, lr=training.learning_rate)
 
 
 def _check_finite(losses: Mapping[str, Tensor], step: int, compute: Compute) -> None:

@@ -42,6 +42,21 @@ class GalleryTraining(Training):
     contrast_scale: float = Field(
         10.0, gt=0, le=1e6, description="Inverse temperature of the contrast."
     )
+    pretrained: bool = Field(True, description="Start from published weights, if there are any.")
+    backbone_rate_share: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="Learning rate of published weights, as a share of that of fresh ones; "
+        "0 freezes them.",
+    )
+    whitening_power: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="How far the variances of embeddings are made equal after training: "
+        "1 is wholly, 0 not at all.",
+    )
 
 
 class QueryTraining(Training):

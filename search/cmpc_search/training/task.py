@@ -29,5 +29,9 @@ class Task(nn.Module, ABC):
         torch.stack(tuple(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
         return losses
 
+    def rate_share(self, parameter_name: str) -> float:
+        """Return what the learning rate is multiplied by for a parameter of this task."""
+        return 1.0
+
     def after_step(self, step: Step) -> None:
         """Do what is to be done once the parameters have moved: nothing, most often."""

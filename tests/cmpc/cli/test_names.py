@@ -12,7 +12,7 @@ from cmpc.cli.search import search
 from cmpc_search.compatibility.catalogue import METHODS
 from cmpc_search.data import SPLITS
 from cmpc_search.evaluation.catalogue import PROTOCOLS
-from cmpc_search.networks.catalogue import GALLERY_NETWORKS
+from cmpc_search.networks.gallery.catalogue import GALLERY_NETWORKS
 from cmpc_search.space.presets.catalogue import SPACES
 from cmpc_search.study.rewards.catalogue import REWARDS
 from cmpc_search.study.samplers.catalogue import SAMPLERS

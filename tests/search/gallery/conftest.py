@@ -10,8 +10,9 @@ import torch
 from cmpc_search.data import ImageSet
 from cmpc_search.data.image_set import Drops
 from cmpc_search.gallery import Gallery, save_gallery_network
+from cmpc_search.networks.gallery.base import GalleryNetwork
+from cmpc_search.networks.gallery.residual import ResidualShape
 from cmpc_search.networks.onnx_export import export_network
-from cmpc_search.networks.residual import GalleryNetwork, ResidualShape
 
 SHAPE = ResidualShape(
     name="tiny", input_size_px=8, depths=(1, 1), width=4, stem_stride=1, embedding_dim=6

@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from cmpc_cost_models.graphs.counting import count_network
+from cmpc_search.networks.gallery.base import GalleryNetwork
+from cmpc_search.networks.gallery.residual import ResidualShape
 from cmpc_search.networks.onnx_export import export_network
 from cmpc_search.networks.plan_network import PlanNetwork
-from cmpc_search.networks.residual import GalleryNetwork, ResidualShape
 from cmpc_search.testing.spaces import onnx_embedding, unsettle
 
 IMAGE = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))

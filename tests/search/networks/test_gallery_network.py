@@ -7,9 +7,9 @@ import torch
 
 from cmpc_base.errors import UnknownName
 from cmpc_search.errors import BadArgument
-from cmpc_search.networks.catalogue import GALLERY_NETWORKS
+from cmpc_search.networks.gallery.catalogue import GALLERY_NETWORKS
+from cmpc_search.networks.gallery.residual import ResidualBlock, ResidualShape
 from cmpc_search.networks.plan_network import PlanNetwork
-from cmpc_search.networks.residual import ResidualBlock, ResidualShape
 from cmpc_search.space.plan import PlanDraft
 
 

@@ -12,7 +12,8 @@ sys.path.insert(0, str(Path(__file__).parent))  # for known_set, which several t
 
 from cmpc_search.data import load_image_set
 from cmpc_search.gallery import GallerySources, embed_gallery, import_gallery, save_gallery_network
-from cmpc_search.networks.residual import GalleryNetwork, ResidualShape
+from cmpc_search.networks.gallery.base import GalleryNetwork
+from cmpc_search.networks.gallery.residual import ResidualShape
 from cmpc_search.runs import open_run
 from cmpc_search.stages.material import load_material
 from cmpc_search.stages.settings import SearchSettings

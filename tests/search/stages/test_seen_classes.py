@@ -10,7 +10,8 @@ from safetensors.torch import save_file
 
 from cmpc_search.errors import BadGallery
 from cmpc_search.gallery import embed_gallery, open_gallery, save_gallery_network
-from cmpc_search.networks.residual import GalleryNetwork, ResidualShape
+from cmpc_search.networks.gallery.base import GalleryNetwork
+from cmpc_search.networks.gallery.residual import ResidualShape
 from cmpc_search.runs.evaluation import SeenClasses
 from cmpc_search.stages.material import load_material
 from cmpc_search.stages.seen_classes import check_seen_classes

@@ -7,7 +7,7 @@ import torch
 
 from cmpc_search.data import load_image_set
 from cmpc_search.gallery import save_gallery_network
-from cmpc_search.networks.residual import GalleryNetwork
+from cmpc_search.networks.gallery.base import GalleryNetwork
 from cmpc_search.stages import gallery_making, gallery_training
 from cmpc_search.stages.gallery_making import (
     GalleryTrainOrder,

@@ -22,7 +22,8 @@ from cmpc_search.gallery import (
     read_classifier,
     save_gallery_network,
 )
-from cmpc_search.networks.residual import GalleryNetwork, ResidualShape
+from cmpc_search.networks.gallery.base import GalleryNetwork
+from cmpc_search.networks.gallery.residual import ResidualShape
 from cmpc_search.stages import view_banks as stage_module
 from cmpc_search.stages.material import load_material
 from cmpc_search.stages.settings import SearchSettings

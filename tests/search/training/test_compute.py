@@ -11,7 +11,8 @@ import torch
 import cmpc_search
 from cmpc_search.compatibility.bank import GalleryBank
 from cmpc_search.compatibility.making import make_method
-from cmpc_search.networks.residual import GalleryNetwork, ResidualShape
+from cmpc_search.networks.gallery.base import GalleryNetwork
+from cmpc_search.networks.gallery.residual import ResidualShape
 from cmpc_search.training.compute import CPU, Compute
 from cmpc_search.training.embedding import embed_images
 from cmpc_search.training.execution import Execution

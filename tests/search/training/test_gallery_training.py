@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from cmpc_search.errors import BadData, BadRun
-from cmpc_search.networks.residual import ResidualShape
+from cmpc_search.networks.gallery.residual import ResidualShape
 from cmpc_search.training.embedding import embed_images
 from cmpc_search.training.execution import Execution
 from cmpc_search.training.gallery_task import train_gallery_network

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from cmpc_search.errors import BadGallery
 from cmpc_search.gallery.unfinished import RECORD_FILE
-from cmpc_search.networks.residual import GalleryNetwork, ResidualShape
+from cmpc_search.networks.gallery.base import GalleryNetwork, GalleryShape
 from cmpc_search.training.compute import CPU
 from cmpc_search.training.embedding import embed_images
 
@@ -28,7 +28,7 @@ class TorchNetwork:
         BadGallery: they are damaged, or of another shape.
     """
 
-    def __init__(self, path: Path, shape: ResidualShape) -> None:
+    def __init__(self, path: Path, shape: GalleryShape) -> None:
         self.name, self.input_size_px = str(path), shape.input_size_px
         self._network = GalleryNetwork(shape)
         try:

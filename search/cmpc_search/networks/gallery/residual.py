@@ -1,4 +1,4 @@
-"""The gallery network: a residual CNN, from a small one for 32 px up to ResNet-101.
+"""Residual networks, from a small one for 32 px up to ResNet-101.
 
 Basic and bottleneck blocks as in He et al., CVPR 2016 (table 1); a bottleneck's stride sits in its
 first 1x1 convolution, as printed there, so ResNet-101 counts to the 7.6 GMAC of the CMP-NAS
@@ -11,50 +11,40 @@ from typing import Annotated
 from pydantic import Field
 
 from cmpc_search.errors import BadArgument
-from cmpc_search.networks.plan_network import PlanNetwork
+from cmpc_search.networks.gallery.base import Count, GalleryShape
 from cmpc_search.space.operations import Activate, Add, Convolution, MaxPool
-from cmpc_search.space.plan import Plan, PlanDraft
+from cmpc_search.space.plan import PlanDraft
 
 __all__ = [
     "RESIDUAL_SMALL",
     "RESNET18",
     "RESNET50",
     "RESNET101",
-    "GalleryNetwork",
     "ResidualShape",
 ]
 
 BOTTLENECK_EXPANSION = 4
 
-# What a file may say of a network; whoever writes a shape in code is asked less.
-SizePx = Annotated[int, Field(ge=1, le=16_384, strict=True)]
-Count = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ResidualShape:
+class ResidualShape(GalleryShape):
     """Depth and width of a residual network.
 
     Attributes:
-        input_size_px: Height and width of the input image.
         depths: Blocks of each stage; every stage but the first halves the map.
         width: Channels of the first stage (before the bottleneck's expansion); doubled each stage.
         is_bottleneck: 1x1-3x3-1x1 blocks instead of two 3x3.
         has_large_stem: The ImageNet stem, 7x7 stride 2 and a pool; else one 3x3.
         stem_stride: Stride of the 3x3 stem.
         has_layout_head: Pool the last map by a global depthwise convolution instead of a mean.
-        embedding_dim: Length of the embedding.
     """
 
-    name: str
-    input_size_px: SizePx
     depths: Annotated[tuple[Annotated[int, Field(ge=1, le=1000)], ...], Field(min_length=1)]
     width: Count
     is_bottleneck: bool = False
     has_large_stem: bool = False
     stem_stride: Annotated[int, Field(ge=1, le=16)] = 2
     has_layout_head: bool = False
-    embedding_dim: Count = 128
 
     def __post_init__(self) -> None:
         if not self.depths or min(self.depths) < 1 or self.width < 1:
@@ -63,9 +53,8 @@ class ResidualShape:
                 f"got depths {self.depths} and width {self.width}"
             )
 
-    def plan(self) -> Plan:
-        """Return the network of this shape."""
-        draft = PlanDraft("gallery", input_size_px=self.input_size_px)
+    def add_backbone(self, draft: PlanDraft) -> str:
+        """Append stem and blocks."""
         kernel, stride = (7, 2) if self.has_large_stem else (3, self.stem_stride)
         stem = Convolution(draft.channels(draft.image), self.width, kernel, stride)
         features = draft.add(stem, draft.image, name="stem")
@@ -81,9 +70,7 @@ class ResidualShape:
             width *= stride
             block = ResidualBlock(f"blocks.{number}", width, stride, self.is_bottleneck)
             features = block.add_to(draft, features)
-        if self.has_layout_head:
-            features = draft.laid_out(features)
-        return draft.embedded(features, self.embedding_dim)
+        return draft.laid_out(features) if self.has_layout_head else features
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,14 +106,6 @@ class ResidualBlock:
 
 def _last(read: int, given: int, kernel: int) -> Convolution:
     return Convolution(read, given, kernel, activation=None, starts_at_zero=True)
-
-
-class GalleryNetwork(PlanNetwork):
-    """A residual network; see `PlanNetwork`."""
-
-    def __init__(self, shape: ResidualShape) -> None:
-        super().__init__(shape.plan())
-        self.shape = shape
 
 
 # Wide and shallow at half the resolution: on a CPU its MACs cost a quarter of the time of the same
