@@ -179,6 +179,8 @@ def _title(front: Sequence[Candidate]) -> str | None:
         f"accuracies over {accuracy.num_queries} validation queries: "
         f"a share is known to within {half_width:.2f} (95%)"
     )
+    if accuracy.num_distractors:
+        title += f"; {accuracy.num_distractors} gallery images are of other classes"
     if accuracy.num_excluded:
         title += f"; {accuracy.num_excluded} other queries have nothing to find"
     return title

@@ -104,8 +104,8 @@ class Judgement:
 
 def judge(judged: Sequence[SeedResult]) -> Judgement:
     """Return the accuracies of seeds whose ranks are of the same queries, with intervals."""
-    outcomes_SPQ3 = np.stack([[outcomes_of(one.ranks(pair)) for pair in PAIRS] for one in judged])
-    by_seed = resample(np.moveaxis(outcomes_SPQ3, 2, 0))
+    outcomes_SPQ4 = np.stack([[outcomes_of(one.ranks(pair)) for pair in PAIRS] for one in judged])
+    by_seed = resample(np.moveaxis(outcomes_SPQ4, 2, 0))
     mean = by_seed.mean()
     top1 = {pair: mean[position, TOP1] for position, pair in enumerate(PAIRS)}
     has_paragon = top1["paragon"].value > 0
@@ -114,7 +114,7 @@ def judge(judged: Sequence[SeedResult]) -> Judgement:
             _seed_accuracy(one.seed, by_seed[position]) for position, one in enumerate(judged)
         ),
         mean=_seed_accuracy(None, mean),
-        num_queries=outcomes_SPQ3.shape[2],
+        num_queries=outcomes_SPQ4.shape[2],
         advantage=(top1["heterogeneous"] - top1["homogeneous"]).difference,
         kept_share=_kept(top1["heterogeneous"], top1["paragon"]) if has_paragon else None,
         flips=tuple(map(_flips, judged)),
@@ -144,12 +144,12 @@ def judge_pair(ranks: QueryRanks) -> PairAccuracy:
 
 
 def _seed_accuracy(seed: int | None, found: Sampled) -> SeedAccuracy:
-    """Read means [P, 3] of the pairs in `PAIRS`."""
+    """Read means [P, 4] of the pairs in `PAIRS`."""
     pairs = {pair: _pair_accuracy(found[position]) for position, pair in enumerate(PAIRS)}
     return SeedAccuracy(seed=seed, **pairs)
 
 
 def _pair_accuracy(found: Sampled) -> PairAccuracy:
-    """Read means [3] of what `outcomes_of` gives."""
+    """Read means [4] of what `outcomes_of` gives."""
     top1, top10, mean_average_precision = (found[position].share for position in range(3))
     return PairAccuracy(top1=top1, top10=top10, mean_average_precision=mean_average_precision)

@@ -44,10 +44,17 @@ class SeedResult:
         return result.ranks
 
 
-def outcomes_of(ranks: QueryRanks) -> npt.NDArray[np.float64]:
-    """Return top-1, top-10 and average precision of each query, float64 [Q, 3]."""
+def outcomes_of(ranks: QueryRanks, *, num_views: int = 1) -> npt.NDArray[np.float64]:
+    """Return top-1, top-10, average precision and reciprocal rank of each query, float64 [Q, 4].
+
+    A query that was asked in several views, all queries in one view and then in the next, has the
+    means over its views: views of one image are no independent queries.
+    """
     best = ranks.best_ranks
-    return np.stack([best <= 1, best <= 10, ranks.average_precisions], axis=1).astype(np.float64)
+    columns = (best <= 1, best <= 10, ranks.average_precisions, 1 / best)
+    outcomes_VQ4 = np.stack(columns, axis=1).astype(np.float64).reshape(num_views, -1, len(columns))
+    means: npt.NDArray[np.float64] = outcomes_VQ4.mean(axis=0)
+    return means
 
 
 def write_outcomes(path: Path, query_names: Sequence[str], seeds: Sequence[SeedResult]) -> None:

@@ -84,6 +84,7 @@ def _row(candidate: Candidate, budget: Budget) -> dict[str, Any]:
         "reward": score.reward,
         **_accuracy("homogeneous", score.homogeneous),
         **_accuracy("heterogeneous", score.heterogeneous),
+        "cosine": score.cosine,
         "macs": score.macs,
         "parameters": score.parameters,
         "latency_ms": score.latency_ms,
@@ -103,6 +104,7 @@ def _accuracy(side: str, accuracy: Accuracy | None) -> dict[str, float | None]:
         f"{side}_top1": None if accuracy is None else accuracy.top1,
         f"{side}_top10": None if accuracy is None else accuracy.top10,
         f"{side}_map": None if accuracy is None else accuracy.mean_average_precision,
+        f"{side}_mrr": None if accuracy is None else accuracy.mean_reciprocal_rank,
     }
 
 

@@ -13,12 +13,12 @@ from cmpc_search.data import ImageSet
 from cmpc_search.evaluation.base import LabelledRows, Protocol, ProtocolResult
 from cmpc_search.evaluation.open_set import OpenSet
 from cmpc_search.networks.plan_network import PlanNetwork
-from cmpc_search.study.records import Accuracy
-from cmpc_search.training.embedding import embed_images
+from cmpc_search.training.embedding import embed_batches, image_batches
 
-__all__ = ["OPEN_SET", "BothWays", "Side", "accuracy_of", "evaluate_both_ways"]
+__all__ = ["OPEN_SET", "BothWays", "Side", "embed_at", "evaluate_both_ways", "labelled_rows"]
 
 Rows = npt.NDArray[np.float32]
+Positions = npt.NDArray[np.int64]
 
 OPEN_SET = OpenSet()
 
@@ -40,25 +40,32 @@ class Side:
     role: str
 
     @property
-    def positions(self) -> npt.NDArray[np.int64]:
+    def positions(self) -> Positions:
         return self.image_set.select(split=self.split, role=self.role)
 
-    def labelled(self, rows: Rows) -> LabelledRows:
-        """Return the embeddings float32 [n, D] of these images with what is known of each."""
-        return LabelledRows(
-            embeddings=rows,
-            labels=self.image_set.labels[self.positions],
-            label_names=self.image_set.class_names,
-            groups=self.image_set.groups_of(self.positions),
-        )
-
     def chosen_from(self, rows: Rows) -> LabelledRows:
-        """Do the same with the embeddings float32 [N, D] of the whole set."""
-        return self.labelled(rows[self.positions])
+        """Return these images' embeddings out of those of the whole set, float32 [N, D]."""
+        return labelled_rows(self.image_set, self.positions, rows[self.positions])
 
     def embedded(self, network: PlanNetwork) -> LabelledRows:
-        """Do the same with the embeddings that ``network`` gives."""
-        return self.labelled(embed_images(network, self.image_set.images[self.positions]))
+        """Return the embeddings that ``network`` gives of them."""
+        rows = embed_at(network, self.image_set, self.positions)
+        return labelled_rows(self.image_set, self.positions, rows)
+
+
+def labelled_rows(image_set: ImageSet, positions: Positions, rows: Rows) -> LabelledRows:
+    """Return embeddings float32 [n, D] of the images at ``positions``, with what they show."""
+    return LabelledRows(
+        embeddings=rows,
+        labels=image_set.labels[positions],
+        label_names=image_set.class_names,
+        groups=image_set.groups_of(positions),
+    )
+
+
+def embed_at(network: PlanNetwork, image_set: ImageSet, positions: Positions) -> Rows:
+    """Return the embeddings float32 [n, D] of the images at ``positions``, read batch by batch."""
+    return embed_batches(network, image_batches(image_set.images, positions))
 
 
 def evaluate_both_ways(
@@ -77,17 +84,4 @@ def evaluate_both_ways(
     return BothWays(
         homogeneous=protocol.evaluate(queries, gallery.embedded(network)),
         heterogeneous=protocol.evaluate(queries, gallery.chosen_from(gallery_rows)),
-    )
-
-
-def accuracy_of(result: ProtocolResult) -> Accuracy:
-    """Return the means over the queries that have something to find."""
-    ranks = result.ranks
-    top1, top10 = ranks.cmc([1, 10])
-    return Accuracy(
-        top1=top1,
-        top10=top10,
-        mean_average_precision=ranks.mean_average_precision,
-        num_queries=len(ranks.query_ids),
-        num_excluded=ranks.num_excluded,
     )

@@ -198,7 +198,9 @@ def _material_of(run: RunFolder, material: SearchMaterial, pick: TrainedPick) ->
 
 def _result_of(pick: TrainedPick, material: SearchMaterial, protocol: Protocol) -> SeedResult:
     image_set, rows = material.image_set, material.gallery_rows
-    both = evaluate_both_ways(pick.load(material), image_set, SPLIT, rows, protocol)
+    network = pick.load(material)
+    own_size = material.images_at(network.plan.image.size_px)
+    both = evaluate_both_ways(network, own_size, SPLIT, rows, protocol)
     sides = (Side(image_set, SPLIT, role).chosen_from(rows) for role in ("query", "gallery"))
     return SeedResult(
         seed=pick.seed,
@@ -219,7 +221,7 @@ def _metrics_of(result: SeedResult) -> SeedMetrics:
 
 def _across(control: TrainedPick, material: SearchMaterial) -> PairAccuracy:
     """Return M(q, g) of a network that was trained without the gallery."""
-    both = evaluate_both_ways(
-        control.load(material), material.image_set, SPLIT, material.gallery_rows
-    )
+    network = control.load(material)
+    image_set = material.images_at(network.plan.image.size_px)
+    both = evaluate_both_ways(network, image_set, SPLIT, material.gallery_rows)
     return judge_pair(both.heterogeneous.ranks)

@@ -1,7 +1,7 @@
 """What every stage of a run works with: its data, its gallery and its space, found to fit."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from cmpc_search.compatibility.bank import GalleryBank
 from cmpc_search.data import CATALOGUE, ImageSet, load_image_set
 from cmpc_search.data.splits import ENOUGH_VALIDATION_CLASSES
 from cmpc_search.embeddings import GALLERY_NETWORK_KEY, SPLIT_SEED_KEY
-from cmpc_search.errors import BadRun
+from cmpc_search.errors import BadData, BadRun
 from cmpc_search.gallery import Gallery, open_gallery
 from cmpc_search.json_records import first_complaint
 from cmpc_search.runs import RunFolder
@@ -62,6 +62,7 @@ class SearchMaterial:
     seen_classes: SeenClasses
     space: Space
     cache_dir: Path
+    _by_size: dict[int, ImageSet] = field(init=False, default_factory=dict, repr=False)
 
     def hashes(self) -> dict[str, str | int | float]:
         """Return what identifies the material of a run."""
@@ -74,12 +75,54 @@ class SearchMaterial:
             GALLERY_NETWORK_KEY: self.gallery.network_sha256,
         }
 
+    @property
+    def distractors(self) -> npt.NDArray[np.int64]:
+        """The positions of gallery images of training classes that are no validation classes.
+
+        In data whose classes are in every split there are none: such images would be right
+        answers. Nor is an image without a class one, which may be of any.
+        """
+        images = self.image_set
+        validated = np.unique(images.labels[images.select(split="validation")])
+        training = images.select(split="train", role="gallery")
+        labels = images.labels[training]
+        return training[~np.isin(labels, validated) & (labels >= 0)]
+
+    def images_at(self, size_px: int) -> ImageSet:
+        """Return the images prepared at another size; architectures may differ in it.
+
+        Raises:
+            BadData: the data have changed since they were loaded.
+        """
+        known = self.image_set
+        if size_px == known.size_px:
+            return known
+        if size_px not in self._by_size:
+            self._by_size[size_px] = self._loaded_at(size_px)
+        return self._by_size[size_px]
+
+    def _loaded_at(self, size_px: int) -> ImageSet:
+        known = self.image_set
+        found = load_image_set(
+            self.settings.data,
+            size_px=size_px,
+            cache_dir=self.cache_dir,
+            seed=self.gallery.split_seed,
+        )
+        if found.item_names != known.item_names or found.split.tolist() != known.split.tolist():
+            raise BadData(
+                f"{found.name} must hold the same items in the same splits at {size_px} px as at "
+                f"{known.size_px} px; it changed meanwhile: begin again"
+            )
+        return found
+
     def note_on_validation(self) -> str:
         """Say in a line on how much candidates are judged, and whether that is little."""
         count = self.image_set.counts()["validation"]
         note = (
             f"candidates are judged on {count.num_classes} validation classes "
-            f"({count.num_queries} queries, {count.num_gallery} gallery images)"
+            f"({count.num_queries} queries x {self.settings.views_per_query} views, "
+            f"{count.num_gallery} gallery images, {len(self.distractors)} distractors)"
         )
         if count.num_classes >= ENOUGH_VALIDATION_CLASSES:
             return note

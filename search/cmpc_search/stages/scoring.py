@@ -1,6 +1,6 @@
 """Score one candidate: how well it retrieves on validation classes, and what it costs.
 
-architecture --> slice of the supernet --> batch norms rebuilt --> embeddings --> M(q,q), M(q,g)
+architecture --> slice of the supernet --> batch norms rebuilt --> judged --> M(q,q), M(q,g), cosine
                           \\--> ONNX --> compiled, checked, timed or predicted --> latency
 """
 
@@ -8,27 +8,26 @@ import math
 import time
 from pathlib import Path
 
-import numpy as np
 import torch
+from torch import Tensor
 
 from cmpc_cost_models.models.base import CostModel
 from cmpc_search.networks.onnx_export import export_network
-from cmpc_search.networks.plan_network import PlanNetwork
 from cmpc_search.networks.shared import Supernet
 from cmpc_search.pixels import to_float
 from cmpc_search.space.base import Architecture
-from cmpc_search.stages.accuracy import accuracy_of, evaluate_both_ways
 from cmpc_search.stages.costs import network_cost
+from cmpc_search.stages.judging import ValidationJudge
 from cmpc_search.stages.material import SearchMaterial
 from cmpc_search.study.records import CandidateScore
-from cmpc_search.study.rewards.base import RewardFacts
 from cmpc_search.study.rewards.catalogue import REWARDS
 from cmpc_search.training.recalibration import rebuild_batch_norms
 
-__all__ = ["CandidateScorer"]
+__all__ = ["CandidateScorer", "calibration_images"]
 
-SPLIT = "validation"
 MAX_CALIBRATION_IMAGES = 4096
+MAX_CALIBRATION_BYTES = 1 << 28
+"""Of one candidate's images as float32, which takes fewer large ones: at 224 px, 445."""
 
 
 class CandidateScorer:
@@ -44,26 +43,25 @@ class CandidateScorer:
         self._material = material
         self._reward = REWARDS.load(material.settings.reward)
         self._meter = meter
+        self._judge = ValidationJudge(material)
         self._folder = folder
-        positions = material.image_set.select(split="train")
-        chosen = positions[:: math.ceil(len(positions) / MAX_CALIBRATION_IMAGES)]
-        images = np.ascontiguousarray(material.image_set.images[chosen])
-        self._calibration_images = to_float(torch.from_numpy(images))
 
     def __call__(self, architecture: Architecture) -> CandidateScore:
         """Score ``architecture``; what goes wrong with it comes back as the score's error."""
         started = time.monotonic()
         network = self._supernet.extract(architecture)
-        rebuild_batch_norms(network, self._calibration_images)
+        images = calibration_images(self._material, network.plan.image.size_px)
+        rebuild_batch_norms(network, images)
         path = self._folder / f"{architecture.key}.onnx"
         export_network(network, path)
-        facts = self._judged(network)
+        facts = self._judge.facts(network)
         cost = network_cost(path, self._meter)
         settings = self._material.settings
         return CandidateScore(
             architecture=architecture.key,
             homogeneous=facts.homogeneous,
             heterogeneous=facts.heterogeneous,
+            cosine=facts.cosine,
             reward_name=f"{settings.reward} {settings.metric}",
             reward=self._reward(facts),
             macs=cost.macs,
@@ -75,12 +73,15 @@ class CandidateScorer:
             seconds=time.monotonic() - started,
         )
 
-    def _judged(self, network: PlanNetwork) -> RewardFacts:
-        """Return what the network retrieves among the validation classes."""
-        material = self._material
-        both = evaluate_both_ways(network, material.image_set, SPLIT, material.gallery_rows)
-        return RewardFacts(
-            homogeneous=accuracy_of(both.homogeneous),
-            heterogeneous=accuracy_of(both.heterogeneous),
-            metric=material.settings.metric,
-        )
+
+def calibration_images(material: SearchMaterial, size_px: int) -> Tensor:
+    """Return training images of all parts of the set, clean, float32 [n, 3, S, S] with S = size_px.
+
+    Of them batch norms are rebuilt.
+    """
+    image_set = material.images_at(size_px)
+    positions = image_set.select(split="train")
+    affordable = MAX_CALIBRATION_BYTES // (image_set.images[0].size * torch.float32.itemsize)
+    limit = max(2, min(MAX_CALIBRATION_IMAGES, affordable))  # a variance takes two
+    chosen = positions[:: math.ceil(len(positions) / limit)]
+    return to_float(torch.from_numpy(image_set.images[chosen]))

@@ -134,6 +134,9 @@ class SearchSettings(BaseModel):
     method_settings: dict[str, float] = Field({}, description="Settings that the method has.")
     reward: RewardName = Field("product", description="What is maximised.")
     metric: Metric = Field("map", description="Accuracy that the reward is of.")
+    views_per_query: int = Field(
+        4, ge=1, le=64, description="Views of each validation query, itself and mild warps."
+    )
     cost: Literal["latency", "macs"] = Field("latency", description="What is minimised.")
     sampler: SamplerName = Field("nsga2", description="Optuna sampler.")
     trials: int = Field(48, ge=1, description="Candidates to score in all.")

@@ -24,8 +24,13 @@ class Accuracy:
     """How well one pair of networks retrieves, as shares from 0 to 1.
 
     Attributes:
-        num_queries: How many queries the means run over; None in runs of older versions.
+        mean_reciprocal_rank: Of the first right item: 1 where it is the nearest, 1/2 where it is
+            the second. None in runs of older versions, as the counts are.
+        num_queries: How many queries the means run over, however many views each was asked in.
         num_excluded: How many others had nothing to find, since no gallery item is of their class.
+        num_distractors: Gallery items of other classes that were searched beside those that can be
+            found.
+        num_views: Views that each query was asked in; their outcomes are averaged.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -33,8 +38,11 @@ class Accuracy:
     top1: float
     top10: float
     mean_average_precision: float
+    mean_reciprocal_rank: float | None = None
     num_queries: int | None = None
     num_excluded: int | None = None
+    num_distractors: int | None = None
+    num_views: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +53,8 @@ class CandidateScore:
         architecture: The key of the architecture.
         homogeneous: M(q, q); None where the reward didn't need it.
         heterogeneous: M(q, g); None where scoring failed before it.
+        cosine: Mean cosine to the gallery network's own embedding of the same query; None where
+            nobody knows that one.
         reward_name, reward: What the study maximises.
         macs, parameters: Counted from the exported network.
         latency: A cost record as JSON: value, unit "ms", source, spread, artefact_sha256, ...
@@ -59,6 +69,7 @@ class CandidateScore:
     architecture: str
     homogeneous: Accuracy | None = None
     heterogeneous: Accuracy | None = None
+    cosine: float | None = None
     reward_name: str
     reward: float | None = None
     macs: int | None = None

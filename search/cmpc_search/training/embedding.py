@@ -1,14 +1,16 @@
 """From images to embeddings with a torch network, in batches, the same way everywhere."""
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from cmpc_search.pixels import to_float
 from cmpc_search.training.compute import CPU, Compute
 
-__all__ = ["embed_images"]
+__all__ = ["embed_batches", "embed_images", "image_batches"]
 
 BATCH_SIZE = 256
 
@@ -20,11 +22,23 @@ def embed_images(
 
     The network is where ``compute`` placed it.
     """
+    return embed_batches(network, image_batches(images, np.arange(len(images))), compute=compute)
+
+
+def image_batches(
+    images: npt.NDArray[np.uint8], positions: npt.NDArray[np.int64]
+) -> Iterator[Tensor]:
+    """Yield the images uint8 [N, S, S, 3] at ``positions`` as float32 [n, 3, S, S], some a time."""
+    for start in range(0, len(positions), BATCH_SIZE):
+        yield to_float(torch.from_numpy(np.array(images[positions[start : start + BATCH_SIZE]])))
+
+
+def embed_batches(
+    network: nn.Module, batches: Iterable[Tensor], *, compute: Compute = CPU
+) -> npt.NDArray[np.float32]:
+    """float32 batches [n, 3, S, S] -> unit embeddings float32 [N, D], as `embed_images`."""
     network.eval()
-    batches = []
     with torch.inference_mode():
-        for start in range(0, len(images), BATCH_SIZE):
-            batch = torch.from_numpy(np.array(images[start : start + BATCH_SIZE]))
-            batches.append(network(compute.place(to_float(batch))).float().numpy(force=True))
-    embeddings: npt.NDArray[np.float32] = np.concatenate(batches)
+        parts = [network(compute.place(batch)).float().numpy(force=True) for batch in batches]
+    embeddings: npt.NDArray[np.float32] = np.concatenate(parts)
     return embeddings

@@ -240,8 +240,13 @@ def test_results_come_back_from_disk(path):
 def test_each_number_of_a_trial_stands_in_its_own_column(path):
     score = CandidateScore(
         architecture="k3w1.0",
-        homogeneous=Accuracy(top1=0.11, top10=0.12, mean_average_precision=0.13),
-        heterogeneous=Accuracy(top1=0.21, top10=0.22, mean_average_precision=0.23),
+        homogeneous=Accuracy(
+            top1=0.11, top10=0.12, mean_average_precision=0.13, mean_reciprocal_rank=0.14
+        ),
+        heterogeneous=Accuracy(
+            top1=0.21, top10=0.22, mean_average_precision=0.23, mean_reciprocal_rank=0.24
+        ),
+        cosine=0.25,
         reward_name="product map",
         reward=0.31,
         macs=4_000_000,

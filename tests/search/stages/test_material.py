@@ -2,11 +2,10 @@
 
 import json
 import shutil
-from dataclasses import replace
 
 import numpy as np
 import pytest
-from known_set import NUM_CLASSES, NUM_GALLERY, NUM_QUERIES, make_known_set
+from known_set import NUM_CLASSES, NUM_GALLERY, NUM_QUERIES, as_known
 
 from cmpc_search.data import load_image_set
 from cmpc_search.errors import BadGallery, BadRun
@@ -44,11 +43,10 @@ def test_a_search_says_on_how_much_it_judges(material, monkeypatch, limit, is_li
 
 
 def test_the_classes_that_candidates_are_judged_on_are_those_that_validate(material):
-    image_set, gallery_rows = make_known_set()
+    note = as_known(material).note_on_validation()
 
-    note = replace(material, image_set=image_set, gallery_rows=gallery_rows).note_on_validation()
-
-    assert f"{NUM_CLASSES + 1} validation classes ({NUM_QUERIES} queries, {NUM_GALLERY} " in note
+    queries = f"{NUM_CLASSES + 1} validation classes ({NUM_QUERIES} queries x 1 views"
+    assert f"{queries}, {NUM_GALLERY} gallery images, {NUM_GALLERY} distractors)" in note
 
 
 def test_the_data_are_divided_as_the_gallery_divided_them(

@@ -1,20 +1,20 @@
 """A candidate's score: what was found out, whether its network compiles or not."""
 
-from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 import torch
-from known_set import FOUND, RedNetwork, make_known_set, top1
+from known_set import FOUND, RedNetwork, as_known, top1
 
 from cmpc_cost_models import Cost, Measurement
 from cmpc_cost_models.records import Unknown
 from cmpc_search.networks.shared import Supernet
 from cmpc_search.stages import costs, scoring
-from cmpc_search.stages.accuracy import BothWays
+from cmpc_search.stages.judging import ValidationJudge
 from cmpc_search.stages.material import load_material
 from cmpc_search.stages.scoring import CandidateScorer
 from cmpc_search.study.records import Accuracy
+from cmpc_search.study.rewards.base import RewardFacts
 
 
 class FakeMeter:
@@ -103,6 +103,7 @@ def test_batch_norms_are_rebuilt_on_no_more_images_than_the_limit(
         ("homogeneous", "map", 0.25),
         ("heterogeneous", "map", 0.125),
         ("product", "map", 0.03125),
+        ("cosine", "map", 0.875),
     ],
 )
 def test_the_reward_is_the_one_that_was_asked_for(
@@ -110,22 +111,20 @@ def test_the_reward_is_the_one_that_was_asked_for(
 ):
     own = Accuracy(top1=0.5, top10=1.0, mean_average_precision=0.25)
     across = Accuracy(top1=0.75, top10=1.0, mean_average_precision=0.125)
-    both = BothWays(homogeneous=own, heterogeneous=across)
-    monkeypatch.setattr(scoring, "evaluate_both_ways", lambda *_: both)
-    monkeypatch.setattr(scoring, "accuracy_of", lambda result: result)
+    facts = RewardFacts(homogeneous=own, heterogeneous=across, cosine=0.875, metric=metric)
+    monkeypatch.setattr(ValidationJudge, "facts", lambda *_: facts)
 
     score = score_with(reward=reward, metric=metric)
 
     assert score.reward == expected
     assert score.reward_name == f"{reward} {metric}"
-    assert (score.homogeneous, score.heterogeneous) == (own, across)
+    assert (score.homogeneous, score.heterogeneous, score.cosine) == (own, across, 0.875)
 
 
 def test_candidates_are_scored_on_the_validation_classes_and_no_others(
     material, monkeypatch, tmp_path
 ):
-    image_set, gallery_rows = make_known_set()
-    known = replace(material, image_set=image_set, gallery_rows=gallery_rows)
+    known = as_known(material)
     for part in ("rebuild_batch_norms", "export_network"):
         monkeypatch.setattr(scoring, part, lambda *_: None)
     counted = SimpleNamespace(macs=300, parameters=20)
@@ -134,30 +133,30 @@ def test_candidates_are_scored_on_the_validation_classes_and_no_others(
 
     score = CandidateScorer(supernet, known, None, folder=tmp_path)(material.space.smallest())
 
-    assert score.homogeneous.top1 == pytest.approx(top1(FOUND["validation"].own))
-    assert score.heterogeneous.top1 == pytest.approx(top1(FOUND["validation"].across))
+    validation, train = FOUND["validation"], FOUND["train"]  # whose pictures distract
+    assert score.homogeneous.top1 == pytest.approx(top1(validation.own - train.own))
+    assert score.heterogeneous.top1 == pytest.approx(top1(validation.across - train.across))
     assert (score.macs, score.parameters) == (300, 20)
 
 
 def test_what_is_judged_and_what_is_exported_has_batch_norms_of_training_images(
     material, monkeypatch, tmp_path
 ):
-    image_set, gallery_rows = make_known_set()
-    known = replace(material, image_set=image_set, gallery_rows=gallery_rows)
+    known = as_known(material)
     steps, shown = [], []
-    judge = scoring.evaluate_both_ways
+    judge = ValidationJudge.facts
 
     def rebuild(network, images):
         steps.append((network, "rebuilt"))
         shown.extend((images[:, 0, 0, 0] * 255).round().int().tolist())
 
-    def rank(network, *arguments):
+    def rank(self, network):
         steps.append((network, "judged"))
-        return judge(network, *arguments)
+        return judge(self, network)
 
     monkeypatch.setattr(scoring, "rebuild_batch_norms", rebuild)
     monkeypatch.setattr(scoring, "export_network", lambda one, _: steps.append((one, "exported")))
-    monkeypatch.setattr(scoring, "evaluate_both_ways", rank)
+    monkeypatch.setattr(ValidationJudge, "facts", rank)
     monkeypatch.setattr(costs, "count_network", lambda _: SimpleNamespace(macs=1, parameters=1))
     supernet = SimpleNamespace(extract=lambda _: RedNetwork())
 
@@ -165,17 +164,13 @@ def test_what_is_judged_and_what_is_exported_has_batch_norms_of_training_images(
 
     assert [step for _, step in steps] == ["rebuilt", "exported", "judged"]
     assert len({id(network) for network, _ in steps}) == 1
-    assert shown == image_set.images[image_set.select(split="train"), 0, 0, 0].tolist()
+    assert shown == known.image_set.images[known.image_set.select(split="train"), 0, 0, 0].tolist()
 
 
-@pytest.mark.parametrize("num_images", [1, 4, 5, 7, 8])
-def test_batch_norms_are_rebuilt_from_as_many_images_as_allowed_at_most(
-    material, monkeypatch, tmp_path, num_images
-):
-    monkeypatch.setattr(scoring, "MAX_CALIBRATION_IMAGES", 4)
-    training = material.image_set.select(split="train")[:num_images]
-    known = replace(material, image_set=material.image_set.subset(training))
+@pytest.mark.parametrize("limit_bytes", [1, 5 * 32 * 32 * 3 * 4])
+def test_batch_norms_are_rebuilt_in_bounded_memory(material, monkeypatch, limit_bytes):
+    monkeypatch.setattr(scoring, "MAX_CALIBRATION_BYTES", limit_bytes)
 
-    scorer = CandidateScorer(None, known, None, folder=tmp_path)
+    images = scoring.calibration_images(material, 32)
 
-    assert 1 <= len(scorer._calibration_images) <= 4
+    assert 2 <= len(images) <= max(2, limit_bytes // (32 * 32 * 3 * 4))

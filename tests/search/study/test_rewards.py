@@ -1,7 +1,10 @@
 """Each reward keeps the promise of its family, and is the one of the paper that it is called."""
 
+from dataclasses import replace
+
 import pytest
 
+from cmpc_search.errors import BadArgument
 from cmpc_search.study.records import Accuracy
 from cmpc_search.study.rewards.base import RewardFacts
 from cmpc_search.study.rewards.catalogue import REWARDS
@@ -14,6 +17,18 @@ class TestRewards(RewardContract):
         return REWARDS.load(request.param)
 
 
+FACTS = RewardFacts(
+    homogeneous=Accuracy(
+        top1=0.5, top10=1.0, mean_average_precision=0.25, mean_reciprocal_rank=0.625
+    ),
+    heterogeneous=Accuracy(
+        top1=0.75, top10=1.0, mean_average_precision=0.125, mean_reciprocal_rank=0.875
+    ),
+    cosine=0.0625,
+    metric="map",
+)
+
+
 @pytest.mark.parametrize(
     ("name", "metric", "expected"),
     [
@@ -23,13 +38,16 @@ class TestRewards(RewardContract):
         ("homogeneous", "map", 0.25),
         ("heterogeneous", "map", 0.125),
         ("product", "map", 0.03125),
+        ("heterogeneous", "mrr", 0.875),
+        ("mrr", "map", 0.875),
+        ("cosine", "map", 0.0625),
+        ("mrr+cosine", "map", 0.9375),
     ],
 )
-def test_a_reward_is_made_of_the_metric_that_counts(name, metric, expected):
-    facts = RewardFacts(
-        homogeneous=Accuracy(top1=0.5, top10=1.0, mean_average_precision=0.25),
-        heterogeneous=Accuracy(top1=0.75, top10=1.0, mean_average_precision=0.125),
-        metric=metric,
-    )
+def test_a_reward_is_made_of_what_its_name_says(name, metric, expected):
+    assert REWARDS.load(name)(replace(FACTS, metric=metric)) == expected
 
-    assert REWARDS.load(name)(facts) == expected
+
+def test_a_gallery_without_embeddings_of_queries_has_no_cosine():
+    with pytest.raises(BadArgument, match="needs the gallery network's embeddings of the valid"):
+        REWARDS.load("cosine")(replace(FACTS, cosine=None))

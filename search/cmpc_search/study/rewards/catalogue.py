@@ -15,5 +15,8 @@ REWARDS: "Registry[Reward]" = Registry(
         "homogeneous": "cmpc_search.study.rewards.accuracies:homogeneous",
         "heterogeneous": "cmpc_search.study.rewards.accuracies:heterogeneous",
         "product": "cmpc_search.study.rewards.accuracies:product",
+        "mrr": "cmpc_search.study.rewards.smooth:mean_reciprocal_rank",
+        "cosine": "cmpc_search.study.rewards.smooth:cosine",
+        "mrr+cosine": "cmpc_search.study.rewards.smooth:mrr_plus_cosine",
     },
 )
