@@ -18,7 +18,7 @@ from cmpc_search.training.settings import QueryTraining
 
 __all__ = ["BatchSourceContract"]
 
-TRAINING = QueryTraining(num_steps=10, batch_size=4)
+TRAINING = QueryTraining(num_steps=10, batch_size=4, micro_batches=1)
 
 
 class BatchSourceContract:
@@ -58,6 +58,18 @@ class BatchSourceContract:
 
         for number in (7, 0, 3, 7):
             assert same(batches.at(number), steps[number])
+
+    def test_micro_batches_share_the_views_of_a_step(
+        self, source: BatchSource, steps: list[Step]
+    ) -> None:
+        training = TRAINING.model_copy(update={"micro_batches": 2})
+        batches = source.batches(training, seed=1)
+
+        for step in steps:
+            parts = [batches.at(step.number, part) for part in range(batches.num_parts)]
+            assert [len(part.views) for part in parts] == [2, 2]
+            together = torch.cat([part.item_ids for part in parts])
+            assert together.sort().values.equal(step.item_ids.sort().values)
 
     def test_another_seed_is_another_order(self, source: BatchSource, steps: list[Step]) -> None:
         others = source.batches(TRAINING, seed=2)

@@ -1,5 +1,6 @@
 """The state of a training on disk: weights, and while it lasts what the optimiser remembers."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -9,19 +10,31 @@ from torch.optim import Optimizer
 
 from cmpc_base.files import replacing
 from cmpc_search.errors import BadRun
+from cmpc_search.training.average import WeightAverage
 
-__all__ = ["restore", "store", "write_weights"]
+__all__ = ["TrainingState", "restore", "store", "write_weights"]
 
 
-def store(path: Path, task: nn.Module, optimiser: Optimizer, step: int) -> None:
+@dataclass(frozen=True, slots=True)
+class TrainingState:
+    """What changes from step to step."""
+
+    task: nn.Module
+    optimiser: Optimizer
+    average: WeightAverage | None = None
+
+
+def store(path: Path, state: TrainingState, step: int) -> None:
     """Write the state after ``step`` steps."""
-    tensors = {f"network.{name}": value for name, value in task.state_dict().items()}
-    for index, state in optimiser.state_dict()["state"].items():
-        tensors |= {f"optimiser.{index}.{name}": value for name, value in state.items()}
+    tensors = {f"network.{name}": value for name, value in state.task.state_dict().items()}
+    for index, memory in state.optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser.{index}.{name}": value for name, value in memory.items()}
+    if state.average is not None:
+        tensors |= {f"average.{name}": value for name, value in state.average.tensors.items()}
     _write(path, tensors, metadata={"step": str(step)})
 
 
-def restore(path: Path | None, task: nn.Module, optimiser: Optimizer) -> int:
+def restore(path: Path | None, state: TrainingState) -> int:
     """Load the state, if there is one, and return the number of steps done.
 
     Raises:
@@ -33,17 +46,19 @@ def restore(path: Path | None, task: nn.Module, optimiser: Optimizer) -> int:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             step = int((file.metadata() or {})["step"])
-        task.load_state_dict(_under("network.", tensors))
+        state.task.load_state_dict(_under("network.", tensors))
+        if state.average is not None:
+            state.average.load(_under("average.", tensors))
     except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as error:
         raise BadRun(
             f"{path} must be a checkpoint of this network; delete it to start training again "
             f"({error})"
         ) from error
-    state: dict[int, dict[str, Tensor]] = {}
+    memory: dict[int, dict[str, Tensor]] = {}
     for name, value in _under("optimiser.", tensors).items():
         index, key = name.split(".", 1)
-        state.setdefault(int(index), {})[key] = value
-    optimiser.load_state_dict(optimiser.state_dict() | {"state": state})
+        memory.setdefault(int(index), {})[key] = value
+    state.optimiser.load_state_dict(state.optimiser.state_dict() | {"state": memory})
     return step
 
 

@@ -7,19 +7,18 @@ gallery network trains about twice as fast. Small query networks gain nothing an
 
 The same seed gives the same run on one device; devices differ by rounding.
 
-Several processes may train one network, each on its share of every batch: they hold the same
-weights from the first step on, because they draw the same ones and step along the mean of their
-gradients. Batch norms see the share of their own process. Whoever starts the processes opens
-torch's process group; `tests/search/training/test_processes.py` shows how.
+Several processes may train one network: each takes some of the micro-batches of every step. They
+hold the same weights from the first step on, because they draw the same ones and step along the
+mean of their gradients. A micro-batch has its own batch-norm statistics wherever it is computed, so
+the number of processes decides no more than rounding.
 """
 
 import ctypes
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TypeVar
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, distributed, nn
 
@@ -89,24 +88,25 @@ class Compute:
         return torch.autocast(kind, dtype=torch.bfloat16, enabled=is_narrow)
 
     def generator(self, seed: int) -> torch.Generator:
-        """Return a source of random numbers on the device, another one in each process."""
-        return torch.Generator(self.device).manual_seed(seed * self.world + self.rank)
+        """Return a source of random numbers on the device."""
+        return torch.Generator(self.device).manual_seed(seed)
 
-    def share(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Return those of ``rows`` that are this process's."""
-        return rows[self.rank :: self.world]
+    def parts(self, num_parts: int) -> range:
+        """Return which of the micro-batches of a step are this process's."""
+        return range(self.rank, num_parts, self.world)
 
-    def average(self, tensor: Tensor) -> None:
-        """Replace ``tensor`` by its mean over all processes, in place."""
+    def average(self, tensors: Sequence[Tensor], num_parts: int) -> None:
+        """Make sums over this process's micro-batches means over all ``num_parts``, in place."""
         if self.world > 1:
-            distributed.all_reduce(tensor)
-            tensor /= self.world
-
-    def average_gradients(self, network: nn.Module) -> None:
-        """Give each parameter that was used the mean of its gradients in all processes."""
-        for parameter in network.parameters():
-            if parameter.grad is not None:
-                self.average(parameter.grad)
+            together = torch.cat(
+                [tensor.reshape(-1) for tensor in tensors]
+            )  # one message, not many
+            distributed.all_reduce(together)
+            sums = torch.split(together, [tensor.numel() for tensor in tensors])
+            for tensor, total in zip(tensors, sums, strict=True):
+                tensor.copy_(total.view_as(tensor))
+        for tensor in tensors:
+            tensor /= num_parts
 
 
 CPU = Compute()

@@ -1,6 +1,6 @@
 """The training loop that everything here shares: steps, a schedule, checkpoints.
 
-    batches --a Step--> task --gradients--> optimiser --> checkpoint, progress
+    batches --micro-batches--> task --mean gradients--> optimiser --> checkpoint, progress
 
 One loop, three users: the gallery network, the supernet and a picked query network. A step's batch
 and path are drawn from the seed and the step's number alone, so a run that was killed goes on from
@@ -11,11 +11,14 @@ import math
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from cmpc_search.compatibility.base import Step
 from cmpc_search.errors import BadRun
 from cmpc_search.training import checkpoint
+from cmpc_search.training.average import WeightAverage
 from cmpc_search.training.batches import Batches
+from cmpc_search.training.checkpoint import TrainingState
 from cmpc_search.training.compute import CPU, Compute
 from cmpc_search.training.execution import Execution
 from cmpc_search.training.settings import Training
@@ -30,25 +33,44 @@ def train(task: Task, batches: Batches, training: Training, execution: Execution
     """Minimise the losses of ``task`` over ``batches``; its modules are left in eval mode.
 
     Goes on from the checkpoint if it exists. Weights that a step's path does not use at all get no
-    update, weight decay included. The modules come back to this machine's processor.
+    update, weight decay included. The modules come back to this machine's processor, with the
+    average of their weights where one is kept.
 
     Raises:
         BadRun: the checkpoint belongs to another network, or a loss is no longer finite.
     """
     execution.compute.place_network(task).train()
-    optimiser = _optimiser(task, training)
-    first = checkpoint.restore(execution.checkpoint, task, optimiser)
-    for number in range(first, training.num_steps):
-        for group in optimiser.param_groups:
+    average = WeightAverage(task, training.ema_decay) if training.ema_decay else None
+    state = TrainingState(task, _optimiser(task, training), average)
+    for number in range(checkpoint.restore(execution.checkpoint, state), training.num_steps):
+        for group in state.optimiser.param_groups:
             group["lr"] = group["rate_share"] * training.rate_at(number)
-        optimiser.zero_grad(set_to_none=True)
-        step = batches.at(number)
-        _check_finite(task.backward(step), number + 1, execution.compute)
-        execution.compute.average_gradients(task)
-        optimiser.step()
-        task.after_step(step)
-        _tell(execution, task, optimiser, done=number + 1, num_steps=training.num_steps)
+        state.optimiser.zero_grad(set_to_none=True)
+        last = _leave_gradients(task, batches, number, execution.compute)
+        if training.clip_norm is not None:
+            nn.utils.clip_grad_norm_(task.parameters(), training.clip_norm)
+        state.optimiser.step()
+        task.after_step(last)
+        if average is not None:
+            average.update(number)
+        _tell(execution, state, done=number + 1, num_steps=training.num_steps)
+    if average is not None:
+        average.put_in_place()
     CPU.place_network(task).eval()
+
+
+def _leave_gradients(task: Task, batches: Batches, number: int, compute: Compute) -> Step:
+    """Leave the mean gradients of a step's micro-batches, and return the last one of them."""
+    found = []
+    for part in compute.parts(batches.num_parts):
+        step = batches.at(number, part)
+        losses = task.backward(step)
+        found.append(torch.stack([loss.detach() for loss in losses.values()]))
+    total = torch.stack(found).sum(0)
+    gradients = [one.grad for one in task.parameters() if one.grad is not None]
+    compute.average([total, *gradients], batches.num_parts)
+    _check_finite(dict(zip(losses, total.tolist(), strict=True)), number + 1)
+    return step
 
 
 def _optimiser(task: Task, training: Training) -> torch.optim.AdamW:
@@ -68,30 +90,19 @@ def _optimiser(task: Task, training: Training) -> torch.optim.AdamW:
     return torch.optim.AdamW(options, lr=training.learning_rate)
 
 
-def _check_finite(losses: Mapping[str, Tensor], step: int, compute: Compute) -> None:
-    """Look at the losses of all processes with one transfer from the device."""
-    found = torch.stack([loss.detach() for loss in losses.values()])
-    compute.average(found)
-    values = found.tolist()
-    if not math.isfinite(sum(values)):
-        told = ", ".join(f"{name} {value}" for name, value in zip(losses, values, strict=True))
+def _check_finite(losses: Mapping[str, float], step: int) -> None:
+    if not math.isfinite(sum(losses.values())):
+        told = ", ".join(f"{name} {value}" for name, value in losses.items())
         raise BadRun(
-            f"the training loss must stay finite, got {sum(values)} at step {step} ({told}); "
-            "lower the learning rate"
+            f"the training loss must stay finite, got {sum(losses.values())} at step {step} "
+            f"({told}); lower the learning rate"
         )
 
 
-def _tell(
-    execution: Execution,
-    task: Task,
-    optimiser: torch.optim.Optimizer,
-    *,
-    done: int,
-    num_steps: int,
-) -> None:
+def _tell(execution: Execution, state: TrainingState, *, done: int, num_steps: int) -> None:
     if not execution.compute.is_first:
         return
     if execution.checkpoint and done % execution.checkpoint_steps == 0:
-        checkpoint.store(execution.checkpoint, task, optimiser, done)
+        checkpoint.store(execution.checkpoint, state, done)
     if execution.progress is not None:
         execution.progress(done, num_steps)

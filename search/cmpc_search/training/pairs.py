@@ -46,15 +46,20 @@ class PairBatches:
                 f"got {len(self._pairs)} of {self.num_classes}"
             )
         batch_size = min(training.classes_per_batch, len(self._pairs))
-        self._order = EpochOrder(len(self._pairs), batch_size, seed=seed)
+        self._order = EpochOrder(
+            len(self._pairs), batch_size, seed=seed, parts=training.micro_batches
+        )
+        self.num_parts = self._order.num_parts
         self._augment = Augmentation()
 
-    def at(self, number: int) -> Step:
-        chosen = [self._pairs[one] for one in self._compute.share(self._order.at(number))]
-        rng = np.random.default_rng((self._seed, 1, number))
+    def at(self, number: int, part: int = 0) -> Step:
+        chosen = [self._pairs[one] for one in self._order.at(number, part)]
+        rng = np.random.default_rng((self._seed, 1, number, part))
         picked = [rng.choice(pair[1]) for pair in chosen] + [rng.choice(pair[2]) for pair in chosen]
         images = to_float(torch.from_numpy(np.ascontiguousarray(self._images[picked])))
-        generator = self._compute.generator(self._seed * 1_000_003 + number)
+        generator = self._compute.generator(
+            (self._seed * 1_000_003 + number) * self.num_parts + part
+        )
         labels = torch.tensor([pair[0] for pair in chosen]).repeat(2)
         return Step(
             number=number,

@@ -17,6 +17,17 @@ class Training(BaseModel):
     num_steps: int = Field(ge=1, description="Updates in all.")
     learning_rate: float = Field(gt=0, le=1000, description="The greatest.")
     weight_decay: float = Field(ge=0, le=1000)
+    micro_batches: int = Field(
+        2,
+        ge=1,
+        le=1024,
+        description="Parts of a batch, each with its own losses and batch-norm statistics; "
+        "processes share them.",
+    )
+    clip_norm: float | None = Field(None, gt=0, description="Longest gradient; else any.")
+    ema_decay: float = Field(
+        0.0, ge=0, lt=1, description="Share of the running average of weights kept a step; 0: none."
+    )
 
     def rate_at(self, step: int) -> float:
         """Return the learning rate at a step, from 0."""

@@ -24,7 +24,7 @@ class Task(nn.Module, ABC):
         """Return the terms to minimise the sum of: a scalar each, by name."""
 
     def backward(self, step: Step) -> Mapping[str, Tensor]:
-        """Leave the gradients of a step in the parameters, and return its losses by name."""
+        """Add the gradients of a micro-batch to the parameters', and return its losses by name."""
         losses = self.losses(step)
         torch.stack(tuple(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
         return losses

@@ -84,11 +84,14 @@ class _BankBatches:
         self, bank: ViewBank, training: QueryTraining, *, seed: int, compute: Compute
     ) -> None:
         self._bank, self._num_steps, self._compute = bank, training.num_steps, compute
-        self._order = EpochOrder(len(bank.views), training.batch_size, seed=seed)
+        self._order = EpochOrder(
+            len(bank.views), training.batch_size, seed=seed, parts=training.micro_batches
+        )
+        self.num_parts = self._order.num_parts
 
-    def at(self, number: int) -> Step:
+    def at(self, number: int, part: int = 0) -> Step:
         bank, place = self._bank, self._compute.place
-        chosen = torch.from_numpy(self._compute.share(self._order.at(number)))
+        chosen = torch.from_numpy(self._order.at(number, part))
         return Step(
             number=number,
             progress=number / self._num_steps,

@@ -81,7 +81,9 @@ def test_no_other_file_names_a_device_or_its_ways():
 def test_all_that_a_step_holds_is_placed(shapes, elsewhere):
     step = (
         views_of(shapes, Execution())
-        .batches(QueryTraining(num_steps=1, batch_size=8), seed=0, compute=elsewhere)
+        .batches(
+            QueryTraining(num_steps=1, batch_size=8, micro_batches=1), seed=0, compute=elsewhere
+        )
         .at(0)
     )
 
@@ -123,14 +125,11 @@ def test_what_is_computed_does_not_depend_on_who_places_it(shapes, elsewhere):
     assert all(weights[0][name].equal(value) for name, value in weights[1].items())
 
 
-def test_processes_share_a_batch_and_draw_other_numbers():
-    rows = np.arange(7)
+def test_processes_share_the_micro_batches_of_a_step():
     both = [Compute(rank=rank, world=2) for rank in (0, 1)]
 
-    assert [one.share(rows).tolist() for one in both] == [[0, 2, 4, 6], [1, 3, 5]]
+    assert [[*one.parts(6)] for one in both] == [[0, 2, 4], [1, 3, 5]]
     assert [one.is_first for one in both] == [True, False]
-    drawn = [torch.rand(3, generator=one.generator(5)).tolist() for one in (*both, both[0])]
-    assert drawn[0] == drawn[2] != drawn[1]
 
 
 @pytest.mark.parametrize(("is_fast", "precision"), [(True, "bfloat16"), (False, "float32")])

@@ -29,6 +29,7 @@ SPACE = ShuffleNetSpace(
     widths=(0.5, 1.0),
 )
 TRAINING = Training(num_steps=12, learning_rate=0.02, weight_decay=0.1)
+AVERAGED = TRAINING.model_copy(update={"ema_decay": 0.9, "clip_norm": 0.1})
 CHECKPOINT_STEPS = 4
 
 
@@ -39,13 +40,17 @@ class Killed(Exception):
 class RandomBatches:
     """Six images a step, drawn, as in training, from the step's number alone."""
 
-    def at(self, number):
+    def __init__(self, num_parts=2):
+        self.num_parts = num_parts
+
+    def at(self, number, part=0):
         images = torch.rand(6, 3, 8, 8, generator=torch.Generator().manual_seed(number))
+        images = images[part :: self.num_parts]
         return Step(
             number=number,
             progress=number / TRAINING.num_steps,
             views=images,
-            item_ids=torch.arange(6),
+            item_ids=torch.arange(6)[part :: self.num_parts],
             labels=None,
         )
 
@@ -86,18 +91,19 @@ def squares(network):
     return {"squares": sum(parameter.square().sum() for parameter in network.parameters())}
 
 
+@pytest.mark.parametrize("training", [TRAINING, AVERAGED], ids=["plain", "averaged"])
 @pytest.mark.parametrize("dies_at", [3, 4, 11], ids="at-step-{}".format)
-def test_a_killed_run_ends_with_the_weights_of_an_undisturbed_one(tmp_path, dies_at):
+def test_a_killed_run_ends_with_the_weights_of_an_undisturbed_one(tmp_path, dies_at, training):
     undisturbed = PathTask(0)
-    run(undisturbed)
+    run(undisturbed, training)
     checkpoint = tmp_path / "deep" / "state.safetensors"
     with pytest.raises(Killed):
-        run(PathTask(0, dies_at), checkpoint=checkpoint)
+        run(PathTask(0, dies_at), training, checkpoint=checkpoint)
     steps = []
 
     # The next process starts from other weights, as long as there is a checkpoint to go on from.
     again = PathTask(0 if dies_at < CHECKPOINT_STEPS else 1)
-    run(again, checkpoint=checkpoint, progress=lambda done, _: steps.append(done))
+    run(again, training, checkpoint=checkpoint, progress=lambda done, _: steps.append(done))
 
     first = dies_at // CHECKPOINT_STEPS * CHECKPOINT_STEPS
     assert steps == [*range(first + 1, 13)]
@@ -189,6 +195,71 @@ def test_frozen_and_untouched_parameters_stay_and_biases_are_not_decayed():
     assert changed == {"used.weight"}
 
 
+class PartTask(NetworkTask):
+    """One weight, drawn to the mean of what it is shown: micro-batches of one step differ."""
+
+    def __init__(self):
+        super().__init__(nn.Linear(1, 1, bias=False), None)
+        nn.init.ones_(self.network.weight)
+
+    def losses(self, step):
+        return {"product": self.network.weight.sum() * step.views.mean()}
+
+
+def test_the_gradient_of_a_step_is_the_mean_of_its_micro_batches():
+    whole, parts = PartTask(), PartTask()
+
+    for task, num_parts in ((whole, 1), (parts, 3)):
+        one_step = Training(num_steps=1, learning_rate=0.5, weight_decay=0)
+        train(task, RandomBatches(num_parts), one_step, Execution())
+
+    torch.testing.assert_close(parts.network.weight.grad, whole.network.weight.grad)
+    assert whole.network.weight.grad.item() == pytest.approx(
+        RandomBatches(1).at(0).views.mean().item()
+    )
+
+
+def test_a_gradient_is_cut_to_the_longest_allowed():
+    task = PartTask()
+    clipped = Training(num_steps=1, learning_rate=0.5, weight_decay=0, clip_norm=0.125)
+
+    run(task, clipped)
+
+    assert task.network.weight.grad.item() == pytest.approx(0.125, rel=1e-4)
+
+
+def test_what_is_kept_is_the_average_of_weights_by_its_formula():
+    seen = []
+
+    class Watched(PartTask):
+        def after_step(self, step):
+            seen.append(self.network.weight.item())
+
+    averaged = Training(num_steps=12, learning_rate=0.02, weight_decay=0.1, ema_decay=0.3)
+    task = Watched()
+    run(task, averaged)
+
+    expected = 1.0
+    for number, weight in enumerate(seen):
+        decay = min(0.3, (1 + number) / (10 + number))
+        expected = decay * expected + (1 - decay) * weight
+    assert task.network.weight.item() == pytest.approx(expected, rel=1e-6)
+    assert expected != pytest.approx(seen[-1], rel=1e-6)
+
+
+def test_statistics_of_batch_norms_are_averaged_with_the_weights():
+    task = NetworkTask(nn.BatchNorm1d(1), lambda network: squares(network))
+    task.losses = lambda step: {"seen": task.network(step.views.mean((1, 2, 3))[:, None]).sum()}
+
+    run(task, TRAINING.model_copy(update={"ema_decay": 0.5, "num_steps": 1}))
+
+    rows = [RandomBatches().at(0, part).views.mean((1, 2, 3)) for part in (0, 1)]
+    running = 0.0
+    for row in rows:
+        running = 0.9 * running + 0.1 * row.mean().item()
+    assert task.network.running_mean.item() == pytest.approx(0.1 * 0 + 0.9 * running, rel=1e-5)
+
+
 class AveragedTask(NetworkTask):
     """Merges two gradients as it likes, and keeps a running average of its weight."""
 
@@ -199,7 +270,9 @@ class AveragedTask(NetworkTask):
     def backward(self, step):
         losses = {"up": self.network.weight.sum(), "down": -3 * self.network.weight.sum()}
         gradients = [torch.autograd.grad(loss, self.network.weight)[0] for loss in losses.values()]
-        self.network.weight.grad = torch.maximum(*gradients)  # their sum would point up
+        merged = torch.maximum(*gradients)  # their sum would point up
+        grad = self.network.weight.grad
+        self.network.weight.grad = merged if grad is None else grad + merged
         return losses
 
     def after_step(self, step):

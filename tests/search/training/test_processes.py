@@ -40,7 +40,7 @@ bank = ViewBank(
 )
 network = nn.Sequential(nn.Flatten(), nn.Linear(12, 3))
 method = make_method("regression", GalleryBank(embeddings=seen, labels=None))
-training = QueryTraining(num_steps=6, batch_size=8)
+training = QueryTraining(num_steps=6, batch_size=8, micro_batches=4)
 execution = Execution(
     compute=compute,
     checkpoint=folder / f"checkpoint-{world}",

@@ -40,7 +40,9 @@ class TestViewBank(BatchSourceContract):
 
 
 def batches_of(bank, *, batch_size=BATCH_SIZE, seed=5, num_steps=30):
-    return bank.batches(QueryTraining(num_steps=num_steps, batch_size=batch_size), seed=seed)
+    return bank.batches(
+        QueryTraining(num_steps=num_steps, batch_size=batch_size, micro_batches=1), seed=seed
+    )
 
 
 def numbers_of(step):
