@@ -10,7 +10,7 @@ import click
 
 from cmpc_base.names import nearest
 
-__all__ = ["COSTS", "SPLITS", "NameChoice"]
+__all__ = ["COSTS", "SPLITS", "NameChoice", "NameSum"]
 
 COSTS = ("latency", "macs")
 SPLITS = ("train", "validation", "test")
@@ -27,3 +27,16 @@ class NameChoice(click.Choice[str]):
         message = super().get_invalid_choice_message(value, ctx)
         near = nearest(str(value), self.choices)
         return f"{message} Did you mean {near!r}?" if near else message
+
+
+class NameSum(NameChoice):
+    """One of a few names, or several with a sign between them."""
+
+    def __init__(self, names: Iterable[str], sign: str) -> None:
+        super().__init__(names)
+        self.sign = sign
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return ``value`` if all its parts are names."""
+        convert = super().convert
+        return self.sign.join(convert(one, param, ctx) for one in value.split(self.sign))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cmpc.cli.cache_size import cache_size_option
-from cmpc.cli.names import COSTS, NameChoice
+from cmpc.cli.names import COSTS, NameChoice, NameSum
 from cmpc.cli.options import (
     FOLDER,
     cache_dir_option,
@@ -19,7 +19,7 @@ from cmpc.cli.options import (
     run_folder_argument,
     threads_option,
 )
-from cmpc_search.compatibility.catalogue import METHODS
+from cmpc_search.compatibility.catalogue import METHODS, PLUS
 from cmpc_search.space.presets.catalogue import SPACES
 from cmpc_search.study.rewards.catalogue import REWARDS
 from cmpc_search.study.samplers.catalogue import SAMPLERS
@@ -76,8 +76,9 @@ class SearchOptions:
 @click.option("--space", type=NameChoice(SPACES), help="Search space.  [default: small]")
 @click.option(
     "--method",
-    type=NameChoice(METHODS),
-    help="Compatibility method.  [default: bct-regression]",
+    type=NameSum(METHODS, PLUS),
+    help="Compatibility method, or several with + between them; their weights and other settings "
+    "are set in [search.method_settings] of the file.  [default: bct+regression]",
 )
 @click.option(
     "--reward",

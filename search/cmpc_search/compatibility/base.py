@@ -16,15 +16,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict
+import torch
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from cmpc_search.compatibility.bank import GalleryBank
+from cmpc_search.compatibility.bank import NO_LABEL, GalleryBank
 
 __all__ = ["NO_LABEL", "Method", "MethodSettings", "Need", "Step"]
-
-NO_LABEL = -1
-"""The label of a view that shows two images at once, and so no single class."""
 
 
 class Need(StrEnum):
@@ -48,6 +46,7 @@ class Step:
         labels: int64 [N], positions among the training classes, or NO_LABEL; None without classes.
         gallery_embeddings: float32 [N, D], unit embeddings of these views by the gallery network;
             None where there is none yet.
+        weights: float32 [N], how much each view counts; None where all count alike.
     """
 
     number: int
@@ -56,12 +55,35 @@ class Step:
     item_ids: Tensor
     labels: Tensor | None
     gallery_embeddings: Tensor | None = None
+    weights: Tensor | None = None
+
+    def shares(self, chosen: Tensor | None = None) -> Tensor:
+        """Return the share float32 [N] of each view in a mean over those chosen, bool [N].
+
+        Shares sum to 1, or are all 0 where no view is chosen.
+        """
+        ones = torch.ones(len(self.item_ids), device=self.item_ids.device)
+        weights = ones if self.weights is None else self.weights
+        counted = weights if chosen is None else weights * chosen
+        return counted / counted.sum().clamp_min(torch.finfo(counted.dtype).tiny)
+
+    def mean(self, values: Tensor, chosen: Tensor | None = None) -> Tensor:
+        """Return the mean of ``values`` float32 [N] over the chosen views; 0 where none is."""
+        return (self.shares(chosen) * values).sum()
 
 
 class MethodSettings(BaseModel):
-    """What a user may set of a method: nothing, unless it says more."""
+    """What a user may set of every method."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    weight: float = Field(1.0, ge=0, le=1e6, description="Weight of its losses.")
+    wrong_weight: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="Weight of views of which the gallery network itself gets the class wrong.",
+    )
 
 
 class Method(nn.Module, ABC):
@@ -70,20 +92,28 @@ class Method(nn.Module, ABC):
     Methods with a name are made from their ``Settings`` alone, and prepared before they are used.
 
     Attributes:
-        Settings: What a user may set.
+        Settings: What a user may set; both weights are applied by `Sum`.
         needs: What it can't do without; it must do without all else.
     """
 
     Settings: ClassVar[type[MethodSettings]] = MethodSettings
     needs: frozenset[Need] = frozenset()
 
+    def __init__(self, settings: MethodSettings) -> None:
+        super().__init__()
+        self.settings = settings
+
     def prepare(self, bank: GalleryBank) -> None:
         """Take what is needed of the gallery side; parameters are made here at the latest.
 
         Tensors are kept as parameters or buffers: a method is moved to where it is trained, and
-        its state goes into checkpoints.
+        its state goes into checkpoints. A buffer that is the gallery's own rows need not be
+        persistent; one that was computed of them is.
         """
 
     @abstractmethod
     def losses(self, embeddings: Tensor, step: Step) -> Mapping[str, Tensor]:
-        """Return scalars to minimise the sum of, by name, for unit embeddings float32 [N, D]."""
+        """Return scalars to minimise the sum of, by name, for unit embeddings float32 [N, D].
+
+        Each view counts as much as ``step.shares()`` says.
+        """

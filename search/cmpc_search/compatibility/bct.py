@@ -13,10 +13,11 @@ from collections.abc import Mapping
 import torch
 from pydantic import Field
 from torch import Tensor
+from torch.nn import functional
 
 from cmpc_search.compatibility.bank import GalleryBank
 from cmpc_search.compatibility.base import NO_LABEL, Method, MethodSettings, Need, Step
-from cmpc_search.networks.heads import CosineClassifier, margin_cross_entropy
+from cmpc_search.networks.heads import CosineClassifier
 
 __all__ = ["BackwardCompatible", "BctSettings", "ClassifierSettings", "Independent"]
 
@@ -39,28 +40,22 @@ class Independent(Method):
     """No compatibility at all: the control that any method must beat across networks."""
 
     Settings = ClassifierSettings
+    settings: ClassifierSettings
     needs = frozenset({Need.LABELS})
-
-    def __init__(self, settings: ClassifierSettings) -> None:
-        super().__init__()
-        self._scale = settings.scale
 
     def prepare(self, bank: GalleryBank) -> None:
         self.own = CosineClassifier(bank.num_classes, bank.embedding_dim)
 
     def losses(self, embeddings: Tensor, step: Step) -> Mapping[str, Tensor]:
-        return {"own": labelled_cross_entropy(self.own, embeddings, step.labels, self._scale)}
+        return {"own": _cross_entropy(self.own(embeddings), step, self.settings.scale)}
 
 
 class BackwardCompatible(Method):
     """BCT with the gallery's class directions as the frozen classifier."""
 
     Settings = BctSettings
+    settings: BctSettings
     needs = frozenset({Need.LABELS, Need.CLASSIFIER})
-
-    def __init__(self, settings: BctSettings) -> None:
-        super().__init__()
-        self._settings = settings
 
     def prepare(self, bank: GalleryBank) -> None:
         self.gallery = CosineClassifier.frozen(bank.class_directions)
@@ -69,18 +64,17 @@ class BackwardCompatible(Method):
             self.own.weight.copy_(bank.class_directions)
 
     def losses(self, embeddings: Tensor, step: Step) -> Mapping[str, Tensor]:
-        labels, scale = step.labels, self._settings.scale
-        own = labelled_cross_entropy(self.own, embeddings, labels, scale)
-        gallery = labelled_cross_entropy(self.gallery, embeddings, labels, scale)
-        return {"own": own, "gallery": self._settings.gallery_weight * gallery}
+        scale = self.settings.scale
+        own = _cross_entropy(self.own(embeddings), step, scale)
+        gallery = _cross_entropy(self.gallery(embeddings), step, scale)
+        return {"own": own, "gallery": self.settings.gallery_weight * gallery}
 
 
-def labelled_cross_entropy(
-    head: CosineClassifier, embeddings: Tensor, labels: Tensor | None, scale: float
-) -> Tensor:
-    """Return the cross-entropy over the views that have a label; 0 when none has."""
+def _cross_entropy(cosines: Tensor, step: Step, scale: float) -> Tensor:
+    """Return the mean over the views that have a label; 0 when none has."""
+    labels = step.labels
     assert labels is not None  # they are among the needs
-    is_labelled = labels != NO_LABEL
-    if not is_labelled.any():
-        return embeddings.sum() * 0
-    return margin_cross_entropy(head(embeddings[is_labelled]), labels[is_labelled], scale=scale)
+    each = functional.cross_entropy(
+        scale * cosines, labels, ignore_index=NO_LABEL, reduction="none"
+    )
+    return step.mean(each, labels != NO_LABEL)

@@ -186,6 +186,7 @@ def _gallery_bank(
         embeddings=torch.from_numpy(rows[positions]),
         labels=torch.from_numpy(labels),
         classifier=gallery.classifier_of(image_set, on_notice=on_notice),
+        is_query=torch.from_numpy(image_set.is_query[positions]),
     )
 
 

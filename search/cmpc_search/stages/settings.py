@@ -130,8 +130,12 @@ class SearchSettings(BaseModel):
     )
     target: TargetName = Field("host", description="What networks are compiled for.")
     device: str | None = Field(None, description="Where they are timed; else here or nowhere.")
-    method: str = Field("bct-regression", description="Compatibility method.")
-    method_settings: dict[str, float] = Field({}, description="Settings that the method has.")
+    method: str = Field(
+        "bct+regression", description="Compatibility method, or several with + between them."
+    )
+    method_settings: dict[str, dict[str, float | str]] = Field(
+        {}, description="Settings of the method's parts, such as csd.temperature = 0.05."
+    )
     reward: RewardName = Field("product", description="What is maximised.")
     metric: Metric = Field("map", description="Accuracy that the reward is of.")
     views_per_query: int = Field(

@@ -47,7 +47,8 @@ def test_help_offers_the_names_of_a_registry(command, option, registry):
 @pytest.mark.parametrize(
     ("option", "wrong", "meant"),
     [
-        ("--method", "bct-regresion", "bct-regression"),
+        ("--method", "regresion", "regression"),
+        ("--method", "bct+cds", "csd"),
         ("--space", "smal", "small"),
         ("--sampler", "nsga", "nsga2"),
         ("--reward", "homogenous", "homogeneous"),
@@ -58,5 +59,11 @@ def test_a_misspelt_name_is_wrong_usage_that_lists_the_names_and_the_nearest(opt
     result = CliRunner().invoke(command_line, ["search", "run", "--gallery", "g", option, wrong])
 
     assert result.exit_code == 2
-    assert f"'{wrong}' is not one of" in result.stderr
+    assert f"'{wrong.rpartition('+')[2]}' is not one of" in result.stderr
     assert f"Did you mean '{meant}'?" in result.stderr
+
+
+def test_methods_may_be_added_up():
+    offered = next(one for one in search.params if "--method" in one.opts)
+
+    assert offered.type.convert("bct+csd", offered, None) == "bct+csd"

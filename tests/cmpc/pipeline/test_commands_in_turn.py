@@ -179,7 +179,7 @@ def test_a_missing_gallery_is_told_in_one_line(project):
     ("wrong", "said"),
     [
         ({"target": "hots"}, "did you mean 'host'"),
-        ({"method": "btc"}, "bct-regression"),
+        ({"method": "bct+cds"}, "csd"),
         ({"space": "smal"}, "small"),
         ({"reward": "R3"}, "'product'"),
         ({"data": "emojis"}, "emojis"),

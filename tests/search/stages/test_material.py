@@ -100,3 +100,14 @@ def test_class_means_of_training_images_stand_in_where_the_gallery_has_no_classi
     ]
     expected = means / np.linalg.norm(means, axis=1, keepdims=True)
     np.testing.assert_allclose(material.gallery_bank.class_directions, expected, atol=1e-5)
+
+
+def test_the_bank_knows_which_training_images_stand_in_the_gallery(
+    settings, ready_gallery_path, cache_dir
+):
+    material = load_material(settings, ready_gallery_path, cache_dir=cache_dir)
+
+    rows = material.image_set.select(split="train", role="gallery")
+    found = material.gallery_bank.gallery_rows
+    np.testing.assert_array_equal(found, material.gallery_rows[rows])
+    assert 0 < len(found) < len(material.gallery_bank.embeddings)

@@ -261,7 +261,7 @@ def test_a_pick_starts_from_the_supernet_of_its_own_seed(new_run, train, own_mat
 def test_what_is_set_of_the_method_is_set_for_supernet_and_pick(
     tmp_path, own_material, monkeypatch
 ):
-    told = own_material.settings.model_copy(update={"method_settings": {"scale": 5.0}})
+    told = own_material.settings.model_copy(update={"method_settings": {"bct": {"scale": 5.0}}})
     material, made = replace(own_material, settings=told), []
 
     def note(name, bank, settings=None):
@@ -274,7 +274,7 @@ def test_what_is_set_of_the_method_is_set_for_supernet_and_pick(
     make_supernet(run, material, make_view_bank(material))
     trainer_of(run, material, material.space.smallest()).train(Seed(number=0))
 
-    assert made == [("bct-regression", {"scale": 5.0})] * 2
+    assert made == [("bct+regression", {"bct": {"scale": 5.0}})] * 2
 
 
 def test_weights_of_another_architecture_stay_when_one_is_trained(new_run, own_material):

@@ -117,7 +117,7 @@ def test_what_is_computed_does_not_depend_on_who_places_it(shapes, elsewhere):
     for compute in (CPU, elsewhere):
         torch.manual_seed(0)
         network = GalleryNetwork(SHAPE)
-        task = QueryTask(network, make_method("bct-regression", known))
+        task = QueryTask(network, make_method("bct+regression", known))
         batches = bank.batches(training, seed=0, compute=compute)
         train(task, batches, training, Execution(compute=compute))
         weights.append(network.state_dict())

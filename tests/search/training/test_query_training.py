@@ -77,7 +77,7 @@ def supernet():
     return Supernet(SPACE)
 
 
-@pytest.mark.parametrize("method_name", ["bct", "bct-regression", "regression"])
+@pytest.mark.parametrize("method_name", ["bct", "bct+regression", "csd", "regression"])
 def test_a_query_network_learns_to_embed_as_the_gallery(bank, supernet, method_name):
     network = supernet.extract(SPACE.read("-".join(["k3w1.0"] * len(SPACE.blocks))))
     rebuild_batch_norms(network, whole(bank).views)
@@ -92,7 +92,7 @@ def test_a_query_network_learns_to_embed_as_the_gallery(bank, supernet, method_n
 
 
 def test_a_trained_supernet_lends_every_path_weights_that_agree_with_the_gallery(bank, supernet):
-    method = method_of("bct-regression")
+    method = method_of("bct+regression")
 
     longer = TRAINING.model_copy(update={"num_steps": 160})  # a path a step, four operators
     train_supernet(supernet, method, bank, longer)
