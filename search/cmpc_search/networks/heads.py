@@ -33,18 +33,25 @@ class CosineClassifier(nn.Module):
 
 
 def margin_cross_entropy(
-    cosines: Tensor, labels: Tensor, *, scale: float, margin: float = 0.0
+    cosines: Tensor,
+    labels: Tensor,
+    *,
+    scale: float,
+    margin: float = 0.0,
+    smoothing: float = 0.0,
 ) -> Tensor:
     """Cross-entropy of ``scale * (cosine - margin at the right class)``.
 
     CosFace (Wang et al., CVPR 2018, equation 4); with ``margin`` 0 it is the normalised softmax.
+    ``smoothing`` is the share of the target that all classes have alike.
 
     Args:
         cosines: float32 [N, C].
         labels: int64 [N].
     """
     right = functional.one_hot(labels, cosines.shape[1]).to(cosines.dtype)
-    return functional.cross_entropy(scale * (cosines - margin * right), labels)
+    scores = scale * (cosines - margin * right)
+    return functional.cross_entropy(scores, labels, label_smoothing=smoothing)
 
 
 def class_means(embeddings: Tensor, labels: Tensor, num_classes: int) -> Tensor:

@@ -22,6 +22,7 @@ from cmpc_search.networks.gallery.base import GalleryNetwork, GalleryShape
 from cmpc_search.networks.gallery.whitening import whitened
 from cmpc_search.networks.heads import CosineClassifier, class_means, margin_cross_entropy
 from cmpc_search.training.compute import Compute
+from cmpc_search.training.contrast import EmbeddingQueue, contrast
 from cmpc_search.training.embedding import embed_images
 from cmpc_search.training.execution import Execution
 from cmpc_search.training.loop import train
@@ -41,6 +42,7 @@ class GalleryTask(Task):
         super().__init__()
         self.network = network
         self.classifier = CosineClassifier(num_classes, network.shape.embedding_dim)
+        self.queue = EmbeddingQueue(training.queue_size, network.shape.embedding_dim)
         self.training_settings = training
         self.compute = compute
         if training.backbone_rate_share == 0:
@@ -65,14 +67,17 @@ class GalleryTask(Task):
             embeddings = self.network(step.views)
         embeddings = embeddings.float()
         settings = self.training_settings
+        partners = contrast(embeddings, step.labels, self.queue, scale=settings.contrast_scale)
+        self.queue.push(embeddings.chunk(2)[1], step.labels.chunk(2)[1])
         return {
             "classifier": margin_cross_entropy(
                 self.classifier(embeddings),
                 step.labels,
                 scale=settings.scale,
                 margin=settings.margin,
+                smoothing=settings.label_smoothing,
             ),
-            "contrast": settings.contrast_weight * _contrast(embeddings, settings.contrast_scale),
+            "contrast": settings.contrast_weight * partners,
         }
 
 
@@ -118,12 +123,3 @@ def _whitened(
     labels = np.unique(image_set.labels[positions], return_inverse=True)[1]
     embeddings = torch.from_numpy(embed_images(found, images))
     return found, class_means(embeddings, torch.from_numpy(labels), int(labels.max()) + 1)
-
-
-def _contrast(embeddings: Tensor, scale: float) -> Tensor:
-    """Cross-entropy of finding each image's partner in the other half of the batch, both ways."""
-    queries, gallery = embeddings.chunk(2)
-    scores = scale * queries @ gallery.T
-    partner = torch.arange(len(queries), device=embeddings.device)
-    across = functional.cross_entropy(scores, partner)
-    return (across + functional.cross_entropy(scores.T, partner)) / 2

@@ -53,6 +53,15 @@ class GalleryTraining(Training):
     contrast_scale: float = Field(
         10.0, gt=0, le=1e6, description="Inverse temperature of the contrast."
     )
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=1, description="Share of the classifier's target that all classes have alike."
+    )
+    queue_size: int = Field(
+        0,
+        ge=0,
+        le=1_000_000,
+        description="Gallery images of past batches that queries are contrasted with.",
+    )
     pretrained: bool = Field(True, description="Start from published weights, if there are any.")
     backbone_rate_share: float = Field(
         0.1,
