@@ -133,7 +133,7 @@ class SearchSettings(BaseModel):
     method: str = Field(
         "bct+regression", description="Compatibility method, or several with + between them."
     )
-    method_settings: dict[str, dict[str, float | str]] = Field(
+    method_settings: dict[str, dict[str, int | float | str]] = Field(
         {}, description="Settings of the method's parts, such as csd.temperature = 0.05."
     )
     reward: RewardName = Field("product", description="What is maximised.")
@@ -151,6 +151,17 @@ class SearchSettings(BaseModel):
     views_per_image: int = Field(24, ge=1, description="Views of each training image.")
     mixed_share: float = Field(0.4, ge=0, le=1, description="Share of views of two images.")
     supernet: SupernetTraining = SupernetTraining()
+
+    @field_validator("method_settings", mode="before")
+    @classmethod
+    def _check_method_settings(cls, given: object) -> object:
+        for name, value in given.items() if isinstance(given, dict) else ():
+            if not isinstance(value, dict):
+                raise ValueError(
+                    "settings of methods must be written with the part of the method first and no "
+                    f"quotes, such as csd.temperature = 0.05, got {name!r} = {value!r}"
+                )
+        return given
 
     def search_space(self, embedding_dim: int | None = None) -> Space:
         """Return the space with the size that is set, and an embedding length if one is given."""

@@ -1,5 +1,7 @@
 """Settings are checked where they come in, and give what the stages read."""
 
+import tomllib
+
 import pytest
 from pydantic import ValidationError
 
@@ -50,6 +52,28 @@ def test_a_budget_in_million_macs_is_a_whole_number_of_macs():
 )
 def test_networks_are_timed_when_the_cost_or_the_budget_asks_for_it(given, expected):
     assert SearchSettings.model_validate(given).needs_latency is expected
+
+
+@pytest.mark.parametrize("wrong", [{"csd.weight": 2}, {"scale": 8}], ids=str)
+def test_settings_of_no_part_of_a_method_are_told_how_they_are_written(wrong):
+    with pytest.raises(ValidationError, match=r"no quotes, such as csd\.temperature = 0\.05"):
+        SearchSettings.model_validate({"method_settings": wrong})
+
+
+def test_settings_of_the_parts_of_a_method_are_numbers_and_words():
+    (document,) = tomllib.loads("""
+        [search.method_settings]
+        csd.neighbours = 64
+        csd.temperature = 0.05
+        regression.distance = "l2"
+    """).values()
+
+    found = SearchSettings.model_validate(document).method_settings
+
+    assert found == {
+        "csd": {"neighbours": 64, "temperature": 0.05},
+        "regression": {"distance": "l2"},
+    }
 
 
 def test_what_was_written_down_is_read_back():
