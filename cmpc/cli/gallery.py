@@ -2,29 +2,23 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from cmpc.cli.cache_size import cache_size_option
+from cmpc.cli.gallery_import import import_
 from cmpc.cli.names import NameChoice
 from cmpc.cli.options import (
-    EXISTING_FILE,
     FOLDER,
     cache_dir_option,
     config_option,
     data_option,
     filled,
-    ids_option,
     json_option,
     resolve_settings,
-    split_seed_option,
     threads_option,
 )
 from cmpc_search.networks.gallery.catalogue import GALLERY_NETWORKS
-
-if TYPE_CHECKING:
-    from cmpc_search.stages.gallery_making import GalleryImportOrder
 
 __all__ = ["gallery"]
 
@@ -38,37 +32,6 @@ class TrainGalleryOptions:
     toml_path: Path | None
     cache_dir: Path
     as_json: bool
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ImportOptions:
-    """What a gallery shall be made from."""
-
-    folder: Path
-    onnx_path: Path | None
-    embeddings_path: Path | None
-    ids_path: Path | None
-    classifier_path: Path | None
-    data_set: str | None
-    split_seed: int
-    threads: int | None
-    cache_dir: Path
-    as_json: bool
-
-    def order(self) -> "GalleryImportOrder":
-        """Return what is ordered."""
-        from cmpc_search.gallery import GallerySources
-        from cmpc_search.stages.gallery_making import GalleryImportOrder
-
-        sources = GallerySources(
-            onnx_path=self.onnx_path,
-            embeddings_path=self.embeddings_path,
-            ids_path=self.ids_path,
-            classifier_path=self.classifier_path,
-            data=self.data_set,
-            split_seed=self.split_seed,
-        )
-        return GalleryImportOrder(folder=self.folder, sources=sources, cache_dir=self.cache_dir)
 
 
 @click.group()
@@ -178,52 +141,4 @@ def embed(
     publish(embedded_report(found), as_json=as_json)
 
 
-@gallery.command("import")
-@click.argument("folder", metavar="GALLERY", type=FOLDER)
-@click.option(
-    "--network", "onnx_path", type=EXISTING_FILE, help="The network as ONNX: image -> embedding."
-)
-@click.option(
-    "--embeddings",
-    "embeddings_path",
-    type=EXISTING_FILE,
-    help="Ready embeddings: safetensors with item_names, or .npy beside --ids.",
-)
-@ids_option
-@click.option(
-    "--classifier",
-    "classifier_path",
-    type=EXISTING_FILE,
-    help="safetensors with `directions` [C, D] and `class_names`; class means stand in without.",
-)
-@data_option
-@split_seed_option
-@threads_option
-@cache_dir_option
-@cache_size_option
-@json_option
-@filled(ImportOptions)
-def import_(options: ImportOptions) -> None:
-    """Make a gallery from a network of your own, or from its ready embeddings.
-
-    The network reads float32 images [N, 3, S, S] in [0, 1] and gives one embedding each; N may be
-    left open. Item names are those of `cmpc data show`. With --data the network embeds that set at
-    once, unless embeddings are given too: these are kept, and 20 images are embedded to see that
-    they are the network's.
-
-    Everything is checked before anything is written: what was ended early can be given again.
-
-    \b
-    Examples:
-      cmpc gallery import galleries/shop --network large.onnx --data shop.csv
-      cmpc gallery import galleries/shop --embeddings shop.npy --ids shop.txt
-    """
-    from cmpc.cli.publishing import publish
-    from cmpc.progress import TerminalObserver
-    from cmpc.reports.galleries import gallery_report
-    from cmpc_search.stages.gallery_making import run_gallery_import
-    from cmpc_search.training.compute import set_up_torch
-
-    set_up_torch(options.threads)
-    found = run_gallery_import(options.order(), TerminalObserver())
-    publish(gallery_report(found), as_json=options.as_json)
+gallery.add_command(import_)

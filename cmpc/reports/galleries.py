@@ -21,6 +21,10 @@ def gallery_report(found: "Gallery") -> Report:
         "embedding_dim": found.embedding_dim,
         "network_sha256": found.network_sha256,
     }
+    if found.record.reading is not None:
+        facts |= found.record.reading.model_dump(exclude_unset=True)
+    if found.crop_share is not None:
+        facts["crop_share"] = found.crop_share
     if "lowest_cosine" in found.record.model_fields_set:
         facts["lowest_cosine"] = found.record.lowest_cosine
     return facts_report("gallery", facts)

@@ -8,7 +8,9 @@ classes.py      which classes the network was trained on, and which were kept fr
 embedding.py    embeddings of whole data sets, kept in the folder
 trained.py      keeping a network that cmpc trained
 importing.py    making a gallery from what a user already has
-onnx_file.py    taking over a network of the user's own, proved by running it
+onnx_file.py    taking over a network of the user's own, with its weights
+onnx_adapting.py its way of reading images, made part of it
+proving.py      whether a network does what will be asked of it, tried on a few images
 matching.py     whether embeddings cover a data set, and are those of a network
 unfinished.py   a folder while a gallery is made in it
 """
@@ -17,6 +19,7 @@ from cmpc_search.gallery.classifier import read_classifier
 from cmpc_search.gallery.embedding import embed_gallery
 from cmpc_search.gallery.folder import Gallery, open_gallery, remember_data
 from cmpc_search.gallery.importing import GallerySources, import_gallery
+from cmpc_search.gallery.record import OnnxReading
 from cmpc_search.gallery.trained import (
     checkpoint_of,
     existing_gallery,
@@ -28,6 +31,7 @@ __all__ = [
     "RECORD_FILE",
     "Gallery",
     "GallerySources",
+    "OnnxReading",
     "check_free",
     "checkpoint_of",
     "embed_gallery",

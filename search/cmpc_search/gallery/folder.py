@@ -104,8 +104,11 @@ class Gallery:
 
     @property
     def onnx_path(self) -> Path | None:
-        """The network as ONNX, which is how it is compiled and timed; None without a network."""
-        return self.path / ONNX_FILE if self.has_network else None
+        """The network as ONNX, which is how it is compiled and timed.
+
+        None without a network, or with one whose arithmetic can't be counted.
+        """
+        return self.path / ONNX_FILE if self.has_network and self.macs is not None else None
 
     def embeddings_of(self, item_names: Sequence[str]) -> Embeddings:
         """Return the kept embeddings of these items, in this order.

@@ -7,9 +7,9 @@ Whatever can be wrong is found before anything is written.
 Shapes: N images, D embedding length.
 """
 
-import hashlib
+import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ import numpy as np
 from cmpc_base.files import replacing
 from cmpc_base.hashing import file_hash
 from cmpc_base.json_files import write_json
-from cmpc_base.progress import Progress
+from cmpc_base.progress import OnNotice, Progress
 from cmpc_search.data import ImageSet
 from cmpc_search.directions import check_directions
 from cmpc_search.embeddings import (
@@ -37,18 +37,13 @@ from cmpc_search.gallery.folder import (
 )
 from cmpc_search.gallery.matching import LEAST_COSINE, check_covers, cosines
 from cmpc_search.gallery.networks.base import resized, unit_embeddings
-from cmpc_search.gallery.onnx_file import (
-    OwnNetwork,
-    embedding_dim_of,
-    noise_images,
-    read_own_network,
-)
-from cmpc_search.gallery.record import SCHEMA_VERSION, GalleryRecord
+from cmpc_search.gallery.onnx_file import OwnNetwork, looks_pretrained, read_own_network
+from cmpc_search.gallery.proving import MOST_APART, NUM_TRIED, embedding_dim_of, made_up_images
+from cmpc_search.gallery.record import SCHEMA_VERSION, GalleryRecord, OnnxReading
 from cmpc_search.gallery.unfinished import RECORD_FILE, check_free, making
 
 __all__ = ["GallerySources", "import_gallery"]
 
-NUM_COMPARED = 20
 ANY_SIZE_PX = 32  # of images that are matched by name alone
 
 
@@ -57,6 +52,8 @@ class GallerySources:
     """What to make a gallery from; a network or embeddings must be among it."""
 
     onnx_path: Path | None = None
+    reading: OnnxReading = field(default_factory=OnnxReading)
+    """How the network reads images."""
     embeddings_path: Path | None = None
     ids_path: Path | None = None
     classifier_path: Path | None = None
@@ -83,32 +80,59 @@ def import_gallery(
     *,
     load_images: Callable[[int], ImageSet] | None = None,
     progress: Progress | None = None,
+    on_notice: OnNotice | None = None,
 ) -> Gallery:
     """Copy ``sources`` into a new gallery ``folder``.
 
     ``load_images`` returns the data set at a size in pixels. With it a network embeds all of its
     images, unless embeddings are given: these are kept, and some images are embedded to see that
-    they are this network's.
+    they are this network's. ``on_notice`` is told what the user should know of the network.
 
     Raises:
         BadArgument: the folder holds something, or the sources don't go together.
         BadGallery, BadEmbeddings, BadNetworkFile: a source can't be used.
     """
     check_free(folder)
-    if sources.onnx_path is None and sources.embeddings_path is None:
-        raise BadArgument("a gallery must come from a network or from embeddings, got neither")
+    _check_sources(sources)
     embeddings = _given_embeddings(sources)
-    network = None if sources.onnx_path is None else read_own_network(sources.onnx_path)
+    network = _given_network(sources, on_notice)
     size_px = ANY_SIZE_PX if network is None else network.runs.input_size_px
     images = None if load_images is None else load_images(size_px)
     found = _Found(network=network, embeddings=embeddings, images=images)
     record = _record_of(sources, found)
     kept = _kept_embeddings(found, record.network_sha256, progress)
+    if on_notice is not None and network is not None:
+        on_notice(_proof(sources, found))
     with making(folder):
         check_free(folder)  # whom we waited for may have made a gallery
         _write(folder, sources, found.network, kept)
         write_json(folder / RECORD_FILE, record.to_json())
     return open_gallery(folder)
+
+
+def _check_sources(sources: GallerySources) -> None:
+    if sources.onnx_path is None and sources.embeddings_path is None:
+        raise BadArgument("a gallery must come from a network or from embeddings, got neither")
+    if sources.onnx_path is None and (said := sorted(sources.reading.model_fields_set)):
+        raise BadArgument(f"{', '.join(said)} must be said of a --network, got none")
+
+
+def _given_network(sources: GallerySources, on_notice: OnNotice | None) -> OwnNetwork | None:
+    path, reading = sources.onnx_path, sources.reading
+    if path is None:
+        return None
+    found = read_own_network(path, reading)
+    if (
+        on_notice is not None
+        and not reading.is_normalising
+        and looks_pretrained(found.content, path)
+    ):
+        on_notice(
+            f"{path} looks like a network that was trained on normalised images: what it gives "
+            "for numbers in [0, 1] may be worth little; say with --mean and --std what it reads "
+            "(0,0,0 and 1,1,1 if that is right)"
+        )
+    return found
 
 
 def _given_embeddings(sources: GallerySources) -> Embeddings | None:
@@ -146,7 +170,7 @@ def _network_record(
     sources: GallerySources, network: OwnNetwork, images: ImageSet | None
 ) -> GalleryRecord:
     if images is None:
-        shown = noise_images(network.runs.input_size_px)
+        shown = made_up_images(network.runs.input_size_px)
         names = [f"made-up image {number}" for number in range(len(shown))]
     else:
         sample = _sample(images)
@@ -157,11 +181,22 @@ def _network_record(
         split_seed=sources.split_seed,
         crop_share=sources.crop_share,
         network="onnx",
-        network_sha256=hashlib.sha256(network.content).hexdigest(),
+        network_sha256=network.sha256(),
         input_size_px=network.runs.input_size_px,
         embedding_dim=embedding_dim_of(network.runs, shown, names),
-        macs=network.macs,
-        parameters=network.parameters,
+        macs=None if network.counted is None else network.counted.macs,
+        parameters=None if network.counted is None else network.counted.parameters,
+        reading=sources.reading,
+    )
+
+
+def _proof(sources: GallerySources, found: _Found) -> str:
+    """Say on what a network was tried; whoever is not refused passed."""
+    count = min(NUM_TRIED, NUM_TRIED if found.images is None else len(found.images))
+    shown = "made-up images" if found.images is None else f"images of {found.images.name}"
+    return (
+        f"{sources.onnx_path} was tried on {count} {shown}: what it gives is finite, tells them "
+        f"apart, and is the same each time and in any batch (to {MOST_APART})"
     )
 
 
@@ -183,7 +218,7 @@ def _embeddings_record(sources: GallerySources, found: _Found) -> GalleryRecord:
 def _sample(images: ImageSet) -> ImageSet:
     """Return a few images, evenly drawn."""
     last = len(images) - 1
-    return images.subset(np.unique(np.linspace(0, last, NUM_COMPARED).round().astype(np.int64)))
+    return images.subset(np.unique(np.linspace(0, last, NUM_TRIED).round().astype(np.int64)))
 
 
 def _compared(sources: GallerySources, found: _Found, record: GalleryRecord) -> float | None:
@@ -253,11 +288,15 @@ def _kept_embeddings(
 def _write(
     folder: Path, sources: GallerySources, network: OwnNetwork | None, kept: Embeddings | None
 ) -> None:
-    for left in (folder / ONNX_FILE, folder / CLASSIFIER_FILE, *embeddings_files(folder)):
+    own_files = folder.glob(f"{ONNX_FILE}*")  # and what lies beside it
+    for left in (*own_files, folder / CLASSIFIER_FILE, *embeddings_files(folder)):
         left.unlink(missing_ok=True)  # by an earlier try, from other sources
     if network is not None:
         with replacing(folder / ONNX_FILE) as file:
             file.write(network.content)
+        for name, source in network.weights.items():
+            with replacing(folder / name) as file, source.open("rb") as weights:
+                shutil.copyfileobj(weights, file)
     if sources.classifier_path is not None:
         with replacing(folder / CLASSIFIER_FILE) as file:
             file.write(sources.classifier_path.read_bytes())

@@ -1,112 +1,120 @@
-"""Take over a network that a user exported: one file with all its weights, proved by running it.
+"""Take over a network that a user exported: with all its weights, and one way of being fed.
 
-What a network is asked for later (images of one size in, one finite embedding each out, whatever
-else is in the batch) is tried here, so that nothing of it fails in the middle of a search.
+    FILE.onnx (+ weights beside it) --adapt--> network.onnx, one file; above 2 GiB the weights
+                                               stay beside it
 
 Shapes: N images, S pixels a side, D embedding length.
 """
 
+import hashlib
 import math
+import os
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 from onnx import external_data_helper, helper
 
-from cmpc_cost_models.graphs.counting import count_network
-from cmpc_search.directions import check_directions
+from cmpc_base.hashing import document_hash, file_hash
+from cmpc_cost_models.errors import BadNetworkFile
+from cmpc_cost_models.graphs.counting import NetworkCount, count_network
 from cmpc_search.errors import BadGallery
-from cmpc_search.gallery.matching import LEAST_COSINE, cosines
-from cmpc_search.gallery.networks.base import resized
 from cmpc_search.gallery.networks.onnx_network import OnnxNetwork
+from cmpc_search.gallery.onnx_adapting import adapt
+from cmpc_search.gallery.proving import made_up_images
+from cmpc_search.gallery.record import OnnxReading
 
-__all__ = ["OwnNetwork", "embedding_dim_of", "noise_images", "read_own_network"]
+__all__ = ["OwnNetwork", "looks_pretrained", "read_own_network"]
 
 MOST_BYTES = 2**31 - 1  # of one ONNX file: protobuf counts in int32
-NUM_NOISE = 4
-NUM_ALONE = 3
+PRETRAINED = re.compile(
+    "imagenet|clip|dino|pixel_values|vit|swin|beit|convnext|resne|efficientnet|mobilenet|timm",
+    re.IGNORECASE,
+)
 SCALARS = (str, bytes, int, float)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OwnNetwork:
-    """A user's network, ready to be kept and to run."""
+    """A user's network, ready to be kept and to run.
+
+    Attributes:
+        content: The ONNX file.
+        weights: Files that it names, by the names it has for them; none if it holds its weights.
+        counted: Of one image; None where the arithmetic can't be counted.
+    """
 
     content: bytes
-    """The whole file, weights included."""
+    weights: dict[str, Path]
     runs: OnnxNetwork
-    macs: int
-    """Of one image."""
-    parameters: int
+    counted: NetworkCount | None
+
+    def sha256(self) -> str:
+        """Return the hash of all of it."""
+        own = hashlib.sha256(self.content).hexdigest()
+        if not self.weights:
+            return own
+        return document_hash([own, *map(file_hash, self.weights.values())])
 
 
-def read_own_network(path: Path) -> OwnNetwork:
-    """Read an ONNX file with the weights that lie beside it.
-
-    Raises:
-        BadGallery: it is too large for one file, lacks weights, or is no network for images.
-        BadNetworkFile: it is no ONNX file, or its arithmetic can't be counted.
-    """
-    content = _self_contained(path)
-    runs = OnnxNetwork(content, str(path))
-    counted = count_network(path)
-    if runs.batch_size not in (None, 1):
-        content = _for_one_image(content, path)
-        counted = replace(counted, macs=counted.macs // runs.batch_size)
-        runs = OnnxNetwork(content, str(path))
-    return OwnNetwork(content=content, runs=runs, macs=counted.macs, parameters=counted.parameters)
-
-
-def embedding_dim_of(
-    network: OnnxNetwork, images: npt.NDArray[np.uint8], item_names: Sequence[str]
-) -> int:
-    """Run a network on images uint8 [N, H, H, 3] as it will be run, and return D.
+def read_own_network(path: Path, reading: OnnxReading) -> OwnNetwork:
+    """Read an ONNX file with the weights that lie beside it, changed to be fed as all others.
 
     Raises:
-        BadEmbeddings: an image gets NaN, infinities or zeros.
-        BadGallery: all images get the same, or one something else in a batch than alone.
+        BadGallery: it lacks weights, is no network for images, or can't run.
     """
-    images = resized(images, network.input_size_px)
-    together = network.embed(images)
-    check_directions(together, item_names, f"what {network.name} gives")
-    if len(together) > 1 and (together == together[0]).all():
+    model = _read(path)
+    beside = [one for one in _tensors(model) if external_data_helper.uses_external_data(one)]
+    for tensor in beside:
+        _check_beside(path, tensor)
+    is_adapted = adapt(model, reading, str(path))
+    if sum(map(_num_bytes, beside)) + path.stat().st_size > MOST_BYTES:
+        return _with_files(path, model, beside)
+    _load_weights(path, beside)
+    content = model.SerializeToString() if is_adapted or beside else path.read_bytes()
+    content, runs = _for_one_image(content, OnnxNetwork(content, str(path)))
+    counted = _counted(content) if runs.batch_size in (None, 1) else None
+    return OwnNetwork(content=content, weights={}, runs=runs, counted=counted)
+
+
+def looks_pretrained(content: bytes, path: Path) -> bool:
+    """Whether names tell of the large data sets on which networks are trained normalised."""
+    model = onnx.load_model_from_string(content)
+    inputs = (value.name for value in model.graph.input)
+    return any(map(PRETRAINED.search, (path.stem, model.producer_name, model.graph.name, *inputs)))
+
+
+def _read(path: Path) -> onnx.ModelProto:
+    if (num_bytes := path.stat().st_size) > MOST_BYTES:
         raise BadGallery(
-            f"{network.name} must tell images apart, got the same embedding for all of "
-            f"{len(together)} different ones; its weights or its last layers are dead"
+            f"{path} must have less than 2 GiB, the most that an ONNX file can hold, got "
+            f"{num_bytes / 2**30:.1f} GiB; export it with its weights in a file beside it"
         )
-    few = range(min(NUM_ALONE, len(images)))
-    alone = np.concatenate([network.embed(images[row : row + 1]) for row in few])
-    least = float(cosines(together[: len(few)], alone).min())
-    if least < LEAST_COSINE:
-        raise BadGallery(
-            f"{network.name} must give an image the same embedding whatever is in its batch, "
-            f"got a cosine of {least:.3f}; export it in inference mode"
-        )
-    return int(together.shape[1])
-
-
-def noise_images(size_px: int) -> npt.NDArray[np.uint8]:
-    """Return made-up images uint8 [N, S, S, 3], for want of real ones."""
-    return np.random.default_rng(0).integers(
-        0, 256, (NUM_NOISE, size_px, size_px, 3), dtype=np.uint8
-    )
-
-
-def _self_contained(path: Path) -> bytes:
-    _check_bytes(path, path.stat().st_size)
     try:
-        model = onnx.load(path, load_external_data=False)
+        return onnx.load(path, load_external_data=False)
     # protobuf's own DecodeError has no stable home to import it from
     except Exception as error:
         raise BadGallery(f"{path} must be a valid ONNX file: {error}") from error
-    beside = [one for one in _tensors(model) if external_data_helper.uses_external_data(one)]
-    if not beside:
-        return path.read_bytes()
-    _check_bytes(path, path.stat().st_size + sum(map(_num_bytes, beside)))
+
+
+def _check_beside(path: Path, tensor: onnx.TensorProto) -> None:
+    """Refuse weights that lie elsewhere: whoever made the file must not choose what is copied."""
+    named = external_data_helper.ExternalDataInfo(tensor).location
+    folder = os.path.realpath(path.parent)
+    found = Path(os.path.realpath(Path(folder, named)))
+    if not found.is_relative_to(folder) or not found.is_file():
+        raise BadGallery(
+            f"the weights of {path} must lie beside it, where it says, got {named!r}; "
+            "put the file there, itself and no link to it"
+        )
+
+
+def _load_weights(path: Path, beside: Sequence[onnx.TensorProto]) -> None:
     try:
         for tensor in beside:
             external_data_helper.load_external_data_for_tensor(tensor, str(path.parent))
@@ -114,42 +122,53 @@ def _self_contained(path: Path) -> bytes:
         raise BadGallery(
             f"the weights of {path} must lie beside it, where it says: {error}"
         ) from error
-    content: bytes = model.SerializeToString()
-    return content
 
 
-def _for_one_image(content: bytes, path: Path) -> bytes:
+def _with_files(
+    path: Path, model: onnx.ModelProto, beside: Sequence[onnx.TensorProto]
+) -> OwnNetwork:
+    """Return a network too large for one file, which names the files of its weights anew."""
+    runs = OnnxNetwork(model.SerializeToString(), str(path), weights_folder=path.parent)
+    weights: dict[str, Path] = {}
+    names: dict[str, str] = {}
+    for entry in (entry for tensor in beside for entry in tensor.external_data):
+        if entry.key == "location":
+            name = names.setdefault(entry.value, f"network.onnx.weights-{len(names)}")
+            weights[name] = path.parent / entry.value
+            entry.value = name
+    return OwnNetwork(content=model.SerializeToString(), weights=weights, runs=runs, counted=None)
+
+
+def _for_one_image(content: bytes, many: OnnxNetwork) -> tuple[bytes, OnnxNetwork]:
     """Return a network of a fixed batch as one that takes an image at a time, as it is compiled.
 
-    Raises:
-        BadGallery: the size of its batch is built into it.
+    One with the size of its batch built into it stays as it is: its batches are filled up.
     """
-    many = OnnxNetwork(content, str(path))
+    if many.batch_size in (None, 1):
+        return content, many
     model = onnx.load_model_from_string(content)
     for value in (*model.graph.input, *model.graph.output):
         if value.type.tensor_type.shape.dim:
             value.type.tensor_type.shape.dim[0].dim_value = 1
     del model.graph.value_info[:]
-    one = model.SerializeToString()
-    images = noise_images(many.input_size_px)
+    changed = bytes(model.SerializeToString())
+    images = made_up_images(many.input_size_px)
     try:
-        alike = cosines(OnnxNetwork(one, str(path)).embed(images), many.embed(images))
-        if alike.min() < LEAST_COSINE:
-            raise BadGallery(f"it answers otherwise, with a cosine of {alike.min():.3f}")
-    except BadGallery as error:
-        raise BadGallery(
-            f"{path} must take one image at a time, or any number; it takes {many.batch_size}, and "
-            f"could not be changed ({error}); export it again"
-        ) from error
-    return bytes(one)
+        one = OnnxNetwork(changed, many.name)
+        is_same = np.allclose(one.embed(images), many.embed(images), rtol=1e-3, atol=1e-5)
+    except BadGallery:
+        is_same = False
+    return (changed, one) if is_same else (content, many)
 
 
-def _check_bytes(path: Path, num_bytes: int) -> None:
-    if num_bytes > MOST_BYTES:
-        raise BadGallery(
-            f"{path} must have less than 2 GiB with its weights, the most that one ONNX file can "
-            f"hold, got {num_bytes / 2**30:.1f} GiB; import its embeddings instead"
-        )
+def _counted(content: bytes) -> NetworkCount | None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "network.onnx"
+        path.write_bytes(content)
+        try:
+            return count_network(path)
+        except BadNetworkFile:
+            return None
 
 
 def _tensors(message: Any) -> Iterator[onnx.TensorProto]:

@@ -5,15 +5,24 @@ Fields that only people read are not named here, and may be anything.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from cmpc_search.networks.gallery.base import Count, GalleryShape, SizePx
 from cmpc_search.networks.gallery.efficientnet import EfficientNetShape
 from cmpc_search.networks.gallery.residual import ResidualShape
 
-__all__ = ["SCHEMA_VERSION", "DataUse", "GalleryRecord"]
+__all__ = ["SCHEMA_VERSION", "DataUse", "GalleryRecord", "OnnxReading"]
 
 SCHEMA_VERSION = 2
+
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Colour = tuple[Number, Number, Number]
+
+
+def _positive(values: Colour) -> Colour:
+    if min(values) <= 0:
+        raise ValueError(f"each must be above zero, got {values}")
+    return values
 
 
 class DataUse(BaseModel):
@@ -21,6 +30,34 @@ class DataUse(BaseModel):
 
     data: str | None = None
     split_seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+
+
+class OnnxReading(BaseModel):
+    """How a user's own network reads an image in [0, 1], and which of its outputs embeds.
+
+    Attributes:
+        mean, std: Of red, green and blue, in units of [0, 1].
+        scale: What normalised numbers are multiplied by: 255 where a network reads bytes.
+        input_size_px: For a network that leaves it open.
+        output: Name of the output, where there are several.
+        pool: What makes an embedding of a map [N, D, h, w] or of tokens [N, T, D]: their mean, or
+            the first token.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    mean: Colour = (0.0, 0.0, 0.0)
+    std: Annotated[Colour, AfterValidator(_positive)] = (1.0, 1.0, 1.0)
+    scale: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    colour_order: Literal["RGB", "BGR"] = "RGB"
+    input_size_px: SizePx | None = None
+    output: str | None = None
+    pool: Literal["mean", "first"] | None = None
+
+    @property
+    def is_normalising(self) -> bool:
+        """Whether somebody said what numbers the network reads."""
+        return bool(self.model_fields_set & {"mean", "std", "scale"})
 
 
 class GalleryRecord(DataUse):
@@ -33,6 +70,7 @@ class GalleryRecord(DataUse):
         data_sha256: Hash of the data that it was trained on.
         training: How cmpc trained it, as the settings say; None where it did not.
         precision: In which type it was trained.
+        reading: What was said of a user's own network; its graph does it.
         crop_share: Part of the shorter side of a picture that the network sees; None: all of it,
             padded.
         lowest_cosine: Of given embeddings to the network's own, where the two were compared.
@@ -51,6 +89,7 @@ class GalleryRecord(DataUse):
     training: dict[str, Any] | None = None
     precision: str | None = None
     lowest_cosine: float | None = None
+    reading: OnnxReading | None = None
     crop_share: Annotated[float, Field(gt=0, le=1)] | None = None
 
     @field_validator("training")

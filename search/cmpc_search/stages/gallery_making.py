@@ -151,6 +151,7 @@ def run_gallery_import(order: GalleryImportOrder, observer: Observer = SILENT) -
             replace(sources, data=None if data is None else absolute_data(data)),
             load_images=None if data is None else load_images,
             progress=steps,
+            on_notice=observer.notice,
         )
 
 

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from click.testing import CliRunner
@@ -15,6 +16,7 @@ from cmpc_search.data import load_image_set
 from cmpc_search.embeddings import Embeddings, read_embeddings, write_embeddings
 from cmpc_search.errors import BadEmbeddings, BadGallery
 from cmpc_search.gallery import GallerySources, embed_gallery, import_gallery, open_gallery
+from cmpc_search.pixels import to_float
 from cmpc_search.training.embedding import embed_images
 
 
@@ -190,3 +192,47 @@ def test_what_is_embedded_is_divided_as_the_gallery_says(
     image_set = load_image_set(photos, size_px=8, cache_dir=tmp_path / "cache", seed=5)
     assert open_gallery(folder).split_seed == 5
     assert read_embeddings(folder).data_sha256 == image_set.sha256
+
+
+def test_what_a_network_reads_is_typed_kept_and_used_wherever_it_embeds(
+    tmp_path, onnx_path, photos, monkeypatch
+):
+    monkeypatch.setenv("CMPC_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "shop"
+    fed = ("--mean", "0.5,0.4,0.3", "--std", "0.2,0.3,0.4", "--bgr", "--crop", "0.5")
+
+    told = gallery_command("import", folder, "--network", onnx_path, "--data", photos, *fed)
+
+    assert (told["mean"], told["colour_order"], told["crop_share"]) == ([0.5, 0.4, 0.3], "BGR", 0.5)
+    cropped = load_image_set(photos, size_px=8, crop_share=0.5, cache_dir=tmp_path / "cache")
+    kept = read_embeddings(folder)
+    assert kept.data_sha256 == cropped.sha256
+    floats = (to_float(torch.from_numpy(np.array(cropped.images))).numpy() * 1.0).transpose(
+        0, 2, 3, 1
+    )
+    fed_numbers = ((floats - [0.5, 0.4, 0.3]) / [0.2, 0.3, 0.4])[..., ::-1].transpose(0, 3, 1, 2)
+    session = onnxruntime.InferenceSession(onnx_path)
+    rows = [
+        session.run(None, {session.get_inputs()[0].name: one[None]})[0][0]
+        for one in np.ascontiguousarray(fed_numbers, dtype=np.float32)
+    ]
+    np.testing.assert_allclose(kept.rows, rows, atol=1e-4)
+    assert gallery_command("embed", folder)["num_items"] == len(cropped)
+    assert len(list(folder.glob("embeddings*"))) == 1  # of the same pixels
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        (("--mean", "0.5,0.5"), "must be three numbers such as 0.5,0.5,0.5"),
+        (("--std", "0.5,0,0.5"), "the network can't be fed so: std: Value error, each must be"),
+        (("--crop", "1.5"), "Invalid value for '--crop'"),
+    ],
+)
+def test_numbers_that_make_no_sense_are_refused(tmp_path, onnx_path, typed, message):
+    arguments = ["gallery", "import", str(tmp_path / "shop"), "--network", str(onnx_path), *typed]
+
+    result = CliRunner().invoke(command_line, arguments)
+
+    assert result.exit_code == 2
+    assert message in " ".join(result.output.split())

@@ -20,26 +20,32 @@ from cmpc_search.training.compute import CPU
 __all__ = ["OnnxNetwork"]
 
 ANY_BATCH_SIZE = 32  # of a network that takes any: enough to keep a processor busy
+WEIGHTS_FOLDER_KEY = "session.model_external_initializers_file_folder_path"
 SILENT = 4  # of ONNX Runtime's log: what it says comes as an error too
 
 
 class OnnxNetwork:
     """A user's own network, run by ONNX Runtime; its batch may be fixed, or of any size.
 
-    ``source`` is a file, or what would stand in it; ``name`` is what messages call it.
+    ``source`` is a file, or what would stand in it; ``name`` is what messages call it. Weights that
+    it doesn't hold are in ``weights_folder``; those of a file are beside it.
 
     Raises:
         BadGallery: ONNX Runtime can't run it, or it doesn't read float32 images [N, 3, S, S] alone
             and give one output.
     """
 
-    def __init__(self, source: Path | bytes, name: str) -> None:
+    def __init__(
+        self, source: Path | bytes, name: str, *, weights_folder: Path | None = None
+    ) -> None:
         import onnxruntime
 
         self.name = name
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         options.log_severity_level = SILENT
+        if weights_folder is not None:
+            options.add_session_config_entry(WEIGHTS_FOLDER_KEY, str(weights_folder.resolve()))
         with self._as_bad_gallery():
             self._session = onnxruntime.InferenceSession(source, options, CPU.onnx_providers)
         inputs, num_outputs = self._session.get_inputs(), len(self._session.get_outputs())
@@ -87,7 +93,8 @@ class OnnxNetwork:
         if found.ndim != 2 or len(found) != len(batch) or found.dtype.kind != "f":
             raise BadGallery(
                 f"{self.name} must give embeddings [N, D] of floating-point numbers, "
-                f"got {found.dtype} {found.shape} for {len(batch)} images"
+                f"got {found.dtype} {found.shape} for {len(batch)} images; --output chooses "
+                "another output, --pool takes the mean of maps or tokens, or the first token"
             )
         rows: npt.NDArray[np.float32] = found.astype(np.float32)
         return rows
