@@ -34,7 +34,7 @@ COMMANDS = {
     "data": CommandEntry("cmpc.cli.data:data", "List, prepare and look at data sets."),
     "gallery": CommandEntry(
         "cmpc.cli.gallery:gallery",
-        "Train, import or apply the large network of the gallery side.",
+        "Train, import, average or apply the large network of the gallery side.",
         reads_settings=True,
     ),
     "search": CommandEntry(

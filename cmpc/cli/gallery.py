@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from cmpc.cli.cache_size import cache_size_option
+from cmpc.cli.gallery_ensemble import ensemble
 from cmpc.cli.gallery_import import import_
 from cmpc.cli.names import NameChoice
 from cmpc.cli.options import (
@@ -36,7 +37,7 @@ class TrainGalleryOptions:
 
 @click.group()
 def gallery() -> None:
-    """Train, import or apply the large network of the gallery side.
+    """Train, import, average or apply the large network of the gallery side.
 
     A gallery is a folder: the network, its classifier, and its embeddings of a data set. The
     network is frozen from then on; query networks are searched to fit it.
@@ -141,4 +142,5 @@ def embed(
     publish(embedded_report(found), as_json=as_json)
 
 
+gallery.add_command(ensemble)
 gallery.add_command(import_)

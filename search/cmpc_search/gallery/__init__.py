@@ -7,6 +7,7 @@ classifier.py   directions of classes, by name
 classes.py      which classes the network was trained on, and which were kept from it
 embedding.py    embeddings of whole data sets, kept in the folder
 trained.py      keeping a network that cmpc trained
+ensemble.py     several galleries averaged into one
 importing.py    making a gallery from what a user already has
 onnx_file.py    taking over a network of the user's own, with its weights
 onnx_adapting.py its way of reading images, made part of it
@@ -17,6 +18,7 @@ unfinished.py   a folder while a gallery is made in it
 
 from cmpc_search.gallery.classifier import read_classifier
 from cmpc_search.gallery.embedding import embed_gallery
+from cmpc_search.gallery.ensemble import check_members, make_ensemble
 from cmpc_search.gallery.folder import Gallery, open_gallery, remember_data
 from cmpc_search.gallery.importing import GallerySources, import_gallery
 from cmpc_search.gallery.record import OnnxReading
@@ -33,10 +35,12 @@ __all__ = [
     "GallerySources",
     "OnnxReading",
     "check_free",
+    "check_members",
     "checkpoint_of",
     "embed_gallery",
     "existing_gallery",
     "import_gallery",
+    "make_ensemble",
     "making",
     "open_gallery",
     "read_classifier",

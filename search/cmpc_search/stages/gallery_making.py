@@ -12,9 +12,11 @@ from cmpc_search.gallery import (
     Gallery,
     GallerySources,
     check_free,
+    check_members,
     embed_gallery,
     existing_gallery,
     import_gallery,
+    make_ensemble,
     open_gallery,
     remember_data,
 )
@@ -26,9 +28,11 @@ from cmpc_search.training.settings import GalleryTraining
 __all__ = [
     "EmbeddedGallery",
     "GalleryEmbedOrder",
+    "GalleryEnsembleOrder",
     "GalleryImportOrder",
     "GalleryTrainOrder",
     "run_gallery_embedding",
+    "run_gallery_ensemble",
     "run_gallery_import",
     "run_gallery_training",
     "training_advice",
@@ -60,6 +64,16 @@ class GalleryImportOrder:
     folder: Path
     sources: GallerySources
     cache_dir: Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GalleryEnsembleOrder:
+    """Which galleries to average, and how long the embedding is; None: as the longest of theirs."""
+
+    folder: Path
+    members: tuple[Path, ...]
+    cache_dir: Path
+    embedding_dim: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -152,6 +166,36 @@ def run_gallery_import(order: GalleryImportOrder, observer: Observer = SILENT) -
             load_images=None if data is None else load_images,
             progress=steps,
             on_notice=observer.notice,
+        )
+
+
+def run_gallery_ensemble(order: GalleryEnsembleOrder, observer: Observer = SILENT) -> Gallery:
+    """Make one gallery of several networks, on the data that the first was made with.
+
+    Raises:
+        BadArgument: the folder holds something, or the members don't go together.
+        BadGallery, BadEmbeddings, BadNetworkFile: a member can't be used.
+    """
+    check_free(order.folder)
+    members = [open_gallery(path) for path in order.members]
+    check_members(members)
+    first = members[0]
+    if first.data is None:
+        raise BadArgument(
+            f"the members of an ensemble must know their data, {first.path} doesn't; embed them "
+            "with `cmpc gallery embed` first"
+        )
+    image_set = prepare_data_set(
+        first.data,
+        size_px=first.input_size_px,
+        crop_share=first.crop_share,
+        split_seed=first.split_seed,
+        cache_dir=order.cache_dir,
+        observer=observer,
+    )
+    with observer.progress("Embedding with the members and with all of them") as steps:
+        return make_ensemble(
+            order.folder, members, image_set, embedding_dim=order.embedding_dim, progress=steps
         )
 
 
