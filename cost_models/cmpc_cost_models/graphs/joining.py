@@ -78,7 +78,8 @@ def _of_one_opset(
 
 
 def _opset(model: onnx.ModelProto) -> int:
-    return max(one.version for one in model.opset_import if one.domain in ("", "ai.onnx"))
+    opset: int = max(one.version for one in model.opset_import if one.domain in ("", "ai.onnx"))
+    return opset
 
 
 def _size_px(model: onnx.ModelProto) -> int:
