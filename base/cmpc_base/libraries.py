@@ -16,6 +16,7 @@ EXTRA_OF_LIBRARY = {
     "optuna": "search",
     "plotly": "search",
     "psutil": "compile",
+    "pyarrow": "parquet",
     "resvg_py": "data",
     "torch": "search",
     "tvm": "compile",

@@ -138,7 +138,8 @@ class ImportOptions:
     "--embeddings",
     "embeddings_path",
     type=EXISTING_FILE,
-    help="Ready embeddings: safetensors with item_names, or .npy beside --ids.",
+    help="Ready embeddings: .parquet or .npz (columns embedding and id), safetensors with "
+    "item_names, or .npy beside --ids.",
 )
 @ids_option
 @click.option(

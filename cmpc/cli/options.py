@@ -112,7 +112,7 @@ ids_option = click.option(
     "--ids",
     "ids_path",
     type=EXISTING_FILE,
-    help="Names of the items in a .npy file, one a line.",
+    help="Names of the items, one a line, for a file without names such as a .npy.",
 )
 network_of_option = click.option(
     "--gallery",

@@ -1,7 +1,8 @@
 """Embeddings as files: which format, whether it holds together, and where a gallery keeps them.
 
-A safetensors file (see ``safetensors_file``) names its rows itself. A `.npy` file holds the bare
-rows; a list of names may lie beside it.
+A safetensors file (see ``safetensors_file``) names its rows itself; so do `.npz` and Parquet files
+(see ``tables``), if they have a column for it. A `.npy` file holds the bare rows. Where a file has
+no names, a list of names may lie beside it.
 """
 
 from collections import Counter
@@ -17,6 +18,7 @@ from cmpc_search.directions import check_finite
 from cmpc_search.embeddings.numbers import float32_rows
 from cmpc_search.embeddings.record import Embeddings
 from cmpc_search.embeddings.safetensors_file import read_safetensors, safetensors_bytes
+from cmpc_search.embeddings.tables import read_npz, read_parquet
 from cmpc_search.errors import BadArgument, BadEmbeddings
 
 __all__ = ["EMBEDDINGS_FILE", "embeddings_files", "read_embeddings", "write_embeddings"]
@@ -26,7 +28,9 @@ EMBEDDINGS_FILE = "embeddings.safetensors"
 
 
 def read_embeddings(path: Path, *, ids_path: Path | None = None) -> Embeddings:
-    """Read a safetensors file, or the one in a folder that `cmpc gallery` made, or a `.npy` file.
+    """Read a file of embeddings, or the one in a folder that `cmpc gallery` made.
+
+    The suffix tells the format: `.npy`, `.npz`, `.parquet`; anything else is safetensors.
 
     This is how every command reads embeddings. All numbers are finite; names, where there are any,
     are one a row and differ. Rows of a float32 `.npy` file stay on disk until they are used; they
@@ -34,22 +38,22 @@ def read_embeddings(path: Path, *, ids_path: Path | None = None) -> Embeddings:
 
     Args:
         path: The file, or the folder of a gallery.
-        ids_path: Names of the rows of a `.npy` file, one a line.
+        ids_path: Names of the rows of a file that names none, one a line.
 
     Raises:
         BadArgument: names are given for a file that holds its own, or can't be read.
         BadEmbeddings: the file is none of these, holds other than finite floating-point numbers
             [N, D], or contradicts itself.
+        MissingLibrary: it is a Parquet file, and pyarrow is not installed.
     """
     file_path = _only_file(path) if path.is_dir() else path
-    if _is_npy(file_path):
-        found = Embeddings(rows=_map_array(file_path))
-        if ids_path is not None:
-            found = replace(found, item_names=tuple(read_names(ids_path)))
-    elif ids_path is None:
-        found = read_safetensors(file_path)
-    else:
-        raise BadArgument(f"{file_path} names its items itself; --ids is for a .npy file")
+    found = READERS.get(file_path.suffix.lower(), read_safetensors)(file_path)
+    if ids_path is not None:
+        if found.item_names is not None:
+            raise BadArgument(
+                f"{file_path} names its items itself; --ids is for a file that does not"
+            )
+        found = replace(found, item_names=tuple(read_names(ids_path)))
     rows = float32_rows(found.rows, file_path)
     _check_names(found.item_names, len(rows), ids_path or file_path)
     _check_labels(found.labels, len(rows), file_path)
@@ -81,7 +85,7 @@ def _is_npy(path: Path) -> bool:
     return path.suffix.lower() == ".npy"
 
 
-def _map_array(path: Path) -> npt.NDArray[np.float32]:
+def _map_npy(path: Path) -> Embeddings:
     """Map the bare rows of a `.npy` file."""
     try:
         rows: npt.NDArray[np.float32] = np.lib.format.open_memmap(path, mode="r")
@@ -89,7 +93,10 @@ def _map_array(path: Path) -> npt.NDArray[np.float32]:
         raise BadEmbeddings(
             f"{path} must be an array as np.save writes it, and is not: {error}"
         ) from None
-    return rows
+    return Embeddings(rows=rows)
+
+
+READERS = {".npy": _map_npy, ".npz": read_npz, ".parquet": read_parquet}
 
 
 def _check_names(names: tuple[str, ...] | None, num_rows: int, path: Path) -> None:

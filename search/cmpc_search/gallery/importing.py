@@ -144,8 +144,8 @@ def _given_embeddings(sources: GallerySources) -> Embeddings | None:
     found = read_embeddings(path, ids_path=sources.ids_path)
     if found.item_names is None:
         raise BadArgument(
-            f"{path} must name its items: --ids beside a .npy file, `item_names` in the metadata "
-            "of a safetensors file"
+            f"{path} must name its items: with --ids beside it, `item_names` in the metadata of a "
+            "safetensors file, a column `id` of an .npz or Parquet file"
         )
     check_directions(found.rows, found.item_names, str(path))
     return found

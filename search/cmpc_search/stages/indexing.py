@@ -51,7 +51,7 @@ class IndexOrder:
     """What to index, and how.
 
     Attributes:
-        embeddings: A gallery folder, a safetensors file, or a .npy file beside ``ids_path``.
+        embeddings: A gallery folder, or a file; ``ids_path`` names its items if it does not.
         index_path: The file to write; with ``rows_per_shard`` the folder.
         metric, mode, storage: As in `IndexSettings`.
         gallery_folder: The gallery whose network made the rows, where their file does not say.

@@ -220,8 +220,8 @@ def test_two_rows_of_one_name_are_refused(files, image_set):
     [
         (None, None, "must come from a network or from embeddings, got neither"),
         (None, "ids.txt", "must come from a network or from embeddings, got neither"),
-        ("rows.npy", None, "must name its items: --ids beside"),
-        ("rows.safetensors", "ids.txt", "names its items itself; --ids is for a .npy file"),
+        ("rows.npy", None, "must name its items: with --ids beside"),
+        ("rows.safetensors", "ids.txt", "names its items itself; --ids is for a file that"),
     ],
 )
 def test_sources_that_do_not_go_together_are_refused(files, embeddings, ids, message):
