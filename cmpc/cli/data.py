@@ -42,8 +42,9 @@ def data() -> None:
 
     A data set is a name from the list, a folder with a folder of images per class, or a CSV file
     with the columns path and label, and if you like split, role and group: where an image comes
-    from, such as a camera. Images of a query's own label and group don't count as its answers. All
-    picture formats that the installed Pillow reads are read, and SVG, up to 400 megapixels.
+    from, such as a camera. Images of a query's own label and group don't count as its answers.
+    Images with an empty label are trained on wherever no class is needed. All picture formats that
+    the installed Pillow reads are read, and SVG, up to 400 megapixels.
 
     \b
     Examples:

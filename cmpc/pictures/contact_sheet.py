@@ -91,7 +91,7 @@ def draw_contact_sheet(
     """Return a sheet and the names of the classes that are on it."""
     if num_classes < 1:
         raise BadArgument(f"`1 <= num_classes` must hold, got {num_classes=}")
-    present = np.unique(image_set.labels[image_set.select(split=split)])
+    present = image_set.labels_in(image_set.select(split=split))
     count = min(num_classes, len(present))
     labels = present[np.linspace(0, len(present) - 1, count).round().astype(int)]
     rows = [_members(image_set, split, label) for label in labels]

@@ -62,7 +62,7 @@ def prepared_report(
         (split, count.num_classes, count.num_queries, count.num_gallery)
         for split, count in counts.items()
     ]
-    title = f"{image_set.name}: {len(image_set)} images of {image_set.num_classes} classes"
+    title = image_set.describe_size()
     document = {
         "name": image_set.name,
         "size_px": image_set.size_px,

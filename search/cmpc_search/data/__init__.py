@@ -1,6 +1,7 @@
 """Images for training, search and evaluation: sources, preparation, splits, one preprocessing."""
 
 from cmpc_search.data.image_set import (
+    NO_CLASS,
     ROLES,
     SPLITS,
     Dropped,
@@ -8,6 +9,7 @@ from cmpc_search.data.image_set import (
     Drops,
     ImageSet,
     SetCounts,
+    numbered_from_zero,
 )
 from cmpc_search.data.images import load_image
 from cmpc_search.data.loading import gallery_item_names, load_image_set
@@ -15,6 +17,7 @@ from cmpc_search.data.sources.catalogue import CATALOGUE, CatalogueEntry
 
 __all__ = [
     "CATALOGUE",
+    "NO_CLASS",
     "ROLES",
     "SPLITS",
     "CatalogueEntry",
@@ -26,4 +29,5 @@ __all__ = [
     "gallery_item_names",
     "load_image",
     "load_image_set",
+    "numbered_from_zero",
 ]

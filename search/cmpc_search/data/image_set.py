@@ -20,7 +20,20 @@ import numpy.typing as npt
 
 from cmpc_search.errors import BadArgument, BadData
 
-__all__ = ["ROLES", "SPLITS", "DropReason", "Dropped", "Drops", "ImageSet", "SetCounts"]
+__all__ = [
+    "NO_CLASS",
+    "ROLES",
+    "SPLITS",
+    "DropReason",
+    "Dropped",
+    "Drops",
+    "ImageSet",
+    "SetCounts",
+    "numbered_from_zero",
+]
+
+NO_CLASS = -1
+"""The label of an item whose class nobody knows: trained on where no class is needed."""
 
 SPLITS = ("train", "validation", "test")
 """Names of the values 0, 1, 2 of ``ImageSet.split``."""
@@ -114,7 +127,7 @@ class ImageSet:
     images: npt.NDArray[np.uint8]
     """[N, S, S, 3] RGB, often a read-only memory map."""
     labels: npt.NDArray[np.int64]
-    """[N] positions in class_names."""
+    """[N] positions in class_names, or NO_CLASS; then the split is train."""
     class_names: tuple[str, ...]
     """[C] for people, and to match classifiers by."""
     is_query: npt.NDArray[np.bool_]
@@ -166,8 +179,19 @@ class ImageSet:
     @property
     def is_open_set(self) -> bool:
         """No class is in two splits: what is tested was never seen in training."""
-        pairs = np.unique(np.stack([self.labels, self.split.astype(np.int64)], axis=1), axis=0)
+        pairs = np.stack([self.labels, self.split.astype(np.int64)], axis=1)[self.has_class]
+        pairs = np.unique(pairs, axis=0)
         return len(np.unique(pairs[:, 0])) == len(pairs)
+
+    @property
+    def has_class(self) -> npt.NDArray[np.bool_]:
+        """Whether the class of each image is known, bool [N]."""
+        return np.not_equal(self.labels, NO_CLASS)
+
+    def labels_in(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return the labels of the classes that images at ``positions`` are of, ascending."""
+        found: list[int] = sorted({*self.labels[positions].tolist()} - {NO_CLASS})
+        return np.array(found, dtype=np.int64)
 
     def select(self, *, split: str | None = None, role: str | None = None) -> npt.NDArray[np.int64]:
         """Return the positions of the images of a split and a role, ascending; None means any."""
@@ -210,17 +234,26 @@ class ImageSet:
             f"{count.num_gallery} gallery)"
             for split, count in self.counts().items()
         )
-        return (
-            f"{self.name}: {len(self)} images of {self.num_classes} classes "
-            f"at {self.size_px} px; {sizes}"
-        )
+        return f"{self.describe_size()} at {self.size_px} px; {sizes}"
+
+    def describe_size(self) -> str:
+        """Return in words how many images and classes there are."""
+        counted = f"{self.name}: {len(self)} images of {self.num_classes} classes"
+        num_without = int((~self.has_class).sum())
+        return f"{counted}, {num_without} of them of no known class" if num_without else counted
 
     def _count(self, split: str) -> SetCounts:
         return SetCounts(
-            num_classes=len(np.unique(self.labels[self.select(split=split)])),
+            num_classes=len(self.labels_in(self.select(split=split))),
             num_queries=len(self.select(split=split, role="query")),
             num_gallery=len(self.select(split=split, role="gallery")),
         )
+
+
+def numbered_from_zero(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return labels int64 [N] with the classes that are there numbered 0, 1, 2; NO_CLASS stays."""
+    present = np.unique(labels)
+    return np.where(labels == NO_CLASS, NO_CLASS, np.searchsorted(present[present >= 0], labels))
 
 
 def _position(name: str, names: tuple[str, ...], *, kind: str) -> int:

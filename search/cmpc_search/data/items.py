@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from cmpc_base.progress import Progress
 from cmpc_search.data.cache import new_folder, read_record, write_record
-from cmpc_search.data.image_set import ROLES, SPLITS, Dropped, DropReason, Drops
+from cmpc_search.data.image_set import NO_CLASS, ROLES, SPLITS, Dropped, DropReason, Drops
 from cmpc_search.data.sources.base import Picture, Source
 from cmpc_search.data.text import normalised_text
 from cmpc_search.errors import BadData, UnusablePicture
@@ -52,7 +52,7 @@ class Items:
     class_names: tuple[str, ...]
     class_keys: tuple[str, ...]
     labels: npt.NDArray[np.int64]
-    """[N] positions in class_names."""
+    """[N] positions in class_names, or NO_CLASS."""
     roles: npt.NDArray[np.int8]
     """[N] positions in ROLES, or OPEN."""
     splits: npt.NDArray[np.int8]
@@ -81,7 +81,7 @@ def decide_items(
     drops = _find_drops(named, progress)
     kept = [picture for position, picture in enumerate(named) if position not in drops]
     left_out = Drops(items=tuple(drops[position] for position in sorted(drops)))
-    if not kept:
+    if all(picture.class_name is None for picture in kept):
         raise BadData(
             f"{source.name} must have a class with two usable images, it has none; "
             f"{left_out.describe()}"
@@ -129,6 +129,8 @@ def _check_names(pictures: Sequence[Picture]) -> None:
 
 def _with_normalised_class(picture: Picture) -> Picture:
     """Item names stay as they are: ids of other programs must match them."""
+    if picture.class_name is None:
+        return picture
     name = normalised_text(picture.class_name)
     if not name:
         raise BadData(
@@ -144,7 +146,7 @@ def _find_drops(pictures: Sequence[Picture], progress: Progress | None) -> dict[
     for equal in _by_pixels(pictures, drops, progress).values():
         drops |= _indistinct(pictures, equal)
     for alone in _without_partner(pictures, drops):
-        drops[alone] = _dropped(pictures[alone], DropReason.LONE, pictures[alone].class_name)
+        drops[alone] = _dropped(pictures[alone], DropReason.LONE, pictures[alone].class_name or "")
     return drops
 
 
@@ -169,20 +171,24 @@ def _by_pixels(
 def _indistinct(pictures: Sequence[Picture], equal: list[int]) -> dict[int, Dropped]:
     """Say which of several pictures with equal pixels go: all of several classes, else all but one.
 
-    What stays does the least harm: a gallery image before a query, since a query that is its own
-    answer says nothing; an image of training before one that tests, since that was trained on.
+    Copies without a class go in any case. What stays does the least harm: a gallery image before a
+    query, since a query that is its own answer says nothing; an image of training before one that
+    tests, since that was trained on.
     """
 
-    def harm(position: int) -> tuple[bool, int, int]:
+    def harm(position: int) -> tuple[bool, bool, int, int]:
         picture = pictures[position]
-        return picture.role == "query", _position(picture.split, SPLITS), position
+        has_no_class = picture.class_name is None
+        return has_no_class, picture.role == "query", _position(picture.split, SPLITS), position
 
     first, *others = sorted(equal, key=harm)
-    other_class = next((p for p in others if _key(pictures, p) != _key(pictures, first)), None)
+    kept = pictures[first].item_name
+    repeated = {p: _dropped(pictures[p], DropReason.REPEATED, kept) for p in others}
+    of_classes = [p for p in equal if pictures[p].class_name is not None]
+    other_class = next((p for p in of_classes if _key(pictures, p) != _key(pictures, first)), None)
     if other_class is None:
-        kept = pictures[first].item_name
-        return {p: _dropped(pictures[p], DropReason.REPEATED, kept) for p in others}
-    return {
+        return repeated
+    return repeated | {
         p: _dropped(
             pictures[p],
             DropReason.IDENTICAL,
@@ -190,15 +196,15 @@ def _indistinct(pictures: Sequence[Picture], equal: list[int]) -> dict[int, Drop
                 first if _key(pictures, p) != _key(pictures, first) else other_class
             ].item_name,
         )
-        for p in equal
+        for p in of_classes
     }
 
 
 def _without_partner(pictures: Sequence[Picture], drops: dict[int, Dropped]) -> list[int]:
     """Return what stays alone in its class, or on its side if the source has sides."""
-    by_class: dict[str, list[int]] = defaultdict(list)
+    by_class: dict[str | None, list[int]] = defaultdict(list)
     for position in range(len(pictures)):
-        if position not in drops:
+        if position not in drops and pictures[position].class_name is not None:
             by_class[_key(pictures, position)].append(position)
     alone = []
     for positions in by_class.values():
@@ -208,7 +214,7 @@ def _without_partner(pictures: Sequence[Picture], drops: dict[int, Dropped]) -> 
     return alone
 
 
-def _key(pictures: Sequence[Picture], position: int) -> str:
+def _key(pictures: Sequence[Picture], position: int) -> str | None:
     return pictures[position].class_key or pictures[position].class_name
 
 
@@ -220,10 +226,12 @@ def _write_items(
     folder: Path, kept: Sequence[Picture], drops: Drops, licences: tuple[str, ...]
 ) -> None:
     keys = [_key(kept, position) for position in range(len(kept))]
-    names = {key: picture.class_name for key, picture in zip(keys, kept, strict=True)}
+    names = {
+        key: picture.class_name for key, picture in zip(keys, kept, strict=True) if key is not None
+    }
     if len(set(names.values())) < len(names):
         raise BadData("classes with different keys must have different names")
-    labels = {key: label for label, key in enumerate(names)}
+    labels = {None: NO_CLASS} | {key: label for label, key in enumerate(names)}
     np.save(folder / "labels.npy", np.array([labels[key] for key in keys], dtype=np.int64))
     np.save(folder / "roles.npy", _positions([picture.role for picture in kept], ROLES))
     np.save(folder / "splits.npy", _positions([picture.split for picture in kept], SPLITS))

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cmpc_search.data.image_set import SPLITS
+from cmpc_search.data.image_set import NO_CLASS, SPLITS
 from cmpc_search.data.items import OPEN, Items
 from cmpc_search.errors import BadData
 
@@ -68,14 +68,24 @@ def decide_sides(name: str, items: Items, *, seed: int) -> Sides:
     split = items.splits
     if (split == OPEN).any():
         split = _split(name, items, seed)[items.labels]
-    if (items.roles == OPEN).any():
-        # Within a class and a split: each side of a closed set's split gets its queries.
-        groups = items.labels * len(SPLITS) + split
-        is_query = assign_roles(items.item_names, groups, seed=seed)
-    else:
-        is_query = items.roles == 1
+        split[items.labels == NO_CLASS] = TRAIN
+    has_roles = not (items.roles == OPEN).any()
+    is_query = items.roles == 1 if has_roles else _drawn_roles(items, split, seed)
     _check_sides(name, items.labels, split, is_query)
     return Sides(split=split, is_query=is_query)
+
+
+def _drawn_roles(items: Items, split: npt.NDArray[np.int8], seed: int) -> npt.NDArray[np.bool_]:
+    """Draw queries within a class and a split: each side of a closed set's split gets some.
+
+    What has no class can be no query's answer, but it may be found: it stands in the gallery.
+    """
+    is_query = np.zeros(len(items), dtype=np.bool_)
+    of_classes = np.flatnonzero(items.labels != NO_CLASS)
+    groups = items.labels[of_classes] * len(SPLITS) + split[of_classes]
+    names = [items.item_names[position] for position in of_classes]
+    is_query[of_classes] = assign_roles(names, groups, seed=seed)
+    return is_query
 
 
 def _split(name: str, items: Items, seed: int) -> npt.NDArray[np.int8]:
@@ -95,7 +105,7 @@ def _check_sides(
     """Refuse a split in which every network would score alike."""
     counts = {}
     for position, split_name in enumerate(SPLITS):
-        is_here = split == position
+        is_here = (split == position) & (labels != NO_CLASS)
         asked, answered = (set(labels[is_here & side].tolist()) for side in (is_query, ~is_query))
         counts[split_name] = len(asked & answered)
     if min(counts.values()) < MIN_CLASSES:

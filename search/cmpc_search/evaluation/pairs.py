@@ -36,12 +36,13 @@ def rank_queries(queries: LabelledRows, gallery: LabelledRows) -> QueryRanks:
 
 
 def common_labels(queries: LabelledRows, gallery: LabelledRows) -> tuple[Labels, Labels]:
-    """Return the labels int64 [N] of both sides, equal where their names are."""
+    """Return the labels int64 [N] of both sides, equal where their names are; -1 stays -1."""
     if queries.label_names == gallery.label_names:
         return queries.labels, gallery.labels
     numbers = _numbered((*queries.label_names, *gallery.label_names))
     number_of_name = np.split(numbers, [len(queries.label_names)])
-    return number_of_name[0][queries.labels], number_of_name[1][gallery.labels]
+    queries_of, gallery_of = (np.append(one, -1) for one in number_of_name)  # -1 takes the last
+    return queries_of[queries.labels], gallery_of[gallery.labels]
 
 
 def ignored_pairs(queries: LabelledRows, gallery: LabelledRows) -> IgnoredPairs | None:

@@ -46,7 +46,8 @@ class _Classes:
 
 def classes_in(image_set: ImageSet) -> list[KnownClass]:
     """Return the classes of a set that have images, in the order of their labels."""
-    pairs = np.unique(np.stack([image_set.labels, image_set.split.astype(np.int64)]), axis=1)
+    pairs = np.stack([image_set.labels, image_set.split.astype(np.int64)])[:, image_set.has_class]
+    pairs = np.unique(pairs, axis=1)
     splits: dict[int, list[str]] = {}
     for label, split in pairs.T.tolist():
         splits.setdefault(label, []).append(SPLITS[split])

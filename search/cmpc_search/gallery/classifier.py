@@ -4,7 +4,6 @@ import json
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -50,7 +49,7 @@ def read_classifier(path: Path) -> dict[str, Tensor]:
 
 def training_classes(image_set: ImageSet) -> list[str]:
     """Name the classes that have training images, in the order of their labels."""
-    labels = np.unique(image_set.labels[image_set.select(split="train")])
+    labels = image_set.labels_in(image_set.select(split="train"))
     return [image_set.class_names[label] for label in labels]
 
 

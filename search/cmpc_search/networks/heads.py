@@ -59,8 +59,9 @@ def class_means(embeddings: Tensor, labels: Tensor, num_classes: int) -> Tensor:
 
     This "synthesised classifier" of BCT (Shen et al., CVPR 2020, section 3.4) stands in for a
     gallery classifier that nobody kept. A class without embeddings gets a zero row, whose cosine
-    is 0 to everything.
+    is 0 to everything; an embedding whose label is below 0 is of no known class.
     """
     sums = embeddings.new_zeros(num_classes, embeddings.shape[1])
-    sums.index_add_(0, labels, embeddings)
+    has_class = labels >= 0
+    sums.index_add_(0, labels[has_class], embeddings[has_class])
     return functional.normalize(sums, dim=1)

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from cmpc_base.files import is_file
 from cmpc_base.printable import printable
 from cmpc_kernels import Neighbours
-from cmpc_search.data import ImageSet, load_image
+from cmpc_search.data import NO_CLASS, ImageSet, load_image
 from cmpc_search.errors import BadArgument
 
 __all__ = [
@@ -107,10 +107,11 @@ class KnownItems:
     @staticmethod
     def item_at(image_set: ImageSet, position: int) -> Item:
         """Return one item of a data set."""
+        label = int(image_set.labels[position])
         return Item(
             name=image_set.item_names[position],
             image=image_set.images[position],
-            class_name=image_set.class_names[image_set.labels[position]],
+            class_name=None if label == NO_CLASS else image_set.class_names[label],
         )
 
 

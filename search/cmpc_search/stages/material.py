@@ -14,7 +14,7 @@ from cmpc_base.progress import OnNotice, Progress
 from cmpc_cost_models import Target
 from cmpc_cost_models.targets.table import find_target, target_names
 from cmpc_search.compatibility.bank import GalleryBank
-from cmpc_search.data import CATALOGUE, ImageSet, load_image_set
+from cmpc_search.data import CATALOGUE, ImageSet, load_image_set, numbered_from_zero
 from cmpc_search.data.splits import ENOUGH_VALIDATION_CLASSES
 from cmpc_search.embeddings import GALLERY_NETWORK_KEY, SPLIT_SEED_KEY
 from cmpc_search.errors import BadData, BadRun
@@ -181,7 +181,7 @@ def _gallery_bank(
     on_notice: OnNotice | None,
 ) -> GalleryBank:
     positions = image_set.select(split="train")
-    labels = np.unique(image_set.labels[positions], return_inverse=True)[1]
+    labels = numbered_from_zero(image_set.labels[positions])
     return GalleryBank(
         embeddings=torch.from_numpy(rows[positions]),
         labels=torch.from_numpy(labels),

@@ -65,9 +65,14 @@ class SourceContract:
         assert [name.encode().decode() for name in names] == names
 
     def test_each_class_has_a_name_and_one_key(self, pictures: Sequence[Picture]) -> None:
-        assert all(normalised_text(picture.class_name) for picture in pictures)
-        keys = {(picture.class_name, picture.class_key) for picture in pictures}
-        assert len(keys) == len({picture.class_name for picture in pictures})
+        of_classes = [picture for picture in pictures if picture.class_name is not None]
+        assert all(normalised_text(picture.class_name or "") for picture in of_classes)
+        keys = {(picture.class_name, picture.class_key) for picture in of_classes}
+        assert len(keys) == len({picture.class_name for picture in of_classes})
+
+    def test_what_has_no_class_is_for_training_alone(self, pictures: Sequence[Picture]) -> None:
+        without = [picture for picture in pictures if picture.class_name is None]
+        assert {picture.split for picture in without} <= {None, "train"}
 
     @pytest.mark.parametrize(("what", "names"), [("role", ROLES), ("split", SPLITS)])
     def test_roles_and_splits_are_known_of_all_pictures_or_of_none(

@@ -74,4 +74,4 @@ def _by_class(image_set: ImageSet, role: str) -> dict[int, npt.NDArray[np.int64]
     """Return the positions of the training images of a role, by class."""
     positions = image_set.select(split="train", role=role)
     labels = image_set.labels[positions]
-    return {int(label): positions[labels == label] for label in np.unique(labels)}
+    return {int(label): positions[labels == label] for label in image_set.labels_in(positions)}

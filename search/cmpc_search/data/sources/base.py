@@ -32,11 +32,13 @@ class Picture:
     """One picture of a source, not read yet."""
 
     item_name: str
-    class_name: str
+    class_name: str | None
+    """None where nobody knows: it is trained on wherever no class is needed, and never tested."""
     read: ReadPicture
     """From the size in pixels to [S, S, 3]; raises BadData if the picture is broken."""
     role: str | None = None
     split: str | None = None
+    """Of a picture without a class: train, or None like the others'."""
     class_key: str | None = None
     """What makes the class the same one in another data set, such as code points; None: its name.
 

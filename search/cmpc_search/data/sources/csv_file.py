@@ -4,10 +4,11 @@
     shots/1.jpg,chair,train,query,studio
     catalogue/2.jpg,chair,train,gallery,press
 
-``path`` is relative to the CSV's folder, or absolute. ``split`` and ``role`` may be missing as
+``path`` is relative to the CSV's folder, or absolute. ``label`` may be empty: such an image is
+trained on wherever no class is needed, and never tested. ``split`` and ``role`` may be missing as
 columns, and then the seed decides. ``group`` may be missing too; it says where an image comes from,
-such as a camera: images of a query's own label and group are no answer to it. A column that is
-there must be filled in every row. All but the path is normalised: a blank at the end of a label
+such as a camera: images of a query's own label and group are no answer to it. Any other column that
+is there must be filled in every row. All but the path is normalised: a blank at the end of a label
 makes no other class.
 """
 
@@ -41,7 +42,8 @@ class CsvRow:
 
     line: int
     path: str
-    label: str
+    label: str | None
+    """None where the cell is empty."""
     split: str | None
     role: str | None
     group: str | None
@@ -118,8 +120,8 @@ class CsvSource(PathSource):
             column: cell if column == "path" else normalised_text(cell or "")
             for column, cell in cells.items()
         }
-        if not cells["path"] or not cells["label"]:
-            raise BadData(f"{where} must have a path and a label, got {list(cells.values())}")
+        if not cells["path"]:
+            raise BadData(f"{where} must have a path, got {list(cells.values())}")
         if not cells.get(GROUP, "-"):
             raise BadData(f"{where} must have a group, as the header has that column")
         for column, names in CHOICES.items():
@@ -128,10 +130,15 @@ class CsvSource(PathSource):
                     f"the {column} in {where} must be one of {', '.join(names)}, "
                     f"got {cells[column]!r}"
                 )
+        if not cells["label"] and cells.get("split", "train") != "train":
+            raise BadData(
+                f"{where} must have a label, or be of the split train: an image that validates or "
+                "tests must be of a known class"
+            )
         return CsvRow(
             line=line,
             path=cells["path"],
-            label=cells["label"],
+            label=cells["label"] or None,
             split=cells.get("split"),
             role=cells.get("role"),
             group=cells.get(GROUP),
