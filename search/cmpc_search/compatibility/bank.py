@@ -18,7 +18,7 @@ NO_LABEL = -1
 """The label of what shows no single known class: a view of two images, an image of no class."""
 
 MOST_NEIGHBOURS = 256
-BLOCK_SIZE = 1024  # images whose similarities to all rows are in memory at once
+BLOCK_SIZE = 256  # images whose similarities to all rows are in memory at once
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
