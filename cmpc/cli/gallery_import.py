@@ -161,8 +161,12 @@ def import_(options: ImportOptions) -> None:
     The network reads square images, float32 or float16, [N, 3, S, S] or [N, S, S, 3], and gives one
     embedding each. What is said of its colours becomes a part of it; they are in [0, 1] otherwise.
     It embeds 20 images (made-up ones without --data) to see that it does so. Item names are those
-    of `cmpc data show`. With --data the network embeds that set at once, unless embeddings are
-    given too: these are kept, and compared with the network's on the 20 images.
+    of `cmpc data show`. With --data the network embeds that set at once. Embeddings that are given
+    too are kept, and compared with the network's on the 20 images; they may be those of the gallery
+    items alone: the network embeds the queries.
+
+    Embeddings without a network must be those of all items that a search learns from, queries too;
+    each view of an image then aims at the embedding of the image itself.
 
     Everything is checked before anything is written: what was ended early can be given again.
 

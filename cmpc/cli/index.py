@@ -126,10 +126,11 @@ def index() -> None:
 def build(options: BuildIndexOptions) -> None:
     """Write an index of embeddings.
 
-    EMBEDDINGS is a folder made by `cmpc gallery`, a safetensors file with a tensor `embeddings`, or
-    a .npy file, which is read a piece at a time and says neither how its items are called (--ids)
-    nor which network made it (--gallery). With --data only the items that stand on the
-    gallery side of that data set are indexed: a query must not find itself.
+    EMBEDDINGS is a folder made by `cmpc gallery`, a safetensors file with a tensor `embeddings`, a
+    Parquet or .npz file with columns `embedding` and `id`, or a .npy file, which is read a piece at
+    a time and does not say how its items are called (--ids). Which network made them, only the
+    first two may tell (--gallery). With --data only the items that stand on the gallery side of
+    that data set are indexed: a query must not find itself.
 
     \b
     Examples:

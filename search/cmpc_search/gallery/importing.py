@@ -85,8 +85,9 @@ def import_gallery(
     """Copy ``sources`` into a new gallery ``folder``.
 
     ``load_images`` returns the data set at a size in pixels. With it a network embeds all of its
-    images, unless embeddings are given: these are kept, and some images are embedded to see that
-    they are this network's. ``on_notice`` is told what the user should know of the network.
+    images, unless embeddings are given: these are kept, some images are embedded to see that they
+    are this network's, and queries that they lack are embedded too. ``on_notice`` is told what
+    the user should know of the network.
 
     Raises:
         BadArgument: the folder holds something, or the sources don't go together.
@@ -159,7 +160,7 @@ def _record_of(sources: GallerySources, found: _Found) -> GalleryRecord:
             record = record.model_copy(update={"lowest_cosine": _compared(sources, found, record)})
     else:
         record = _embeddings_record(sources, found)
-    if found.embeddings is not None and found.images is not None:
+    if found.embeddings is not None and found.images is not None and found.network is None:
         check_covers(found.embeddings, found.images)
     if sources.classifier_path is not None:
         _check_classifier(sources.classifier_path, record.embedding_dim, found.images)
@@ -238,8 +239,10 @@ def _compared(sources: GallerySources, found: _Found, record: GalleryRecord) -> 
                 "another network; give --data, so that the two can be compared"
             )
         return None
-    check_covers(given, found.images)
-    sample = _sample(found.images)
+    check_covers(given, found.images, roles=("gallery",))
+    lacking = set(given.lacking(found.images.item_names))
+    is_given = [name not in lacking for name in found.images.item_names]
+    sample = _sample(found.images.subset(np.flatnonzero(is_given)))
     rows = network.runs.embed(resized(sample.images, network.runs.input_size_px))
     alike = cosines(rows, given.named(sample.item_names).rows)
     if alike.min() < LEAST_COSINE:
@@ -269,19 +272,29 @@ def _kept_embeddings(
 ) -> Embeddings | None:
     """Return the given embeddings, or those of all images, if there are any."""
     data_sha256 = None if found.images is None else found.images.sha256
-    if found.embeddings is not None:
-        return replace(found.embeddings, network_sha256=network_sha256, data_sha256=data_sha256)
-    if found.images is None or found.network is None:
+    kept = found.embeddings
+    if found.images is not None and found.network is not None:
+        kept = _completed(kept, found.network, found.images, progress)
+    if kept is None:
         return None
-    images = found.images
+    return replace(kept, network_sha256=network_sha256, data_sha256=data_sha256)
+
+
+def _completed(
+    given: Embeddings | None, network: OwnNetwork, images: ImageSet, progress: Progress | None
+) -> Embeddings:
+    """Return what is given, and what the network gives for the images that it lacks."""
+    lacking = images
+    if given is not None:
+        names = set(given.lacking(images.item_names))
+        lacking = images.subset(np.flatnonzero([name in names for name in images.item_names]))
+        if not names:
+            return given
+    rows = unit_embeddings(network.runs, lacking.images, lacking.item_names, progress=progress)
+    if given is None or given.item_names is None:
+        return Embeddings(rows=rows, item_names=lacking.item_names, labels=lacking.labels)
     return Embeddings(
-        rows=unit_embeddings(
-            found.network.runs, images.images, images.item_names, progress=progress
-        ),
-        item_names=images.item_names,
-        labels=images.labels,
-        network_sha256=network_sha256,
-        data_sha256=data_sha256,
+        rows=np.concatenate([given.rows, rows]), item_names=given.item_names + lacking.item_names
     )
 
 

@@ -4,6 +4,7 @@ Shapes: N images, D embedding length.
 """
 
 from collections import Counter
+from collections.abc import Collection
 
 import numpy as np
 import numpy.typing as npt
@@ -18,16 +19,20 @@ LEAST_COSINE = 0.99
 """Two embeddings of one image by one network are at least as alike, whoever computed them."""
 
 
-def check_covers(embeddings: Embeddings, image_set: ImageSet) -> None:
+def check_covers(
+    embeddings: Embeddings, image_set: ImageSet, *, roles: Collection[str] = ROLES
+) -> None:
     """Refuse embeddings that lack items of ``image_set``; the lacking are told by split and role.
+
+    Only items of these ``roles`` must have some.
 
     Raises:
         BadEmbeddings: some lack.
     """
     names = set(embeddings.lacking(image_set.item_names))
-    if not names:
-        return
     lacking = [row for row, name in enumerate(image_set.item_names) if name in names]
+    if not {ROLES[int(image_set.is_query[row])] for row in lacking} & set(roles):
+        return
     counted = Counter(
         (SPLITS[image_set.split[row]], ROLES[int(image_set.is_query[row])]) for row in lacking
     )
@@ -35,7 +40,8 @@ def check_covers(embeddings: Embeddings, image_set: ImageSet) -> None:
     raise BadEmbeddings(
         f"the embeddings must have a row for each of the {len(image_set)} items of "
         f"{image_set.name}, {len(lacking)} have none ({told}), the first is "
-        f"{image_set.item_names[lacking[0]]!r}; embed them with `cmpc gallery embed`"
+        f"{image_set.item_names[lacking[0]]!r}; embed them with `cmpc gallery embed`, or import "
+        "the network with the embeddings, which embeds the queries that they lack"
     )
 
 

@@ -112,6 +112,36 @@ def test_items_of_the_data_without_a_row_are_told_by_split_and_role(together, wi
         together(shorten, with_network=with_network)
 
 
+def test_embeddings_of_gallery_items_are_kept_and_the_network_embeds_the_queries(
+    together, image_set, make_network
+):
+    own = embed_images(make_network(0), image_set.images)
+
+    def of_gallery_items(given):
+        rows = np.concatenate([3 * given.rows[5:], np.ones((1, 6), np.float32)])
+        return replace(given, rows=rows, item_names=(*given.item_names[5:], "not in the data"))
+
+    gallery = together(of_gallery_items)
+
+    kept = read_embeddings(gallery.path)
+    assert set(kept.item_names) == {*image_set.item_names, "not in the data"}
+    lengths = np.linalg.norm(kept.named(image_set.item_names).rows, axis=1)
+    np.testing.assert_allclose(lengths, [1] * 5 + [3] * 5, rtol=1e-3)
+    np.testing.assert_allclose(gallery.rows_of(image_set), own, atol=1e-4)
+    assert gallery.record.lowest_cosine == pytest.approx(1, abs=1e-3)
+
+
+def test_queries_without_a_row_and_without_a_network_are_told(together):
+    def of_gallery_items(given):
+        return replace(given, rows=given.rows[5:], item_names=given.item_names[5:])
+
+    with pytest.raises(
+        BadEmbeddings,
+        match=r"5 have none \(3 train query, 2 validation query\).*which embeds the q",
+    ):
+        together(of_gallery_items, with_network=False)
+
+
 def test_without_data_nothing_is_compared_and_another_network_is_refused(together):
     with pytest.raises(BadGallery, match="of another network; give --data, so that the two can"):
         together(with_data=False)
