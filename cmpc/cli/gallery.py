@@ -35,6 +35,18 @@ class TrainGalleryOptions:
     as_json: bool
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EmbedGalleryOptions:
+    """What a gallery shall embed, and how."""
+
+    folder: Path
+    data_set: str | None
+    views_per_item: int | None
+    threads: int | None
+    cache_dir: Path
+    as_json: bool
+
+
 @click.group()
 def gallery() -> None:
     """Train, import, average or apply the large network of the gallery side.
@@ -114,21 +126,27 @@ def train(options: TrainGalleryOptions) -> None:
 @gallery.command()
 @click.argument("folder", metavar="GALLERY", type=FOLDER)
 @data_option
+@click.option(
+    "--views-per-item",
+    type=click.IntRange(min=1, max=64),
+    help="Let the embedding of a gallery item be the mean over so many mild views of it, from now "
+    "on; queries have one.  [default: as before, first 1]",
+)
 @threads_option
 @cache_dir_option
 @cache_size_option
 @json_option
-def embed(
-    folder: Path, data_set: str | None, threads: int | None, cache_dir: Path, as_json: bool
-) -> None:
+@filled(EmbedGalleryOptions)
+def embed(options: EmbedGalleryOptions) -> None:
     """Embed a data set with a gallery's network and keep the result.
 
     Without --data it is the set that the gallery was made with. A gallery keeps the embeddings of
     several data sets side by side.
 
     \b
-    Example:
+    Examples:
       cmpc gallery embed galleries/emoji --data emoji
+      cmpc gallery embed galleries/emoji --views-per-item 5
     """
     from cmpc.cli.publishing import publish
     from cmpc.progress import TerminalObserver
@@ -136,10 +154,15 @@ def embed(
     from cmpc_search.stages.gallery_making import GalleryEmbedOrder, run_gallery_embedding
     from cmpc_search.training.compute import set_up_torch
 
-    set_up_torch(threads)
-    order = GalleryEmbedOrder(folder=folder, cache_dir=cache_dir, data=data_set)
+    set_up_torch(options.threads)
+    order = GalleryEmbedOrder(
+        folder=options.folder,
+        cache_dir=options.cache_dir,
+        data=options.data_set,
+        views_per_item=options.views_per_item,
+    )
     found = run_gallery_embedding(order, TerminalObserver())
-    publish(embedded_report(found), as_json=as_json)
+    publish(embedded_report(found), as_json=options.as_json)
 
 
 gallery.add_command(ensemble)

@@ -37,6 +37,7 @@ def embedded_report(found: "EmbeddedGallery") -> Report:
         "gallery": found.gallery.path,
         "data": found.data,
         "num_items": num_items,
+        "views_per_item": found.embeddings.views_per_item,
         "embedding_dim": embedding_dim,
         "network_sha256": found.embeddings.network_sha256,
     }

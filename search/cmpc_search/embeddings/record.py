@@ -22,6 +22,8 @@ class Embeddings:
     network_sha256: str | None = None
     data_sha256: str | None = None
     """Hash of the data set that was embedded, where it was one."""
+    views_per_item: int = 1
+    """Of how many views of a gallery item its row is the mean; those of queries are of one."""
 
     def named(self, names: Sequence[str]) -> "Embeddings":
         """Return the rows of these items, in this order; `lacking` tells which names fit.

@@ -57,6 +57,7 @@ def read_safetensors(path: Path) -> Embeddings:
         labels=labels,
         network_sha256=metadata.get("network_sha256"),
         data_sha256=metadata.get("data_sha256"),
+        views_per_item=_views_in(metadata, path),
     )
 
 
@@ -85,6 +86,13 @@ def _names_in(metadata: dict[str, str], path: Path) -> tuple[str, ...] | None:
     return tuple(map(str, names))
 
 
+def _views_in(metadata: dict[str, str], path: Path) -> int:
+    told = metadata.get("views_per_item", "1")
+    if not told.isdecimal() or int(told) < 1:
+        raise BadEmbeddings(f"`views_per_item` of {path} must be a number from 1, got {told!r}")
+    return int(told)
+
+
 def safetensors_bytes(embeddings: Embeddings) -> bytes:
     """Return the content of the file that holds all of it."""
     return save(_tensors_of(embeddings), metadata=_metadata_of(embeddings))
@@ -107,4 +115,6 @@ def _metadata_of(embeddings: Embeddings) -> dict[str, str]:
         metadata["network_sha256"] = embeddings.network_sha256
     if embeddings.data_sha256 is not None:
         metadata["data_sha256"] = embeddings.data_sha256
+    if embeddings.views_per_item != 1:
+        metadata["views_per_item"] = str(embeddings.views_per_item)
     return metadata

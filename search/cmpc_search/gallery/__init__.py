@@ -6,6 +6,7 @@ networks/       large networks run on images: those that cmpc trained, and those
 classifier.py   directions of classes, by name
 classes.py      which classes the network was trained on, and which were kept from it
 embedding.py    embeddings of whole data sets, kept in the folder
+item_views.py   mild views of an item, whose mean embedding is steadier
 trained.py      keeping a network that cmpc trained
 ensemble.py     several galleries averaged into one
 importing.py    making a gallery from what a user already has
@@ -19,7 +20,7 @@ unfinished.py   a folder while a gallery is made in it
 from cmpc_search.gallery.classifier import read_classifier
 from cmpc_search.gallery.embedding import embed_gallery
 from cmpc_search.gallery.ensemble import check_members, make_ensemble
-from cmpc_search.gallery.folder import Gallery, open_gallery, remember_data
+from cmpc_search.gallery.folder import Gallery, open_gallery, remember_data, remember_views
 from cmpc_search.gallery.importing import GallerySources, import_gallery
 from cmpc_search.gallery.record import OnnxReading
 from cmpc_search.gallery.trained import (
@@ -45,5 +46,6 @@ __all__ = [
     "open_gallery",
     "read_classifier",
     "remember_data",
+    "remember_views",
     "save_gallery_network",
 ]

@@ -20,8 +20,8 @@ from cmpc_base.names import few
 from cmpc_base.progress import Progress
 from cmpc_cost_models.graphs.joining import join_networks
 from cmpc_search.data import ImageSet
-from cmpc_search.errors import BadArgument
-from cmpc_search.gallery.classes import read_classes, write_classes
+from cmpc_search.errors import BadArgument, BadGallery
+from cmpc_search.gallery.classes import classes_in, read_classes, write_classes
 from cmpc_search.gallery.embedding import embed_gallery
 from cmpc_search.gallery.folder import Gallery
 from cmpc_search.gallery.importing import GallerySources, import_gallery
@@ -50,6 +50,7 @@ def make_ensemble(
     """
     check_free(folder)
     check_members(members)
+    knows_classes = _know_the_same_classes(members, image_set)
     dim = embedding_dim or max(member.embedding_dim for member in members)
     for member in members:
         embed_gallery(member, image_set, progress=progress)
@@ -67,7 +68,7 @@ def make_ensemble(
             crop_share=first.crop_share,
         )
         made = import_gallery(folder, sources, load_images=lambda _: image_set, progress=progress)
-    if all(read_classes(one.path, network_sha256=one.network_sha256) for one in members):
+    if knows_classes:
         write_classes(folder, image_set, network_sha256=made.network_sha256)
     return made
 
@@ -90,6 +91,23 @@ def check_members(members: Sequence[Gallery]) -> None:
     for what, values in kinds.items():
         if len(set(values)) > 1:
             raise BadArgument(f"the members of an ensemble must have one {what}, got {few(values)}")
+
+
+def _know_the_same_classes(members: Sequence[Gallery], image_set: ImageSet) -> bool:
+    """Tell whether it is known of all members which classes of ``image_set`` they learnt from.
+
+    Raises:
+        BadGallery: one learnt from other classes, or beside others.
+    """
+    now = classes_in(image_set)
+    known = [read_classes(one.path, network_sha256=one.network_sha256) for one in members]
+    for member, classes in zip(members, known, strict=True):
+        if classes not in (None, now):
+            raise BadGallery(
+                f"the members of an ensemble must have been trained on {image_set.name} as it is "
+                f"now, {member.path} was trained beside other classes; train it again"
+            )
+    return None not in known
 
 
 def average_projection(rows: npt.NDArray[np.float32], dim: int) -> npt.NDArray[np.float32]:

@@ -47,6 +47,7 @@ __all__ = [
     "Gallery",
     "open_gallery",
     "remember_data",
+    "remember_views",
 ]
 
 WEIGHTS_FILE = "network.safetensors"
@@ -268,6 +269,17 @@ def remember_data(gallery: Gallery, data: str) -> Gallery:
     """Keep the name of the first data set that a gallery is used with, for all that come later."""
     if gallery.data is not None:
         return gallery
-    named = gallery.record.model_copy(update={"data": data})
-    write_json(gallery.path / RECORD_FILE, named.to_json())
+    return _changed(gallery, data=data)
+
+
+def remember_views(gallery: Gallery, views_per_item: int) -> Gallery:
+    """Keep of how many views of a gallery item its embedding is the mean from now on."""
+    if views_per_item == gallery.record.views_per_item:
+        return gallery
+    return _changed(gallery, views_per_item=views_per_item)
+
+
+def _changed(gallery: Gallery, **facts: str | int) -> Gallery:
+    changed = gallery.record.model_copy(update=facts)
+    write_json(gallery.path / RECORD_FILE, changed.to_json())
     return open_gallery(gallery.path)

@@ -11,8 +11,9 @@ from cmpc_search.networks.gallery.base import Count, GalleryShape, SizePx
 from cmpc_search.networks.gallery.efficientnet import EfficientNetShape
 from cmpc_search.networks.gallery.residual import ResidualShape
 
-__all__ = ["SCHEMA_VERSION", "DataUse", "GalleryRecord", "OnnxReading"]
+__all__ = ["MOST_VIEWS_PER_ITEM", "SCHEMA_VERSION", "DataUse", "GalleryRecord", "OnnxReading"]
 
+MOST_VIEWS_PER_ITEM = 64
 SCHEMA_VERSION = 2
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -73,6 +74,7 @@ class GalleryRecord(DataUse):
         reading: What was said of a user's own network; its graph does it.
         crop_share: Part of the shorter side of a picture that the network sees; None: all of it,
             padded.
+        views_per_item: Of how many views of a gallery item its embedding is the mean.
         lowest_cosine: Of given embeddings to the network's own, where the two were compared.
     """
 
@@ -89,6 +91,7 @@ class GalleryRecord(DataUse):
     training: dict[str, Any] | None = None
     precision: str | None = None
     lowest_cosine: float | None = None
+    views_per_item: Annotated[int, Field(ge=1, le=MOST_VIEWS_PER_ITEM, strict=True)] = 1
     reading: OnnxReading | None = None
     crop_share: Annotated[float, Field(gt=0, le=1)] | None = None
 

@@ -19,6 +19,7 @@ from cmpc_search.gallery import (
     make_ensemble,
     open_gallery,
     remember_data,
+    remember_views,
 )
 from cmpc_search.stages.data_sets import prepare_data_set
 from cmpc_search.stages.gallery_training import train_gallery
@@ -55,6 +56,8 @@ class GalleryEmbedOrder:
     folder: Path
     cache_dir: Path
     data: str | None = None
+    views_per_item: int | None = None
+    """Of how many views of a gallery item its embedding is the mean; None: as before."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -132,6 +135,8 @@ def run_gallery_embedding(order: GalleryEmbedOrder, observer: Observer = SILENT)
         cache_dir=order.cache_dir,
         observer=observer,
     )
+    if order.views_per_item is not None:
+        gallery = remember_views(gallery, order.views_per_item)
     with observer.progress(f"Embedding {named}") as steps:
         embeddings = embed_gallery(gallery, image_set, progress=steps)
     remember_data(gallery, absolute_data(named))

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from cmpc_base.progress import Progress
 from cmpc_search.data import ImageSet, load_image_set
 from cmpc_search.errors import BadGallery
-from cmpc_search.gallery import Gallery, embed_gallery
+from cmpc_search.gallery import Gallery, embed_gallery, remember_views
 from cmpc_search.json_records import first_complaint
 from cmpc_search.runs import RunFolder
 from cmpc_search.stages.gallery_training import train_gallery
@@ -99,7 +99,7 @@ def make_new_gallery(
     searched = _load(material, settings, material.settings.data)
     training_set = _training_set(material, settings, searched)
     gallery = train_gallery(_gallery_folder(run, seed), settings, training_set, progress=progress)
-    embed_gallery(gallery, searched)
+    embed_gallery(remember_views(gallery, material.gallery.record.views_per_item), searched)
     return gallery
 
 

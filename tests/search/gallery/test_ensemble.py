@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cmpc_search.errors import BadArgument
+from cmpc_search.errors import BadArgument, BadGallery
 from cmpc_search.gallery import open_gallery, save_gallery_network
 from cmpc_search.gallery.classes import read_classes
 from cmpc_search.gallery.ensemble import average_projection, make_ensemble
@@ -70,6 +70,13 @@ def test_members_of_other_data_are_refused(tmp_path, members, image_set, change,
 def test_a_single_member_is_refused(tmp_path, members, image_set):
     with pytest.raises(BadArgument, match="at least two members, got 1"):
         make_ensemble(tmp_path / "all", members[:1], image_set)
+
+
+def test_members_that_learnt_from_other_classes_are_refused(tmp_path, members, image_set):
+    other = replace(image_set, split=1 - image_set.split)
+
+    with pytest.raises(BadGallery, match="must have been trained on dots as it is now"):
+        make_ensemble(tmp_path / "all", members, other)
 
 
 def test_members_that_read_images_of_two_sizes_are_refused(tmp_path, members, image_set):
