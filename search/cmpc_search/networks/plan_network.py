@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cmpc_search.pixels import resize_images
 from cmpc_search.space.operations import (
     Activate,
     Activation,
@@ -39,7 +40,11 @@ Weights = Callable[[PlanStep], tuple[Tensor, Norm]]
 
 
 def run_plan(plan: Plan, images: Tensor, weights: Weights) -> Tensor:
-    """Return what ``plan`` computes for images float32 [N, 3, H, W], with the weights given."""
+    """Return what ``plan`` computes for images float32 [N, 3, H, W], with the weights given.
+
+    Images of another size are brought to that of the plan: architectures of one space may differ
+    in it, and views are made once for all of them.
+    """
 
     def compute(step: PlanStep, values: list[Tensor]) -> Tensor:
         value = values[0]
@@ -67,7 +72,7 @@ def run_plan(plan: Plan, images: Tensor, weights: Weights) -> Tensor:
             case Normalise():
                 return functional.normalize(value, dim=1)
 
-    return plan.run(images, compute)
+    return plan.run(resize_images(images, plan.input_size_px), compute)
 
 
 def _convolve(value: Tensor, weight: Tensor, layer: Convolution) -> Tensor:

@@ -2,7 +2,9 @@
 
 For each name of a weight that plans share there is one tensor, as large as any of them needs; an
 architecture reads its part: the first channels (Guo et al., ECCV 2020, section 4.1) and the middle
-of the kernel (Once-for-All, Cai et al., ICLR 2020). As in SPOS, batch norms have no affine part and
+of the kernel (Once-for-All, Cai et al., ICLR 2020). A global convolution weighs places of the
+image, however many pixels its map has, so a smaller one reads the mean over the places that each of
+its pixels joins. As in SPOS, batch norms have no affine part and
 no running statistics while the supernet trains: they belong to one path only, and are rebuilt for
 each candidate from training images.
 """
@@ -22,6 +24,7 @@ from cmpc_search.networks.plan_network import (
     start_weights,
 )
 from cmpc_search.space.base import Architecture, Space
+from cmpc_search.space.operations import Convolution
 from cmpc_search.space.plan import PlanStep
 
 __all__ = ["Supernet"]
@@ -36,6 +39,8 @@ class SharedWeight(Weight):
         shapes = (step.layer.weight_shape for step in steps)
         super().__init__(steps[0].layer, tuple(map(max, zip(*shapes, strict=True))))
         self._starts_as_identity = steps[0].sharing.starts_as_identity
+        layer = steps[0].layer
+        self._is_global = isinstance(layer, Convolution) and layer.is_global
 
     def start(self) -> None:
         super().start()
@@ -47,7 +52,13 @@ class SharedWeight(Weight):
                 self.weight.mul_(NOISE).add_(identity)
 
     def part(self, shape: tuple[int, ...]) -> Tensor:
-        """Return the first channels and the middle of the kernel, as many as ``shape`` has."""
+        """Return the first channels and the middle of the kernel, as many as ``shape`` has.
+
+        Of a global convolution it is the whole kernel, averaged down to that size.
+        """
+        if self._is_global:
+            whole = self.weight[: shape[0], : shape[1]]
+            return functional.adaptive_avg_pool2d(whole, (shape[2], shape[3]))
         sizes = zip(self.weight.shape[2:], shape[2:], strict=True)
         middles = [slice((whole - size) // 2, (whole + size) // 2) for whole, size in sizes]
         return self.weight[(slice(shape[0]), slice(shape[1]), *middles)]

@@ -7,13 +7,16 @@ from these and is written once.
     choices --(an option each)--> architecture --plan--> network
                                    |
                                    '-- key, for example ``k3w1.0-k7w0.6-xcw1.2``: a word a block
+
+Where a choice leaves blocks out (a depth), theirs have no effect: such blocks are idle. They take
+the first of their options and the word ``x``, so that equal networks are one architecture.
 """
 
 import itertools
 import math
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -24,6 +27,8 @@ __all__ = ["Architecture", "Choice", "Option", "Space"]
 
 Option = int | float | str | bool
 
+IDLE = "x"  # the word of a block that is left out
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Choice:
@@ -32,7 +37,7 @@ class Choice:
     Attributes:
         name: What a study calls it, unlike any other of its space, for example ``width_03``.
         options: What can be chosen.
-        words: What keys call each option; none may contain ``-``.
+        words: What keys call each option; none may contain ``-``, nor a block be called ``x``.
         block: The part of the network that it shapes. Choices of one block share a word of the
             key, and what they make together doesn't depend on other blocks.
 
@@ -73,7 +78,7 @@ class Space(ABC):
 
     Attributes:
         name: What users call it.
-        input_size_px: Height and width of the input image.
+        input_size_px: Height and width of the input image; where architectures choose, the largest.
         embedding_dim: Length of the embedding, that of the gallery network.
     """
 
@@ -98,6 +103,18 @@ class Space(ABC):
         """Multiply-accumulates of ``architecture`` for one image."""
         return self.plan(architecture).macs
 
+    def idle_blocks(self, options: Sequence[int]) -> Set[int]:
+        """Return the positions in `blocks` of those that these options leave out: none, mostly.
+
+        The last options of all choices must leave none out, and idle ones must not matter.
+        """
+        return frozenset()
+
+    @property
+    def largest_input_size_px(self) -> int:
+        """The size at which images are prepared for all architectures, which shrink them."""
+        return self.input_size_px
+
     @cached_property
     def blocks(self) -> tuple[tuple[int, ...], ...]:
         """The positions of the choices that belong together, block by block."""
@@ -109,6 +126,7 @@ class Space(ABC):
 
     @property
     def num_architectures(self) -> int:
+        """How many networks differ; a family with idle blocks counts them itself."""
         return math.prod(len(choice.options) for choice in self.choices)
 
     def architecture(self, options: Sequence[int]) -> Architecture:
@@ -117,17 +135,23 @@ class Space(ABC):
         Raises:
             BadArgument: a choice has no such option, or their number is another.
         """
-        taken = tuple(options)
+        taken = list(options)
         sizes = [len(choice.options) for choice in self.choices]
         if len(taken) != len(sizes) or any(
             not 0 <= index < size for index, size in zip(taken, sizes, strict=True)
         ):
             raise BadArgument(
                 f"an architecture of space {self.name!r} must take one of {sizes} options of each "
-                f"choice, got the indices {taken}"
+                f"choice, got the indices {tuple(taken)}"
             )
-        words = (self._word(block, [taken[at] for at in block]) for block in self.blocks)
-        return Architecture("-".join(words), taken)
+        idle = self.idle_blocks(taken)
+        for number in idle:
+            _take(taken, self.blocks[number], (0,) * len(self.blocks[number]))
+        words = (
+            IDLE if number in idle else self._word(block, [taken[at] for at in block])
+            for number, block in enumerate(self.blocks)
+        )
+        return Architecture("-".join(words), tuple(taken))
 
     def read(self, key: str) -> Architecture:
         """Return the architecture of this key.
@@ -142,13 +166,20 @@ class Space(ABC):
                 f"{self._first_word!r} between hyphens, got {len(words)} in {key!r}"
             )
         for block, known, word in zip(self.blocks, self._outcomes_by_word, words, strict=True):
+            if word == IDLE:
+                continue
             if word not in known:
                 raise BadArgument(
                     f"words of an architecture of space {self.name!r} must be like "
                     f"{self._first_word!r} and of its options, got {word!r} in {key!r}"
                 )
             _take(options, block, known[word])
-        return self.architecture(options)
+        if (found := self.architecture(options)).key != key:
+            raise BadArgument(
+                f"an architecture of space {self.name!r} must have the word {IDLE!r} for blocks "
+                f"that are left out and for no other, got {key!r} for {found.key!r}"
+            )
+        return found
 
     def chosen(self, architecture: Architecture) -> dict[str, Option]:
         """Return what ``architecture`` takes of each choice, by the choice's name.
@@ -169,22 +200,61 @@ class Space(ABC):
         """Yield architectures that together hold every outcome of every block.
 
         What a block is made of depends on its own choices alone, so all blocks go through their
-        outcomes at once.
+        outcomes at once. One that has shown all keeps to the last, which leaves no other out.
         """
-        outcomes = [self._outcomes(block) for block in self.blocks]
-        for number in range(max(map(len, outcomes))):
+        left = [self._outcomes(block) for block in self.blocks]
+        while True:
             options = [0] * len(self.choices)
-            for block, known in zip(self.blocks, outcomes, strict=True):
-                _take(options, block, known[number % len(known)])
+            for block, outcomes in zip(self.blocks, left, strict=True):
+                _take(options, block, outcomes[0])
             yield self.architecture(options)
+            if all(len(outcomes) == 1 for outcomes in left):
+                return
+            for at in set(range(len(left))) - self.idle_blocks(options):
+                left[at] = left[at][1:] or left[at]
 
     def smallest(self) -> Architecture:
         """Return the architecture of the fewest MACs, where these are a sum over the blocks."""
-        least = min(self.covering(), key=self.macs)
-        for block in self.blocks:
-            changed = [self._changed(least, block, taken) for taken in self._outcomes(block)]
-            least = min(changed, key=self.macs)
-        return least
+        return self._extreme(min)
+
+    def largest(self, max_macs: int | None = None) -> Architecture:
+        """Return the architecture of the most MACs, where these are a sum over the blocks.
+
+        Where that takes more than ``max_macs``, one block after the other gives way: the one after
+        whose change most MACs are left, or where none is enough, fewest.
+        """
+        found = self._extreme(max)
+        while max_macs is not None and self.macs(found) > max_macs:
+            changed = [one for at in range(len(self.blocks)) for one in self._neighbours(found, at)]
+            within = [one for one in changed if self.macs(one) <= max_macs]
+            best = max(within, key=self.macs) if within else min(changed, key=self.macs)
+            if self.macs(best) >= self.macs(found):
+                break  # nothing is smaller
+            found = best
+        return found
+
+    def changed(self, architecture: Architecture, rng: random.Random) -> Architecture:
+        """Draw the choices of one block of ``architecture`` anew, and those of idle ones."""
+        options, idle = list(architecture.options), self.idle_blocks(architecture.options)
+        drawn = rng.choice([at for at in range(len(self.blocks)) if at not in idle])
+        for position in (position for at in (drawn, *idle) for position in self.blocks[at]):
+            options[position] = rng.randrange(len(self.choices[position].options))
+        return self.architecture(options)
+
+    def _extreme(self, best: Callable[..., Architecture]) -> Architecture:
+        found = best(self.covering(), key=self.macs)
+        for at in range(len(self.blocks)):
+            found = best(self._neighbours(found, at), key=self.macs)
+        return found
+
+    def _neighbours(self, architecture: Architecture, at: int) -> list[Architecture]:
+        """Return what comes of each outcome of a block."""
+        block, found = self.blocks[at], []
+        for taken in self._outcomes(block):
+            options = list(architecture.options)
+            _take(options, block, taken)
+            found.append(self.architecture(options))
+        return found
 
     def _outcomes(self, block: tuple[int, ...]) -> list[tuple[int, ...]]:
         return list(itertools.product(*(range(len(self.choices[at].options)) for at in block)))
@@ -203,13 +273,6 @@ class Space(ABC):
     @property
     def _first_word(self) -> str:
         return next(iter(self._outcomes_by_word[0]))
-
-    def _changed(
-        self, architecture: Architecture, block: tuple[int, ...], taken: tuple[int, ...]
-    ) -> Architecture:
-        options = list(architecture.options)
-        _take(options, block, taken)
-        return self.architecture(options)
 
 
 def _take(options: list[int], block: tuple[int, ...], taken: tuple[int, ...]) -> None:

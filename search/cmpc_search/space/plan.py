@@ -32,7 +32,7 @@ Value = TypeVar("Value")
 @dataclass(frozen=True, slots=True)
 class Sharing:
     """Which tensor of a supernet a layer's weight is a part of: its first channels, and the middle
-    of its kernel.
+    of its kernel, or of a global one means over the places that it joins.
 
     Attributes:
         weight: The tensor's name; layers of one name share it, in one network or in several.
@@ -79,6 +79,11 @@ class Plan:
     name: str
     image: Features
     steps: tuple[PlanStep, ...]
+
+    @property
+    def input_size_px(self) -> int:
+        """Height and width of the image."""
+        return self.image.size_px
 
     @property
     def layers(self) -> list[PlanStep]:

@@ -6,7 +6,10 @@ class TestMine(SpaceContract):
         return MINE
 """
 
+import math
+import operator
 import random
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +24,7 @@ from cmpc_search.errors import BadArgument
 from cmpc_search.networks.onnx_export import export_network
 from cmpc_search.networks.plan_network import PlanNetwork
 from cmpc_search.networks.shared import Supernet
+from cmpc_search.pixels import resize_images
 from cmpc_search.space.base import Architecture, Space
 
 __all__ = ["SpaceContract", "onnx_embedding", "unsettle"]
@@ -38,7 +42,7 @@ class SpaceContract:
 
     @pytest.fixture
     def images(self, space: Space) -> Tensor:
-        size = space.input_size_px
+        size = space.largest_input_size_px
         return torch.rand(NUM_IMAGES, 3, size, size, generator=torch.Generator().manual_seed(0))
 
     @pytest.fixture
@@ -64,6 +68,20 @@ class SpaceContract:
             assert space.read(one.key) == one
             assert Path(one.key).name == one.key
 
+    def test_what_has_no_effect_does_not_tell_architectures_apart(self, space: Space) -> None:
+        rng, named = random.Random(0), dict[str, Architecture]()
+
+        for one in (space.sample(rng) for _ in range(40)):
+            assert space.architecture(one.options) == one
+            assert named.setdefault(one.key, one) == one
+
+    def test_the_covering_architectures_hold_every_weight_in_full(self, space: Space) -> None:
+        rng, largest = random.Random(0), weight_shapes(space, space.covering())
+
+        drawn = weight_shapes(space, (space.sample(rng) for _ in range(20)))
+        for name, shape in drawn.items():
+            assert all(map(operator.le, shape, largest[name]))
+
     def test_an_architecture_of_another_space_is_refused(
         self, space: Space, architecture: Architecture
     ) -> None:
@@ -77,26 +95,37 @@ class SpaceContract:
 
         assert [len(set(options)) for options in zip(*drawn, strict=True)] == sizes
 
-    def test_the_smallest_is_smallest(self, space: Space) -> None:
-        rng, smallest = random.Random(0), space.smallest()
+    def test_no_architecture_is_smaller_or_larger_than_the_extremes(self, space: Space) -> None:
+        rng = random.Random(0)
         others = (*space.covering(), *(space.sample(rng) for _ in range(20)))
+        macs = [space.macs(one) for one in others]
 
-        assert space.macs(smallest) == min(map(space.macs, (smallest, *others)))
+        assert space.macs(space.smallest()) <= min(macs)
+        assert max(macs) <= space.macs(space.largest())
+
+    def test_the_largest_within_a_budget_is_within_it_and_nearly_all_of_it(
+        self, space: Space
+    ) -> None:
+        least, most = space.macs(space.smallest()), space.macs(space.largest())
+        budget = round(math.sqrt(least * most))
+
+        assert budget / 2 < space.macs(space.largest(budget)) <= budget
+        assert space.largest(least - 1) == space.largest(least)
 
     def test_another_length_and_size_make_another_network(self, space: Space) -> None:
         changed = replace(space, embedding_dim=5, input_size_px=space.input_size_px + 8)
-        plan = changed.plan(changed.smallest())
+        plan = changed.plan(changed.largest())
 
         with torch.device("meta"):
-            embeddings = PlanNetwork(plan).eval()(torch.empty(1, 3, *[plan.image.size_px] * 2))
-        assert plan.image.size_px == space.input_size_px + 8
+            embeddings = PlanNetwork(plan).eval()(torch.empty(1, 3, *[plan.input_size_px] * 2))
+        assert plan.input_size_px == changed.largest_input_size_px == space.input_size_px + 8
         assert embeddings.shape == (1, 5)
 
     def test_what_is_counted_is_what_runs_and_what_is_written(
         self, space: Space, network: PlanNetwork, images: Tensor, tmp_path: Path
     ) -> None:
         with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-            network(images[:1])
+            network(own_size(images[:1], network))
         export_network(network, tmp_path / "network.onnx")
         written = count_network(tmp_path / "network.onnx")
 
@@ -109,7 +138,7 @@ class SpaceContract:
 
         with torch.inference_mode():
             expected = network(images[:1]).numpy()
-        found = onnx_embedding(tmp_path / "network.onnx", images[:1])
+        found = onnx_embedding(tmp_path / "network.onnx", own_size(images[:1], network))
         np.testing.assert_allclose(found, expected, atol=2e-5)
         np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
 
@@ -133,6 +162,22 @@ class SpaceContract:
         assert used == {
             name for name, weight in supernet.named_parameters() if weight.grad is not None
         }
+
+
+def weight_shapes(
+    space: Space, architectures: Iterable[Architecture]
+) -> dict[str, tuple[int, ...]]:
+    """Return how large each shared weight must be for ``architectures``."""
+    found: dict[str, tuple[int, ...]] = {}
+    for step in (step for one in architectures for step in space.plan(one).layers):
+        shape = step.layer.weight_shape
+        found[step.sharing.weight] = tuple(map(max, shape, found.get(step.sharing.weight, shape)))
+    return found
+
+
+def own_size(images: Tensor, network: PlanNetwork) -> Tensor:
+    """Return images as large as ``network`` reads them."""
+    return resize_images(images, network.plan.input_size_px)
 
 
 def unsettle(network: nn.Module) -> None:

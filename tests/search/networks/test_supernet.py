@@ -6,12 +6,27 @@ import pytest
 import torch
 
 from cmpc_search.networks.shared import Supernet
+from cmpc_search.space.presets.shufflenet import ShuffleNetSpace, Stage
 from cmpc_search.training.recalibration import rebuild_batch_norms
 
 # Of many brightnesses: noise alone looks all the same once it is averaged.
 GENERATOR = torch.Generator().manual_seed(0)
 IMAGES = torch.rand(32, 3, 16, 16, generator=GENERATOR) * torch.rand(
     32, 3, 1, 1, generator=GENERATOR
+)
+
+
+ELASTIC = ShuffleNetSpace(
+    name="elastic",
+    input_size_px=16,
+    smaller_inputs_px=(8,),
+    stem_channels=(2, 4),
+    stem_strides=(1,),
+    stages=(Stage(12, 1),),
+    head_channels=(10, 20),
+    has_layout_head=True,
+    embedding_dim=8,
+    widths=(1.0,),
 )
 
 
@@ -73,3 +88,14 @@ def test_an_extracted_network_owns_its_weights(supernet, space):
 
     assert all(weight.any() for weight in supernet.extract(architecture).stem.weight)
     assert supernet.embedding.weight.any()
+
+
+def test_a_small_map_weighs_the_mean_of_the_places_that_its_pixels_join():
+    space, supernet = ELASTIC, Supernet(ELASTIC)
+    large, small = (
+        supernet.extract(space.read(f"r{size}c4-k3w1.0-h20")).get_parameter("layout.weight")
+        for size in (16, 8)
+    )
+
+    assert (large.shape, small.shape) == ((20, 1, 8, 8), (20, 1, 4, 4))
+    torch.testing.assert_close(small[:, 0, 1, 2], large[:, 0, 2:4, 4:6].mean(dim=(1, 2)))

@@ -115,10 +115,10 @@ def test_options_that_words_do_not_tell_apart_are_refused(options, words):
 
 
 def test_a_preset_takes_another_length_and_size():
-    space = load_space("small", embedding_dim=7, input_size_px=48)
+    space = load_space("spos", embedding_dim=7, input_size_px=48)
 
     assert (space.embedding_dim, space.input_size_px) == (7, 48)
-    assert space.choices == load_space("small").choices
+    assert space.choices == load_space("spos").choices
 
 
 def test_a_misspelt_space_is_told_the_name_it_is_near_to():

@@ -71,7 +71,7 @@ def test_query_networks_read_images_of_the_size_that_is_set(
 
     found = load_material(larger, ready_gallery_path, cache_dir=cache_dir)
 
-    assert found.space.plan(found.space.smallest()).image.size_px == 40
+    assert found.space.plan(found.space.largest()).input_size_px == 40
     assert found.image_set.images.shape[1:3] == (40, 40)
 
 

@@ -21,10 +21,10 @@ from cmpc_search.training.task import Task
 SPACE = ShuffleNetSpace(
     name="tiny",
     input_size_px=8,
-    stem_channels=4,
-    stem_stride=1,
+    stem_channels=(4,),
+    stem_strides=(1,),
     stages=(Stage(8, 2),),
-    head_channels=8,
+    head_channels=(8,),
     embedding_dim=4,
     widths=(0.5, 1.0),
 )

@@ -21,10 +21,10 @@ from cmpc_search.training.view_bank import ViewBank
 SPACE = ShuffleNetSpace(
     name="tiny",
     input_size_px=8,
-    stem_channels=4,
-    stem_stride=2,
+    stem_channels=(4,),
+    stem_strides=(2,),
     stages=(Stage(8, 2),),
-    head_channels=16,
+    head_channels=(16,),
     embedding_dim=3,
     widths=(0.5, 1.0),
 )

@@ -9,43 +9,57 @@ on what the next block reads. So here the operators of a block share theirs:
     kernels    3x3 and 5x5 are the middle of 7x7     (Once-for-All, Cai et al., ICLR 2020)
     operators  the Xception-like unit is the ShuffleNetV2 one with three convolutions more,
                which start as the identity           (Net2Net, Chen et al., ICLR 2016)
+
+A space may also choose the size of the image, stride and width of the stem, how many of its blocks
+each stage has (its first ones), and the width of the head. Its keys have words for these:
+
+    r48s1c8-d2-k3w1.0-k5w0.6-d1-k7w0.4-x-h128
+    '-----' '---------------' '---------' '--'
+    image,   first stage       second,     head
+    stem                       one block left out
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 
 from cmpc_search.errors import BadArgument
-from cmpc_search.space.base import Architecture, Choice, Space
-from cmpc_search.space.operations import Concat, Convolution, Slice
-from cmpc_search.space.plan import Plan, PlanDraft, Sharing
+from cmpc_search.space.base import Architecture, Choice, Option, Space
+from cmpc_search.space.operations import Convolution
+from cmpc_search.space.plan import Plan, PlanDraft
+from cmpc_search.space.shuffle_units import OPERATORS, ShuffleUnit
 
 __all__ = ["SMALL", "SPOS", "ShuffleNetSpace", "Stage"]
-
-# What keys call the SPOS block codes 0 to 3: three ShuffleNetV2 units, and an Xception-like one.
-OPERATORS = ("k3", "k5", "k7", "xc")
-XCEPTION = 3
-KERNELS = (3, 5, 7, 3)
-XCEPTION_ROLES = ("before", "mix", "after")  # what no other operator does
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """``depth`` choice blocks that give ``channels`` channels; the first one has stride 2."""
+    """``depth`` choice blocks that give ``channels`` channels; the first one has stride 2.
+
+    With a ``least_depth`` an architecture chooses how many of them it has.
+    """
 
     channels: int
     depth: int
+    least_depth: int | None = None
+
+    @property
+    def depths(self) -> tuple[int, ...]:
+        return tuple(range(self.least_depth or self.depth, self.depth + 1))
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShuffleNetSpace(Space):
-    """A space of ShuffleNetV2 shape.
+    """A space of ShuffleNetV2 shape; what may be chosen is a tuple of options, in rising order.
 
     Attributes:
-        stem_channels, stem_stride: The 3x3 convolution that reads the image.
+        smaller_inputs_px: Sizes of the image to choose from beside ``input_size_px``; those that
+            are not smaller don't count.
+        stem_channels, stem_strides: Of the 3x3 convolution that reads the image.
         stages: Widths and depths; a stage's channels must be even, since blocks split them.
-        head_channels: Channels of the 1x1 convolution before pooling.
+        head_channels: Of the 1x1 convolution before pooling.
         has_layout_head: Pool the last map by a global depthwise convolution, which knows places,
             instead of a mean, which does not.
         operators: What each block chooses from, by SPOS block code: 0, 1, 2 are ShuffleNetV2 units
@@ -56,72 +70,139 @@ class ShuffleNetSpace(Space):
         BadArgument: the description makes no network.
     """
 
-    stem_channels: int
-    stem_stride: int
+    smaller_inputs_px: tuple[int, ...] = ()
+    stem_channels: tuple[int, ...]
+    stem_strides: tuple[int, ...]
     stages: tuple[Stage, ...]
-    head_channels: int
+    head_channels: tuple[int, ...]
     has_layout_head: bool = False
     operators: tuple[int, ...] = (0, 1, 2, 3)
     widths: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        if not self.stages or any(stage.channels % 2 or stage.depth < 1 for stage in self.stages):
+        if not self.stages or any(
+            stage.channels % 2 or min(stage.depths, default=0) < 1 for stage in self.stages
+        ):
             raise BadArgument(
                 f"space {self.name!r} must have stages of even width and at least one block, "
                 f"got {self.stages}"
             )
-        channels = (self.stem_channels, *(stage.channels for stage in self.stages))
+        self._check_choices()
+        channels = (max(self.stem_channels), *(stage.channels for stage in self.stages))
         if any(after <= before for before, after in pairwise(channels)):
             raise BadArgument(
                 "each stage of a space must be wider than the one before it (a stride-2 block "
                 f"keeps its input channels and adds to them), got the widths {channels}"
             )
-        self._check_choices()
 
     @cached_property
     def choices(self) -> tuple[Choice, ...]:
-        """The operators of all blocks, then their widths."""
-        numbers = range(sum(stage.depth for stage in self.stages))
-        names = tuple(OPERATORS[code] for code in self.operators)
-        factors = tuple(f"w{float(width)}" for width in self.widths)
-        return (
-            *(
-                Choice(name=f"block_{at:02d}", options=self.operators, words=names, block=at)
-                for at in numbers
-            ),
-            *(
-                Choice(name=f"width_{at:02d}", options=self.widths, words=factors, block=at)
-                for at in numbers
-            ),
+        """Image and stem; of each stage its depth, then operator and width of each block; head.
+
+        Of image, stem, depths and head, what has one option is no choice.
+        """
+        parts = [
+            [
+                _numbers("input", "r", self._input_sizes_px),
+                _numbers("stem_stride", "s", self.stem_strides),
+                _numbers("stem_width", "c", self.stem_channels),
+            ]
+        ]
+        for number, (stage, blocks) in enumerate(self._numbered_stages):
+            parts.append([_numbers(f"depth_{number}", "d", stage.depths)])
+            parts += [self._block_choices(at) for at in blocks]
+        parts.append([_numbers("head_width", "h", self.head_channels)])
+        made = [[choice for choice in part if choice is not None] for part in parts]
+        return tuple(
+            replace(choice, block=block)
+            for block, part in enumerate(filter(None, made))
+            for choice in part
         )
+
+    @property
+    def num_architectures(self) -> int:
+        outcomes = len(self.operators) * len(self.widths)
+        stages = (sum(int(outcomes**depth) for depth in stage.depths) for stage in self.stages)
+        around = (self._input_sizes_px, self.stem_strides, self.stem_channels, self.head_channels)
+        return math.prod(stages) * math.prod(len(options) for options in around)
+
+    def idle_blocks(self, options: Sequence[int]) -> Set[int]:
+        """Return the blocks beyond the depths of their stages."""
+        return {
+            block
+            for depth_at, depths, blocks in self._depth_choices
+            for block in blocks[depths[options[depth_at]] :]
+        }
 
     def plan(self, architecture: Architecture) -> Plan:
         """Return stem, units, head and embedding layer as SPOS has them (table 1)."""
-        draft = PlanDraft("query", input_size_px=self.input_size_px)
-        stem = Convolution(draft.channels(draft.image), self.stem_channels, 3, self.stem_stride)
+        chosen = self.chosen(architecture)
+        size, stride, channels, head = (
+            int(chosen.get(name, options[-1]))
+            for name, options in (
+                ("input", self._input_sizes_px),
+                ("stem_stride", self.stem_strides),
+                ("stem_width", self.stem_channels),
+                ("head_width", self.head_channels),
+            )
+        )
+        draft = PlanDraft("query", input_size_px=size)
+        stem = Convolution(draft.channels(draft.image), channels, 3, stride)
         features = draft.add(stem, draft.image, name="stem")
-        for unit in self._units(architecture):
-            features = _add_unit(draft, features, unit)
-        head = Convolution(draft.channels(features), self.head_channels)
-        features = draft.add(head, features, name="head")
+        for unit in self._units(chosen):
+            features = unit.add_to(draft, features)
+        features = draft.add(Convolution(draft.channels(features), head), features, name="head")
         if self.has_layout_head:
             features = draft.laid_out(features)
         return draft.embedded(features, self.embedding_dim)
 
-    def _units(self, architecture: Architecture) -> Iterator["_Unit"]:
-        chosen, number = self.chosen(architecture), 0
-        for stage in self.stages:
-            for position in range(stage.depth):
-                width = float(chosen[f"width_{number:02d}"])
-                yield _Unit(
-                    name=f"blocks.{number}",
-                    operator=int(chosen[f"block_{number:02d}"]),
-                    stride=2 if position == 0 else 1,
+    def _units(self, chosen: Mapping[str, Option]) -> Iterator[ShuffleUnit]:
+        for number, (stage, blocks) in enumerate(self._numbered_stages):
+            depth = int(chosen.get(f"depth_{number}", stage.depth))
+            for at in blocks[:depth]:
+                yield ShuffleUnit(
+                    name=f"blocks.{at}",
+                    operator=int(chosen[f"block_{at:02d}"]),
+                    stride=2 if at == blocks[0] else 1,
                     channels=stage.channels,
-                    middle=int(stage.channels // 2 * width),
+                    middle=int(stage.channels // 2 * float(chosen[f"width_{at:02d}"])),
                     is_one_of_several=len(self.operators) > 1,
                 )
-                number += 1
+
+    @property
+    def _input_sizes_px(self) -> tuple[int, ...]:
+        smaller = {size for size in self.smaller_inputs_px if size < self.input_size_px}
+        return (*sorted(smaller), self.input_size_px)
+
+    @property
+    def _numbered_stages(self) -> Iterator[tuple[Stage, range]]:
+        """Yield each stage with the numbers of its blocks."""
+        first = 0
+        for stage in self.stages:
+            yield stage, range(first, first + stage.depth)
+            first += stage.depth
+
+    @cached_property
+    def _depth_choices(self) -> list[tuple[int, tuple[int, ...], list[int]]]:
+        """For each stage with a choice of depth: its position, the depths, and the blocks."""
+        places = {choice.name: at for at, choice in enumerate(self.choices)}
+        return [
+            (
+                places[f"depth_{number}"],
+                stage.depths,
+                [self.choices[places[f"block_{at:02d}"]].block for at in blocks],
+            )
+            for number, (stage, blocks) in enumerate(self._numbered_stages)
+            if len(stage.depths) > 1
+        ]
+
+    def _block_choices(self, at: int) -> list[Choice | None]:
+        names = tuple(OPERATORS[code] for code in self.operators)
+        factors = tuple(f"w{float(width)}" for width in self.widths)
+        return [
+            Choice(name=f"block_{at:02d}", options=self.operators, words=names, block=at),
+            Choice(name=f"width_{at:02d}", options=self.widths, words=factors, block=at),
+        ]
 
     def _check_choices(self) -> None:
         known = range(len(OPERATORS))
@@ -129,6 +210,12 @@ class ShuffleNetSpace(Space):
             raise BadArgument(
                 f"space {self.name!r} must have operators among the codes 0..3 and widths as "
                 f"choices, got {self.operators} and {self.widths}"
+            )
+        around = (self.stem_channels, self.stem_strides, self.head_channels)
+        if not all(around):
+            raise BadArgument(
+                f"space {self.name!r} must have options for the channels and strides of its stem "
+                f"and the channels of its head, got {around}"
             )
         narrowest = min(stage.channels for stage in self.stages)
         if int(narrowest // 2 * min(self.widths)) < 1:
@@ -138,66 +225,10 @@ class ShuffleNetSpace(Space):
             )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Unit:
-    """A choice block with its choice made, as in section 4.1 of SPOS and its official code.
-
-        stride 1:  odd channels  -> main branch -\\
-                   even channels -----------------> concatenate
-        stride 2:  all channels  -> main branch -\\
-                   all channels  -> shortcut -----> concatenate
-    """
-
-    name: str
-    operator: int
-    stride: int
-    channels: int
-    middle: int
-    is_one_of_several: bool
-
-    def main(self, read: int) -> dict[str, Convolution]:
-        """Return the main branch by what each convolution does; it reads ``read`` channels.
-
-        The Xception-like unit does what a ShuffleNetV2 unit does, with three more convolutions.
-        """
-        middle, given = self.middle, self.channels - read
-        if self.operator != XCEPTION:
-            kernel = KERNELS[self.operator]
-            return {
-                "expand": Convolution(read, middle),
-                "depthwise": _depthwise(middle, kernel, self.stride),
-                "project": Convolution(middle, given),
-            }
-        return {
-            "before": _depthwise(read, 3, self.stride),
-            "expand": Convolution(read, middle),
-            "depthwise": _depthwise(middle, 3),
-            "mix": Convolution(middle, middle),
-            "after": _depthwise(middle, 3),
-            "project": Convolution(middle, given),
-        }
-
-    def shortcut(self, read: int) -> list[Convolution]:
-        if self.stride == 1:
-            return []
-        return [_depthwise(read, KERNELS[self.operator], self.stride), Convolution(read, read)]
-
-
-def _depthwise(channels: int, kernel: int, stride: int = 1) -> Convolution:
-    return Convolution(channels, channels, kernel, stride, depthwise=True, activation=None)
-
-
-def _add_unit(draft: PlanDraft, features: str, unit: _Unit) -> str:
-    kept = read = features
-    if unit.stride == 1:
-        kept, read = (draft.add(Slice(start, step=2), features) for start in (0, 1))
-    shortcut = unit.shortcut(draft.channels(kept))
-    for number, (role, convolution) in enumerate(unit.main(draft.channels(read)).items()):
-        is_extra = unit.is_one_of_several and role in XCEPTION_ROLES
-        sharing = Sharing(f"{unit.name}.main.{role}", starts_as_identity=is_extra)
-        read = draft.add(convolution, read, name=f"{unit.name}.main.{number}", sharing=sharing)
-    kept = draft.chain(kept, shortcut, name=f"{unit.name}.shortcut")
-    return draft.add(Concat(), kept, read)
+def _numbers(name: str, letter: str, options: tuple[int, ...]) -> Choice | None:
+    """Return the choice of a number, if there is one."""
+    words = tuple(f"{letter}{option}" for option in options)
+    return Choice(name=name, options=options, words=words, block=0) if len(options) > 1 else None
 
 
 # As published (Guo et al., ECCV 2020, table 1): 20 blocks, 224 px. The channel choice is that of
@@ -205,23 +236,24 @@ def _add_unit(draft: PlanDraft, features: str, unit: _Unit) -> str:
 SPOS = ShuffleNetSpace(
     name="spos",
     input_size_px=224,
-    stem_channels=16,
-    stem_stride=2,
+    stem_channels=(16,),
+    stem_strides=(2,),
     stages=(Stage(64, 4), Stage(160, 4), Stage(320, 8), Stage(640, 4)),
-    head_channels=1024,
+    head_channels=(1024,),
     embedding_dim=128,
     widths=(0.2, 0.4, 0.6, 0.8, 1.0, 1.2, 1.4, 1.6),
 )
 
-# The same shape for small images: 8 blocks at 32 px. The map is halved late and the stem is narrow,
-# since at this size detail is what there is and full resolution is what costs.
+# The same shape for small images, from 0.2 to 40 million MACs: what small networks gain from is
+# rather a larger image, a finer first map or another block than wider layers, so all are choices.
 SMALL = ShuffleNetSpace(
     name="small",
     input_size_px=32,
-    stem_channels=8,
-    stem_stride=1,
-    stages=(Stage(24, 2), Stage(64, 3), Stage(128, 3)),
-    head_channels=192,
+    smaller_inputs_px=(32, 48, 64),
+    stem_channels=(4, 8, 16),
+    stem_strides=(1, 2),
+    stages=(Stage(24, 2, least_depth=1), Stage(64, 4, least_depth=1), Stage(128, 4, least_depth=1)),
+    head_channels=(64, 128, 192),
     embedding_dim=128,
     has_layout_head=True,
     widths=(0.2, 0.4, 0.6, 0.8, 1.0, 1.2),
