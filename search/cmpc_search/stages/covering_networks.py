@@ -2,7 +2,8 @@
 
 A block's kernels depend on its own choices alone; what the next block reads decides only how much
 room lies around the result. So the covering architectures hold every kernel of the space, each as
-often as a random architecture does.
+often as a random architecture does. Where sizes of image or stem are choices too, each kernel comes
+at one size or another, since a schedule serves what is about twice as large or small.
 """
 
 from collections.abc import Iterator

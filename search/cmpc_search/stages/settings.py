@@ -126,7 +126,10 @@ class SearchSettings(BaseModel):
     data: DataName = Field("emoji", description="Data set: a name, a folder or a CSV file.")
     space: str = Field("small", description="Search space.")
     input_size_px: int | None = Field(
-        None, ge=8, le=4096, description="Size of the query network's images; else the space's."
+        None,
+        ge=8,
+        le=4096,
+        description="Largest size of the query network's images; else the space's.",
     )
     target: TargetName = Field("host", description="What networks are compiled for.")
     device: str | None = Field(None, description="Where they are timed; else here or nowhere.")
