@@ -17,9 +17,10 @@ import math
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 
+from cmpc_base.hashing import document_hash
 from cmpc_search.errors import BadArgument
 from cmpc_search.space.plan import Plan
 
@@ -109,6 +110,11 @@ class Space(ABC):
         The last options of all choices must leave none out, and idle ones must not matter.
         """
         return frozenset()
+
+    @property
+    def sha256(self) -> str:
+        """The hash of its description: a name may come to mean another space."""
+        return document_hash(asdict(self))
 
     @property
     def largest_input_size_px(self) -> int:

@@ -33,6 +33,7 @@ __all__ = [
     "load_run_material",
     "place_facts",
     "search_settings_of",
+    "space_facts",
     "target_facts",
     "target_of",
 ]
@@ -40,6 +41,7 @@ __all__ = [
 TARGET_KEY = "target"
 CROP_SHARE_KEY = "crop_share"
 GALLERY_PATH_KEY = "gallery_path"
+SPACE_KEY = "space_sha256"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,7 +206,8 @@ def load_run_material(
     the search read them.
 
     Raises:
-        BadRun: the data or the gallery are no longer those of the search, or no longer there.
+        BadRun: the data or the gallery are no longer those of the search, or no longer there, or
+            the space of that name is another today.
     """
     settings = search_settings_of(run)
     if data is not None:
@@ -214,6 +217,7 @@ def load_run_material(
             f"the data of {run.path} must be at {settings.data}, where the search read them; "
             "say with --data where they are now"
         )
+    _check_space(run, settings)
     material = load_material(
         settings, gallery_path or _gallery_of(run), cache_dir=cache_dir, on_notice=on_notice
     )
@@ -224,6 +228,21 @@ def load_run_material(
                 f"({run.inputs.get(name)}), got {now}"
             )
     return material
+
+
+def space_facts(settings: SearchSettings) -> dict[str, str]:
+    """Return what tells a run's space from another that had its name."""
+    return {SPACE_KEY: settings.search_space().sha256}
+
+
+def _check_space(run: RunFolder, settings: SearchSettings) -> None:
+    """Refuse a run whose architectures would be other networks today."""
+    if run.inputs.get(SPACE_KEY) != space_facts(settings)[SPACE_KEY]:
+        raise BadRun(
+            f"{run.path} must have been searched in the space {settings.space!r} as it is today, "
+            "and was in another of that name; search anew in another folder, or use the cmpc that "
+            "searched it"
+        )
 
 
 def _gallery_of(run: RunFolder) -> Path:

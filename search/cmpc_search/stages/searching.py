@@ -25,7 +25,13 @@ from cmpc_search.gallery import open_gallery
 from cmpc_search.networks.shared import Supernet
 from cmpc_search.runs import RunFolder, note_session, open_run, set_aside, write_front, write_trials
 from cmpc_search.stages.costs import device_costs
-from cmpc_search.stages.material import SearchMaterial, load_material, place_facts, target_facts
+from cmpc_search.stages.material import (
+    SearchMaterial,
+    load_material,
+    place_facts,
+    space_facts,
+    target_facts,
+)
 from cmpc_search.stages.scoring import CandidateScorer
 from cmpc_search.stages.settings import FREE_SETTINGS, SearchSettings, as_of_today
 from cmpc_search.stages.supernet import has_supernet, load_supernet, make_supernet
@@ -210,7 +216,7 @@ def _open_run(order: SearchOrder, material: SearchMaterial, target: Target | Non
     run = open_run(
         order.run_folder,
         settings=material.settings.model_dump(mode="json"),
-        inputs=material.hashes() | facts,
+        inputs=material.hashes() | space_facts(material.settings) | facts,
         free=FREE_SETTINGS,
         meaning=as_of_today,
     )

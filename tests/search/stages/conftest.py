@@ -15,7 +15,7 @@ from cmpc_search.gallery import GallerySources, embed_gallery, import_gallery, s
 from cmpc_search.networks.gallery.base import GalleryNetwork
 from cmpc_search.networks.gallery.residual import ResidualShape
 from cmpc_search.runs import open_run
-from cmpc_search.stages.material import load_material
+from cmpc_search.stages.material import load_material, space_facts
 from cmpc_search.stages.settings import SearchSettings
 
 EMBEDDING_DIM = 8
@@ -90,5 +90,7 @@ def material(settings, gallery_path, cache_dir):
 @pytest.fixture
 def run(tmp_path, settings, material):
     return open_run(
-        tmp_path / "run", settings=settings.model_dump(mode="json"), inputs=material.hashes()
+        tmp_path / "run",
+        settings=settings.model_dump(mode="json"),
+        inputs=material.hashes() | space_facts(settings),
     )

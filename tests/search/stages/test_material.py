@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,12 +10,24 @@ from known_set import NUM_CLASSES, NUM_GALLERY, NUM_QUERIES, as_known
 
 from cmpc_search.data import load_image_set
 from cmpc_search.errors import BadGallery, BadRun
+from cmpc_search.space.presets.shufflenet import SMALL
 from cmpc_search.stages import material as material_module
-from cmpc_search.stages.material import load_material, load_run_material
+from cmpc_search.stages.material import load_material, load_run_material, space_facts
+from cmpc_search.stages.settings import SearchSettings
 
 
 def test_a_run_opens_with_the_gallery_it_was_searched_for(run, gallery_path, cache_dir):
-    assert load_run_material(run, gallery_path, cache_dir=cache_dir).hashes() == run.inputs
+    found = load_run_material(run, gallery_path, cache_dir=cache_dir)
+
+    assert found.hashes() | space_facts(found.settings) == run.inputs
+
+
+def test_a_run_of_another_space_of_that_name_is_refused(run, gallery_path, cache_dir, monkeypatch):
+    other = replace(SMALL, widths=(0.5, 1.0))
+    monkeypatch.setattr(SearchSettings, "search_space", lambda *_: other)
+
+    with pytest.raises(BadRun, match="in the space 'small' as it is today, and was in another"):
+        load_run_material(run, gallery_path, cache_dir=cache_dir)
 
 
 def test_a_run_refuses_another_gallery(run, ready_gallery_path, cache_dir):

@@ -14,7 +14,7 @@ from cmpc_search.runs import RunFolder, open_run
 from cmpc_search.stages import pick_training, supernet
 from cmpc_search.stages.evaluating import results_of_seeds
 from cmpc_search.stages.gallery_training import train_gallery
-from cmpc_search.stages.material import load_material
+from cmpc_search.stages.material import load_material, space_facts
 from cmpc_search.stages.pick_training import control_plan
 from cmpc_search.stages.seeds import Seed, check_new_galleries, make_new_gallery, parts_of
 from cmpc_search.stages.settings import GallerySettings, TrainSettings
@@ -85,7 +85,7 @@ def new_run(tmp_path, own_material):
         made = open_run(
             tmp_path / name,
             settings=own_material.settings.model_dump(mode="json"),
-            inputs=own_material.hashes(),
+            inputs=own_material.hashes() | space_facts(own_material.settings),
         )
         make_supernet(made, own_material, make_view_bank(own_material))
         return made
