@@ -41,8 +41,9 @@ def data() -> None:
     """List, prepare and look at data sets.
 
     A data set is a name from the list, a folder with a folder of images per class, or a CSV file
-    with the columns path and label, and if you like split, role and group: where an image comes
-    from, such as a camera. Images of a query's own label and group don't count as its answers.
+    with the columns path and label, and if you like split, role, group (where an image comes from,
+    such as a camera; those of a query's own label and group don't count as its answers) and id
+    (what a database calls the item; embeddings and answers go by it, by the path otherwise).
     Images with an empty label are trained on wherever no class is needed. All picture formats that
     the installed Pillow reads are read, and SVG, up to 400 megapixels.
 

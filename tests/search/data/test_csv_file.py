@@ -62,8 +62,21 @@ def test_a_group_is_taken_as_written_and_makes_another_data_set(write_csv):
 def test_a_group_that_is_blank_is_named_with_its_line(write_csv):
     rows = [f"{row},{'' if number == 3 else 'x'}" for number, row in enumerate(ROWS)]
 
-    with pytest.raises(BadData, match=r"line 5 .* must have a group"):
+    with pytest.raises(BadData, match=r"line 5 .* must have the group"):
         load(write_csv("path,label,split,role,group", *rows))
+
+
+def test_an_item_goes_by_the_id_that_a_database_has_for_it(write_csv):
+    ids = [f"sku {9 * number} " for number in range(12)]
+    rows = [f"{row},{item_id}" for row, item_id in zip(ROWS, ids, strict=True)]
+
+    image_set = load(write_csv("path,label,split,role,id", *rows))
+
+    assert image_set.item_names == tuple(ids)
+    with pytest.raises(BadData, match=r"line 5 .* must have the id"):
+        load(write_csv("path,label,split,role,id", *rows[:3], f"{ROWS[3]},", *rows[4:]))
+    with pytest.raises(BadData, match="'sku 0 '"):
+        load(write_csv("path,label,split,role,id", *rows[:3], f"{ROWS[3]},sku 0 ", *rows[4:]))
 
 
 def test_where_classes_are_in_every_split_each_of_them_asks_in_each(tmp_path, save_picture):
@@ -138,7 +151,7 @@ def test_blanks_and_unicode_forms_make_no_other_label_role_split_or_column(write
         (
             "path,label,split,roll",
             "a1.png,x,train,query",
-            r"may name split, role and group, got .*roll",
+            r"may name split, role, group and id, got .*roll",
         ),
         ("path,class,split,role", "a1.png,x,train,query", r"must name the columns path and label"),
     ],

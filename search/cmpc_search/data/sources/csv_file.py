@@ -7,9 +7,10 @@
 ``path`` is relative to the CSV's folder, or absolute. ``label`` may be empty: such an image is
 trained on wherever no class is needed, and never tested. ``split`` and ``role`` may be missing as
 columns, and then the seed decides. ``group`` may be missing too; it says where an image comes from,
-such as a camera: images of a query's own label and group are no answer to it. Any other column that
-is there must be filled in every row. All but the path is normalised: a blank at the end of a label
-makes no other class.
+such as a camera: images of a query's own label and group are no answer to it. ``id`` is what a
+vector database calls the item, where that is not its path; embeddings and answers then go by it.
+Any other column that is there must be filled in every row. All but the path and the id is
+normalised: a blank at the end of a label makes no other class.
 """
 
 import csv
@@ -33,7 +34,8 @@ __all__ = ["CsvSource", "listed_files"]
 
 REQUIRED = ("path", "label")
 CHOICES = {"split": SPLITS, "role": ROLES}
-GROUP = "group"
+GROUP, ID = "group", "id"
+AS_WRITTEN = ("path", ID)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,6 +49,7 @@ class CsvRow:
     split: str | None
     role: str | None
     group: str | None
+    item_id: str | None
 
 
 class CsvSource(PathSource):
@@ -67,7 +70,7 @@ class CsvSource(PathSource):
     def pictures(self) -> Sequence[Picture]:
         return [
             Picture(
-                item_name=row.path,
+                item_name=row.item_id or row.path,
                 class_name=row.label,
                 read=partial(load_image, self._file(row)),
                 role=row.role,
@@ -101,11 +104,11 @@ class CsvSource(PathSource):
 
     def _parse(self, reader: "csv.DictReader[str]") -> list[CsvRow]:
         columns = list(reader.fieldnames or [])
-        known = {*REQUIRED, *CHOICES, GROUP}
+        known = {*REQUIRED, *CHOICES, GROUP, ID}
         if not set(REQUIRED) <= set(columns) <= known or len(set(columns)) < len(columns):
             raise BadData(
                 f"the first line of {self.path} must name the columns path and label, and may "
-                f"name split, role and group, got {', '.join(columns) or 'nothing'}"
+                f"name split, role, group and id, got {', '.join(columns) or 'nothing'}"
             )
         rows = [self._row(reader.line_num, cells) for cells in reader]
         if not rows:
@@ -117,13 +120,13 @@ class CsvSource(PathSource):
         if None in cells or None in cells.values():
             raise BadData(f"{where} must have as many cells as the header has columns")
         cells = {
-            column: cell if column == "path" else normalised_text(cell or "")
+            column: (cell or "") if column in AS_WRITTEN else normalised_text(cell or "")
             for column, cell in cells.items()
         }
         if not cells["path"]:
             raise BadData(f"{where} must have a path, got {list(cells.values())}")
-        if not cells.get(GROUP, "-"):
-            raise BadData(f"{where} must have a group, as the header has that column")
+        if empty := [column for column in (GROUP, ID) if not cells.get(column, "-")]:
+            raise BadData(f"{where} must have the {empty[0]}, as the header has that column")
         for column, names in CHOICES.items():
             if column in cells and cells[column] not in names:
                 raise BadData(
@@ -142,6 +145,7 @@ class CsvSource(PathSource):
             split=cells.get("split"),
             role=cells.get("role"),
             group=cells.get(GROUP),
+            item_id=cells.get(ID),
         )
 
 
