@@ -29,7 +29,8 @@ class ParetoOptions:
 @click.option(
     "--pick",
     "how",
-    help="Pick best (highest reward), fastest, knee or a trial's number.  "
+    help="Pick best (highest reward), fastest, knee, a share such as 97% (the cheapest that keeps "
+    "so much of the best reward) or a trial's number.  "
     "[default: leave the pick, or the best if there is none yet]",
 )
 @click.option("--budget-ms", type=POSITIVE, help="Latency limit; else that of the search.")
@@ -45,11 +46,13 @@ def pareto(options: ParetoOptions) -> None:
     """Show the front of a run and pick a candidate from it.
 
     The pick is kept in the run; `cmpc train` trains it. Without --pick the present one stays; the
-    first look picks the best. A latency marked * was unstable.
+    first look picks the best. Where finalists were trained, it is one of them. A latency marked *
+    was unstable.
 
     \b
     Examples:
       cmpc pareto runs/emoji
+      cmpc pareto runs/emoji --pick 97% --budget-mmacs 1.5
       cmpc pareto runs/emoji --pick knee --picture front.png
     """
     from cmpc.cli.output_files import PNG, check_output
@@ -71,7 +74,7 @@ def pareto(options: ParetoOptions) -> None:
     if options.picture is not None:
         from cmpc.pictures import save_picture
 
-        image = front_image(found.candidates, found.picked, cost=found.cost, budget=found.budget)
+        image = front_image(found.standing, found.picked, cost=found.cost, budget=found.budget)
         save_picture(image, options.picture)
         say(f"drew {options.picture}")
     publish(pick_report(found), as_json=options.as_json)

@@ -61,7 +61,7 @@ class TrainOptions:
 @run_folder_argument
 @moved_gallery_option
 @moved_data_option
-@click.option("--pick", "how", help="Pick anew: best, fastest, knee or a trial's number.")
+@click.option("--pick", "how", help="Pick anew, as `cmpc pareto --pick`.")
 @click.option(
     "--seeds",
     type=click.IntRange(min=1),

@@ -8,7 +8,8 @@ from cmpc.output import make_table, plain
 from cmpc.reports.base import Report
 from cmpc_base.units import MMAC
 from cmpc_search.runs import RunFolder
-from cmpc_search.study.front import pareto_front
+from cmpc_search.runs.finals import Standing
+from cmpc_search.runs.results import candidate_json
 from cmpc_search.study.progress import StudySummary
 from cmpc_search.study.records import Candidate
 from cmpc_search.study.settings import Budget, CostName, cost_of
@@ -29,15 +30,18 @@ __all__ = [
     "pick_sentence",
     "search_report",
     "search_sentences",
+    "standing_sentences",
     "unstable_trials",
 ]
 
 Z_95 = 1.96  # standard errors on either side of a mean; that of a share is 0.5 / sqrt(n) at most
 COLUMNS = (
     "trial",
-    "reward",
-    "M(q,q) top-1",
-    "M(q,g) top-1",
+    "supernet reward",
+    "trained reward",
+    "supernet M(q,q) top-1",
+    "supernet M(q,g) top-1",
+    "trained M(q,g) top-1",
     "MMAC counted",
     "latency ms",
     "source",
@@ -50,9 +54,12 @@ def search_report(found: "SearchResult") -> Report:
     counts = found.summary.counts
     more = {"counts": plain(counts), "validation": found.validation}
     return Report(
-        document=front_document(found.run, found.front) | more,
-        tables=(front_table(found.front),),
-        sentences=tuple(search_sentences(found.summary, len(found.front))),
+        document=front_document(found.run, found.standing) | more,
+        tables=(front_table(found.standing),),
+        sentences=(
+            *search_sentences(found.summary, len(found.front)),
+            *standing_sentences(found.standing),
+        ),
         doubts=tuple(unstable_trials(found.front)),
     )
 
@@ -60,32 +67,55 @@ def search_report(found: "SearchResult") -> Report:
 def pick_report(found: "PickResult") -> Report:
     """Tell of a run's front and of the pick from it."""
     return Report(
-        document=front_document(found.run, found.front) | {"pick": found.picked.number},
-        tables=(front_table(found.front),),
-        sentences=(pick_sentence(found.picked, found.proposed, found.how),),
+        document=front_document(found.run, found.standing) | {"pick": found.picked.number},
+        tables=(front_table(found.standing),),
+        sentences=(
+            *standing_sentences(found.standing),
+            pick_sentence(found.picked, found.proposed, found.how),
+        ),
     )
 
 
-def front_table(front: Sequence[Candidate]) -> "Table":
-    """Show the front, cheapest first; a latency that may not be trusted carries a mark."""
-    rows = [_row(candidate) for candidate in front]
-    return make_table(COLUMNS, rows, title=_title(front))
+def front_table(standing: Standing) -> "Table":
+    """Show the front and the finalists that are not on it, cheapest first.
+
+    A latency that may not be trusted carries a mark.
+    """
+    shown = {one.number: one for one in (*standing.front, *standing.finalists)}
+    costs = {one.number: (one.score.latency_ms or 0, one.score.macs or 0) for one in shown.values()}
+    rows = [_row(shown[number]) for number in sorted(shown, key=costs.__getitem__)]
+    return make_table(COLUMNS, rows, title=_title(standing.front))
 
 
-def front_document(run: RunFolder, front: Sequence[Candidate]) -> dict[str, object]:
-    """Return the front as JSON values."""
-    rows = [{"number": one.number, "score": one.score.to_json()} for one in front]
-    return {"run": run.path, "front": rows}
+def front_document(run: RunFolder, standing: Standing) -> dict[str, object]:
+    """Return the front and the finalists as JSON values."""
+    return {
+        "run": run.path,
+        "front": [candidate_json(one) for one in standing.front],
+        "finalists": [candidate_json(one) for one in standing.finalists],
+        "is_measured_together": standing.is_measured_together,
+    }
+
+
+def standing_sentences(standing: Standing) -> Iterator[str]:
+    """Yield what a front's table doesn't show: how its costs came about, and what was trained."""
+    if standing.is_measured_together:
+        yield "latencies of the front: measured again together, in turn, in a process of their own"
+    if trained := [one.trained for one in standing.finalists if one.trained is not None]:
+        yield (
+            f"{len(trained)} finalists were trained on their own for {trained[0].num_steps} steps; "
+            "the pick is one of them"
+        )
 
 
 def front_image(
-    candidates: Sequence[Candidate], picked: Candidate, *, cost: CostName, budget: Budget
+    standing: Standing, picked: Candidate, *, cost: CostName, budget: Budget
 ) -> "Image.Image":
     """Draw every scored candidate, the front and the pick."""
     from cmpc.pictures import FrontPoint, front_picture
 
-    on_front = {one.number for one in pareto_front(candidates, cost=cost, budget=budget)}
-    scored = [one for one in candidates if one.score.is_comparable]
+    on_front = {one.number for one in standing.front}
+    scored = [one for one in standing.candidates if one.score.is_comparable]
     scale = 1.0 if cost == "latency" else MMAC
     points = [
         FrontPoint(
@@ -187,14 +217,16 @@ def _title(front: Sequence[Candidate]) -> str | None:
 
 
 def _row(candidate: Candidate) -> tuple[object, ...]:
-    score = candidate.score
+    score, trained = candidate.score, candidate.trained
     latency = score.latency_ms
     shown = None if latency is None else f"{latency:.4g}{' *' if score.unstable_reasons else ''}"
     return (
         candidate.number,
         score.reward,
+        None if trained is None else trained.reward,
         None if score.homogeneous is None else score.homogeneous.top1,
         None if score.heterogeneous is None else score.heterogeneous.top1,
+        None if trained is None else trained.heterogeneous.top1,
         None if score.macs is None else score.macs / MMAC,
         shown,
         (score.latency or {}).get("source"),

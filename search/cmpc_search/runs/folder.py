@@ -8,6 +8,8 @@ runs/NAME/
   candidates/        exported networks
   compiled/          compiled networks, named by their hash
   trials.csv  front.json  pick.json  evaluation.json      results, for people and programs
+  finalists/ARCHITECTURE/  those that were trained a while before one was picked
+  front_costs.json   the front as it was measured together
   pick/ARCHITECTURE/ trained picks, a folder each, and their control
   seeds/             what other seeds are trained from: supernets, new gallery networks
   evaluation.npz     what each query of the test split found
@@ -65,6 +67,14 @@ class RunFolder:
     @property
     def candidates_path(self) -> Path:
         return self.path / "candidates"
+
+    def finalist_path(self, architecture: str) -> Path:
+        """Return where the finalist with this key is, trained or not."""
+        return self.path / "finalists" / architecture
+
+    @property
+    def front_costs_path(self) -> Path:
+        return self.path / "front_costs.json"
 
     @property
     def compiled_path(self) -> Path:

@@ -53,7 +53,8 @@ def open_run(
     write_identity(run.settings_path, identity)  # first: a kill must leave no folder without it
     for folder in (run.supernet_path, run.candidates_path):
         folder.mkdir(exist_ok=True)
-    sweep(path, run.supernet_path, run.candidates_path, *path.glob("pick/*/*"))
+    trained = (*path.glob("pick/*/*"), *path.glob("finalists/*"))
+    sweep(path, run.supernet_path, run.candidates_path, *trained)
     return run
 
 

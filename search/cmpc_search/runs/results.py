@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from cmpc_base.files import write_text
@@ -14,7 +14,7 @@ from cmpc_search.runs.folder import RunFolder
 from cmpc_search.study.records import Accuracy, Candidate, CandidateScore
 from cmpc_search.study.settings import NO_BUDGET, Budget, CostName
 
-__all__ = ["read_pick", "write_front", "write_pick", "write_trials"]
+__all__ = ["candidate_json", "read_pick", "write_front", "write_pick", "write_trials"]
 
 SCHEMA_VERSION = 1
 
@@ -34,7 +34,7 @@ def write_front(
     run: RunFolder, front: Sequence[Candidate], *, cost: CostName, budget: Budget
 ) -> None:
     """Write front.json, cheapest first."""
-    document = _asked(cost, budget) | {"front": [_to_json(candidate) for candidate in front]}
+    document = _asked(cost, budget) | {"front": [candidate_json(candidate) for candidate in front]}
     write_json(run.front_path, document)
 
 
@@ -42,7 +42,7 @@ def write_pick(
     run: RunFolder, candidate: Candidate, *, how: str, cost: CostName, budget: Budget
 ) -> None:
     """Write pick.json: the candidate to train and ship, and how it was chosen."""
-    document = _asked(cost, budget) | {"how": how, "pick": _to_json(candidate)}
+    document = _asked(cost, budget) | {"how": how, "pick": candidate_json(candidate)}
     write_json(run.pick_path, document)
 
 
@@ -69,8 +69,11 @@ def _asked(cost: CostName, budget: Budget) -> dict[str, Any]:
     return {"schema_version": SCHEMA_VERSION, "cost": cost, "budget": limits}
 
 
-def _to_json(candidate: Candidate) -> dict[str, Any]:
-    return {"number": candidate.number, "score": candidate.score.to_json()}
+def candidate_json(candidate: Candidate) -> dict[str, Any]:
+    """Return a candidate as JSON values, with what its own training gave if it had one."""
+    trained = None if candidate.trained is None else asdict(candidate.trained)
+    found = {"number": candidate.number, "score": candidate.score.to_json()}
+    return found if trained is None else found | {"trained": trained}
 
 
 def _row(candidate: Candidate, budget: Budget) -> dict[str, Any]:
@@ -85,6 +88,7 @@ def _row(candidate: Candidate, budget: Budget) -> dict[str, Any]:
         **_accuracy("homogeneous", score.homogeneous),
         **_accuracy("heterogeneous", score.heterogeneous),
         "cosine": score.cosine,
+        "trained_reward": None if candidate.trained is None else candidate.trained.reward,
         "macs": score.macs,
         "parameters": score.parameters,
         "latency_ms": score.latency_ms,

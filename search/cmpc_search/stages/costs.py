@@ -5,6 +5,7 @@ The latency is that of the meter of a device, with the caches where they are.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from cmpc_base.cache import Cache
@@ -15,11 +16,13 @@ from cmpc_cost_models.compiling.options import CompileOrder
 from cmpc_cost_models.graphs.counting import count_network
 from cmpc_cost_models.models import catalogue as meters
 from cmpc_cost_models.models.base import CostModel
+from cmpc_cost_models.records import Measurement
 from cmpc_cost_models.targets.device import Device
 from cmpc_cost_models.timing.settings import MeasureSettings
 from cmpc_search.runs.evaluation import NetworkCost
+from cmpc_search.study.records import CandidateScore
 
-__all__ = ["device_costs", "make_meter", "network_cost"]
+__all__ = ["device_costs", "make_meter", "network_cost", "with_measurement"]
 
 
 def network_cost(
@@ -44,6 +47,17 @@ def network_cost(
         unstable_reasons=tuple(measurement.unstable_reasons),
         unknown_reasons=measurement.unknown_reasons,
         error=measurement.error,
+    )
+
+
+def with_measurement(score: CandidateScore, found: Measurement) -> CandidateScore:
+    """Return the score of a candidate with another measurement of its latency."""
+    return replace(
+        score,
+        latency=None if found.cost is None else found.cost.to_json(),
+        unstable_reasons=tuple(found.unstable_reasons),
+        unknown_reasons=found.unknown_reasons,
+        error=found.error,
     )
 
 

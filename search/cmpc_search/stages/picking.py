@@ -5,9 +5,10 @@ from pathlib import Path
 
 from cmpc_base.progress import SILENT, Observer
 from cmpc_search.runs import RunFolder, read_pick, reopen_run, write_pick
+from cmpc_search.runs.finals import Standing, read_standing
 from cmpc_search.stages.material import search_settings_of
 from cmpc_search.stages.settings import SearchSettings
-from cmpc_search.study.front import pareto_front, pick
+from cmpc_search.study.front import pick
 from cmpc_search.study.loop import load_candidates
 from cmpc_search.study.records import Candidate
 from cmpc_search.study.settings import Budget, CostName
@@ -22,8 +23,8 @@ class PickOrder:
     """Which candidate to pick, and within what.
 
     Attributes:
-        how: A name in `cmpc_search.study.PICKS`, or a trial's number; None leaves the pick, or
-            takes the best where there is none yet.
+        how: As in `cmpc_search.study.front.pick`; None leaves the pick, or takes the best where
+            there is none yet.
         budget_ms, budget_mmacs: Limits in place of those of the search.
     """
 
@@ -35,7 +36,7 @@ class PickOrder:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PickResult:
-    """A run's candidates, its front, and the pick.
+    """A run's candidates with their front, and the pick.
 
     Attributes:
         picked: The pick, which is kept in the run.
@@ -46,8 +47,7 @@ class PickResult:
     run: RunFolder
     cost: CostName
     budget: Budget
-    candidates: tuple[Candidate, ...]
-    front: tuple[Candidate, ...]
+    standing: Standing
     picked: Candidate
     proposed: Candidate
     how: str | None
@@ -63,10 +63,10 @@ def run_pick(order: PickOrder, observer: Observer = SILENT) -> PickResult:
     """
     run = reopen_run(order.run_folder)
     settings = _within(search_settings_of(run), order)
-    candidates = load_candidates(run.coordinator, on_notice=observer.notice)
+    searched = load_candidates(run.coordinator, on_notice=observer.notice)
     cost, budget = settings.cost, settings.budget
-    front = pareto_front(candidates, cost=cost, budget=budget)
-    proposed = pick(candidates, order.how or FIRST_PICK, cost=cost, budget=budget)
+    standing = read_standing(run, searched, cost=cost, budget=budget)
+    proposed = _proposed(standing, order.how or FIRST_PICK, cost, budget)
     picked = read_pick(run) if run.pick_path.exists() else None
     how = order.how
     if how is not None or picked is None:
@@ -76,12 +76,17 @@ def run_pick(order: PickOrder, observer: Observer = SILENT) -> PickResult:
         run=run,
         cost=cost,
         budget=budget,
-        candidates=candidates,
-        front=tuple(front),
+        standing=standing,
         picked=picked,
         proposed=proposed,
         how=how,
     )
+
+
+def _proposed(standing: Standing, how: str, cost: CostName, budget: Budget) -> Candidate:
+    """Return what ``how`` picks: a number any candidate, all else one that may be compared."""
+    choice = standing.candidates if how.isdecimal() else standing.contenders
+    return pick(choice, how, cost=cost, budget=budget)
 
 
 def _within(settings: SearchSettings, order: PickOrder) -> SearchSettings:

@@ -4,30 +4,21 @@ architecture --> slice of the supernet --> batch norms rebuilt --> judged --> M(
                           \\--> ONNX --> compiled, checked, timed or predicted --> latency
 """
 
-import math
 import time
 from pathlib import Path
-
-import torch
-from torch import Tensor
 
 from cmpc_cost_models.models.base import CostModel
 from cmpc_search.networks.onnx_export import export_network
 from cmpc_search.networks.shared import Supernet
-from cmpc_search.pixels import to_float
 from cmpc_search.space.base import Architecture
 from cmpc_search.stages.costs import network_cost
-from cmpc_search.stages.judging import ValidationJudge
+from cmpc_search.stages.judging import ValidationJudge, calibration_images
 from cmpc_search.stages.material import SearchMaterial
 from cmpc_search.study.records import CandidateScore
 from cmpc_search.study.rewards.catalogue import REWARDS
 from cmpc_search.training.recalibration import rebuild_batch_norms
 
-__all__ = ["CandidateScorer", "calibration_images"]
-
-MAX_CALIBRATION_IMAGES = 4096
-MAX_CALIBRATION_BYTES = 1 << 28
-"""Of one candidate's images as float32, which takes fewer large ones: at 224 px, 445."""
+__all__ = ["CandidateScorer"]
 
 
 class CandidateScorer:
@@ -72,16 +63,3 @@ class CandidateScorer:
             error=cost.error,
             seconds=time.monotonic() - started,
         )
-
-
-def calibration_images(material: SearchMaterial, size_px: int) -> Tensor:
-    """Return training images of all parts of the set, clean, float32 [n, 3, S, S] with S = size_px.
-
-    Of them batch norms are rebuilt.
-    """
-    image_set = material.images_at(size_px)
-    positions = image_set.select(split="train")
-    affordable = MAX_CALIBRATION_BYTES // (image_set.images[0].size * torch.float32.itemsize)
-    limit = max(2, min(MAX_CALIBRATION_IMAGES, affordable))  # a variance takes two
-    chosen = positions[:: math.ceil(len(positions) / limit)]
-    return to_float(torch.from_numpy(image_set.images[chosen]))

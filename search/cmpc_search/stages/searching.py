@@ -1,14 +1,16 @@
 """Search query networks that fit a gallery: an order in, the run with its front out.
 
     order --> material checked, run opened --> supernet trained or loaded
-          --> candidates scored, each on its validation classes and for its cost --> front
+          --> candidates scored, each on its validation classes and for its cost
+          --> finalists trained, the front measured together --> front
 
 What is done already is not done again: the same order goes on where a killed process stopped, and
 several processes may work on one run.
 """
 
 import sys
-from contextlib import nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,7 +26,9 @@ from cmpc_search.errors import BadArgument, BudgetNotMet
 from cmpc_search.gallery import open_gallery
 from cmpc_search.networks.shared import Supernet
 from cmpc_search.runs import RunFolder, note_session, open_run, set_aside, write_front, write_trials
+from cmpc_search.runs.finals import Standing, read_standing
 from cmpc_search.stages.costs import device_costs
+from cmpc_search.stages.finals import measure_front, train_finalists
 from cmpc_search.stages.material import (
     SearchMaterial,
     load_material,
@@ -36,12 +40,15 @@ from cmpc_search.stages.scoring import CandidateScorer
 from cmpc_search.stages.settings import FREE_SETTINGS, SearchSettings, as_of_today
 from cmpc_search.stages.supernet import has_supernet, load_supernet, make_supernet
 from cmpc_search.stages.view_banks import make_view_bank
-from cmpc_search.study.front import pareto_front, pick
+from cmpc_search.study.front import pick
 from cmpc_search.study.loop import run_study
 from cmpc_search.study.progress import StudySummary
 from cmpc_search.study.records import Candidate
 
 __all__ = ["SearchOrder", "SearchResult", "obtain_supernet", "run_search", "with_gallery_data"]
+
+
+OpenCosts = Callable[..., AbstractContextManager[CostModel | None]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,24 +78,29 @@ class SearchResult:
     """What a search left when this process had nothing more to do.
 
     Attributes:
-        front: The Pareto front within the budget, cheapest first.
+        standing: The candidates with all that is known of them, and their front.
         validation: On how much candidates were judged.
     """
 
     run: RunFolder
     settings: SearchSettings
     summary: StudySummary
-    front: tuple[Candidate, ...]
+    standing: Standing
     validation: SetCounts
 
+    @property
+    def front(self) -> tuple[Candidate, ...]:
+        """The Pareto front within the budget, cheapest first."""
+        return self.standing.front
+
     def best(self) -> Candidate:
-        """Return the candidate with the highest reward within the budget.
+        """Return the candidate with the highest reward within the budget, finalists first.
 
         Raises:
             BudgetNotMet, CostUnknown, NothingScored: no candidate will do, and why.
         """
         settings = self.settings
-        return pick(self.summary.candidates, cost=settings.cost, budget=settings.budget)
+        return pick(self.standing.contenders, cost=settings.cost, budget=settings.budget)
 
 
 def run_search(
@@ -111,19 +123,23 @@ def run_search(
     target = _target_of(order)
     settings = with_gallery_data(order.settings, order.gallery_folder, observer)
     material = _checked_material(order, settings, observer)
-    from_device = None
     if settings.needs_latency and cost_model is None:
         assert target is not None, "who needs a latency has a target"
-        from_device = partial(
-            device_costs, target, settings.device, cache_dir=order.cache_dir, is_brief=True
+        open_costs: OpenCosts = partial(
+            device_costs, target, settings.device, cache_dir=order.cache_dir
         )
-        with from_device(observer=observer):
-            pass  # it answers; training may take hours, and others want the device
+    else:
+        open_costs = _given(cost_model)
+    with open_costs(is_brief=True, observer=observer):
+        pass  # it answers; training may take hours, and others want the device
     run = _open_run(order, material, target)
     supernet = obtain_supernet(run, material, observer)
-    with from_device() if from_device else nullcontext(cost_model) as costs:
+    with open_costs(is_brief=True) as costs:
         scorer = CandidateScorer(supernet, material, costs, folder=run.candidates_path)
         summary = _score_candidates(run, material, scorer, observer)
+    if not summary.counts.running:
+        train_finalists(run, material, summary.candidates, observer)
+        measure_front(run, material, summary.candidates, open_costs, observer)
     return _kept(run, material, summary)
 
 
@@ -178,6 +194,15 @@ def obtain_supernet(
             bank = make_view_bank(material, steps)
         with observer.progress("Training the supernet") as steps:
             return make_supernet(run, material, bank, progress=steps)
+
+
+def _given(cost_model: CostModel | None) -> OpenCosts:
+    """Return what opens a cost model that is somebody else's to close."""
+
+    def open_costs(**_: object) -> AbstractContextManager[CostModel | None]:
+        return nullcontext(cost_model)
+
+    return open_costs
 
 
 def _checked_material(
@@ -241,13 +266,14 @@ def _score_candidates(
 def _kept(run: RunFolder, material: SearchMaterial, summary: StudySummary) -> SearchResult:
     """Write the tables of a run, and return what is in them."""
     settings = material.settings
-    write_trials(run, summary.candidates, budget=settings.budget)
-    front = pareto_front(summary.candidates, cost=settings.cost, budget=settings.budget)
-    write_front(run, front, cost=settings.cost, budget=settings.budget)
+    cost, budget = settings.cost, settings.budget
+    standing = read_standing(run, summary.candidates, cost=cost, budget=budget)
+    write_trials(run, standing.candidates, budget=budget)
+    write_front(run, standing.front, cost=cost, budget=budget)
     return SearchResult(
         run=run,
         settings=settings,
         summary=summary,
-        front=tuple(front),
+        standing=standing,
         validation=material.image_set.counts()["validation"],
     )

@@ -21,7 +21,12 @@ from cmpc_search.study.rewards.base import Metric
 from cmpc_search.study.rewards.catalogue import REWARDS
 from cmpc_search.study.samplers.catalogue import SAMPLERS
 from cmpc_search.study.settings import Budget, StudySettings
-from cmpc_search.training.settings import GalleryTraining, PickTraining, SupernetTraining
+from cmpc_search.training.settings import (
+    FinalistTraining,
+    GalleryTraining,
+    PickTraining,
+    SupernetTraining,
+)
 
 __all__ = [
     "FREE_SETTINGS",
@@ -33,7 +38,7 @@ __all__ = [
     "as_of_today",
 ]
 
-FREE_SETTINGS = ("trials", "data", "gallery_path")
+FREE_SETTINGS = ("trials", "finalists", "data", "gallery_path")
 """What may change when a run is resumed; data and gallery are known by their hashes, not places."""
 
 MOST_BLOCKS = 100  # of a stage; the deepest network of the paper has 23
@@ -153,7 +158,11 @@ class SearchSettings(BaseModel):
     seed: int = Field(0, ge=0, le=GREATEST_SEED)
     views_per_image: int = Field(24, ge=1, description="Views of each training image.")
     mixed_share: float = Field(0.4, ge=0, le=1, description="Share of views of two images.")
+    finalists: int = Field(
+        5, ge=0, description="Candidates that are trained on their own before the pick; 0: none."
+    )
     supernet: SupernetTraining = SupernetTraining()
+    finalist: FinalistTraining = FinalistTraining()
 
     @field_validator("method_settings", mode="before")
     @classmethod

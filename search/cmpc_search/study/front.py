@@ -1,20 +1,27 @@
-"""Which candidates are worth having, and which one to keep.
+"""Which candidates are worth having, which are trained before one is picked, and which to keep.
 
 The Pareto front holds the candidates within the budget that no other one beats in reward and cost
 at once. It is computed on records, not on the study, so that another budget can be asked of a run
 that is finished, and a report needs no Optuna.
+
+Weights of a supernet tell good architectures from bad ones, not the best from the second best. So
+a handful of them, the finalists, is trained on its own for a while, and picked from by the rewards
+that these trainings gave.
 """
 
-from collections.abc import Sequence
+import math
+import re
+from collections.abc import Callable, Sequence
 
 from cmpc_base.units import MMAC
 from cmpc_search.errors import BadArgument, BudgetNotMet, CostUnknown, NothingScored
 from cmpc_search.study.records import Candidate
 from cmpc_search.study.settings import NO_BUDGET, Budget, CostName, cost_of
 
-__all__ = ["PICKS", "pareto_front", "pick"]
+__all__ = ["PICKS", "choose_finalists", "pareto_front", "pick"]
 
 PICKS = ("best", "fastest", "knee")
+SHARE = re.compile(r"(\d{1,2}(?:\.\d+)?|100)%")
 MOST_REASONS = 3  # of why a cost is unknown, in one message
 
 
@@ -23,18 +30,32 @@ def pareto_front(
 ) -> tuple[Candidate, ...]:
     """Return the candidates within ``budget`` that none dominates, cheapest first.
 
-    Candidates equal in both numbers are all kept.
+    By the rewards of the search, which all candidates have. Candidates equal in both numbers are
+    all kept.
     """
-    feasible = [
-        each for each in candidates if each.score.is_comparable and budget.is_met_by(each.score)
-    ]
-    feasible.sort(key=lambda each: (_cost(each, cost), -_reward(each), each.number))
-    front: list[Candidate] = []
-    for candidate in feasible:
-        last = front[-1] if front else None
-        if last is None or _reward(candidate) > _reward(last) or _equal(candidate, last, cost):
-            front.append(candidate)
-    return tuple(front)
+    return _front(_feasible(candidates, budget), cost, _reward)
+
+
+def choose_finalists(
+    front: Sequence[Candidate], candidates: Sequence[Candidate], count: int, *, cost: CostName
+) -> tuple[Candidate, ...]:
+    """Return ``count`` candidates to train on their own, as many as there are, cheapest first.
+
+    From the ``front``, as evenly over the logarithm of its costs as it has them, both ends among
+    them; where it is shorter, those of the other ``candidates`` with the highest rewards too.
+
+    Args:
+        candidates: Those that may be picked: comparable, and within the budget.
+    """
+    chosen: list[Candidate] = []
+    left = list(front)
+    for place in _even_places([math.log(_cost(one, cost)) for one in front], count):
+        nearest = min(left, key=lambda one: abs(math.log(_cost(one, cost)) - place))
+        left.remove(nearest)
+        chosen.append(nearest)
+    others = [one for one in candidates if one.score.is_comparable and one not in front]
+    best = sorted(others, key=_reward, reverse=True)[: count - len(chosen)]
+    return tuple(sorted([*chosen, *best], key=lambda one: _cost(one, cost)))
 
 
 def pick(
@@ -49,7 +70,9 @@ def pick(
     Args:
         how: ``best``: the highest reward within the budget. ``fastest``: the lowest cost.
             ``knee``: the point of the front farthest above the line between its two ends, where
-            more cost begins to buy less. A number: that trial.
+            more cost begins to buy less. A share such as ``97%``: the cheapest that keeps so much
+            of the best reward. A number: that trial. All but the last choose among the finalists
+            within the budget, by the rewards of their own trainings, if there are any.
 
     Raises:
         BadArgument: ``how`` is none of these, or no scored trial has this number.
@@ -57,24 +80,59 @@ def pick(
         CostUnknown: of no candidate that did not fail can it be told what it costs.
         NothingScored: there is no candidate to choose from.
     """
-    if how not in PICKS:
+    share = SHARE.fullmatch(how)
+    if how not in PICKS and share is None:
         return _numbered(candidates, how, budget)
-    front = pareto_front(candidates, cost=cost, budget=budget)
+    feasible = _feasible(candidates, budget)
+    finalists = [each for each in feasible if each.trained is not None]
+    front = _front(finalists or feasible, cost, _final_reward)
     if not front:
         raise _nothing_to_pick(candidates, budget)
+    if share is not None:
+        best = max(map(_final_reward, front))
+        least = best - (1 - float(share[1]) / 100) * abs(best)
+        return next(each for each in front if _final_reward(each) >= least)
     if how == "fastest":
         return front[0]
-    return _knee(front, cost) if how == "knee" else max(front, key=_reward)
+    return _knee(front, cost) if how == "knee" else max(front, key=_final_reward)
+
+
+def _feasible(candidates: Sequence[Candidate], budget: Budget) -> list[Candidate]:
+    return [one for one in candidates if one.score.is_comparable and budget.is_met_by(one.score)]
+
+
+def _front(
+    feasible: Sequence[Candidate], cost: CostName, reward: Callable[[Candidate], float]
+) -> tuple[Candidate, ...]:
+    front: list[Candidate] = []
+    for one in sorted(feasible, key=lambda one: (_cost(one, cost), -reward(one), one.number)):
+        last = front[-1] if front else None
+        is_equal = last and (reward(one), _cost(one, cost)) == (reward(last), _cost(last, cost))
+        if last is None or reward(one) > reward(last) or is_equal:
+            front.append(one)
+    return tuple(front)
+
+
+def _even_places(values: Sequence[float], count: int) -> list[float]:
+    """Return up to ``count`` numbers, not more than ``values``, evenly from the last to the first.
+
+    The last is the dearest, with the highest reward: of one finalist it is the one.
+    """
+    count = min(count, len(values))
+    if count <= 1:
+        return list(values[-1:])[:count]
+    step = (values[-1] - values[0]) / (count - 1)
+    return [values[-1] - number * step for number in range(count)]
 
 
 def _knee(front: Sequence[Candidate], cost: CostName) -> Candidate:
     first, last = front[0], front[-1]
     cost_range = _cost(last, cost) - _cost(first, cost)
-    reward_range = _reward(last) - _reward(first)
+    reward_range = _final_reward(last) - _final_reward(first)
 
     def height(candidate: Candidate) -> float:
         spent = (_cost(candidate, cost) - _cost(first, cost)) / cost_range
-        return (_reward(candidate) - _reward(first)) / reward_range - spent
+        return (_final_reward(candidate) - _final_reward(first)) / reward_range - spent
 
     return max(front, key=height) if cost_range and reward_range else first
 
@@ -83,7 +141,8 @@ def _numbered(candidates: Sequence[Candidate], how: str, budget: Budget) -> Cand
     found = [each for each in candidates if each.score.is_comparable and str(each.number) == how]
     if not found:
         raise BadArgument(
-            f"a pick must be one of {', '.join(PICKS)} or the number of a scored trial, got {how!r}"
+            f"a pick must be one of {', '.join(PICKS)}, a share such as 97% or the number of a "
+            f"scored trial, got {how!r}"
         )
     if not budget.is_met_by(found[0].score):
         raise BudgetNotMet(f"the pick must stay within {_text(budget)}; {_spent(found[0])}")
@@ -125,13 +184,13 @@ def _text(budget: Budget) -> str:
     return " and ".join(limit for limit in limits if limit is not None) or "no limit"
 
 
-def _equal(one: Candidate, other: Candidate, cost: CostName) -> bool:
-    return (_reward(one), _cost(one, cost)) == (_reward(other), _cost(other, cost))
-
-
 def _reward(candidate: Candidate) -> float:
     assert candidate.score.reward is not None, "a scored candidate has a reward"
     return candidate.score.reward
+
+
+def _final_reward(candidate: Candidate) -> float:
+    return _reward(candidate) if candidate.trained is None else candidate.trained.reward
 
 
 def _cost(candidate: Candidate, cost: CostName) -> float:

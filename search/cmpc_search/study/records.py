@@ -14,7 +14,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from cmpc_search.errors import BadRun
 from cmpc_search.json_records import first_complaint
 
-__all__ = ["Accuracy", "Candidate", "CandidateScore"]
+__all__ = ["Accuracy", "Candidate", "CandidateScore", "TrainedScore"]
 
 _REASONS = ("unstable_reasons", "unknown_reasons")
 
@@ -126,8 +126,30 @@ _SCORE = TypeAdapter(CandidateScore)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class TrainedScore:
+    """What a candidate is worth after a short training of its own, judged as all candidates are.
+
+    Attributes:
+        num_steps: How long it was trained, from its weights in the supernet.
+        homogeneous, heterogeneous, cosine, reward: As in `CandidateScore`, of the trained network.
+    """
+
+    num_steps: int
+    homogeneous: Accuracy
+    heterogeneous: Accuracy
+    cosine: float | None
+    reward: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Candidate:
-    """A score and the number of the trial that holds it."""
+    """A score and the number of the trial that holds it.
+
+    Attributes:
+        score: What the search found out, with weights of the supernet.
+        trained: What a training of its own made of it; None for all but the finalists.
+    """
 
     number: int
     score: CandidateScore
+    trained: TrainedScore | None = None

@@ -4,7 +4,14 @@ import math
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["GalleryTraining", "PickTraining", "QueryTraining", "SupernetTraining", "Training"]
+__all__ = [
+    "FinalistTraining",
+    "GalleryTraining",
+    "PickTraining",
+    "QueryTraining",
+    "SupernetTraining",
+    "Training",
+]
 
 WARM_UP_SHARE = 0.1
 
@@ -97,3 +104,9 @@ class PickTraining(QueryTraining):
     """How a picked network is trained on its own."""
 
     num_steps: int = Field(2200, ge=1, description="Updates in all.")
+
+
+class FinalistTraining(PickTraining):
+    """How each finalist is trained on its own: long enough to tell them apart."""
+
+    num_steps: int = Field(150, ge=1, description="Updates in all.")

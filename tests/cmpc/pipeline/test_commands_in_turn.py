@@ -53,7 +53,7 @@ def test_a_search_says_on_how_much_it_judges(answers, project, run):
 
     told = answers["search"]["validation"]
     assert told["num_queries"] == told["num_classes"] == 4
-    assert "judged on 4 validation classes (4 queries, 12 gallery images)" in result.stderr
+    assert "judged on 4 validation classes (4 queries x 4 views, 12 gallery images" in result.stderr
     assert "fewer than 10" in result.stderr
 
 
@@ -65,10 +65,12 @@ def test_the_front_gains_reward_as_it_costs_more(answers):
     assert pairs == sorted(pairs)
 
 
-def test_the_pick_is_the_best_of_the_front_and_the_picture_is_drawn(answers, project):
-    front = answers["pareto"]["front"]
+def test_the_pick_is_the_best_of_the_finalists_and_the_picture_is_drawn(answers, project):
+    finalists = answers["pareto"]["finalists"]
 
-    assert answers["pareto"]["pick"] == max(front, key=lambda one: one["score"]["reward"])["number"]
+    best = max(finalists, key=lambda one: one["trained"]["reward"])
+    assert len(finalists) == 2
+    assert answers["pareto"]["pick"] == best["number"]
     with Image.open(project.folder / "front.png") as picture:
         assert len(np.unique(np.asarray(picture.convert("RGB")).reshape(-1, 3), axis=0)) > 2
 

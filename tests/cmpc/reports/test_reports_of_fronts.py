@@ -7,8 +7,19 @@ import pytest
 from cmpc import pictures
 from cmpc.reports.front import front_document, front_image, front_table
 from cmpc_search.runs import RunFolder
-from cmpc_search.study.records import Accuracy, Candidate, CandidateScore
+from cmpc_search.runs.finals import Standing
+from cmpc_search.study.front import pareto_front
+from cmpc_search.study.records import Accuracy, Candidate, CandidateScore, TrainedScore
 from cmpc_search.study.settings import Budget
+
+
+def standing(*candidates, front=None, together=False):
+    return Standing(
+        candidates=candidates,
+        contenders=candidates,
+        front=candidates if front is None else front,
+        is_measured_together=together,
+    )
 
 
 def test_each_number_of_a_front_stands_in_its_column():
@@ -25,14 +36,24 @@ def test_each_number_of_a_front_stands_in_its_column():
         latency={"value": 0.75, "unit": "ms", "source": "predicted"},
     )
 
-    table = front_table([Candidate(number=7, score=score)])
+    trained = TrainedScore(
+        num_steps=150,
+        homogeneous=own,
+        heterogeneous=Accuracy(top1=0.375, top10=1, mean_average_precision=0.9),
+        cosine=None,
+        reward=0.75,
+    )
+
+    table = front_table(standing(Candidate(number=7, score=score, trained=trained)))
 
     cells = {str(column.header): str(next(iter(column.cells))) for column in table.columns}
     assert cells == {
         "trial": "7",
-        "reward": "0.5",
-        "M(q,q) top-1": "0.25",
-        "M(q,g) top-1": "0.125",
+        "supernet reward": "0.5",
+        "trained reward": "0.75",
+        "supernet M(q,q) top-1": "0.25",
+        "supernet M(q,g) top-1": "0.125",
+        "trained M(q,g) top-1": "0.375",
         "MMAC counted": "1.5",
         "latency ms": "0.75",
         "source": "predicted",
@@ -48,7 +69,7 @@ def test_the_document_of_a_front_names_each_trial_by_its_number_in_the_order_of_
         for number, key, reward in ((7, "a", 0.25), (3, "b", 0.5))
     ]
 
-    document = front_document(RunFolder(Path("runs/emoji")), front)
+    document = front_document(RunFolder(Path("runs/emoji")), standing(*front))
 
     assert [
         (one["number"], one["score"]["architecture"], one["score"]["reward"])
@@ -87,9 +108,9 @@ def test_a_picture_of_a_front_has_each_candidate_at_its_cost_and_marks_the_front
         for number, reward, macs, ms in ((4, 0.2, 2, 9), (6, 0.1, 3, 8), (8, 0.9, 5, 7))
     ]
 
-    front_image(
-        candidates, candidates[0], cost=cost, budget=Budget(macs=4_000_000, latency_ms=10.0)
-    )
+    limits = Budget(macs=4_000_000, latency_ms=10.0)
+    found = standing(*candidates, front=pareto_front(candidates, cost=cost, budget=limits))
+    front_image(found, candidates[0], cost=cost, budget=limits)
 
     points = drawn["points"]
     assert [point.cost for point in points] == costs
@@ -110,7 +131,7 @@ def test_a_front_says_over_how_many_queries_its_accuracies_are():
         architecture="k3w1.0", heterogeneous=accuracy, reward_name="product map", reward=0.5
     )
 
-    title = str(front_table([Candidate(number=0, score=score)]).title)
+    title = str(front_table(standing(Candidate(number=0, score=score))).title)
 
     assert "reward: product map; " in title  # the columns beside it may show other accuracies
     assert "100 validation queries: a share is known to within 0.10" in title

@@ -282,6 +282,7 @@ def test_each_number_of_a_trial_stands_in_its_own_column(path):
         "heterogeneous_map": "0.23",
         "heterogeneous_mrr": "0.24",
         "cosine": "0.25",
+        "trained_reward": "",
         "macs": "4000000",
         "parameters": "5000",
         "latency_ms": "6.5",

@@ -74,6 +74,8 @@ def search_order(folder, gallery, cache_dir):
         trials=TRIALS,
         population=2,
         views_per_image=2,
+        finalists=2,
+        finalist={"num_steps": 2, "batch_size": 8},
         supernet={"num_steps": 4, "batch_size": 8},
     )
     return SearchOrder(
@@ -107,18 +109,19 @@ def test_a_search_gives_its_front_and_tells_how_far_it_is(searched, heard):
     assert searched.summary.counts.finished == TRIALS
     assert searched.best().number in {one.number for one in searched.front}
     assert heard.parts["Searching"] == (TRIALS, TRIALS)
+    assert heard.parts["Finalist 2 of 2: training"] == (2, 2)
     assert heard.notices[0].startswith("searching on the data of the gallery: ")
 
 
 def test_the_same_order_does_no_work_again(search_order, searched):
     again = Heard()
 
-    assert run_search(search_order, observer=again).front == searched.front
-    assert "Training the supernet" not in again.parts
+    assert run_search(search_order, observer=again).standing == searched.standing
+    assert set(again.parts) <= {"Preparing " + str(searched.settings.data)}
 
 
 def test_what_was_picked_is_trained_with_its_control(trained, searched):
-    cheapest = min(searched.summary.candidates, key=lambda one: one.score.macs)
+    cheapest = min(searched.standing.finalists, key=lambda one: one.score.macs)
 
     assert trained.architecture.key == cheapest.score.architecture
     assert [one.folder.name for one in trained.trained] == ["seed-0", "control"]

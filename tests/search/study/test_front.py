@@ -1,13 +1,14 @@
 """The front is Optuna's, the picks are worked out by hand."""
 
 import random
+from dataclasses import replace
 
 import optuna
 import pytest
 
 from cmpc_search.errors import BadArgument, BudgetNotMet, NothingScored
-from cmpc_search.study.front import pareto_front, pick
-from cmpc_search.study.records import Candidate, CandidateScore
+from cmpc_search.study.front import choose_finalists, pareto_front, pick
+from cmpc_search.study.records import Accuracy, Candidate, CandidateScore, TrainedScore
 from cmpc_search.study.settings import Budget
 
 
@@ -66,11 +67,70 @@ def test_a_budget_takes_the_front_of_those_within_it():
         ("knee", None, 2),
         ("knee", 1.5, 1),
         ("3", None, 3),
+        ("88%", None, 2),  # 0.88 x 0.9 is 0.792
+        ("89%", None, 4),
+        ("22.2%", None, 1),
+        ("22.3%", None, 2),
+        ("100%", None, 4),
+        ("25%", 3.0, 1),  # of the best within the budget, 0.8
     ],
 )
 def test_each_pick_is_the_one_worked_out_by_hand(how, limit_ms, number):
     picked = pick(FOUR, how, cost="latency", budget=Budget(latency_ms=limit_ms))
     assert picked.number == number
+
+
+def trained(one, reward):
+    accuracy = Accuracy(top1=reward, top10=1.0, mean_average_precision=reward)
+    score = TrainedScore(
+        num_steps=9, homogeneous=accuracy, heterogeneous=accuracy, cosine=None, reward=reward
+    )
+    return replace(one, trained=score)
+
+
+@pytest.mark.parametrize(
+    ("how", "number"), [("best", 2), ("fastest", 2), ("97%", 2), ("50%", 2), ("1", 1)]
+)
+def test_a_pick_is_one_of_the_finalists_by_what_their_own_training_gave(how, number):
+    """Supernet weights had 3 below 2 and 4; trained, 2 is better than both at the least cost."""
+    finalists = [FOUR[0], *map(trained, FOUR[1:4], (0.6, 0.3, 0.5))]
+
+    assert pick(finalists, how, cost="latency").number == number
+
+
+def test_where_no_finalist_is_within_the_budget_the_others_are_picked_from():
+    candidates = [*FOUR[:3], trained(FOUR[3], 0.99)]
+
+    assert pick(candidates, cost="latency", budget=Budget(latency_ms=3.0)).number == 2
+
+
+def test_a_share_of_a_negative_reward_is_below_it():
+    two = [candidate(1, -0.5, 1.0), candidate(2, -0.1, 2.0)]
+
+    assert pick(two, "90%", cost="latency").number == 2
+
+
+EIGHT = [candidate(number, number / 10, 2.0**number) for number in range(8)]
+BEHIND = [candidate(10 + number, number / 100, 2.0**number + 0.5) for number in range(8)]
+
+
+@pytest.mark.parametrize(
+    ("count", "numbers"),
+    [
+        (0, []),
+        (1, [7]),
+        (2, [0, 7]),
+        (3, [0, 3, 7]),
+        (8, list(range(8))),
+        (10, [0, 1, 2, 3, 4, 5, 6, 16, 7, 17]),
+    ],
+)
+def test_finalists_are_spread_over_the_cost_of_the_front_and_then_the_best_behind_it(
+    count, numbers
+):
+    chosen = choose_finalists(EIGHT, [*BEHIND, *EIGHT, FOUR[4]], count, cost="latency")
+
+    assert [one.number for one in chosen] == numbers
 
 
 def test_a_budget_that_nobody_meets_names_the_nearest():
@@ -129,7 +189,7 @@ def test_a_run_of_failures_says_what_the_last_one_was():
         pick(FOUR[4:], cost="latency")
 
 
-@pytest.mark.parametrize("how", ["cheapest", "5", "99"])
+@pytest.mark.parametrize("how", ["cheapest", "5", "99", "101%", "-3%", "97"])
 def test_an_unknown_pick_lists_the_ways(how):
-    with pytest.raises(BadArgument, match="best, fastest, knee or the number"):
+    with pytest.raises(BadArgument, match="best, fastest, knee, a share such as 97% or"):
         pick(FOUR, how, cost="latency")
