@@ -8,6 +8,7 @@ import click
 from cmpc.cli.cache_size import cache_size_option
 from cmpc.cli.gallery_ensemble import ensemble
 from cmpc.cli.gallery_import import import_
+from cmpc.cli.gallery_shipped import shipped
 from cmpc.cli.names import NameChoice
 from cmpc.cli.options import (
     FOLDER,
@@ -167,3 +168,4 @@ def embed(options: EmbedGalleryOptions) -> None:
 
 gallery.add_command(ensemble)
 gallery.add_command(import_)
+gallery.add_command(shipped)

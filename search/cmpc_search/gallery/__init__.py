@@ -7,6 +7,7 @@ classifier.py   directions of classes, by name
 classes.py      which classes the network was trained on, and which were kept from it
 embedding.py    embeddings of whole data sets, kept in the folder
 item_views.py   mild views of an item, whose mean embedding is steadier
+shipped/        networks that come with cmpc, ready trained
 trained.py      keeping a network that cmpc trained
 ensemble.py     several galleries averaged into one
 importing.py    making a gallery from what a user already has

@@ -21,6 +21,8 @@ from cmpc_search.gallery import (
     remember_data,
     remember_views,
 )
+from cmpc_search.gallery.record import DataUse
+from cmpc_search.gallery.shipped.packing import open_shipped, read_shipped, unpack_shipped
 from cmpc_search.stages.data_sets import prepare_data_set
 from cmpc_search.stages.gallery_training import train_gallery
 from cmpc_search.stages.settings import GallerySettings, absolute_data
@@ -31,10 +33,12 @@ __all__ = [
     "GalleryEmbedOrder",
     "GalleryEnsembleOrder",
     "GalleryImportOrder",
+    "GalleryShippedOrder",
     "GalleryTrainOrder",
     "run_gallery_embedding",
     "run_gallery_ensemble",
     "run_gallery_import",
+    "run_gallery_shipped",
     "run_gallery_training",
     "training_advice",
 ]
@@ -77,6 +81,15 @@ class GalleryEnsembleOrder:
     members: tuple[Path, ...]
     cache_dir: Path
     embedding_dim: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GalleryShippedOrder:
+    """Which data set's network that comes with cmpc to take, and the folder that shall hold it."""
+
+    folder: Path
+    data: str
+    cache_dir: Path
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -202,6 +215,27 @@ def run_gallery_ensemble(order: GalleryEnsembleOrder, observer: Observer = SILEN
         return make_ensemble(
             order.folder, members, image_set, embedding_dim=order.embedding_dim, progress=steps
         )
+
+
+def run_gallery_shipped(order: GalleryShippedOrder, observer: Observer = SILENT) -> Gallery:
+    """Make a gallery of the network that comes with cmpc for a data set, unless it is there.
+
+    Raises:
+        BadArgument: no network comes for these data, or the folder holds something else.
+        BadGallery: the folder holds another gallery, or the data's classes have changed.
+    """
+    shipped_folder = open_shipped(order.data)
+    if not (order.folder / RECORD_FILE).exists():
+        check_free(order.folder)
+    shipped = read_shipped(shipped_folder)
+    image_set = prepare_data_set(
+        order.data,
+        size_px=shipped.network.input_size_px,
+        split_seed=DataUse.model_validate(shipped.training).split_seed,
+        cache_dir=order.cache_dir,
+        observer=observer,
+    )
+    return unpack_shipped(shipped_folder, order.folder, image_set)
 
 
 def training_advice(settings: GallerySettings) -> str | None:

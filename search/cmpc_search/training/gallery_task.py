@@ -11,13 +11,12 @@ Every batch holds one query-role and one gallery-role image of each of its class
 from collections.abc import Mapping
 from typing import Self
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from cmpc_search.compatibility.base import Step
-from cmpc_search.data import ImageSet
+from cmpc_search.data import ImageSet, numbered_from_zero
 from cmpc_search.networks.gallery.base import GalleryNetwork, GalleryShape
 from cmpc_search.networks.gallery.whitening import whitened
 from cmpc_search.networks.heads import CosineClassifier, class_means, margin_cross_entropy
@@ -120,6 +119,6 @@ def _whitened(
     positions = image_set.select(split="train")
     images = image_set.images[positions]
     found = whitened(network, torch.from_numpy(embed_images(network, images)), power=power).eval()
-    labels = np.unique(image_set.labels[positions], return_inverse=True)[1]
+    labels = torch.from_numpy(numbered_from_zero(image_set.labels[positions]))
     embeddings = torch.from_numpy(embed_images(found, images))
-    return found, class_means(embeddings, torch.from_numpy(labels), int(labels.max()) + 1)
+    return found, class_means(embeddings, labels, len(image_set.labels_in(positions)))
