@@ -23,7 +23,7 @@ from cmpc_search.data import ImageSet
 from cmpc_search.errors import BadArgument, BadGallery
 from cmpc_search.gallery.classes import classes_in, read_classes, write_classes
 from cmpc_search.gallery.embedding import embed_gallery
-from cmpc_search.gallery.folder import Gallery
+from cmpc_search.gallery.folder import ONNX_FILE, Gallery
 from cmpc_search.gallery.importing import GallerySources, import_gallery
 from cmpc_search.gallery.unfinished import check_free
 
@@ -60,7 +60,7 @@ def make_ensemble(
     first = members[0]
     with TemporaryDirectory() as scratch:
         joined = Path(scratch) / "joined.onnx"
-        join_networks([_network_of(member) for member in members], projection, joined)
+        join_networks([member.path / ONNX_FILE for member in members], projection, joined)
         sources = GallerySources(
             onnx_path=joined,
             data=first.data,
@@ -125,8 +125,3 @@ def average_projection(rows: npt.NDArray[np.float32], dim: int) -> npt.NDArray[n
     _, axes = np.linalg.eigh(wide.T @ wide)  # ascending
     projection: npt.NDArray[np.float32] = axes.T[::-1][:dim].astype(np.float32)
     return projection
-
-
-def _network_of(member: Gallery) -> Path:
-    assert member.onnx_path is not None, "checked: its input size was asked for"
-    return member.onnx_path
