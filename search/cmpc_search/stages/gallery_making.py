@@ -123,7 +123,14 @@ def run_gallery_training(order: GalleryTrainOrder, observer: Observer = SILENT) 
     elif advice := training_advice(settings):
         observer.notice(advice)
     with observer.progress("Training the gallery network") as steps:
-        return train_gallery(folder, settings, image_set, progress=steps, on_wait=observer.notice)
+        return train_gallery(
+            folder,
+            settings,
+            image_set,
+            cache_dir=order.cache_dir,
+            progress=steps,
+            on_wait=observer.notice,
+        )
 
 
 def run_gallery_embedding(order: GalleryEmbedOrder, observer: Observer = SILENT) -> EmbeddedGallery:

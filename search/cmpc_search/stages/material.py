@@ -1,6 +1,7 @@
 """What every stage of a run works with: its data, its gallery and its space, found to fit."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ __all__ = [
     "SearchMaterial",
     "load_material",
     "load_run_material",
+    "ordered_material",
     "place_facts",
     "search_settings_of",
     "space_facts",
@@ -118,6 +120,14 @@ class SearchMaterial:
             )
         return found
 
+    def order(self) -> dict[str, Any]:
+        """Return what `ordered_material` loads the same from in another process."""
+        return {
+            "settings": self.settings.model_dump(mode="json"),
+            "gallery": os.path.abspath(self.gallery.path),
+            "cache_dir": os.path.abspath(self.cache_dir),
+        }
+
     def note_on_validation(self) -> str:
         """Say in a line on how much candidates are judged, and whether that is little."""
         count = self.image_set.counts()["validation"]
@@ -173,6 +183,15 @@ def load_material(
         seen_classes=seen_classes,
         space=space,
         cache_dir=cache_dir,
+    )
+
+
+def ordered_material(order: Mapping[str, Any]) -> SearchMaterial:
+    """Load what another process told of its material."""
+    return load_material(
+        SearchSettings.model_validate(order["settings"]),
+        Path(order["gallery"]),
+        cache_dir=Path(order["cache_dir"]),
     )
 
 

@@ -9,10 +9,12 @@ must be near chance, or the evaluation is wrong. It is a check and no baseline: 
 fewer steps, from nothing.
 """
 
+import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -28,11 +30,14 @@ from cmpc_search.stages.material import SearchMaterial
 from cmpc_search.stages.seeds import SeedParts
 from cmpc_search.stages.settings import TrainSettings
 from cmpc_search.stages.supernet import load_supernet
+from cmpc_search.stages.together import together
 from cmpc_search.stages.trained_picks import PickFacts, TrainedPick, control_in, pick_of
 from cmpc_search.training.batches import BatchSource
 from cmpc_search.training.checkpoint import write_weights
+from cmpc_search.training.compute import Compute
 from cmpc_search.training.execution import Execution
 from cmpc_search.training.loop import train
+from cmpc_search.training.processes import Order
 from cmpc_search.training.query_task import QueryTask
 from cmpc_search.training.settings import PickTraining
 
@@ -51,6 +56,7 @@ class QueryPlan:
         facts: What it is and what it is trained from.
         batch_seed: Decides in which order it sees the views.
         new_task: Makes it, as it is before its training, with its method.
+        order: What another process makes the same plan from.
     """
 
     pick: TrainedPick
@@ -58,6 +64,7 @@ class QueryPlan:
     training: PickTraining
     batch_seed: int
     new_task: Callable[[], QueryTask]
+    order: Order
 
     def found(self) -> TrainedPick | None:
         """Return the trained network, if it is there already."""
@@ -69,12 +76,20 @@ class QueryPlan:
         Raises:
             BadRun: the supernet is not trained, or a checkpoint is damaged.
         """
-        task = self.new_task()
-        execution = Execution(checkpoint=self._checkpoint, progress=progress)
-        batches = views.batches(self.training, seed=self.batch_seed, compute=execution.compute)
-        train(task, batches, self.training, execution)
-        self._keep(task.network)
+        with together(self.order, self.training) as compute:
+            network = self.trained_network(views, compute, progress)
+        self._keep(network)
         return self.pick
+
+    def trained_network(
+        self, views: BatchSource, compute: Compute, progress: Progress | None = None
+    ) -> PlanNetwork:
+        """Return it, trained from its beginning or its last checkpoint."""
+        task = self.new_task()
+        batches = views.batches(self.training, seed=self.batch_seed, compute=compute)
+        execution = Execution(compute=compute, checkpoint=self._checkpoint, progress=progress)
+        train(task, batches, self.training, execution)
+        return task.network
 
     @property
     def _checkpoint(self) -> Path:
@@ -103,6 +118,8 @@ def pick_plan(
         # Not the order in which the supernet saw the views.
         batch_seed=parts.material.settings.seed + 1,
         new_task=partial(_pick_task, parts, architecture),
+        order=_order("pick", run, parts.material, architecture, settings)
+        | {"seed": asdict(parts.seed), "parts_run": os.path.abspath(parts.run.path)},
     )
 
 
@@ -116,7 +133,24 @@ def control_plan(
         training=_control_training(settings),
         batch_seed=1,
         new_task=partial(_control_task, material, architecture),
+        order=_order("control", run, material, architecture, settings),
     )
+
+
+def _order(
+    kind: str,
+    run: RunFolder,
+    material: SearchMaterial,
+    architecture: Architecture,
+    settings: TrainSettings,
+) -> dict[str, Any]:
+    return {
+        "kind": kind,
+        "run": os.path.abspath(run.path),
+        "material": material.order(),
+        "architecture": architecture.key,
+        "settings": settings.model_dump(mode="json"),
+    }
 
 
 def _pick_task(parts: SeedParts, architecture: Architecture) -> QueryTask:

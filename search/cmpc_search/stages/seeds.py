@@ -15,12 +15,12 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from cmpc_base.progress import Progress
-from cmpc_search.data import ImageSet, load_image_set
+from cmpc_search.data import ImageSet
 from cmpc_search.errors import BadGallery
 from cmpc_search.gallery import Gallery, embed_gallery, remember_views
 from cmpc_search.json_records import first_complaint
 from cmpc_search.runs import RunFolder
-from cmpc_search.stages.gallery_training import train_gallery
+from cmpc_search.stages.gallery_training import load_training_set, train_gallery
 from cmpc_search.stages.material import SearchMaterial, load_material
 from cmpc_search.stages.settings import GallerySettings
 
@@ -97,36 +97,41 @@ def make_new_gallery(
     alike = check_new_galleries(material.gallery)
     settings = alike.model_copy(update={"seed": alike.seed + seed.number})
     searched = _load(material, settings, material.settings.data)
-    training_set = _training_set(material, settings, searched)
-    gallery = train_gallery(_gallery_folder(run, seed), settings, training_set, progress=progress)
+    training, training_set = _training_set(material, settings, searched)
+    gallery = train_gallery(
+        _gallery_folder(run, seed),
+        training,
+        training_set,
+        cache_dir=material.cache_dir,
+        progress=progress,
+    )
     embed_gallery(remember_views(gallery, material.gallery.record.views_per_item), searched)
     return gallery
 
 
 def _training_set(
     material: SearchMaterial, settings: GallerySettings, searched: ImageSet
-) -> ImageSet:
-    """Return what the run's gallery network was trained on: most often what is searched."""
+) -> tuple[GallerySettings, ImageSet]:
+    """Return what the run's gallery network was trained on, most often what is searched.
+
+    The settings say where that is now.
+    """
     wanted = material.gallery.record.data_sha256
     if searched.sha256 == wanted:
-        return searched
+        return settings.model_copy(update={"data": material.settings.data}), searched
     found = _load(material, settings, settings.data)
     if found.sha256 != wanted:
         raise BadGallery(
             f"a new gallery network must be trained on what that of {material.gallery.path} was, "
             f"but {settings.data} has changed since"
         )
-    return found
+    return settings, found
 
 
 def _load(material: SearchMaterial, settings: GallerySettings, data: str) -> ImageSet:
     """Return a data set as the gallery network reads it."""
-    return load_image_set(
-        data,
-        size_px=settings.shape.input_size_px,
-        cache_dir=material.cache_dir,
-        seed=settings.split_seed,
-    )
+    there = settings.model_copy(update={"data": data})
+    return load_training_set(there, cache_dir=material.cache_dir)
 
 
 def _folder(run: RunFolder, seed: Seed) -> Path:

@@ -1,16 +1,20 @@
 """Where does torch compute, and how precisely? The only file that names devices and their ways.
 
-Everything above asks a `Compute`: it places images and networks, opens the narrower arithmetic and
-gives generators. Images and convolutions keep their channels last in memory, and large networks
-compute in bfloat16 on processors that have it in hardware: on an AMD EPYC with AVX-512 BF16 the
-gallery network trains about twice as fast. Small query networks gain nothing and stay in float32.
+Everything above asks a `Compute`, most often the one that `here` gives: it places images and
+networks, opens the narrower arithmetic and gives generators. Images and convolutions keep their
+channels last in memory, and large networks compute in bfloat16 on processors that have it in
+hardware: on an AMD EPYC with AVX-512 BF16 the gallery network trains about twice as fast. Small
+query networks gain nothing and stay in float32.
 
 The same seed gives the same run on one device; devices differ by rounding.
 
 Several processes may train one network: each takes some of the micro-batches of every step. They
 hold the same weights from the first step on, because they draw the same ones and step along the
 mean of their gradients. A micro-batch has its own batch-norm statistics wherever it is computed, so
-the number of processes decides no more than rounding.
+the number of processes decides no more than rounding. `processes` starts them.
+
+No part of the CUDA way ever ran where this was written: a fake device stands in for it in the
+tests, which show that nothing is computed that was not placed.
 """
 
 import ctypes
@@ -24,12 +28,15 @@ from torch import Tensor, distributed, nn
 
 from cmpc_cost_models.targets.machine import cpu_flags
 from cmpc_cost_models.targets.system_calls import allowed_cpus
+from cmpc_search.errors import BadArgument
 
-__all__ = ["CPU", "Compute", "set_up_torch"]
+__all__ = ["CPU", "Compute", "here", "set_up_torch", "set_up_torch_as"]
 
 Module = TypeVar("Module", bound=nn.Module)
 
 IMAGE_DIMENSIONS = 4  # [N, C, H, W]
+MOST_PROCESSES = 8  # of their own accord: what each adds shrinks, and each takes memory
+WORTHWHILE_STEPS = 150  # to start processes takes as long as some tens of steps of a small network
 
 # Parameters of glibc's mallopt (malloc.h) and what they are set to.
 M_TRIM_THRESHOLD, NEVER_BYTES = -1, 2**31 - 1
@@ -45,12 +52,17 @@ class Compute:
         device: As torch names it.
         has_fast_bfloat16: Whether `autocast` narrows; None asks the processor, and no other device.
         rank, world: Which process this is, from 0, and of how many.
+        threads: How many processors it may keep busy.
+        processes: How many processes may train one network; None: one for each thread where a
+            training is long enough to be worth their start.
     """
 
     device: str = "cpu"
     has_fast_bfloat16: bool | None = None
     rank: int = 0
     world: int = 1
+    threads: int = 1
+    processes: int | None = 1
 
     @property
     def is_first(self) -> bool:
@@ -62,13 +74,34 @@ class Compute:
         """The type in which `autocast` multiplies: bfloat16 or float32."""
         is_fast = self.has_fast_bfloat16
         if is_fast is None:
-            is_fast = self.device == "cpu" and _has_bfloat16()
+            is_fast = torch.cuda.is_bf16_supported() if self._is_cuda else _has_bfloat16()
         return "bfloat16" if is_fast else "float32"
 
     @property
     def onnx_providers(self) -> list[str]:
-        """Where ONNX Runtime computes; the one that cmpc installs knows processors alone."""
-        return ["CPUExecutionProvider"]
+        """Where ONNX Runtime computes, the best first; it passes over those it was built without.
+
+        The one that cmpc installs knows processors alone.
+        """
+        first = ["CUDAExecutionProvider"] if self._is_cuda else []
+        return [*first, "CPUExecutionProvider"]
+
+    @property
+    def group_backend(self) -> str:
+        """What carries the gradients between processes."""
+        return "nccl" if self._is_cuda else "gloo"
+
+    @property
+    def _is_cuda(self) -> bool:
+        return torch.device(self.device).type == "cuda"
+
+    def processes_for(self, num_parts: int, num_steps: int) -> int:
+        """Return how many processes shall train together: a divisor of a step's micro-batches."""
+        most = self.processes
+        if most is None:
+            is_short = self._is_cuda or num_steps < WORTHWHILE_STEPS
+            most = 1 if is_short else min(self.threads, MOST_PROCESSES)
+        return max(count for count in range(1, most + 1) if num_parts % count == 0)
 
     def place(self, tensor: Tensor) -> Tensor:
         """Return ``tensor`` on the device; images [N, C, H, W] with their channels last."""
@@ -113,15 +146,52 @@ CPU = Compute()
 """This machine's processor: where everything computes unless somebody says otherwise."""
 
 
-def set_up_torch(threads: int | None) -> None:
-    """Use ``threads`` threads in torch, and keep freed memory for the next step.
+_here = CPU
 
-    None means every processor this process may use. Give one thread when something else wants the
-    processors: torch's threads wait for each other, and a busy neighbour makes two of them several
-    times slower than one.
+
+def here() -> Compute:
+    """Return where this process computes unless it is told otherwise: what it was set up with."""
+    return _here
+
+
+def set_up_torch(
+    threads: int | None = None, *, device: str | None = None, processes: int | None = None
+) -> Compute:
+    """Set up where this process computes, and return it.
+
+    Args:
+        threads: How many processors to keep busy; None means all that this process may use. Give
+            one when something else wants them: torch's threads wait for each other, and a busy
+            neighbour makes two of them several times slower than one.
+        device: As torch names it; None takes CUDA's if there is one.
+        processes: See `Compute`.
+
+    Raises:
+        BadArgument: torch knows no such device, or this machine has none.
     """
-    torch.set_num_threads(threads or len(allowed_cpus()))
+    found = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    _check_device(found)
+    threads = threads or len(allowed_cpus())
+    return set_up_torch_as(Compute(device=found, threads=threads, processes=processes))
+
+
+def set_up_torch_as(compute: Compute) -> Compute:
+    """Compute as ``compute`` says from now on, and keep freed memory for the next step."""
+    global _here
+    torch.set_num_threads(compute.threads)
     _keep_freed_memory()
+    _here = compute
+    return compute
+
+
+def _check_device(name: str) -> None:
+    try:
+        kind = torch.device(name).type
+    except RuntimeError:
+        kind = name
+    if kind not in ("cpu", "cuda") or (kind == "cuda" and not torch.cuda.is_available()):
+        has = "cpu or cuda" if torch.cuda.is_available() else "cpu: torch finds no other"
+        raise BadArgument(f"networks must be computed on {has}, got {name}")
 
 
 def _keep_freed_memory() -> None:

@@ -1,10 +1,10 @@
 """Where a training runs, where it is kept on the way, and who hears how far it is."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cmpc_base.progress import Progress
-from cmpc_search.training.compute import CPU, Compute
+from cmpc_search.training.compute import Compute, here
 
 __all__ = ["Execution"]
 
@@ -18,7 +18,7 @@ class Execution:
             on that was killed; None keeps none.
     """
 
-    compute: Compute = CPU
+    compute: Compute = field(default_factory=here)
     checkpoint: Path | None = None
     checkpoint_steps: int = 250
     progress: Progress | None = None

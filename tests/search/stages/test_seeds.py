@@ -66,7 +66,12 @@ def own_gallery(tmp_path_factory, pictures, image_set):
     settings = GallerySettings(
         data=str(pictures), depths="1,1", width=4, input_size_px=32, training=training
     )
-    gallery = train_gallery(tmp_path_factory.mktemp("own") / "gallery", settings, image_set)
+    gallery = train_gallery(
+        tmp_path_factory.mktemp("own") / "gallery",
+        settings,
+        image_set,
+        cache_dir=tmp_path_factory.mktemp("cache"),
+    )
     embed_gallery(gallery, image_set)
     return gallery.path
 

@@ -32,7 +32,9 @@ def test_who_waited_for_another_training_finds_it_done(tmp_path, image_set, monk
     monkeypatch.setattr(gallery_training, "making", making)
     monkeypatch.setattr(gallery_training, "train_gallery_network", pytest.fail)
 
-    found = gallery_training.train_gallery(tmp_path / "gallery", settings, image_set)
+    found = gallery_training.train_gallery(
+        tmp_path / "gallery", settings, image_set, cache_dir=tmp_path
+    )
 
     assert found.path == tmp_path / "gallery"
 

@@ -1,0 +1,80 @@
+"""What a process does that trains along: make the training that it is ordered, and join in.
+
+    python -m cmpc_search.stages.helping    ordered by `together`, on its standard input
+
+It loads what the first process loaded, from the same folders, and makes the same networks from the
+same seeds. What comes of it is dropped: the first process keeps its own, which is the same.
+"""
+
+from pathlib import Path
+
+from cmpc_search.runs import RunFolder
+from cmpc_search.stages.gallery_training import load_training_set, trained_network
+from cmpc_search.stages.material import ordered_material
+from cmpc_search.stages.pick_training import control_plan, pick_plan
+from cmpc_search.stages.seeds import Seed, SeedParts
+from cmpc_search.stages.settings import GallerySettings, TrainSettings
+from cmpc_search.stages.supernet import trained_supernet
+from cmpc_search.stages.view_banks import make_view_bank
+from cmpc_search.training.processes import Order, Work, serve_one_order
+
+__all__ = ["prepare"]
+
+
+def prepare(order: Order) -> Work:
+    """Load what ``order`` needs, and return what trains."""
+    return PREPARATIONS[order["kind"]](order)
+
+
+def _supernet(order: Order) -> Work:
+    material = ordered_material(order["material"])
+    views = make_view_bank(material)
+    return lambda compute: trained_supernet(
+        RunFolder(Path(order["run"])), material, views, compute=compute
+    )
+
+
+def _pick(order: Order) -> Work:
+    material = ordered_material(order["material"])
+    parts = SeedParts(
+        seed=Seed(**order["seed"]), run=RunFolder(Path(order["parts_run"])), material=material
+    )
+    plan = pick_plan(
+        RunFolder(Path(order["run"])),
+        parts,
+        material.space.read(order["architecture"]),
+        TrainSettings.model_validate(order["settings"]),
+    )
+    views = make_view_bank(material)
+    return lambda compute: plan.trained_network(views, compute)
+
+
+def _control(order: Order) -> Work:
+    material = ordered_material(order["material"])
+    plan = control_plan(
+        RunFolder(Path(order["run"])),
+        material,
+        material.space.read(order["architecture"]),
+        TrainSettings.model_validate(order["settings"]),
+    )
+    views = make_view_bank(material)
+    return lambda compute: plan.trained_network(views, compute)
+
+
+def _gallery(order: Order) -> Work:
+    settings = GallerySettings.model_validate(order["settings"])
+    image_set = load_training_set(settings, cache_dir=Path(order["cache_dir"]))
+    return lambda compute: trained_network(
+        Path(order["folder"]), settings, image_set, compute=compute
+    )
+
+
+PREPARATIONS = {
+    "supernet": _supernet,
+    "pick": _pick,
+    "control": _control,
+    "gallery": _gallery,
+}
+
+if __name__ == "__main__":
+    serve_one_order(prepare)
