@@ -23,7 +23,7 @@ from cmpc_search.training.settings import GalleryTraining, QueryTraining
 from cmpc_search.training.view_bank import ViewSettings, make_views
 
 DEVICE_WORDS = re.compile(
-    r"""cuda|["']cpu["']|channels_last|torch\.autocast|set_num_threads|ExecutionProvider"""
+    r"""cuda|["']cpu["']|torch\.channels_last|torch\.autocast|set_num_threads|ExecutionProvider"""
 )
 SHAPE = ResidualShape(
     name="tiny", input_size_px=16, depths=(1, 1), width=4, stem_stride=1, embedding_dim=8

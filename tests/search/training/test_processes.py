@@ -11,6 +11,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+pytestmark = pytest.mark.slow
+
 # Both the first process, with a folder as its argument, and those that it starts.
 MODULE = """
 import json, os, sys, time
