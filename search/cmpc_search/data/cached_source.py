@@ -19,25 +19,29 @@ import numpy.typing as npt
 from cmpc_base.cache import Cache
 from cmpc_base.folders import remove_folder
 from cmpc_base.progress import OnNotice, Progress
+from cmpc_search.data.cache import unfinished_folder, write_record
+from cmpc_search.data.filling import Filling
 from cmpc_search.data.images import PREPROCESSING_VERSION
-from cmpc_search.data.items import (
-    CANONICAL_SIZE_PX,
-    FORMAT_VERSION,
-    Items,
-    decide_items,
-    read_items,
-)
+from cmpc_search.data.items import FORMAT_VERSION, Items, decide_items, read_items
 from cmpc_search.data.prepared import (
+    IMAGES_NAME,
+    STYLES_NAME,
     PreparedImages,
-    Sizing,
     check_space,
-    prepare_images,
-    prepare_styles,
     read_prepared,
     read_styles,
 )
+from cmpc_search.data.readers import SourceOrder, fill_together, num_readers
+from cmpc_search.data.reading import (
+    CANONICAL_SIZE_PX,
+    Reading,
+    Sizing,
+    digests,
+    images,
+    styles,
+)
 from cmpc_search.data.sources.base import Picture, Source
-from cmpc_search.data.svg_styles import STYLES_VERSION
+from cmpc_search.data.svg_styles import STYLES, STYLES_VERSION
 from cmpc_search.errors import BadData
 
 __all__ = ["CachedSource"]
@@ -50,11 +54,18 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True)
 class CachedSource:
-    """A source with its place in the cache."""
+    """A source with its place in the cache.
+
+    Attributes:
+        name_or_path: What other processes find the same source by.
+        progress: Told of every reading of a picture; of all kinds of reading in turn.
+    """
 
     source: Source
+    name_or_path: str
     cache_dir: Path
     on_notice: OnNotice
+    progress: Progress
 
     @cached_property
     def pictures(self) -> list[Picture]:
@@ -65,55 +76,76 @@ class CachedSource:
     def _version(self) -> str:
         return self.source.version()
 
-    def items(self, progress: Progress | None = None) -> Items:
-        """Return which pictures take part; look at each of them, if nobody has yet."""
-        folder = self._folder("items")
-        return self._read_or_make(
-            folder,
-            read=lambda: read_items(folder),
-            make=lambda: decide_items(self.source, self.pictures, folder, progress),
-        )
+    def items(self, *, num_more: int = 0) -> Items:
+        """Return which pictures take part; look at each of them, if nobody has yet.
 
-    def load(self, sizing: Sizing, progress: Progress | None) -> tuple[Items, PreparedImages]:
-        """Return the items and their pixels; progress counts every reading of a picture."""
+        Progress counts ``num_more`` readings of each picture that will follow.
+        """
+        folder = self._folder("items")
+
+        def progress(num_done: int, total: int, _: str = "") -> None:
+            self.progress(num_done, (1 + num_more) * total)
+
+        def make(draft: Path) -> None:
+            path = draft / "digests.npy"
+            rows = np.array(self._filled(path, digests(len(self.pictures)), progress))
+            path.unlink()
+            decide_items(self.source, self.pictures, rows, draft)
+
+        return self._read_or_make(folder, read=lambda: read_items(folder), make=make)
+
+    def load(self, sizing: Sizing) -> tuple[Items, PreparedImages]:
+        """Return the items and their pixels."""
         folder = self._folder(str(sizing))
         if not folder.exists():
             check_space(folder, num_images=len(self.pictures), size_px=sizing.size_px)
-        num_read = 0
+        num_before = 0 if self._folder("items").exists() else len(self.pictures)
+        items = self.items(num_more=1)
 
-        def while_deciding(num_done: int, total: int, _: str = "") -> None:
-            nonlocal num_read
-            num_read = num_done
-            if progress is not None:
-                progress(num_done, 2 * total)
+        def progress(num_done: int, total: int, _: str = "") -> None:
+            self.progress(num_before + num_done, num_before + total)
 
-        def while_preparing(num_done: int, total: int, _: str = "") -> None:
-            if progress is not None:
-                progress(num_read + num_done, num_read + total)
+        def make(draft: Path) -> None:
+            self._filled(draft / IMAGES_NAME, images(self._positions(items), sizing), progress)
+            write_record(draft, {"items_sha256": items.sha256})
 
-        items = self.items(while_deciding)
-        prepared = self._read_or_make(
-            folder,
-            read=lambda: read_prepared(folder, items),
-            make=lambda: prepare_images(items, self.pictures, sizing, folder, while_preparing),
-        )
+        prepared = self._read_or_make(folder, read=lambda: read_prepared(folder, items), make=make)
         return items, prepared
 
-    def styles(
-        self, items: Items, sizing: Sizing, progress: Progress | None
-    ) -> tuple[npt.NDArray[np.uint8], ...]:
+    def styles(self, items: Items, sizing: Sizing) -> tuple[npt.NDArray[np.uint8], ...]:
         """Return the items in other styles; none of a source that has no others."""
         if not self.source.has_styles:
             return ()
         folder = self._folder(f"{sizing}-styles{STYLES_VERSION}")
-        return self._read_or_make(
-            folder,
-            read=lambda: read_styles(folder, items),
-            make=lambda: prepare_styles(items, self.pictures, sizing, folder, progress),
-        )
+
+        def make(draft: Path) -> None:
+            reading = styles(self._positions(items), sizing, len(STYLES))
+            self._filled(draft / STYLES_NAME, reading, self.progress)
+            write_record(draft, {"items_sha256": items.sha256})
+
+        return self._read_or_make(folder, read=lambda: read_styles(folder, items), make=make)
+
+    def _positions(self, items: Items) -> list[int]:
+        """Return where the items are among the pictures."""
+        position_of = {picture.item_name: place for place, picture in enumerate(self.pictures)}
+        return [position_of[name] for name in items.item_names]
+
+    def _filled(self, path: Path, reading: Reading, progress: Progress) -> npt.NDArray[np.uint8]:
+        """Read what is missing of a file of rows, by several processes if that pays."""
+        filling = Filling(path, reading)
+        num_processes = num_readers(reading.num_rows - filling.num_done)
+        if num_processes > 1:
+            order = SourceOrder(
+                source=self.name_or_path, cache_dir=str(self.cache_dir), version=self._version
+            )
+            fill_together(filling, order, num_processes, progress)
+        else:
+            filling.fill(self.pictures, progress)
+        filling.finish()
+        return filling.rows
 
     def _read_or_make(
-        self, folder: Path, *, read: Callable[[], Found], make: Callable[[], None]
+        self, folder: Path, *, read: Callable[[], Found], make: Callable[[Path], None]
     ) -> Found:
         Cache(self.cache_dir).mark_used(folder)
         if folder.exists():
@@ -122,7 +154,10 @@ class CachedSource:
             except BadData as error:
                 self.on_notice(f"prepared data are damaged and made again: {error}")
                 remove_folder(folder)
-        make()
+        with unfinished_folder(folder, on_wait=self.on_notice) as draft:
+            if draft is not None:
+                Cache(self.cache_dir).mark_used(draft)
+                make(draft)
         return read()
 
     def _folder(self, what: str) -> Path:

@@ -4,7 +4,7 @@ Every picture is looked at once, at one size that has nothing to do with the siz
 works at. A gallery network at 224 px and a query network at 32 px then see the same items of the
 same classes, though two pictures that differ at 224 px may well be equal at 32.
 
-    pictures --read at 64 px--> digests --drop broken, identical, repeated, lone--> Items
+    pictures --reading--> digests at 64 px --drop broken, identical, repeated, lone--> Items
 
 What the seed decides (open roles and splits) is not decided here: it is stored as OPEN.
 """
@@ -19,15 +19,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cmpc_base.progress import Progress
-from cmpc_search.data.cache import new_folder, read_record, write_record
+from cmpc_search.data.cache import read_record, write_record
 from cmpc_search.data.image_set import NO_CLASS, ROLES, SPLITS, Dropped, DropReason, Drops
+from cmpc_search.data.reading import digest
 from cmpc_search.data.sources.base import Picture, Source
 from cmpc_search.data.text import normalised_text
 from cmpc_search.errors import BadData, UnusablePicture
 
 __all__ = [
-    "CANONICAL_SIZE_PX",
     "FORMAT_VERSION",
     "OPEN",
     "Items",
@@ -37,9 +36,6 @@ __all__ = [
 
 OPEN = -1
 """Stands for a role or split that the source leaves to the seed."""
-
-CANONICAL_SIZE_PX = 64
-"""The size at which pictures are compared, whatever the size they are used at."""
 
 FORMAT_VERSION = 3
 
@@ -69,16 +65,16 @@ class Items:
 
 
 def decide_items(
-    source: Source, pictures: Sequence[Picture], folder: Path, progress: Progress | None = None
+    source: Source, pictures: Sequence[Picture], digests: npt.NDArray[np.uint8], folder: Path
 ) -> None:
-    """Write to ``folder`` which of the pictures take part, all of it or nothing.
+    """Write to ``folder`` which of the pictures, whose digests are given, take part.
 
     Raises:
         BadData: an item name comes twice, or no picture is left.
     """
     _check_names(pictures)
     named = [_with_normalised_class(picture) for picture in pictures]
-    drops = _find_drops(named, progress)
+    drops = _find_drops(named, digests)
     kept = [picture for position, picture in enumerate(named) if position not in drops]
     left_out = Drops(items=tuple(drops[position] for position in sorted(drops)))
     if all(picture.class_name is None for picture in kept):
@@ -86,8 +82,7 @@ def decide_items(
             f"{source.name} must have a class with two usable images, it has none; "
             f"{left_out.describe()}"
         )
-    with new_folder(folder) as temporary:
-        _write_items(temporary, kept, left_out, source.licences)
+    _write_items(folder, kept, left_out, source.licences)
 
 
 def read_items(folder: Path) -> Items:
@@ -140,10 +135,10 @@ def _with_normalised_class(picture: Picture) -> Picture:
     return replace(picture, class_name=name, class_key=normalised_text(picture.class_key or name))
 
 
-def _find_drops(pictures: Sequence[Picture], progress: Progress | None) -> dict[int, Dropped]:
+def _find_drops(pictures: Sequence[Picture], digests: npt.NDArray[np.uint8]) -> dict[int, Dropped]:
     """Return what is left out, by its position."""
     drops: dict[int, Dropped] = {}
-    for equal in _by_pixels(pictures, drops, progress).values():
+    for equal in _by_pixels(pictures, drops, digests).values():
         drops |= _indistinct(pictures, equal)
     for alone in _without_partner(pictures, drops):
         drops[alone] = _dropped(pictures[alone], DropReason.LONE, pictures[alone].class_name or "")
@@ -151,20 +146,19 @@ def _find_drops(pictures: Sequence[Picture], progress: Progress | None) -> dict[
 
 
 def _by_pixels(
-    pictures: Sequence[Picture], drops: dict[int, Dropped], progress: Progress | None
+    pictures: Sequence[Picture], drops: dict[int, Dropped], digests: npt.NDArray[np.uint8]
 ) -> dict[bytes, list[int]]:
     """Return the positions of the pictures by their pixels; note those that are broken."""
     found: dict[bytes, list[int]] = defaultdict(list)
     for position, picture in enumerate(pictures):
         try:
-            pixels = picture.read(CANONICAL_SIZE_PX)
+            # Zeros stand for a broken one: looking again tells why.
+            own = digests[position].tobytes() if digests[position].any() else digest(picture)
         except BadData as error:
             why = error.reason if isinstance(error, UnusablePicture) else str(error)
             drops[position] = _dropped(picture, DropReason.BROKEN, why)
         else:
-            found[hashlib.sha256(pixels.tobytes()).digest()].append(position)
-        if progress is not None:
-            progress(position + 1, len(pictures))
+            found[own].append(position)
     return found
 
 

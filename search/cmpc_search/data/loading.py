@@ -9,6 +9,7 @@ the same order, with the same classes, roles and splits.
 
 import hashlib
 import logging
+import os
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from cmpc_base.progress import OnNotice, Progress
 from cmpc_search.data.cached_source import CachedSource
 from cmpc_search.data.fetching import Fetcher
 from cmpc_search.data.image_set import ImageSet
-from cmpc_search.data.prepared import Sizing
+from cmpc_search.data.reading import Sizing
 from cmpc_search.data.sources.catalogue import find_source
 from cmpc_search.data.splits import decide_sides
 from cmpc_search.errors import BadArgument
@@ -59,15 +60,15 @@ def load_image_set(
     """
     if size_px < 1:
         raise BadArgument(f"`1 <= size_px` must hold, got {size_px=}")
-    cached = _cached(name_or_path, cache_dir, on_notice)
+    cached = _cached(name_or_path, cache_dir, on_notice, progress)
     sizing = Sizing(size_px=size_px, crop_share=crop_share)
-    items, prepared = cached.load(sizing, progress)
+    items, prepared = cached.load(sizing)
     sides = decide_sides(cached.source.name, items, seed=seed)
     decided = prepared.sha256.encode() + sides.split.tobytes() + sides.is_query.tobytes()
     return ImageSet(
         name=cached.source.name,
         images=prepared.images,
-        styles=cached.styles(items, sizing, progress) if with_styles else (),
+        styles=cached.styles(items, sizing) if with_styles else (),
         labels=items.labels,
         class_names=items.class_names,
         class_keys=items.class_keys,
@@ -94,13 +95,29 @@ def gallery_item_names(
     Raises:
         UnknownName, BadData, MissingLibrary: as `load_image_set`.
     """
-    cached = _cached(name_or_path, cache_dir, on_notice)
-    items = cached.items(progress)
+    cached = _cached(name_or_path, cache_dir, on_notice, progress)
+    items = cached.items()
     sides = decide_sides(cached.source.name, items, seed=seed)
     return [items.item_names[position] for position in np.flatnonzero(~sides.is_query)]
 
 
-def _cached(name_or_path: str | Path, cache_dir: Path, on_notice: OnNotice | None) -> CachedSource:
+def _cached(
+    name_or_path: str | Path,
+    cache_dir: Path,
+    on_notice: OnNotice | None,
+    progress: Progress | None,
+) -> CachedSource:
     notify = on_notice or _log.warning
-    source = find_source(name_or_path, Fetcher(cache_dir, notify))
-    return CachedSource(source, cache_dir, notify)
+    return CachedSource(
+        source=find_source(name_or_path, Fetcher(cache_dir, notify)),
+        name_or_path=os.path.abspath(name_or_path)
+        if isinstance(name_or_path, Path)
+        else name_or_path,
+        cache_dir=cache_dir,
+        on_notice=notify,
+        progress=progress or _untold,
+    )
+
+
+def _untold(num_done: int, total: int, note: str = "") -> None:
+    """Tell nobody."""

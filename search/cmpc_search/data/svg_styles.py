@@ -23,7 +23,7 @@ from cmpc_search.errors import BadData
 
 __all__ = ["STYLES", "STYLES_VERSION", "load_styled", "restyled"]
 
-STYLES_VERSION = 1
+STYLES_VERSION = 2
 """Raised with any change of what a style draws: pictures drawn before are not used then."""
 
 Change = Callable[[Element, random.Random], None]

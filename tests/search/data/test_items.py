@@ -12,6 +12,7 @@ from PIL import Image
 
 from cmpc_search.data import DropReason, gallery_item_names, load_image, load_image_set
 from cmpc_search.data.items import decide_items, read_items
+from cmpc_search.data.reading import digests
 from cmpc_search.data.sources import folder as folder_module
 from cmpc_search.data.sources.base import Picture, Source
 from cmpc_search.errors import BadData
@@ -55,6 +56,12 @@ class MadeUpSource(Source):
         ]
 
 
+def digests_of(source):
+    pictures = source.pictures()
+    reading = digests(len(pictures))
+    return np.stack([reading.row(pictures, number) for number in range(len(pictures))])
+
+
 def facts_with(roles):
     return st.lists(
         st.tuples(st.integers(0, 12), st.integers(0, 3), roles), min_size=4, max_size=24
@@ -67,10 +74,10 @@ def test_what_stays_differs_in_pixels_and_has_a_partner_and_nothing_goes_without
     source = MadeUpSource(facts)
     with tempfile.TemporaryDirectory() as folder:
         try:
-            decide_items(source, source.pictures(), Path(folder) / "items")
+            decide_items(source, source.pictures(), digests_of(source), Path(folder))
         except BadData:
             return  # nothing stays
-        items = read_items(Path(folder) / "items")
+        items = read_items(Path(folder))
 
     colours, labels, roles = zip(*facts, strict=True)
     kept = [int(name) for name in items.item_names]
@@ -240,7 +247,7 @@ def test_a_picture_that_one_size_alone_can_not_show_is_named(photos, tmp_path, m
     with pytest.raises(BadData, match=r"class00/0\.png was read at 64 px .* too large"):
         load_image_set(photos, size_px=65, cache_dir=tmp_path)
 
-    assert not list((tmp_path / "data").glob("*-65px-*"))
+    assert not list((tmp_path / "data").glob("*-65px-*/image_set.json"))
 
 
 def test_a_source_with_a_long_name_can_be_prepared(photos, tmp_path):

@@ -191,36 +191,31 @@ def test_a_changed_name_in_the_record_is_noticed(photos, tmp_path):
     assert ["damaged" in notice for notice in notices] == [True]
 
 
-def test_a_failed_preparation_leaves_nothing_behind(photos, tmp_path):
-    def stop(done, total):
-        raise KeyboardInterrupt
+def test_two_that_prepare_at_once_both_get_the_set_and_one_of_them_makes_it(photos, tmp_path):
+    is_other_started, found, told = threading.Event(), [], []
 
-    with pytest.raises(KeyboardInterrupt):
-        load(photos, tmp_path, progress=stop)
+    def wait(done, total):
+        is_other_started.wait(timeout=10)
 
-    assert list((tmp_path / "data").iterdir()) == []
-
-
-def test_two_that_prepare_at_once_both_get_the_set(photos, tmp_path):
-    meeting = threading.Barrier(2, timeout=10)
-    found = []
-
-    def meet_once(done, total):
-        if done == total:
-            meeting.wait()  # both have read all pictures before either publishes
+    def load_too():
+        is_other_started.set()
+        found.append(load(photos, tmp_path, progress=lambda *step: told.append(step)))
 
     threads = [
-        threading.Thread(target=lambda: found.append(load(photos, tmp_path, progress=meet_once)))
-        for _ in range(2)
+        threading.Thread(target=lambda: found.append(load(photos, tmp_path, progress=wait))),
+        threading.Thread(target=load_too),
     ]
-    for thread in threads:
-        thread.start()
+    threads[0].start()
+    while not list(tmp_path.glob("data/*.unfinished/digests.npy")):
+        assert threads[0].is_alive()
+    threads[1].start()
     for thread in threads:
         thread.join(timeout=20)
 
     assert len({image_set.sha256 for image_set in found}) == 1
     assert len(found) == 2
-    assert cached_folder(tmp_path).exists()
+    assert len(told) <= 36  # the digests were never its to read
+    assert {path.suffix for path in (tmp_path / "data").iterdir()} == {""}
 
 
 def test_too_little_space_is_told_before_work_starts(photos, tmp_path):
