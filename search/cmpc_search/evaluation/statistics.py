@@ -6,12 +6,12 @@ mean, so that differences and ratios of means are paired: what makes a query har
 alike cancels out.
 
 An interval tells how far the result may lie from that on other queries of this kind. It knows
-nothing of other classes in the gallery or of other trainings, and takes queries as independent:
-where a class has many, it is too narrow. Where all queries fare alike, all resamples do: for a
-share the exact interval of Clopper and Pearson (1934) stands in there, so that nobody is certain of
-1.000 after a dozen queries.
+nothing of other classes in the gallery, and of other trainings only where several are drawn from as
+well (`compare`). It takes queries as independent: where a class has many, it is too narrow. Where
+all queries fare alike, all resamples do: for a share the exact interval of Clopper and Pearson
+(1934) stands in there, so that nobody is certain of 1.000 after a dozen queries.
 
-Shapes: Q queries, R resamples, M means, which may have several axes.
+Shapes: Q queries, R resamples, M means, which may have several axes, S seeds, K networks.
 """
 
 import math
@@ -24,7 +24,15 @@ from pydantic import BeforeValidator
 
 from cmpc_search.errors import BadArgument
 
-__all__ = ["LEVEL", "NUM_RESAMPLES", "Estimate", "Sampled", "resample"]
+__all__ = [
+    "LEVEL",
+    "NUM_RESAMPLES",
+    "Estimate",
+    "Sampled",
+    "compare",
+    "kendall_tau",
+    "resample",
+]
 
 LEVEL = 0.95
 NUM_RESAMPLES = 10_000
@@ -127,6 +135,63 @@ def resample(values: Rows, *, num_resamples: int = NUM_RESAMPLES, seed: int = SE
     )
     resampled = sums_RM.reshape(num_resamples, *values.shape[1:]) / num_queries
     return Sampled(values.mean(axis=0), resampled, num_queries)
+
+
+def compare(one: Rows, other: Rows, *, num_resamples: int = NUM_RESAMPLES) -> Estimate:
+    """Return by how much the mean of ``one`` is above that of ``other``, float64 [S, Q] each.
+
+    Both are of the same queries, asked of networks with the same seeds; of one network each, or of
+    a baseline that has no seeds, [1, Q]. Seeds and queries are drawn again, each for itself (the
+    crossed bootstrap of Owen, 2007), so that the interval is that of other trainings as well.
+
+    Raises:
+        BadArgument: the queries or seeds differ in number, or there are none.
+    """
+    if one.shape[1:] != other.shape[1:] or not one.size or len({len(one), len(other), 1}) > 2:
+        raise BadArgument(
+            "two networks must be compared over the same seeds and queries, got outcomes of "
+            f"shapes {one.shape} and {other.shape}"
+        )
+    differences_SQ = one - other
+    num_seeds, num_queries = differences_SQ.shape
+    rng = np.random.default_rng(SEED)
+    size = max(1, CHUNK_DRAWS // num_queries)
+    parts = []
+    for first in range(0, num_resamples, size):
+        count = min(size, num_resamples - first)
+        means_RQ = _draw_counts(rng, count, num_seeds) @ differences_SQ / num_seeds
+        parts.append((_draw_counts(rng, count, num_queries) * means_RQ).sum(axis=1) / num_queries)
+    mean = np.asarray(differences_SQ.mean())
+    return Sampled(mean, np.concatenate(parts), num_queries).difference
+
+
+def kendall_tau(one: Rows, other: Rows, *, num_resamples: int = NUM_RESAMPLES) -> Estimate:
+    """Return how alike two scores float64 [K] order the same networks: tau-b (Kendall, 1945).
+
+    1 where all pairs are ordered alike, -1 where all are reversed, 0 by chance and where a score
+    tells none apart. The interval is over other networks of this kind: they are drawn again, and a
+    network and its copy count as no pair.
+
+    Raises:
+        BadArgument: there are fewer than two networks, or the scores are of different ones.
+    """
+    if len(one) != len(other) or len(one) < 2:
+        raise BadArgument(
+            f"an order needs two scores of the same two networks or more, got {len(one)} and "
+            f"{len(other)}"
+        )
+    signs_KK, other_signs_KK = (np.sign(np.subtract.outer(row, row)) for row in (one, other))
+    rng = np.random.default_rng(SEED)
+    counts_RK = np.concatenate([np.ones((1, len(one))), _draw_counts(rng, num_resamples, len(one))])
+
+    def sums(values_KK: Rows) -> Rows:
+        """Sum over all pairs, as often as each is drawn, float64 [1 + R]."""
+        return np.asarray(((counts_RK @ values_KK) * counts_RK).sum(axis=1))
+
+    told_apart = np.sqrt(sums(signs_KK**2) * sums(other_signs_KK**2))
+    taus = np.zeros(len(counts_RK))
+    np.divide(sums(signs_KK * other_signs_KK), told_apart, out=taus, where=told_apart > 0)
+    return Sampled(taus[0], taus[1:], len(one)).estimate
 
 
 def _draw_counts(rng: np.random.Generator, num_resamples: int, num_queries: int) -> Rows:

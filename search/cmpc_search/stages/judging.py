@@ -59,12 +59,12 @@ class Judged:
 
     Attributes:
         homogeneous, heterogeneous: Ranks of all queries in their first view, then in the next.
-        cosines: float32 [Q], means over the views; None where the gallery has no query embedded.
+        cosines: float32 [Q], to the gallery network's embedding; means over the views.
     """
 
     homogeneous: QueryRanks
     heterogeneous: QueryRanks
-    cosines: Rows | None
+    cosines: Rows
     num_views: int
     num_distractors: int
 
@@ -83,8 +83,8 @@ class Judged:
         return self._accuracy(self.heterogeneous)
 
     @property
-    def cosine(self) -> float | None:
-        return None if self.cosines is None else float(self.cosines.mean())
+    def cosine(self) -> float:
+        return float(self.cosines.mean())
 
     def _accuracy(self, ranks: QueryRanks) -> Accuracy:
         outcomes_Q4 = outcomes_of(ranks, num_views=self.num_views)
@@ -166,11 +166,8 @@ def calibration_images(material: SearchMaterial, size_px: int) -> Tensor:
     return to_float(torch.from_numpy(image_set.images[chosen]))
 
 
-def _cosines(rows: Rows, gallery_rows: Rows, num_views: int) -> Rows | None:
-    """Return the mean cosine over a query's views, float32 [Q], of rows float32 [V x Q, D]."""
-    if not np.isfinite(gallery_rows).all():
-        return None
-    lengths = np.linalg.norm(rows, axis=1) * np.linalg.norm(gallery_rows, axis=1)
-    cosines_VQ = ((rows * gallery_rows).sum(axis=1) / lengths).reshape(num_views, -1)
+def _cosines(rows: Rows, gallery_rows: Rows, num_views: int) -> Rows:
+    """Return the mean cosine over a query's views, float32 [Q], of unit rows [V x Q, D]."""
+    cosines_VQ = (rows * gallery_rows).sum(axis=1).reshape(num_views, -1)
     means: Rows = cosines_VQ.mean(axis=0)
     return means

@@ -110,6 +110,7 @@ class SearchMaterial:
         found = load_image_set(
             self.settings.data,
             size_px=size_px,
+            crop_share=self.gallery.crop_share,
             cache_dir=self.cache_dir,
             seed=self.gallery.split_seed,
         )

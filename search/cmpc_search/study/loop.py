@@ -152,6 +152,7 @@ class _Search:
             total=self._settings.num_trials,
             candidate=candidate,
             best_reward=_best_reward(known, self._settings.budget),
+            over_budget=self._standing.counts.over_budget + self._gate.over_budget,
         )
 
     def summary(self) -> StudySummary:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from cmpc_base.units import MMAC
 from cmpc_search.study.records import Candidate
 
 __all__ = ["Counts", "StudySummary", "TrialProgress"]
@@ -40,12 +41,14 @@ class TrialProgress:
             processes included, and this one.
         candidate: The one just finished.
         best_reward: The highest reward within the budget so far, or None.
+        over_budget: Proposals turned down so far, before scoring, for their MACs.
     """
 
     finished: int
     total: int
     candidate: Candidate
     best_reward: float | None
+    over_budget: int = 0
 
     def describe(self) -> str:
         """Tell in a few words what came of the candidate."""
@@ -54,11 +57,12 @@ class TrialProgress:
             return f"failed: {score.error}"
         if score.unknown_reasons:
             return f"its cost is not known: {'; '.join(score.unknown_reasons)}"
-        cost = f"{score.macs} MACs"
+        cost = "MACs not counted" if score.macs is None else f"{score.macs / MMAC:.4g} MMAC"
         if score.latency is not None:
             cost = f"{score.latency_ms:.3f} ms {score.latency['source']}"
         best = "" if self.best_reward is None else f", best {self.best_reward:.3f}"
-        return f"{score.reward_name} {score.reward:.3f} at {cost}{best}"
+        over = f", {self.over_budget} drawn over the budget" if self.over_budget else ""
+        return f"{score.reward_name} {score.reward:.3f} at {cost}{best}{over}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -53,8 +53,7 @@ class CandidateScore:
         architecture: The key of the architecture.
         homogeneous: M(q, q); None where the reward didn't need it.
         heterogeneous: M(q, g); None where scoring failed before it.
-        cosine: Mean cosine to the gallery network's own embedding of the same query; None where
-            nobody knows that one.
+        cosine: Mean cosine to the gallery network's own embedding of the same query.
         reward_name, reward: What the study maximises.
         macs, parameters: Counted from the exported network.
         latency: A cost record as JSON: value, unit "ms", source, spread, artefact_sha256, ...
@@ -137,7 +136,7 @@ class TrainedScore:
     num_steps: int
     homogeneous: Accuracy
     heterogeneous: Accuracy
-    cosine: float | None
+    cosine: float
     reward: float
 
 

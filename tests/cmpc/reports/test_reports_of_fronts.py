@@ -40,7 +40,7 @@ def test_each_number_of_a_front_stands_in_its_column():
         num_steps=150,
         homogeneous=own,
         heterogeneous=Accuracy(top1=0.375, top10=1, mean_average_precision=0.9),
-        cosine=None,
+        cosine=0.5,
         reward=0.75,
     )
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cmpc_search.errors import BadArgument
-from cmpc_search.evaluation.statistics import resample
+from cmpc_search.evaluation.statistics import compare, kendall_tau, resample
 
 
 def test_the_interval_of_a_share_is_the_normal_one():
@@ -95,3 +95,65 @@ def test_a_share_of_all_or_none_is_not_certain(num_queries):
     assert all_right.low**num_queries == pytest.approx(0.025)
     assert none_right.high == pytest.approx(1 - all_right.low)
     assert (all_right.value, all_right.high, none_right.value, none_right.low) == (1, 1, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "tau"),
+    [
+        ([12, 2, 1, 12, 2], [1, 4, 7, 1, 0], -0.47140452079103173),  # of the manual of SciPy
+        ([1, 2, 3, 4], [1, 2, 3, 4], 1.0),
+        ([1, 2, 3, 4], [4, 3, 2, 1], -1.0),
+        ([1, 2, 3, 4], [1, 3, 2, 4], 4 / 6),  # five pairs agree, one does not
+        ([1, 2, 3, 4], [1, 2, 3, 3], 5 / np.sqrt(6 * 5)),
+    ],
+)
+def test_kendalls_tau_counts_pairs_that_agree_less_those_that_do_not(one, other, tau):
+    assert kendall_tau(np.array(one, float), np.array(other, float)).value == pytest.approx(tau)
+
+
+def test_the_interval_of_a_tau_is_over_networks_drawn_again():
+    rng = np.random.default_rng(1)
+    one = rng.standard_normal(16)
+    other = one + 0.5 * rng.standard_normal(16)
+    drawn = [rng.integers(16, size=16) for _ in range(1000)]
+    taus = [kendall_tau(one[rows], other[rows], num_resamples=1).value for rows in drawn]
+
+    found = kendall_tau(one, other)
+
+    assert (found.low, found.high) == pytest.approx(np.quantile(taus, [0.025, 0.975]), abs=0.05)
+
+
+def test_a_score_that_tells_no_network_apart_orders_none():
+    assert kendall_tau(np.zeros(4), np.arange(4.0)).value == 0.0
+
+
+def test_a_comparison_of_one_seed_is_the_paired_bootstrap_over_its_queries():
+    rng = np.random.default_rng(2)
+    one, other = rng.random((2, 60))
+    by_query = resample(np.stack([one, other], axis=1))
+
+    expected, found = (by_query[0] - by_query[1]).difference, compare(one[None], other[None])
+
+    assert found.value == pytest.approx(expected.value)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=0.01)
+
+
+def test_seeds_that_disagree_widen_a_comparison_that_their_queries_leave_narrow():
+    """Each seed is sure over its queries; that one wins and one loses only the seeds tell."""
+    one = np.repeat([[0.1], [0.9]], 500, axis=1)
+
+    found = compare(one, np.full((1, 500), 0.5))
+
+    assert found.value == pytest.approx(0.0)
+    assert (found.low, found.high) == pytest.approx((-0.4, 0.4))
+
+
+@pytest.mark.parametrize("shapes", [((3, 5), (3, 4)), ((3, 5), (2, 5)), ((0, 5), (1, 5))], ids=str)
+def test_a_comparison_is_of_the_same_seeds_and_queries(shapes):
+    with pytest.raises(BadArgument, match="the same seeds and queries"):
+        compare(*map(np.zeros, shapes))
+
+
+def test_which_is_compared_with_which_decides_the_sign():
+    better, worse = np.ones((1, 30)), np.zeros((1, 30))
+    assert compare(better, worse).low > 0 > compare(worse, better).high

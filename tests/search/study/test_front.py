@@ -83,7 +83,7 @@ def test_each_pick_is_the_one_worked_out_by_hand(how, limit_ms, number):
 def trained(one, reward):
     accuracy = Accuracy(top1=reward, top10=1.0, mean_average_precision=reward)
     score = TrainedScore(
-        num_steps=9, homogeneous=accuracy, heterogeneous=accuracy, cosine=None, reward=reward
+        num_steps=9, homogeneous=accuracy, heterogeneous=accuracy, cosine=0.5, reward=reward
     )
     return replace(one, trained=score)
 

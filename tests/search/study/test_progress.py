@@ -10,7 +10,7 @@ from cmpc_search.study.records import Candidate, CandidateScore
     ("latency", "said"),
     [
         ({"value": 2.5, "unit": "ms", "source": "predicted"}, "0.250 at 2.500 ms predicted"),
-        (None, "0.250 at 4000 MACs"),
+        (None, "0.250 at 0.004 MMAC"),
     ],
 )
 def test_each_candidate_is_told_with_its_own_reward_and_cost_and_the_best_so_far(latency, said):
@@ -18,7 +18,11 @@ def test_each_candidate_is_told_with_its_own_reward_and_cost_and_the_best_so_far
         architecture="a", reward_name="product map", reward=0.25, macs=4000, latency=latency
     )
     trial = TrialProgress(
-        finished=3, total=9, candidate=Candidate(number=7, score=score), best_reward=0.75
+        finished=3,
+        total=9,
+        candidate=Candidate(number=7, score=score),
+        best_reward=0.75,
+        over_budget=5,
     )
 
-    assert trial.describe() == f"product map {said}, best 0.750"
+    assert trial.describe() == f"product map {said}, best 0.750, 5 drawn over the budget"

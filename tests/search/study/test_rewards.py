@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pytest
 
-from cmpc_search.errors import BadArgument
 from cmpc_search.study.records import Accuracy
 from cmpc_search.study.rewards.base import RewardFacts
 from cmpc_search.study.rewards.catalogue import REWARDS
@@ -46,8 +45,3 @@ FACTS = RewardFacts(
 )
 def test_a_reward_is_made_of_what_its_name_says(name, metric, expected):
     assert REWARDS.load(name)(replace(FACTS, metric=metric)) == expected
-
-
-def test_a_gallery_without_embeddings_of_queries_has_no_cosine():
-    with pytest.raises(BadArgument, match="needs the gallery network's embeddings of the valid"):
-        REWARDS.load("cosine")(replace(FACTS, cosine=None))

@@ -20,13 +20,13 @@ class RewardFacts:
         homogeneous: M(q, q), the candidate in a gallery of its own.
         heterogeneous: M(q, g), the candidate in the gallery network's.
         cosine: The mean over queries of the cosine between the candidate's embedding and the
-            gallery network's of the same query; None where the gallery has none of queries.
+            gallery network's of the same query.
         metric: Which accuracy counts.
     """
 
     homogeneous: Accuracy
     heterogeneous: Accuracy
-    cosine: float | None
+    cosine: float
     metric: Metric
 
     @property
