@@ -10,12 +10,14 @@ from cmpc.cli.cache_size import cache_size_option
 from cmpc.cli.names import NameChoice
 from cmpc.cli.options import (
     cache_dir_option,
+    compute_option,
     device_option,
     filled,
     json_option,
     moved_data_option,
     moved_gallery_option,
     run_folder_argument,
+    set_up_compute,
     threads_option,
 )
 from cmpc_search.evaluation.catalogue import PROTOCOLS
@@ -38,6 +40,7 @@ class EvaluateOptions:
     new_galleries: bool
     device: str | None
     threads: int | None
+    compute_device: str | None
     cache_dir: Path
     as_json: bool
 
@@ -82,6 +85,7 @@ class EvaluateOptions:
 )
 @device_option
 @threads_option
+@compute_option
 @cache_dir_option
 @cache_size_option
 @json_option
@@ -104,9 +108,8 @@ def evaluate(options: EvaluateOptions) -> None:
     from cmpc.progress import TerminalObserver
     from cmpc.reports.evaluation import evaluation_report
     from cmpc_search.stages.evaluating import run_evaluation
-    from cmpc_search.training.compute import set_up_torch
 
-    set_up_torch(options.threads)
+    set_up_compute(options.compute_device, options.threads)
     found = run_evaluation(options.order(), observer=TerminalObserver())
     report = evaluation_report(found)
     publish(report, as_json=options.as_json)

@@ -13,11 +13,13 @@ from cmpc.cli.names import NameChoice
 from cmpc.cli.options import (
     FOLDER,
     cache_dir_option,
+    compute_option,
     config_option,
     data_option,
     filled,
     json_option,
     resolve_settings,
+    set_up_compute,
     threads_option,
 )
 from cmpc_search.networks.gallery.catalogue import GALLERY_NETWORKS
@@ -31,6 +33,7 @@ class TrainGalleryOptions:
 
     folder: Path
     threads: int | None
+    compute_device: str | None
     toml_path: Path | None
     cache_dir: Path
     as_json: bool
@@ -44,6 +47,7 @@ class EmbedGalleryOptions:
     data_set: str | None
     views_per_item: int | None
     threads: int | None
+    compute_device: str | None
     cache_dir: Path
     as_json: bool
 
@@ -89,6 +93,7 @@ def gallery() -> None:
     help="Decides which classes validate, and which images ask.  [default: 0]",
 )
 @threads_option
+@compute_option
 @config_option
 @cache_dir_option
 @cache_size_option
@@ -112,14 +117,13 @@ def train(options: TrainGalleryOptions) -> None:
     from cmpc.reports.galleries import gallery_report
     from cmpc_search.stages.gallery_making import GalleryTrainOrder, run_gallery_training
     from cmpc_search.stages.settings import GallerySettings
-    from cmpc_search.training.compute import set_up_torch
 
     order = GalleryTrainOrder(
         folder=options.folder,
         settings=resolve_settings(GallerySettings, "gallery", options.toml_path),
         cache_dir=options.cache_dir,
     )
-    set_up_torch(options.threads)
+    set_up_compute(options.compute_device, options.threads, options.toml_path)
     found = run_gallery_training(order, TerminalObserver())
     publish(gallery_report(found), as_json=options.as_json)
 
@@ -134,6 +138,7 @@ def train(options: TrainGalleryOptions) -> None:
     "on; queries have one.  [default: as before, first 1]",
 )
 @threads_option
+@compute_option
 @cache_dir_option
 @cache_size_option
 @json_option
@@ -153,9 +158,8 @@ def embed(options: EmbedGalleryOptions) -> None:
     from cmpc.progress import TerminalObserver
     from cmpc.reports.galleries import embedded_report
     from cmpc_search.stages.gallery_making import GalleryEmbedOrder, run_gallery_embedding
-    from cmpc_search.training.compute import set_up_torch
 
-    set_up_torch(options.threads)
+    set_up_compute(options.compute_device, options.threads)
     order = GalleryEmbedOrder(
         folder=options.folder,
         cache_dir=options.cache_dir,

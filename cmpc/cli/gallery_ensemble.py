@@ -11,8 +11,10 @@ from cmpc.cli.options import (
     EXISTING_FOLDER,
     FOLDER,
     cache_dir_option,
+    compute_option,
     filled,
     json_option,
+    set_up_compute,
     threads_option,
 )
 
@@ -30,6 +32,7 @@ class EnsembleOptions:
     members: tuple[Path, ...]
     embedding_dim: int | None
     threads: int | None
+    compute_device: str | None
     cache_dir: Path
     as_json: bool
 
@@ -54,6 +57,7 @@ class EnsembleOptions:
     help="Length of the embedding.  [default: the longest of the members']",
 )
 @threads_option
+@compute_option
 @cache_dir_option
 @cache_size_option
 @json_option
@@ -72,8 +76,7 @@ def ensemble(options: EnsembleOptions) -> None:
     from cmpc.progress import TerminalObserver
     from cmpc.reports.galleries import gallery_report
     from cmpc_search.stages.gallery_making import run_gallery_ensemble
-    from cmpc_search.training.compute import set_up_torch
 
-    set_up_torch(options.threads)
+    set_up_compute(options.compute_device, options.threads)
     found = run_gallery_ensemble(options.order(), TerminalObserver())
     publish(gallery_report(found), as_json=options.as_json)

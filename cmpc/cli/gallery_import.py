@@ -11,10 +11,12 @@ from cmpc.cli.options import (
     EXISTING_FILE,
     FOLDER,
     cache_dir_option,
+    compute_option,
     data_option,
     filled,
     ids_option,
     json_option,
+    set_up_compute,
     split_seed_option,
     threads_option,
 )
@@ -65,6 +67,7 @@ class ImportOptions:
     data_set: str | None
     split_seed: int
     threads: int | None
+    compute_device: str | None
     cache_dir: Path
     as_json: bool
 
@@ -151,6 +154,7 @@ class ImportOptions:
 @data_option
 @split_seed_option
 @threads_option
+@compute_option
 @cache_dir_option
 @cache_size_option
 @json_option
@@ -181,8 +185,7 @@ def import_(options: ImportOptions) -> None:
     from cmpc.progress import TerminalObserver
     from cmpc.reports.galleries import gallery_report
     from cmpc_search.stages.gallery_making import run_gallery_import
-    from cmpc_search.training.compute import set_up_torch
 
-    set_up_torch(options.threads)
+    set_up_compute(options.compute_device, options.threads)
     found = run_gallery_import(options.order(), TerminalObserver())
     publish(gallery_report(found), as_json=options.as_json)

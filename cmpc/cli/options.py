@@ -27,6 +27,7 @@ __all__ = [
     "FOLDER",
     "bundle_option",
     "cache_dir_option",
+    "compute_option",
     "config_option",
     "data_option",
     "device_option",
@@ -40,6 +41,7 @@ __all__ = [
     "resolve_settings",
     "run_folder_argument",
     "seed_option",
+    "set_up_compute",
     "split_seed_option",
     "threads_option",
 ]
@@ -84,7 +86,13 @@ split_seed_option = click.option(
 threads_option = click.option(
     "--threads",
     type=click.IntRange(min=1, max=MOST_THREADS),
-    help="Threads of torch; by default every processor. Give 1 on a machine that is busy.",
+    help="Processors to keep busy; by default every one. Give 1 on a machine that is busy.",
+)
+compute_option = click.option(
+    "--compute",
+    "compute_device",
+    metavar="DEVICE",
+    help="Where torch computes: cpu, cuda or cuda:1.  [default: cuda if there is one]",
 )
 config_option = click.option(
     "--config",
@@ -134,6 +142,24 @@ moved_data_option = click.option(
     help="The data of the run, if they are no longer where the search read them.",
 )
 run_folder_argument = click.argument("run_folder", metavar="RUN", type=FOLDER)
+
+
+def set_up_compute(device: str | None, threads: int | None, toml_path: Path | None = None) -> None:
+    """Set up torch as the table [compute] says, with typed flags above it."""
+    from cmpc.settings.file import COMPUTE_TABLE
+    from cmpc.settings.resolution import Places, resolve
+    from cmpc_search.training.compute import set_up_torch
+    from cmpc_search.training.settings import ComputeSettings
+
+    typed = {"device": device, "threads": threads}
+    places = Places(
+        toml_path=toml_path,
+        environment=os.environ,
+        flags={name: value for name, value in typed.items() if value is not None},
+        spellings={"device": "--compute"},
+    )
+    settings = resolve(ComputeSettings, COMPUTE_TABLE, places)
+    set_up_torch(settings.threads, device=settings.device, processes=settings.processes)
 
 
 def default_cache_dir() -> Path:

@@ -11,12 +11,14 @@ from cmpc.cli.names import COSTS, NameChoice, NameSum
 from cmpc.cli.options import (
     FOLDER,
     cache_dir_option,
+    compute_option,
     config_option,
     device_option,
     filled,
     json_option,
     resolve_settings,
     run_folder_argument,
+    set_up_compute,
     threads_option,
 )
 from cmpc_search.compatibility.catalogue import METHODS, PLUS
@@ -37,6 +39,7 @@ class SearchOptions:
     run_folder: Path
     gallery_path: Path
     threads: int | None
+    compute_device: str | None
     fresh: bool
     toml_path: Path | None
     cache_dir: Path
@@ -102,6 +105,7 @@ class SearchOptions:
 @click.option("--budget-mmacs", type=float, help="Limit in million multiply-accumulates.")
 @click.option("--seed", type=int, help="Seed of everything drawn at random.  [default: 0]")
 @threads_option
+@compute_option
 @click.option("--fresh", is_flag=True, help="Begin again; the old run is kept aside.")
 @config_option
 @cache_dir_option
@@ -131,10 +135,9 @@ def search(options: SearchOptions) -> None:
     from cmpc.progress import TerminalObserver
     from cmpc.reports.front import search_report
     from cmpc_search.stages.searching import run_search
-    from cmpc_search.training.compute import set_up_torch
 
     order = options.order()
-    set_up_torch(options.threads)
+    set_up_compute(options.compute_device, options.threads, options.toml_path)
     result = run_search(order, observer=TerminalObserver())
     report = search_report(result)
     publish(report, as_json=options.as_json)

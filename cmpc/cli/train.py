@@ -9,6 +9,7 @@ import click
 from cmpc.cli.cache_size import cache_size_option
 from cmpc.cli.options import (
     cache_dir_option,
+    compute_option,
     config_option,
     filled,
     json_option,
@@ -16,6 +17,7 @@ from cmpc.cli.options import (
     moved_gallery_option,
     resolve_settings,
     run_folder_argument,
+    set_up_compute,
     threads_option,
 )
 
@@ -36,6 +38,7 @@ class TrainOptions:
     seeds: int
     new_galleries: bool
     threads: int | None
+    compute_device: str | None
     toml_path: Path | None
     cache_dir: Path
     as_json: bool
@@ -77,6 +80,7 @@ class TrainOptions:
 @click.option("--num-steps", "pick_num_steps", type=int, help="Updates of each training.")
 @click.option("--control-steps", type=int, help="Updates of the control; 0 trains none.")
 @threads_option
+@compute_option
 @config_option
 @cache_dir_option
 @cache_size_option
@@ -104,9 +108,8 @@ def train(options: TrainOptions) -> None:
     from cmpc.progress import TerminalObserver
     from cmpc.reports.training import training_report
     from cmpc_search.stages.training import run_training
-    from cmpc_search.training.compute import set_up_torch
 
     order = options.order()
-    set_up_torch(options.threads)
+    set_up_compute(options.compute_device, options.threads, options.toml_path)
     found = run_training(order, TerminalObserver())
     publish(training_report(found), as_json=options.as_json)

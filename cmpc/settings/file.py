@@ -6,10 +6,11 @@ from typing import Any
 
 from cmpc.errors import BadSettings
 
-__all__ = ["DEFAULT_FILE", "TARGETS_TABLE", "read_toml"]
+__all__ = ["COMPUTE_TABLE", "DEFAULT_FILE", "TARGETS_TABLE", "read_toml"]
 
 DEFAULT_FILE = "cmpc.toml"
-TARGETS_TABLE = "targets"  # of the user's own; every other table is a command's
+TARGETS_TABLE = "targets"  # of the user's own
+COMPUTE_TABLE = "compute"  # of all commands that compute; every other table is a command's
 
 
 def read_toml(toml_path: Path | None) -> tuple[Path, dict[str, Any]]:

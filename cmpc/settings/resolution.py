@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 
 from cmpc.commands import COMMANDS
 from cmpc.errors import BadSettings
-from cmpc.settings.file import TARGETS_TABLE, read_toml
+from cmpc.settings.file import COMPUTE_TABLE, TARGETS_TABLE, read_toml
 from cmpc_base.names import suggestion
 
 __all__ = ["Places", "resolve"]
@@ -86,7 +86,8 @@ def key_paths(model_class: type[BaseModel], above: KeyPath = ()) -> Iterator[Key
 def from_file(keys: list[KeyPath], table: str, toml_path: Path | None) -> dict[KeyPath, Given]:
     """Read one table of the settings file."""
     path, document = read_toml(toml_path)
-    tables = [name for name, entry in COMMANDS.items() if entry.reads_settings] + [TARGETS_TABLE]
+    tables = [name for name, entry in COMMANDS.items() if entry.reads_settings]
+    tables += [COMPUTE_TABLE, TARGETS_TABLE]
     for name in document:
         require_known(name, tables, f"{path} has a table [{name}]", "no command reads it")
     content = document.get(table, {})

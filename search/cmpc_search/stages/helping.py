@@ -6,15 +6,17 @@ It loads what the first process loaded, from the same folders, and makes the sam
 same seeds. What comes of it is dropped: the first process keeps its own, which is the same.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from cmpc_search.runs import RunFolder
 from cmpc_search.stages.gallery_training import load_training_set, trained_network
-from cmpc_search.stages.material import ordered_material
-from cmpc_search.stages.pick_training import control_plan, pick_plan
+from cmpc_search.stages.material import SearchMaterial, ordered_material
+from cmpc_search.stages.pick_training import QueryPlan, control_plan, pick_plan
 from cmpc_search.stages.seeds import Seed, SeedParts
 from cmpc_search.stages.settings import GallerySettings, TrainSettings
 from cmpc_search.stages.supernet import trained_supernet
+from cmpc_search.stages.trained_picks import TrainedPick
 from cmpc_search.stages.view_banks import make_view_bank
 from cmpc_search.training.processes import Order, Work, serve_one_order
 
@@ -45,8 +47,7 @@ def _pick(order: Order) -> Work:
         material.space.read(order["architecture"]),
         TrainSettings.model_validate(order["settings"]),
     )
-    views = make_view_bank(material)
-    return lambda compute: plan.trained_network(views, compute)
+    return _query_network(order, plan, material)
 
 
 def _control(order: Order) -> Work:
@@ -57,8 +58,13 @@ def _control(order: Order) -> Work:
         material.space.read(order["architecture"]),
         TrainSettings.model_validate(order["settings"]),
     )
+    return _query_network(order, plan, material)
+
+
+def _query_network(order: Order, plan: QueryPlan, material: SearchMaterial) -> Work:
     views = make_view_bank(material)
-    return lambda compute: plan.trained_network(views, compute)
+    placed = replace(plan, pick=TrainedPick(Path(order["pick"])))  # where its checkpoint is
+    return lambda compute: placed.trained_network(views, compute)
 
 
 def _gallery(order: Order) -> Work:

@@ -76,7 +76,8 @@ class QueryPlan:
         Raises:
             BadRun: the supernet is not trained, or a checkpoint is damaged.
         """
-        with together(self.order, self.training) as compute:
+        order = {**self.order, "pick": os.path.abspath(self.pick.folder)}
+        with together(order, self.training) as compute:
             network = self.trained_network(views, compute, progress)
         self._keep(network)
         return self.pick

@@ -185,13 +185,12 @@ def set_up_torch_as(compute: Compute) -> Compute:
 
 
 def _check_device(name: str) -> None:
-    try:
-        kind = torch.device(name).type
-    except RuntimeError:
-        kind = name
-    if kind not in ("cpu", "cuda") or (kind == "cuda" and not torch.cuda.is_available()):
-        has = "cpu or cuda" if torch.cuda.is_available() else "cpu: torch finds no other"
-        raise BadArgument(f"networks must be computed on {has}, got {name}")
+    there = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+    there += [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+    if name not in there:
+        raise BadArgument(
+            f"networks must be computed on {', '.join(there)}, where torch can here, got {name}"
+        )
 
 
 def _keep_freed_memory() -> None:

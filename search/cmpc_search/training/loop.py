@@ -42,7 +42,9 @@ def train(task: Task, batches: Batches, training: Training, execution: Execution
     execution.compute.place_network(task).train()
     average = WeightAverage(task, training.ema_decay) if training.ema_decay else None
     state = TrainingState(task, _optimiser(task, training), average)
-    for number in range(checkpoint.restore(execution.checkpoint, state), training.num_steps):
+    first = checkpoint.restore(execution.checkpoint, state)
+    _check_together(first, batches, execution.compute)
+    for number in range(first, training.num_steps):
         for group in state.optimiser.param_groups:
             group["lr"] = group["rate_share"] * training.rate_at(number)
         state.optimiser.zero_grad(set_to_none=True)
@@ -57,6 +59,21 @@ def train(task: Task, batches: Batches, training: Training, execution: Execution
     if average is not None:
         average.put_in_place()
     CPU.place_network(task).eval()
+
+
+def _check_together(first: int, batches: Batches, compute: Compute) -> None:
+    if compute.world > batches.num_parts:
+        raise BadRun(
+            f"processes that train together must have a micro-batch each, got {compute.world} "
+            f"processes for {batches.num_parts}; take fewer processes"
+        )
+    mean = compute.place(torch.tensor([float(first)]))
+    compute.average([mean], compute.world)
+    if mean.item() != first:
+        raise BadRun(
+            f"processes that train together must begin at the same step, got {first} and others; "
+            "let them read the same folders"
+        )
 
 
 def _leave_gradients(task: Task, batches: Batches, number: int, compute: Compute) -> Step:

@@ -5,6 +5,7 @@ import math
 from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
+    "ComputeSettings",
     "FinalistTraining",
     "GalleryTraining",
     "PickTraining",
@@ -14,6 +15,22 @@ __all__ = [
 ]
 
 WARM_UP_SHARE = 0.1
+
+
+class ComputeSettings(BaseModel):
+    """Where everything is computed; it decides no more of a result than rounding."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    device: str | None = Field(None, description="cpu, cuda or cuda:1; else cuda if there is one.")
+    threads: int | None = Field(None, ge=1, le=1024, description="Processors to keep busy.")
+    processes: int | None = Field(
+        None,
+        ge=1,
+        le=64,
+        description="Most processes that train one network together, each some of its "
+        "micro-batches; else one a processor, at most 8, where a training is long enough.",
+    )
 
 
 class Training(BaseModel):

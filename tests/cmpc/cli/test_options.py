@@ -6,7 +6,15 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from cmpc.cli.options import cache_dir_option, flags_given, seed_option, threads_option
+from cmpc.cli.options import (
+    cache_dir_option,
+    flags_given,
+    seed_option,
+    set_up_compute,
+    threads_option,
+)
+from cmpc_search.errors import BadArgument
+from cmpc_search.training.compute import here, set_up_torch_as
 
 
 @click.command()
@@ -61,3 +69,27 @@ def test_a_home_folder_that_may_not_be_written_is_named(monkeypatch, tmp_path):
 @pytest.mark.parametrize("arguments", [["--seed", "-1"], ["--threads", "0"]])
 def test_numbers_out_of_range_are_wrong_usage(arguments):
     assert CliRunner().invoke(probe, arguments).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [((None, None), (2, 3)), (("cpu", 1), (1, 3))],
+    ids=["table", "flags-above-it"],
+)
+def test_where_is_computed_is_set_by_a_table_of_its_own(tmp_path, monkeypatch, typed, expected):
+    toml_path = tmp_path / "cmpc.toml"
+    toml_path.write_text("[compute]\ndevice = 'cpu'\nthreads = 2\nprocesses = 4\n")
+    monkeypatch.setenv("CMPC_COMPUTE_PROCESSES", "3")
+    before = here()
+
+    set_up_compute(*typed, toml_path)
+
+    found = here()
+    set_up_torch_as(before)
+    assert (found.device, found.threads, found.processes) == ("cpu", *expected)
+
+
+@pytest.mark.parametrize("name", ["abacus", "meta", "cuda:99"])
+def test_a_device_that_is_not_there_is_refused(name):
+    with pytest.raises(BadArgument, match=f"must be computed on cpu.*got {name}"):
+        set_up_compute(name, 1)

@@ -132,6 +132,24 @@ def test_processes_share_the_micro_batches_of_a_step():
     assert [one.is_first for one in both] == [True, False]
 
 
+@pytest.mark.parametrize(
+    ("compute", "num_parts", "num_steps", "count"),
+    [
+        (Compute(threads=4, processes=None), 4, 2000, 4),
+        (Compute(threads=3, processes=None), 4, 2000, 2),  # each has as many micro-batches
+        (Compute(threads=4, processes=None), 1, 2000, 1),
+        (Compute(threads=64, processes=None), 64, 2000, 8),
+        (Compute(threads=4, processes=None), 4, 20, 1),  # over before the others have started
+        (Compute(threads=1, processes=3), 6, 20, 3),  # but as wished
+        (Compute(device="cuda", threads=4, processes=None), 4, 2000, 1),
+    ],
+)
+def test_as_many_processes_train_as_divide_a_step_and_are_worth_it(
+    compute, num_parts, num_steps, count
+):
+    assert compute.processes_for(num_parts, num_steps) == count
+
+
 @pytest.mark.parametrize(("is_fast", "precision"), [(True, "bfloat16"), (False, "float32")])
 def test_products_are_narrow_where_that_is_fast_and_asked_for(is_fast, precision):
     compute = replace(CPU, has_fast_bfloat16=is_fast)
