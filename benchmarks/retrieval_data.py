@@ -17,6 +17,7 @@ have no neighbours worth the name, which is hardest for codes and bounds.
 """
 
 import argparse
+import itertools
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,23 +137,23 @@ def main() -> None:
     from cmpc_base.files import replacing
     from cmpc_search.data import load_image_set
     from cmpc_search.gallery import open_gallery
-    from cmpc_search.pixels import to_float
-    from cmpc_search.training.augmentation import Augmentation
+    from cmpc_search.training.augmentation.drawing import Drawing
+    from cmpc_search.training.views import ViewMaker, ViewRecipe
 
     torch.set_num_threads(arguments.threads)
     gallery = open_gallery(arguments.gallery)
     images = load_image_set(
         arguments.data, size_px=gallery.input_size_px, cache_dir=arguments.cache_dir, seed=0
-    ).images
-    generator = torch.Generator().manual_seed(0)
-    augment = Augmentation()
+    )
+    recipe = ViewRecipe(augmentation=Drawing(supersampling=1), seed=0)
+    maker = ViewMaker.of_all(images, recipe, gallery.input_size_px)
+    numbers = itertools.count()  # every view is another one
 
     def embed_views(chosen: npt.NDArray[np.int64]) -> Rows:
         parts = []
-        for start in range(0, len(chosen), 512):
-            batch = torch.from_numpy(np.array(images[chosen[start : start + 512]]))
-            views = augment(to_float(batch), generator).mul(255).round().to(torch.uint8)
-            parts.append(gallery.embed(views.permute(0, 2, 3, 1).contiguous().numpy()))
+        for shown in torch.split(torch.from_numpy(chosen), 512):
+            drawn = torch.tensor([next(numbers) for _ in shown])
+            parts.append(gallery.embed(maker.make(shown, drawn).numpy()))
         return np.concatenate(parts)
 
     everything = np.arange(len(images))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["resize_images", "to_bytes", "to_float"]
+__all__ = ["as_bytes", "resize_images", "to_bytes", "to_float"]
 
 
 def to_float(images: Tensor) -> Tensor:
@@ -17,11 +17,14 @@ def to_float(images: Tensor) -> Tensor:
     return images.permute(0, 3, 1, 2).to(torch.float32).div_(255)
 
 
+def as_bytes(images: Tensor) -> Tensor:
+    """float32 [N, 3, H, W] in [0, 1] -> uint8 [N, H, W, 3], rounded, on the same device."""
+    return images.mul(255).round_().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+
+
 def to_bytes(images: Tensor) -> npt.NDArray[np.uint8]:
     """float32 [N, 3, H, W] in [0, 1] -> uint8 [N, H, W, 3], rounded."""
-    rounded: npt.NDArray[np.uint8] = (
-        images.mul(255).round_().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy(force=True)
-    )
+    rounded: npt.NDArray[np.uint8] = as_bytes(images).numpy(force=True)
     return rounded
 
 

@@ -3,8 +3,6 @@
 import os
 from pathlib import Path
 
-from torch import Tensor
-
 from cmpc_base.progress import OnNotice, Progress
 from cmpc_search.data import ImageSet, load_image_set
 from cmpc_search.gallery import (
@@ -14,14 +12,13 @@ from cmpc_search.gallery import (
     making,
     save_gallery_network,
 )
-from cmpc_search.networks.gallery.base import GalleryNetwork
 from cmpc_search.stages.settings import GallerySettings
 from cmpc_search.stages.together import together
-from cmpc_search.training.compute import Compute
 from cmpc_search.training.execution import Execution
 from cmpc_search.training.gallery_task import train_gallery_network
+from cmpc_search.training.views import ViewMaker, ViewRecipe
 
-__all__ = ["load_training_set", "train_gallery", "trained_network"]
+__all__ = ["load_training_set", "train_gallery", "training_views"]
 
 
 def train_gallery(
@@ -57,39 +54,40 @@ def train_gallery(
             "settings": facts,
             "cache_dir": os.path.abspath(cache_dir),
         }
+        # Before others are asked to train along: they find prepared what is prepared here.
+        views = training_views(settings, cache_dir=cache_dir)
+        checkpoint = checkpoint_of(folder, image_set, facts=facts)
         with together(order, settings.training) as compute:
-            network, directions = trained_network(
-                folder, settings, image_set, compute=compute, progress=progress
+            execution = Execution(compute=compute, checkpoint=checkpoint, progress=progress)
+            network, directions = train_gallery_network(
+                settings.shape, image_set, settings.training, views, execution
             )
         trained = save_gallery_network(folder, network, directions, image_set, facts=facts)
-        checkpoint_of(folder, image_set, facts=facts).unlink(missing_ok=True)
+        checkpoint.unlink(missing_ok=True)
     return trained
-
-
-def trained_network(
-    folder: Path,
-    settings: GallerySettings,
-    image_set: ImageSet,
-    *,
-    compute: Compute,
-    progress: Progress | None = None,
-) -> tuple[GalleryNetwork, Tensor]:
-    """Return the network of ``folder`` and its class directions float32 [C, D], not yet kept."""
-    checkpoint = checkpoint_of(folder, image_set, facts=settings.model_dump(mode="json"))
-    return train_gallery_network(
-        settings.shape,
-        image_set,
-        settings.training,
-        seed=settings.seed,
-        execution=Execution(compute=compute, checkpoint=checkpoint, progress=progress),
-    )
 
 
 def load_training_set(settings: GallerySettings, *, cache_dir: Path) -> ImageSet:
     """Return the data of ``settings`` as their network reads them."""
+    return _loaded(settings, settings.shape.input_size_px, cache_dir=cache_dir)
+
+
+def training_views(settings: GallerySettings, *, cache_dir: Path) -> ViewMaker:
+    """Return what makes views of all images, of pictures as large as that needs."""
+    size_px = settings.shape.input_size_px
+    large_px = size_px * settings.augmentation.supersampling
+    pictures = _loaded(settings, large_px, cache_dir=cache_dir, with_styles=True)
+    recipe = ViewRecipe(augmentation=settings.augmentation, seed=settings.seed)
+    return ViewMaker.of_all(pictures, recipe, size_px)
+
+
+def _loaded(
+    settings: GallerySettings, size_px: int, *, cache_dir: Path, with_styles: bool = False
+) -> ImageSet:
     return load_image_set(
         settings.data,
-        size_px=settings.shape.input_size_px,
+        size_px=size_px,
         cache_dir=cache_dir,
         seed=settings.split_seed,
+        with_styles=with_styles,
     )

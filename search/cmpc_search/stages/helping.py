@@ -9,8 +9,9 @@ same seeds. What comes of it is dropped: the first process keeps its own, which 
 from dataclasses import replace
 from pathlib import Path
 
+from cmpc_search.gallery import checkpoint_of
 from cmpc_search.runs import RunFolder
-from cmpc_search.stages.gallery_training import load_training_set, trained_network
+from cmpc_search.stages.gallery_training import load_training_set, training_views
 from cmpc_search.stages.material import SearchMaterial, ordered_material
 from cmpc_search.stages.pick_training import QueryPlan, control_plan, pick_plan
 from cmpc_search.stages.seeds import Seed, SeedParts
@@ -18,6 +19,8 @@ from cmpc_search.stages.settings import GallerySettings, TrainSettings
 from cmpc_search.stages.supernet import trained_supernet
 from cmpc_search.stages.trained_picks import TrainedPick
 from cmpc_search.stages.view_banks import make_view_bank
+from cmpc_search.training.execution import Execution
+from cmpc_search.training.gallery_task import train_gallery_network
 from cmpc_search.training.processes import Order, Work, serve_one_order
 
 __all__ = ["prepare"]
@@ -69,9 +72,18 @@ def _query_network(order: Order, plan: QueryPlan, material: SearchMaterial) -> W
 
 def _gallery(order: Order) -> Work:
     settings = GallerySettings.model_validate(order["settings"])
-    image_set = load_training_set(settings, cache_dir=Path(order["cache_dir"]))
-    return lambda compute: trained_network(
-        Path(order["folder"]), settings, image_set, compute=compute
+    cache_dir = Path(order["cache_dir"])
+    image_set = load_training_set(settings, cache_dir=cache_dir)
+    views = training_views(settings, cache_dir=cache_dir)
+    checkpoint = checkpoint_of(
+        Path(order["folder"]), image_set, facts=settings.model_dump(mode="json")
+    )
+    return lambda compute: train_gallery_network(
+        settings.shape,
+        image_set,
+        settings.training,
+        views,
+        Execution(compute=compute, checkpoint=checkpoint),
     )
 
 

@@ -30,8 +30,8 @@ from cmpc_search.stages.accuracy import OPEN_SET, embed_at, labelled_rows
 from cmpc_search.stages.material import SearchMaterial
 from cmpc_search.study.records import Accuracy
 from cmpc_search.study.rewards.base import RewardFacts
-from cmpc_search.training.augmentation import Augmentation
-from cmpc_search.training.compute import CPU
+from cmpc_search.training.augmentation.drawing import Drawing
+from cmpc_search.training.draws import Draws
 from cmpc_search.training.embedding import embed_batches, image_batches
 
 __all__ = ["Judged", "ValidationJudge", "calibration_images"]
@@ -43,7 +43,8 @@ SPLIT = "validation"
 MAX_CALIBRATION_IMAGES = 4096
 MAX_CALIBRATION_BYTES = 1 << 28
 """Of one candidate's images as float32, which takes fewer large ones: at 224 px, 445."""
-MILD = Augmentation(
+MILD = Drawing(
+    supersampling=1,
     max_turn_degrees=4.0,
     max_scale=1.08,
     max_stretch=1.04,
@@ -148,9 +149,11 @@ class ValidationJudge:
         """
         yield from image_batches(image_set.images, self._queries)
         for number in range(1, num_views):
-            generator = CPU.generator(number)
+            first = 0
             for batch in image_batches(self._material.image_set.images, self._queries):
-                yield resize_images(MILD(batch, generator), image_set.size_px)
+                draws = Draws(number, torch.arange(first, first + len(batch)))
+                yield resize_images(MILD(batch, draws, batch.shape[-1]), image_set.size_px)
+                first += len(batch)
 
 
 def calibration_images(material: SearchMaterial, size_px: int) -> Tensor:

@@ -102,10 +102,15 @@ class SearchMaterial:
         if size_px == known.size_px:
             return known
         if size_px not in self._by_size:
-            self._by_size[size_px] = self._loaded_at(size_px)
+            self._by_size[size_px] = self.load_at(size_px)
         return self._by_size[size_px]
 
-    def _loaded_at(self, size_px: int) -> ImageSet:
+    def load_at(self, size_px: int, *, with_styles: bool = False) -> ImageSet:
+        """Return the images at a size, read anew; in other styles as well, to train on.
+
+        Raises:
+            BadData: the data have changed since they were loaded.
+        """
         known = self.image_set
         found = load_image_set(
             self.settings.data,
@@ -113,6 +118,7 @@ class SearchMaterial:
             crop_share=self.gallery.crop_share,
             cache_dir=self.cache_dir,
             seed=self.gallery.split_seed,
+            with_styles=with_styles,
         )
         if found.item_names != known.item_names or found.split.tolist() != known.split.tolist():
             raise BadData(

@@ -191,7 +191,7 @@ def obtain_supernet(
         if has_supernet(run):
             return load_supernet(run, material)
         with observer.progress("Embedding views with the gallery network") as steps:
-            bank = make_view_bank(material, steps)
+            bank = make_view_bank(material, steps, observer.notice)
         with observer.progress("Training the supernet") as steps:
             return make_supernet(run, material, bank, progress=steps)
 

@@ -21,6 +21,7 @@ from cmpc_search.study.rewards.base import Metric
 from cmpc_search.study.rewards.catalogue import REWARDS
 from cmpc_search.study.samplers.catalogue import SAMPLERS
 from cmpc_search.study.settings import Budget, StudySettings
+from cmpc_search.training.augmentation.choosing import DEFAULT_AUGMENTATION, AnyAugmentation
 from cmpc_search.training.settings import (
     FinalistTraining,
     GalleryTraining,
@@ -38,7 +39,7 @@ __all__ = [
     "as_of_today",
 ]
 
-FREE_SETTINGS = ("trials", "finalists", "data", "gallery_path")
+FREE_SETTINGS = ("trials", "finalists", "data", "gallery_path", "view_memory_mb")
 """What may change when a run is resumed; data and gallery are known by their hashes, not places."""
 
 MOST_BLOCKS = 100  # of a stage; the deepest network of the paper has 23
@@ -91,6 +92,7 @@ class GallerySettings(BaseModel):
         description="Decides which classes validate, and which images ask.",
     )
     training: GalleryTraining = GalleryTraining()
+    augmentation: AnyAugmentation = DEFAULT_AUGMENTATION
 
     @field_validator("depths")
     @classmethod
@@ -161,6 +163,14 @@ class SearchSettings(BaseModel):
     finalists: int = Field(
         5, ge=0, description="Candidates that are trained on their own before the pick; 0: none."
     )
+    mixed_patches: int = Field(
+        1, ge=1, le=16, description="Most parts of another image that are pasted into one."
+    )
+    blended_share: float = Field(
+        0.0, ge=0, le=1, description="Share of views of two images that are blended instead."
+    )
+    view_memory_mb: int = Field(2000, ge=0, description="Most memory for views that were made.")
+    augmentation: AnyAugmentation = DEFAULT_AUGMENTATION
     supernet: SupernetTraining = SupernetTraining()
     finalist: FinalistTraining = FinalistTraining()
 

@@ -125,7 +125,7 @@ class PickTrainer:
         if (found := plan.found()) is not None:
             return found
         with self.observer.progress(f"{name}: embedding views with the gallery network") as steps:
-            views = make_view_bank(parts.material, steps)
+            views = make_view_bank(parts.material, steps, self.observer.notice)
         if seed.number > 0 and not has_supernet(parts.run):
             with self.observer.progress(f"{name}: training the supernet") as steps:
                 make_supernet(parts.run, parts.material, views, progress=steps)
@@ -138,6 +138,6 @@ class PickTrainer:
         if (found := plan.found()) is not None:
             return found
         with self.observer.progress("Control: embedding views with the gallery network") as steps:
-            views = make_view_bank(self.material, steps)
+            views = make_view_bank(self.material, steps, self.observer.notice)
         with self.observer.progress("Control: training without the gallery") as steps:
             return plan.train(views, steps)

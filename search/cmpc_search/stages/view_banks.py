@@ -1,109 +1,133 @@
-"""The bank of views of a run: made once for each recipe, and found in the cache from then on."""
+"""The bank of views of a run: made once for each recipe, and found in the cache from then on.
 
+CACHE/views/RECIPE/embeddings.npy   the gallery network's embeddings, as far as they were made
+                   making.lock      held by the process that makes them
+"""
+
+import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError
 
 from cmpc_base.cache import Cache
 from cmpc_base.hashing import document_hash
-from cmpc_base.leftovers import sweep
-from cmpc_base.progress import Progress
-from cmpc_search.data import load_image_set
-from cmpc_search.errors import BadData
+from cmpc_base.locks import exclusive
+from cmpc_base.progress import OnNotice, Progress
 from cmpc_search.gallery import Gallery
 from cmpc_search.stages.material import SearchMaterial
-from cmpc_search.training.augmentation import Augmentation
+from cmpc_search.training.embedding_rows import DamagedRows, EmbeddingRows
 from cmpc_search.training.execution import Execution
-from cmpc_search.training.view_bank import (
-    EmbedViews,
-    ViewBank,
-    ViewSettings,
-    make_views,
-    read_views,
-    write_views,
-)
+from cmpc_search.training.mixing import NO_MIXING, Mixing
+from cmpc_search.training.view_bank import BATCH_SIZE, ViewBank, embed_views, repeat_rows
+from cmpc_search.training.view_memory import ViewMemory
+from cmpc_search.training.views import Pictures, ViewMaker, ViewRecipe
 
 __all__ = ["make_view_bank"]
 
+_log = logging.getLogger(__name__)
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Recipe:
-    """All that decides what is in a bank.
-
-    Attributes:
-        is_embedded: Whether the gallery network embeds the views; else each aims at the embedding
-            of its image. Ready embeddings may name the very network that gave them.
-    """
-
-    views: ViewSettings
-    augmentation: Augmentation
-    is_embedded: bool
-    material: dict[str, str | int | float]
+VERSION = 1  # of what views are for a recipe; another one makes all banks anew
+EMBEDDINGS_FILE = "embeddings.npy"
+LOCK_FILE = "making.lock"
 
 
-def make_view_bank(material: SearchMaterial, progress: Progress | None = None) -> ViewBank:
-    """Return the bank of views of a run, from the cache if it was made before.
+def make_view_bank(
+    material: SearchMaterial,
+    progress: Progress | None = None,
+    on_notice: OnNotice | None = None,
+) -> ViewBank:
+    """Return the bank of views of a run, with the embeddings of the cache as far as it has them.
+
+    Of several processes one embeds; the others wait. ``on_notice`` is told of a damaged bank.
 
     Raises:
         BadData: the data have changed since they were loaded.
         BadEmbeddings: the gallery network gives NaN, infinities or zeros for a view.
         BadGallery: its embeddings are of other data than there are now.
     """
-    path = _path_of(material)
-    Cache(material.cache_dir).mark_used(path)
-    if path.exists():
-        try:
-            return read_views(path)
-        except (SafetensorError, OSError, TypeError):
-            path.unlink()  # damaged: made again below
-    sweep(path.parent)  # a bank that a kill cut off may fill gigabytes
-    bank = _made(material, progress)
-    write_views(path, bank)
-    return bank
-
-
-def _path_of(material: SearchMaterial) -> Path:
-    recipe = _Recipe(
-        views=_settings_of(material),
-        augmentation=Augmentation(),
-        is_embedded=material.gallery.has_network,
-        material=material.hashes(),
-    )
-    return Cache(material.cache_dir).views / f"{document_hash(asdict(recipe))[:20]}.safetensors"
-
-
-def _settings_of(material: SearchMaterial) -> ViewSettings:
-    return ViewSettings(
-        views_per_image=material.settings.views_per_image,
-        # Without a network nobody knows what a view of two images should be.
-        mixed_share=material.settings.mixed_share if material.gallery.has_network else 0.0,
-        size_px=material.space.input_size_px,
-        seed=material.settings.seed,
+    folder = _folder_of(material)
+    folder.mkdir(parents=True, exist_ok=True)
+    Cache(material.cache_dir).mark_used(folder)
+    doing = f"embeds the views of {folder}"
+    with exclusive(folder / LOCK_FILE, doing=doing, on_wait=on_notice):
+        rows = _opened(folder / EMBEDDINGS_FILE, material, on_notice or _log.warning)
+        if not rows.is_whole:
+            _embed(rows, material, progress)
+    maker = _maker(material, material.space.largest_input_size_px)
+    limit_bytes = material.settings.view_memory_mb * 10**6
+    return ViewBank(
+        maker=maker,
+        gallery_embeddings=rows.read(),
+        labels=material.gallery_bank.labels,
+        memory=ViewMemory(rows.num_rows, maker.size_px, limit_bytes),
     )
 
 
-def _made(material: SearchMaterial, progress: Progress | None) -> ViewBank:
+def _opened(path: Path, material: SearchMaterial, on_notice: OnNotice) -> EmbeddingRows:
+    settings = material.settings
+    num_views = settings.views_per_image * len(material.image_set.select(split="train"))
+    shape = (num_views, material.gallery.embedding_dim)
+    try:
+        return EmbeddingRows(path, shape, batch_size=BATCH_SIZE)
+    except DamagedRows as error:
+        on_notice(f"the views are embedded again: {error}")
+        path.unlink()
+        return EmbeddingRows(path, shape, batch_size=BATCH_SIZE)
+
+
+def _embed(rows: EmbeddingRows, material: SearchMaterial, progress: Progress | None) -> None:
     positions = material.image_set.select(split="train")
-    return make_views(
-        _pictures(material)[positions],
-        material.gallery_bank.labels,
-        _aim_of(material, positions),
-        _settings_of(material),
-        Execution(progress=progress),
+    gallery = material.gallery
+    if not gallery.has_network:
+        repeat_rows(rows, material.gallery_rows[positions])
+        return
+    gallery.check_current(material.load_at(gallery.input_size_px))
+    names = tuple(material.image_set.item_names[position] for position in positions)
+    maker = _maker(material, gallery.input_size_px)
+    embed_views(rows, maker, NetworkEmbeddings(gallery, names), Execution(progress=progress))
+
+
+def _folder_of(material: SearchMaterial) -> Path:
+    recipe = _recipe_of(material)
+    facts: dict[str, Any] = {
+        "version": VERSION,
+        "seed": recipe.seed,
+        "augmentation": recipe.augmentation.model_dump(),
+        "mixing": asdict(recipe.mixing),
+        "views_per_image": material.settings.views_per_image,
+        # Ready embeddings may name the very network that gave them.
+        "is_embedded": material.gallery.has_network,
+        "material": material.hashes(),
+    }
+    return Cache(material.cache_dir).views / document_hash(facts)[:20]
+
+
+def _maker(material: SearchMaterial, size_px: int) -> ViewMaker:
+    """Return what makes the run's views at a size, of pictures as large as that needs."""
+    recipe = _recipe_of(material)
+    large = material.load_at(size_px * recipe.augmentation.supersampling, with_styles=True)
+    return ViewMaker(Pictures.of(large, large.select(split="train")), recipe, size_px)
+
+
+def _recipe_of(material: SearchMaterial) -> ViewRecipe:
+    settings = material.settings
+    mixing = Mixing(
+        share=settings.mixed_share,
+        max_patches=settings.mixed_patches,
+        blended_share=settings.blended_share,
+    )
+    return ViewRecipe(
+        augmentation=settings.augmentation,
+        # Without a network nobody knows what a view of two images should be.
+        mixing=mixing if material.gallery.has_network else NO_MIXING,
+        seed=settings.seed,
     )
 
 
-def _aim_of(material: SearchMaterial, positions: npt.NDArray[np.int64]) -> EmbedViews:
-    if not material.gallery.has_network:
-        return KeptEmbeddings(material.gallery_rows[positions])
-    names = material.image_set.item_names
-    return NetworkEmbeddings(material.gallery, tuple(names[position] for position in positions))
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class NetworkEmbeddings:
     """Views aim at what the gallery network sees in them."""
 
@@ -115,36 +139,3 @@ class NetworkEmbeddings:
     ) -> npt.NDArray[np.float32]:
         names = [self.item_names[image] for image in shown]
         return self.gallery.embed(views, names, is_narrow=True)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class KeptEmbeddings:
-    """Without a network every view aims at the embedding of its image, float32 [T, D]."""
-
-    rows: npt.NDArray[np.float32]
-
-    def __call__(
-        self, views: npt.NDArray[np.uint8], shown: npt.NDArray[np.int64]
-    ) -> npt.NDArray[np.float32]:
-        return self.rows[shown]
-
-
-def _pictures(material: SearchMaterial) -> npt.NDArray[np.uint8]:
-    """Return the images of ``material`` as large as views are made: as its network reads them."""
-    image_set, gallery = material.image_set, material.gallery
-    if not gallery.has_network:
-        return image_set.images
-    large = load_image_set(
-        material.settings.data,
-        size_px=gallery.input_size_px,
-        crop_share=gallery.crop_share,
-        cache_dir=material.cache_dir,
-        seed=gallery.split_seed,
-    )
-    if large.item_names != image_set.item_names or large.split.tolist() != image_set.split.tolist():
-        raise BadData(
-            f"{large.name} must hold the same items in the same splits at {large.size_px} px as "
-            f"at {image_set.size_px} px; it changed meanwhile: begin again"
-        )
-    gallery.check_current(large)
-    return large.images

@@ -30,13 +30,22 @@ from cmpc_cost_models.targets.machine import cpu_flags
 from cmpc_cost_models.targets.system_calls import allowed_cpus
 from cmpc_search.errors import BadArgument
 
-__all__ = ["CPU", "Compute", "here", "set_up_torch", "set_up_torch_as"]
+__all__ = [
+    "CPU",
+    "Compute",
+    "here",
+    "set_up_torch",
+    "set_up_torch_as",
+    "spare_threads",
+    "use_one_thread",
+]
 
 Module = TypeVar("Module", bound=nn.Module)
 
 IMAGE_DIMENSIONS = 4  # [N, C, H, W]
 MOST_PROCESSES = 8  # of their own accord: what each adds shrinks, and each takes memory
 WORTHWHILE_STEPS = 150  # to start processes takes as long as some tens of steps of a small network
+MOST_SPARE_THREADS = 8  # each holds some batches of images
 
 # Parameters of glibc's mallopt (malloc.h) and what they are set to.
 M_TRIM_THRESHOLD, NEVER_BYTES = -1, 2**31 - 1
@@ -191,6 +200,17 @@ def _check_device(name: str) -> None:
         raise BadArgument(
             f"networks must be computed on {', '.join(there)}, where torch can here, got {name}"
         )
+
+
+def use_one_thread() -> None:
+    """Let torch use one thread for what the calling thread computes; others keep theirs."""
+    torch.set_num_threads(1)
+
+
+def spare_threads() -> int:
+    """Return how many threads may work ahead of this one: none if torch has but one."""
+    num_threads = torch.get_num_threads()
+    return min(num_threads, MOST_SPARE_THREADS) if num_threads > 1 else 0
 
 
 def _keep_freed_memory() -> None:

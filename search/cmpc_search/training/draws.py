@@ -43,6 +43,11 @@ class Draws:
     def __len__(self) -> int:
         return len(self._states)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the numbers are drawn."""
+        return self._states.device
+
     def uniform(self, *shape: int) -> Tensor:
         """Draw float32 [N, *shape] evenly from [0, 1): multiples of 2^-24."""
         return (self._bits(*shape) >> (32 - FLOAT_BITS)).to(torch.float32) * 2.0**-FLOAT_BITS

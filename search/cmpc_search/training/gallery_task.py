@@ -28,6 +28,7 @@ from cmpc_search.training.loop import train
 from cmpc_search.training.pairs import PairBatches
 from cmpc_search.training.settings import GalleryTraining
 from cmpc_search.training.task import Task
+from cmpc_search.training.views import ViewMaker
 
 __all__ = ["train_gallery_network"]
 
@@ -84,8 +85,7 @@ def train_gallery_network(
     shape: GalleryShape,
     image_set: ImageSet,
     training: GalleryTraining,
-    *,
-    seed: int,
+    views: ViewMaker,
     execution: Execution,
 ) -> tuple[GalleryNetwork, Tensor]:
     """Return the trained network and its class directions float32 [C, D].
@@ -93,15 +93,16 @@ def train_gallery_network(
     Row c of the directions belongs to the c-th of the sorted training classes of ``image_set``.
     They are the classifier's, or mean directions where embeddings are whitened after training.
 
-    Goes on from a checkpoint if there is one.
+    Goes on from a checkpoint if there is one. ``views`` makes views of all images of ``image_set``;
+    its seed decides all that is drawn.
 
     Raises:
         BadData: fewer than two training classes have images of both roles.
         BadRun: the checkpoint is not of this network, or the loss is not finite.
         MissingLibrary: the network's published weights are wanted and not installed.
     """
-    torch.manual_seed(seed)
-    batches = PairBatches(image_set, training, seed=seed, compute=execution.compute)
+    torch.manual_seed(views.recipe.seed)
+    batches = PairBatches(image_set, training, views, execution.compute)
     network = GalleryNetwork(shape)
     if training.pretrained:
         network.load_pretrained()

@@ -3,71 +3,108 @@
 Shapes: B classes of a step, S pixels a side.
 """
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from cmpc_search.compatibility.base import Step
 from cmpc_search.data import ImageSet
 from cmpc_search.errors import BadData
 from cmpc_search.pixels import to_float
-from cmpc_search.training.augmentation import Augmentation
+from cmpc_search.training.ahead import StepsAhead
 from cmpc_search.training.batches import EpochOrder
 from cmpc_search.training.compute import Compute
+from cmpc_search.training.draws import Draws
 from cmpc_search.training.settings import GalleryTraining
+from cmpc_search.training.views import ViewMaker
 
 __all__ = ["PairBatches"]
 
+Pair = tuple[int, npt.NDArray[np.int64], npt.NDArray[np.int64]]
+"""A class, and where its images of each role are."""
+
+ROLES = ("query", "gallery")
+PICKING = 1  # added to the seed of the views, for which images of a class are shown
+
 
 class PairBatches:
-    """2 B views a step, those of query roles first; the training images are read where they are.
+    """2 B views a step, those of query roles first.
+
+    Args:
+        image_set: Says which images are whose.
+        views: Makes views of all images of ``image_set``, read where they are.
 
     Raises:
         BadData: fewer than two training classes have images of both roles.
     """
 
     def __init__(
-        self, image_set: ImageSet, training: GalleryTraining, *, seed: int, compute: Compute
+        self, image_set: ImageSet, training: GalleryTraining, views: ViewMaker, compute: Compute
     ) -> None:
-        self._images, self._seed, self._compute = image_set.images, seed, compute
-        self._num_steps = training.num_steps
-        queries = _by_class(image_set, "query")
-        gallery = _by_class(image_set, "gallery")
-        classes = sorted(queries.keys() | gallery.keys())
+        self._views, self._compute, self._num_steps = views, compute, training.num_steps
+        by_role = [_by_class(image_set, role) for role in ROLES]
+        classes = sorted(set().union(*by_role))
         self.num_classes = len(classes)
         self._pairs = [
-            (label, queries[name], gallery[name])
+            (label, by_role[0][name], by_role[1][name])
             for label, name in enumerate(classes)
-            if name in queries and name in gallery
+            if all(name in images for images in by_role)
         ]
         if len(self._pairs) < 2:
             raise BadData(
                 "at least two training classes must have images of both roles, "
                 f"got {len(self._pairs)} of {self.num_classes}"
             )
-        batch_size = min(training.classes_per_batch, len(self._pairs))
+        self._batch_size = min(training.classes_per_batch, len(self._pairs))
         self._order = EpochOrder(
-            len(self._pairs), batch_size, seed=seed, parts=training.micro_batches
+            len(self._pairs),
+            self._batch_size,
+            seed=views.recipe.seed,
+            parts=training.micro_batches,
         )
         self.num_parts = self._order.num_parts
-        self._augment = Augmentation()
+        parts = compute.parts(self.num_parts)
+        self._steps = StepsAhead(self._begun, num_steps=training.num_steps, parts=parts)
 
     def at(self, number: int, part: int = 0) -> Step:
+        return self._steps.at(number, part)
+
+    def _begun(self, number: int, part: int) -> Callable[[], Step]:
+        places = np.arange(self._batch_size)[part :: self.num_parts]
         chosen = [self._pairs[one] for one in self._order.at(number, part)]
-        rng = np.random.default_rng((self._seed, 1, number, part))
-        picked = [rng.choice(pair[1]) for pair in chosen] + [rng.choice(pair[2]) for pair in chosen]
-        images = to_float(torch.from_numpy(np.ascontiguousarray(self._images[picked])))
-        generator = self._compute.generator(
-            (self._seed * 1_000_003 + number) * self.num_parts + part
-        )
+        return partial(self._step, number, chosen, self._numbers(number, places))
+
+    def _step(self, number: int, chosen: list[Pair], numbers: Tensor) -> Step:
+        place = self._compute.place
+        items = self._picked(chosen, numbers)
         labels = torch.tensor([pair[0] for pair in chosen]).repeat(2)
         return Step(
             number=number,
             progress=number / self._num_steps,
-            views=self._compute.place(self._augment(self._compute.place(images), generator)),
-            item_ids=self._compute.place(torch.from_numpy(np.array(picked))),
-            labels=self._compute.place(labels),
+            views=place(to_float(self._views.make(items, numbers, self._compute))),
+            item_ids=place(items),
+            labels=place(labels),
         )
+
+    def _numbers(self, step: int, places: npt.NDArray[np.int64]) -> Tensor:
+        """int64 [2 B], the numbers of the views: all others have others."""
+        first = step * len(ROLES) * self._batch_size
+        return torch.from_numpy(
+            np.concatenate([first + role * self._batch_size + places for role in range(len(ROLES))])
+        )
+
+    def _picked(self, chosen: list[Pair], numbers: Tensor) -> Tensor:
+        """int64 [2 B], an image of each role of each class."""
+        images = [pair[1] for pair in chosen] + [pair[2] for pair in chosen]
+        shares = Draws(self._views.recipe.seed + PICKING, numbers).uniform()
+        picked = [
+            one[int(share * len(one))] for one, share in zip(images, shares.tolist(), strict=True)
+        ]
+        return torch.tensor(picked)
 
 
 def _by_class(image_set: ImageSet, role: str) -> dict[int, npt.NDArray[np.int64]]:

@@ -107,6 +107,9 @@ class QueryTraining(Training):
     """How a supernet or a query network is trained from the bank of views."""
 
     batch_size: int = Field(128, ge=2, description="Views in a batch.")
+    views_per_item: int = Field(
+        1, ge=1, description="Views of each image in a batch, for methods that compare them."
+    )
     learning_rate: float = Field(3e-3, gt=0, le=1000)
     weight_decay: float = Field(0.01, ge=0, le=1000)
 

@@ -1,36 +1,38 @@
 """A bank of views with the gallery network's embedding of each: what query networks learn from.
 
 The gallery network costs far more than the query networks that follow it, so it sees each view
-once; supernet, pick and every seed read the bank. Some views show two images at once, one in a
-rectangle cut out of the other (CutMix, Yun et al., ICCV 2019): no class, but the gallery network
-has an opinion on them too, and a query network that agrees with it there agrees with it on classes
-that nobody trained on.
+once; supernet, pick and every seed read the bank. It holds embeddings and no pixels: a view is made
+again from its number when a step asks for it (reinforced data sets, Faghri et al., ICCV 2023), so
+that a bank takes 2 D bytes a view, and the images need not fit in memory.
 
 How views are kept is this file's business alone: everything else sees `Batches`.
 
-Shapes: V views, T training images, N views of a step, S pixels a side, D embedding length.
+Shapes: V views, T training images, N views of a step, S pixels a side, D embedding length. View
+number v shows image v mod T: every image once, then every image again.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from cmpc_base.files import replacing
 from cmpc_search.compatibility.base import NO_LABEL, Step
-from cmpc_search.pixels import resize_images, to_bytes, to_float
-from cmpc_search.training.augmentation import Augmentation, shares
+from cmpc_search.errors import BadArgument
+from cmpc_search.pixels import to_float
+from cmpc_search.training.ahead import StepsAhead, computed_ahead
 from cmpc_search.training.batches import Batches, EpochOrder
 from cmpc_search.training.compute import CPU, Compute
+from cmpc_search.training.embedding_rows import EmbeddingRows
 from cmpc_search.training.execution import Execution
 from cmpc_search.training.settings import QueryTraining
+from cmpc_search.training.view_memory import ViewMemory
+from cmpc_search.training.views import ViewMaker
 
-__all__ = ["EmbedViews", "ViewBank", "ViewSettings", "make_views", "read_views", "write_views"]
+__all__ = ["BATCH_SIZE", "EmbedViews", "ViewBank", "embed_views", "repeat_rows"]
 
 BATCH_SIZE = 256
 
@@ -39,137 +41,128 @@ EmbedViews = Callable[[npt.NDArray[np.uint8], npt.NDArray[np.int64]], npt.NDArra
 gallery's unit embeddings float32 [N, D]."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ViewSettings:
-    """How many views are made, and of which kind.
-
-    Attributes:
-        views_per_image: Views of each training image.
-        mixed_share: Share of the views that show two images.
-        size_px: Size of the views as the query networks see them.
-        seed: Decides all that is drawn.
-    """
-
-    views_per_image: int
-    mixed_share: float
-    size_px: int
-    seed: int
-
-
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ViewBank:
-    """Views of training images, kept as pixels.
+    """Views of training images, made when they are asked for.
 
     Attributes:
-        views: uint8 [V, S, S, 3].
-        item_ids: int64 [V], the training image that a view shows, or shows most of.
-        labels: int64 [V], rows of the gallery classifier, or NO_LABEL; None where nobody knows.
-        gallery_embeddings: float16 [V, D], of unit length.
+        maker: Makes them, as query networks see them.
+        gallery_embeddings: float16 [V, D], of unit length, most often a memory map.
+        labels: int64 [T], rows of the gallery classifier, or NO_LABEL; None where nobody knows.
+        memory: Where views stay once they are made.
     """
 
-    views: Tensor
-    item_ids: Tensor
+    maker: ViewMaker
+    gallery_embeddings: npt.NDArray[np.float16]
     labels: Tensor | None
-    gallery_embeddings: Tensor
+    memory: ViewMemory
+
+    def __len__(self) -> int:
+        return len(self.gallery_embeddings)
+
+    def item_ids(self, numbers: Tensor) -> Tensor:
+        """int64 [N] -> [N], the training image that each view shows, or shows most of."""
+        return numbers % len(self.maker.pictures)
+
+    def labels_of(self, numbers: Tensor) -> Tensor | None:
+        """int64 [N] -> [N]; a view of two images has NO_LABEL. None where nobody knows labels."""
+        if self.labels is None:
+            return None
+        labels = self.labels[self.item_ids(numbers)]
+        return labels.masked_fill(self.maker.is_mixed(numbers), NO_LABEL)
+
+    def views(self, numbers: Tensor, compute: Compute = CPU) -> Tensor:
+        """int64 [N] -> uint8 [N, S, S, 3], on this machine's processor."""
+        return self.memory.get(
+            numbers, lambda missing: self.maker.make(self.item_ids(missing), missing, compute)
+        )
 
     def batches(self, training: QueryTraining, *, seed: int, compute: Compute = CPU) -> Batches:
-        """Return the steps of a training; every view comes at most once an epoch."""
+        """Return the steps of a training; every view comes at most once an epoch.
+
+        Raises:
+            BadArgument: a step wants more views of an image than there are.
+        """
         return _BankBatches(self, training, seed=seed, compute=compute)
 
 
 class _BankBatches:
-    """Steps from a bank of views."""
+    """Steps from a bank of views, in groups of views of one image."""
 
     def __init__(
         self, bank: ViewBank, training: QueryTraining, *, seed: int, compute: Compute
     ) -> None:
         self._bank, self._num_steps, self._compute = bank, training.num_steps, compute
+        self._group_size = training.views_per_item
+        num_images = len(bank.maker.pictures)
+        num_groups = len(bank) // num_images // self._group_size * num_images
+        if not num_groups:
+            raise BadArgument(
+                f"views_per_item must be at most the {len(bank) // num_images} views that there "
+                f"are of each image, got {self._group_size}; make more with views_per_image"
+            )
         self._order = EpochOrder(
-            len(bank.views), training.batch_size, seed=seed, parts=training.micro_batches
+            num_groups,
+            max(1, training.batch_size // self._group_size),
+            seed=seed,
+            parts=training.micro_batches,
         )
         self.num_parts = self._order.num_parts
+        parts = compute.parts(self.num_parts)
+        self._steps = StepsAhead(self._begun, num_steps=training.num_steps, parts=parts)
 
     def at(self, number: int, part: int = 0) -> Step:
+        return self._steps.at(number, part)
+
+    def _begun(self, number: int, part: int) -> Callable[[], Step]:
+        groups = torch.from_numpy(self._order.at(number, part))
+        num_images, size = len(self._bank.maker.pictures), self._group_size
+        rows, turns = groups % num_images, groups // num_images
+        views = turns[:, None] * size + torch.arange(size)
+        return partial(self._step, number, (views * num_images + rows[:, None]).flatten())
+
+    def _step(self, number: int, chosen: Tensor) -> Step:
         bank, place = self._bank, self._compute.place
-        chosen = torch.from_numpy(self._order.at(number, part))
+        labels = bank.labels_of(chosen)
+        embeddings = torch.from_numpy(bank.gallery_embeddings[chosen.numpy()])
         return Step(
             number=number,
             progress=number / self._num_steps,
-            views=place(to_float(bank.views[chosen])),
-            item_ids=place(bank.item_ids[chosen]),
-            labels=None if bank.labels is None else place(bank.labels[chosen]),
-            gallery_embeddings=place(bank.gallery_embeddings[chosen].float()),
+            views=place(to_float(bank.views(chosen, self._compute))),
+            item_ids=place(bank.item_ids(chosen)),
+            labels=None if labels is None else place(labels),
+            gallery_embeddings=place(embeddings.float()),
         )
 
 
-def make_views(
-    images: npt.NDArray[np.uint8],
-    labels: Tensor | None,
-    embed: EmbedViews,
-    settings: ViewSettings,
-    execution: Execution,
-) -> ViewBank:
-    """Return the views of ``images`` uint8 [T, H, H, 3] with ``labels`` int64 [T], if there are."""
-    compute = execution.compute
-    generator = compute.generator(settings.seed)
-    augment = Augmentation()
-    order = np.tile(np.arange(len(images)), settings.views_per_image)
-    parts: list[tuple[Tensor, Tensor, Tensor]] = []
-    for start in range(0, len(order), BATCH_SIZE):
-        chosen = order[start : start + BATCH_SIZE]
-        shown = compute.place(to_float(torch.from_numpy(images[chosen])))
-        views, is_mixed = _mix(augment(shown, generator), settings.mixed_share, generator)
-        embeddings = torch.from_numpy(embed(to_bytes(views), chosen)).half()
-        small = torch.from_numpy(to_bytes(resize_images(views, settings.size_px)))
-        parts.append((small, CPU.place(is_mixed), embeddings))
-        if execution.progress is not None:
-            execution.progress(min(start + BATCH_SIZE, len(order)), len(order))
-    views, is_mixed, embeddings = (torch.cat(column) for column in zip(*parts, strict=True))
-    item_ids = torch.from_numpy(order)
-    return ViewBank(
-        views=views,
-        item_ids=item_ids,
-        labels=None if labels is None else labels[item_ids].masked_fill(is_mixed, NO_LABEL),
-        gallery_embeddings=embeddings,
-    )
+def embed_views(
+    rows: EmbeddingRows, maker: ViewMaker, embed: EmbedViews, execution: Execution
+) -> None:
+    """Embed all views that ``rows`` has no embedding of yet, as ``maker`` makes them.
 
-
-def _mix(views: Tensor, share: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Paste a rectangle of another view into a share of ``views``; tell which."""
-    (count, _, height, width), device = views.shape, views.device
-    is_mixed = shares(generator, count) < share
-    others = views[torch.randperm(count, generator=generator, device=device)]
-    area = shares(generator, count) * 0.5 + 0.2
-    side = area.sqrt()
-    top = shares(generator, count) * (1 - side) * height
-    left = shares(generator, count) * (1 - side) * width
-    rows = torch.arange(height, device=device)[None, :]
-    columns = torch.arange(width, device=device)[None, :]
-    in_rows = (rows >= top[:, None]) & (rows < (top + side * height)[:, None])
-    in_columns = (columns >= left[:, None]) & (columns < (left + side * width)[:, None])
-    is_pasted = in_rows[:, :, None] & in_columns[:, None, :] & is_mixed[:, None, None]
-    return torch.where(is_pasted[:, None], others, views), is_mixed
-
-
-def read_views(path: Path) -> ViewBank:
-    """Return the bank that `write_views` kept.
-
-    Raises:
-        OSError, SafetensorError, TypeError: there is none, or it is damaged or of another version.
+    A process that is killed leaves what it has embedded, and another goes on there.
     """
-    tensors = load_file(path)
-    labels = tensors.pop("labels", None)
-    return ViewBank(labels=labels, **tensors)
+    make = partial(_made, maker, execution.compute)
+    for shown, pixels in computed_ahead(make, _missing(rows)):
+        rows.append(embed(pixels, shown))
+        if execution.progress is not None:
+            execution.progress(len(rows), rows.num_rows)
 
 
-def write_views(path: Path, bank: ViewBank) -> None:
-    """Keep a bank in a file."""
-    tensors = {
-        "views": bank.views,
-        "item_ids": bank.item_ids,
-        "gallery_embeddings": bank.gallery_embeddings,
-    }
-    if bank.labels is not None:
-        tensors["labels"] = bank.labels
-    with replacing(path) as file:
-        save_file(tensors, file.name)  # by name: as bytes they would be in memory twice
+def repeat_rows(rows: EmbeddingRows, embeddings: npt.NDArray[np.float32]) -> None:
+    """Without a network every view aims at the embedding of its image, float32 [T, D]."""
+    for numbers in _missing(rows):
+        rows.append(embeddings[(numbers % len(embeddings)).numpy()])
+
+
+def _missing(rows: EmbeddingRows) -> Iterator[Tensor]:
+    """Yield the numbers of the views that have no embedding yet, int64 [N] each."""
+    for start in range(len(rows), rows.num_rows, BATCH_SIZE):
+        yield torch.arange(start, min(start + BATCH_SIZE, rows.num_rows))
+
+
+def _made(
+    maker: ViewMaker, compute: Compute, numbers: Tensor
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
+    shown = numbers % len(maker.pictures)
+    return shown.numpy(), maker.make(shown, numbers, compute).numpy(force=True)

@@ -71,7 +71,7 @@ class SideNetwork(nn.Module):
 def test_a_query_in_several_views_counts_once_with_the_mean_of_what_they_find(
     known_material, monkeypatch
 ):
-    def mark_blue(images, _):
+    def mark_blue(images, *_):
         return images + torch.tensor([0.0, 0.0, 0.5])[:, None, None]
 
     monkeypatch.setattr(judging, "MILD", mark_blue)

@@ -1,6 +1,7 @@
 """Another seed is another training from the first view on, and may be another gallery network."""
 
 import json
+import shutil
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ from cmpc_search.compatibility.making import make_method
 from cmpc_search.errors import BadGallery, BadRun
 from cmpc_search.gallery import Gallery, embed_gallery, open_gallery
 from cmpc_search.runs import RunFolder, open_run
-from cmpc_search.stages import pick_training, supernet
+from cmpc_search.stages import pick_training, supernet, view_banks
 from cmpc_search.stages.evaluating import results_of_seeds
 from cmpc_search.stages.gallery_training import train_gallery
 from cmpc_search.stages.material import load_material, space_facts
@@ -22,6 +23,7 @@ from cmpc_search.stages.supernet import load_supernet, make_supernet
 from cmpc_search.stages.trained_picks import trained_picks
 from cmpc_search.stages.training import PickTrainer
 from cmpc_search.stages.view_banks import make_view_bank
+from cmpc_search.training import view_bank
 from cmpc_search.training.settings import GalleryTraining, PickTraining, SupernetTraining
 
 TRAIN = TrainSettings(pick=PickTraining(num_steps=2, batch_size=4), control_steps=3)
@@ -48,6 +50,9 @@ class Show:
 
         yield progress
 
+    def notice(self, message):
+        pass
+
 
 def trainer_of(run, material, architecture, show=None):
     return PickTrainer(
@@ -64,7 +69,7 @@ def own_gallery(tmp_path_factory, pictures, image_set):
     """A gallery network that cmpc trained, for two steps."""
     training = GalleryTraining(num_steps=2, classes_per_batch=2)
     settings = GallerySettings(
-        data=str(pictures), depths="1,1", width=4, input_size_px=32, training=training
+        data=str(pictures), depths="1,1", width=4, input_size_px=32, training=training, seed=4
     )
     gallery = train_gallery(
         tmp_path_factory.mktemp("own") / "gallery",
@@ -115,7 +120,9 @@ def test_a_seed_has_views_a_supernet_and_weights_of_its_own(new_run, train, own_
     first, second = train(run, Seed(number=0)), train(run, Seed(number=1))
 
     parts = parts_of(run, own_material, Seed(number=1))
-    assert not torch.equal(make_view_bank(own_material).views, make_view_bank(parts.material).views)
+    numbers = torch.arange(5)
+    mine, other = (make_view_bank(one).views(numbers) for one in (own_material, parts.material))
+    assert not torch.equal(mine, other)
     supernets = [load_supernet(one, own_material).embedding.weight for one in (run, parts.run)]
     assert not torch.equal(*supernets)
     assert first.onnx_path.read_bytes() != second.onnx_path.read_bytes()
@@ -142,7 +149,7 @@ def test_a_new_gallery_network_is_trained_as_the_first_was_but_with_another_seed
 
     new, first = open_gallery(run.path / "seeds/1-new-gallery/gallery"), open_gallery(own_gallery)
 
-    assert new.record.training == first.record.training | {"seed": 1}
+    assert new.record.training == first.record.training | {"seed": 5}
     assert new.record.data_sha256 == first.record.data_sha256
     assert new.network_sha256 != first.network_sha256
 
@@ -170,11 +177,13 @@ PARTS = (
 
 
 def test_a_seed_that_was_killed_in_any_part_goes_on_there_and_ends_as_if_it_had_not_been(
-    new_run, train, cache_dir
+    new_run, train, cache_dir, monkeypatch
 ):
+    for module in (view_bank, view_banks):
+        monkeypatch.setattr(module, "BATCH_SIZE", 16)  # more than one batch to embed
     run, whole = new_run(), new_run("whole")
     for path in (cache_dir / "views").iterdir():
-        path.unlink()  # other tests may have made them
+        shutil.rmtree(path)  # other tests may have made them
     for number, part in enumerate(PARTS):
         show = Show(fatal=part)
         with pytest.raises(Killed):

@@ -2,8 +2,6 @@
 
 import shutil
 from dataclasses import replace
-from functools import partial
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +14,7 @@ from cmpc_search.data import load_image_set
 from cmpc_search.embeddings import EMBEDDINGS_FILE, read_embeddings
 from cmpc_search.errors import BadData, BadEmbeddings, BadGallery
 from cmpc_search.gallery import (
+    Gallery,
     GallerySources,
     embed_gallery,
     import_gallery,
@@ -24,12 +23,13 @@ from cmpc_search.gallery import (
 )
 from cmpc_search.networks.gallery.base import GalleryNetwork
 from cmpc_search.networks.gallery.residual import ResidualShape
+from cmpc_search.stages import material as material_module
 from cmpc_search.stages import view_banks as stage_module
 from cmpc_search.stages.material import load_material
 from cmpc_search.stages.settings import SearchSettings
 from cmpc_search.stages.view_banks import make_view_bank
-from cmpc_search.training import view_bank as views_module
-from cmpc_search.training.augmentation import Augmentation
+from cmpc_search.testing.views import STILL
+from cmpc_search.training.augmentation.drawing import Drawing
 
 
 def test_a_network_that_gives_no_directions_for_views_is_told_with_the_items(
@@ -94,7 +94,8 @@ def test_views_and_classifier_agree_where_the_gallery_sees_what_queries_can_not(
     trained = np.unique(small.labels[small.select(split="train")])
     assert len(trained) == len(material.gallery_bank.class_directions) == num_classes
     shown = [large.item_names[place].split("/")[0] for place in large.select(split="train")]
-    assert [small.class_names[trained[row]] for row in bank.labels] == shown
+    labels = bank.labels_of(torch.arange(len(bank)))
+    assert [small.class_names[trained[row]] for row in labels] == shown
     stored = read_classifier(tmp_path / "gallery" / "classifier.safetensors")
     for row, label in enumerate(trained):
         torch.testing.assert_close(
@@ -104,72 +105,88 @@ def test_views_and_classifier_agree_where_the_gallery_sees_what_queries_can_not(
 
 def test_data_that_change_under_a_run_give_no_views(material, image_set, monkeypatch):
     others = replace(image_set, item_names=image_set.item_names[::-1])
-    monkeypatch.setattr(stage_module, "load_image_set", lambda *_, **__: others)
+    monkeypatch.setattr(material_module, "load_image_set", lambda *_, **__: others)
 
     with pytest.raises(BadData, match="must hold the same items"):
-        stage_module._made(material, None)
+        make_view_bank(material)
 
 
-def test_views_are_made_of_the_training_pictures_each_with_its_own_name_and_class(
-    material, monkeypatch
-):
-    monkeypatch.setattr(stage_module, "make_views", lambda *arguments: arguments)
+def test_views_are_of_the_training_pictures_each_with_its_own_name_and_class(material, monkeypatch):
+    told = []
+    embed = Gallery.embed
+    monkeypatch.setattr(
+        Gallery, "embed", lambda *given, **how: told.extend(given[2]) or embed(*given, **how)
+    )
+    still = material.settings.model_copy(
+        update={"augmentation": STILL, "mixed_share": 0.0, "seed": 11}
+    )
 
-    images, labels, aim, *_ = stage_module._made(material, None)
+    bank = make_view_bank(replace(material, settings=still))
 
     image_set = material.image_set
     positions = image_set.select(split="train")
     assert set(positions) != set(range(len(positions)))  # nor are they the first
-    np.testing.assert_array_equal(images, image_set.images[positions])
-    np.testing.assert_array_equal(
-        np.unique(image_set.labels[positions])[labels], image_set.labels[positions]
-    )
-    named = replace(aim, gallery=SimpleNamespace(embed=lambda _, names, **__: names))
-    shown = np.array([2, 0, 1])
-    assert named(images[shown], shown) == [image_set.item_names[at] for at in positions[shown]]
+    numbers = torch.arange(len(bank))
+    shown = positions[bank.item_ids(numbers)]
+    np.testing.assert_array_equal(bank.views(numbers), image_set.images[shown])
+    assert told == [image_set.item_names[at] for at in shown]
+    classes = np.unique(image_set.labels[positions])
+    np.testing.assert_array_equal(classes[bank.labels_of(numbers)], image_set.labels[shown])
 
 
-def test_views_are_made_once_and_read_from_then_on(material, monkeypatch):
+def test_views_are_embedded_once_and_only_their_embeddings_are_kept(material, monkeypatch):
     made = make_view_bank(material)
-    monkeypatch.setattr(stage_module, "make_views", None)  # calling it again would fail
+    monkeypatch.setattr(Gallery, "embed", None)  # calling it again would fail
 
     read = make_view_bank(material)
 
-    assert torch.equal(read.views, made.views)
-    assert torch.equal(read.labels, made.labels)
-    assert torch.equal(read.gallery_embeddings, made.gallery_embeddings)
+    numbers = torch.arange(len(made))
+    assert torch.equal(read.views(numbers), made.views(numbers))
+    np.testing.assert_array_equal(read.gallery_embeddings, made.gallery_embeddings)
+    num_bytes = sum(path.stat().st_size for path in stage_module._folder_of(material).iterdir())
+    assert num_bytes <= len(made) * material.gallery.embedding_dim * 2 + 200
 
 
-def test_views_of_another_augmentation_are_other_views(material, monkeypatch):
+def test_views_of_another_augmentation_are_other_views(material):
     made = make_view_bank(material)
-    strong = partial(Augmentation, max_gain=0.9)
-    for module in (stage_module, views_module):
-        monkeypatch.setattr(module, "Augmentation", strong)
+    strong = Drawing(max_gain=0.9)
+    others = replace(
+        material, settings=material.settings.model_copy(update={"augmentation": strong})
+    )
 
-    assert not torch.equal(make_view_bank(material).views, made.views)
+    other = make_view_bank(others)
+
+    numbers = torch.arange(len(made))
+    assert not torch.equal(other.views(numbers), made.views(numbers))
+    assert (other.gallery_embeddings != made.gallery_embeddings).any()
 
 
-@pytest.mark.parametrize("damage", ["cut", "emptied"])
-def test_views_that_were_damaged_are_made_again(material, damage):
+@pytest.mark.parametrize("damage", ["cut", "emptied", "overwritten"])
+def test_banks_that_were_damaged_are_made_whole_again(material, damage):
     made = make_view_bank(material)
-    path = stage_module._path_of(material)
-    left = b"" if damage == "emptied" else path.read_bytes()[:-1000]
-    path.unlink()  # banks are memory-mapped: what is in use must not shrink
+    path = stage_module._folder_of(material) / "embeddings.npy"
+    whole = path.read_bytes()
+    left = {"cut": whole[:-100], "emptied": b"", "overwritten": bytes(len(whole))}[damage]
+    path.unlink()  # it is memory-mapped: what is in use must not shrink
     path.write_bytes(left)
+    notices = []
 
-    again = make_view_bank(material)
+    again = make_view_bank(material, on_notice=notices.append)
 
-    assert torch.equal(again.views, made.views)
-    assert torch.equal(again.gallery_embeddings, made.gallery_embeddings)
+    np.testing.assert_array_equal(again.gallery_embeddings, made.gallery_embeddings)
+    assert [notice.startswith("the views are embedded again") for notice in notices] == (
+        [True] if damage == "overwritten" else []
+    )
 
 
 def test_views_of_a_network_are_partly_mixed_and_aim_at_what_it_sees(material):
     bank = make_view_bank(material)
 
-    is_mixed = bank.labels == NO_LABEL
-    assert 0 < is_mixed.sum() < len(bank.labels)
-    seen = material.gallery.embed(bank.views.numpy())  # both networks read 32 px here
-    np.testing.assert_allclose(bank.gallery_embeddings.float(), seen, atol=2e-2)
+    numbers = torch.arange(len(bank))
+    is_mixed = bank.labels_of(numbers) == NO_LABEL
+    assert 0 < is_mixed.sum() < len(bank)
+    seen = material.gallery.embed(bank.views(numbers).numpy())  # both networks read 32 px here
+    np.testing.assert_allclose(bank.gallery_embeddings, seen, atol=2e-2)
 
 
 def test_views_of_ready_embeddings_aim_at_the_kept_rows_and_are_never_mixed(
@@ -184,12 +201,12 @@ def test_views_of_ready_embeddings_aim_at_the_kept_rows_and_are_never_mixed(
     rows = dict(zip(kept.item_names, kept.rows, strict=True))
     aims = np.stack([rows[material.image_set.item_names[position]] for position in positions])
     aims /= np.linalg.norm(aims, axis=1, keepdims=True)
-    views_per_image = len(bank.views) // len(positions)
+    views_per_image = len(bank) // len(positions)
     assert views_per_image == settings.views_per_image
     np.testing.assert_allclose(
         bank.gallery_embeddings, np.tile(aims, (views_per_image, 1)), atol=1e-3
     )
-    assert (bank.labels != NO_LABEL).all()
+    assert (bank.labels_of(torch.arange(len(bank))) != NO_LABEL).all()
 
 
 @pytest.mark.parametrize("mixed_share", [0.5, 0.0])
@@ -208,5 +225,5 @@ def test_ready_embeddings_that_name_a_network_do_not_get_its_views(
 
     bank = make_view_bank(ready)
 
-    assert (bank.labels != NO_LABEL).all()
-    assert not torch.equal(bank.gallery_embeddings, of_network.gallery_embeddings)
+    assert (bank.labels_of(torch.arange(len(bank))) != NO_LABEL).all()
+    assert (bank.gallery_embeddings != of_network.gallery_embeddings).any()

@@ -13,6 +13,7 @@ from cmpc_search.compatibility.bank import GalleryBank
 from cmpc_search.compatibility.making import make_method
 from cmpc_search.networks.gallery.base import GalleryNetwork
 from cmpc_search.networks.gallery.residual import ResidualShape
+from cmpc_search.testing.views import bank_of, views_of
 from cmpc_search.training.compute import CPU, Compute
 from cmpc_search.training.embedding import embed_images
 from cmpc_search.training.execution import Execution
@@ -20,7 +21,6 @@ from cmpc_search.training.gallery_task import train_gallery_network
 from cmpc_search.training.loop import train
 from cmpc_search.training.query_task import QueryTask
 from cmpc_search.training.settings import GalleryTraining, QueryTraining
-from cmpc_search.training.view_bank import ViewSettings, make_views
 
 DEVICE_WORDS = re.compile(
     r"""cuda|["']cpu["']|torch\.channels_last|torch\.autocast|set_num_threads|ExecutionProvider"""
@@ -55,16 +55,10 @@ def elsewhere():
     return Recorder()
 
 
-def views_of(shapes, execution):
-    train_rows = shapes.select(split="train")
-    settings = ViewSettings(views_per_image=1, mixed_share=0.5, size_px=16, seed=0)
-    return make_views(
-        shapes.images[train_rows],
-        torch.from_numpy(np.unique(shapes.labels[train_rows], return_inverse=True)[1]),
-        lambda views, shown: np.eye(8, dtype=np.float32)[shown % 8],
-        settings,
-        execution,
-    )
+def training_bank(shapes):
+    rows = shapes.select(split="train")
+    labels = torch.from_numpy(np.unique(shapes.labels[rows], return_inverse=True)[1])
+    return bank_of(torch.from_numpy(shapes.images[rows]), torch.eye(8)[rows % 8], labels)
 
 
 def test_no_other_file_names_a_device_or_its_ways():
@@ -80,7 +74,7 @@ def test_no_other_file_names_a_device_or_its_ways():
 
 def test_all_that_a_step_holds_is_placed(shapes, elsewhere):
     step = (
-        views_of(shapes, Execution())
+        training_bank(shapes)
         .batches(
             QueryTraining(num_steps=1, batch_size=8, micro_batches=1), seed=0, compute=elsewhere
         )
@@ -95,23 +89,24 @@ def test_all_that_a_step_holds_is_placed(shapes, elsewhere):
 def test_a_gallery_network_is_trained_where_it_is_placed(shapes, elsewhere):
     short = GalleryTraining(num_steps=1, classes_per_batch=2)
 
-    train_gallery_network(SHAPE, shapes, short, seed=0, execution=Execution(compute=elsewhere))
+    train_gallery_network(SHAPE, shapes, short, views_of(shapes), Execution(compute=elsewhere))
 
     tasks = [one for one in elsewhere.placed if isinstance(one, torch.nn.Module)]
     assert [type(task.network) for task in tasks] == [GalleryNetwork]
-    assert sum(isinstance(one, torch.Tensor) and one.ndim == 4 for one in elsewhere.placed) == 2
+    assert sum(isinstance(one, torch.Tensor) and one.ndim == 4 for one in elsewhere.placed) == 1
 
 
 def test_views_are_made_and_embedded_where_they_are_placed(shapes, elsewhere):
-    bank = views_of(shapes, Execution(compute=elsewhere))
+    numbers = torch.arange(5)
+    views_of(shapes).make(numbers, numbers, elsewhere)
     embed_images(GalleryNetwork(SHAPE), shapes.images[:4], compute=elsewhere)
 
-    assert [len(one) for one in elsewhere.placed] == [len(bank.views), 4]
+    assert [len(one) for one in elsewhere.placed] == [5, 4]
 
 
 def test_what_is_computed_does_not_depend_on_who_places_it(shapes, elsewhere):
     training = QueryTraining(num_steps=3, batch_size=8)
-    bank = views_of(shapes, Execution())
+    bank = training_bank(shapes)
     known = GalleryBank(embeddings=torch.eye(8), labels=torch.arange(8) % 6)
     weights = []
     for compute in (CPU, elsewhere):

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from cmpc_search.networks.gallery.residual import ResidualShape
+from cmpc_search.testing.views import views_of
 from cmpc_search.training.contrast import EmbeddingQueue, contrast
 from cmpc_search.training.execution import Execution
 from cmpc_search.training.gallery_task import train_gallery_network
@@ -59,7 +60,7 @@ def test_a_killed_training_goes_on_with_what_its_queue_held(shapes, tmp_path):
 
     def weights(**execution):
         network, _ = train_gallery_network(
-            TINY, shapes, training, seed=0, execution=Execution(**execution)
+            TINY, shapes, training, views_of(shapes), Execution(**execution)
         )
         return network.embedding.linear.weight
 
@@ -73,5 +74,5 @@ def test_a_killed_training_goes_on_with_what_its_queue_held(shapes, tmp_path):
 
     assert weights(**kept).equal(weights())
     without = training.model_copy(update={"queue_size": 0})
-    network, _ = train_gallery_network(TINY, shapes, without, seed=0, execution=Execution())
+    network, _ = train_gallery_network(TINY, shapes, without, views_of(shapes), Execution())
     assert not network.embedding.linear.weight.equal(weights())

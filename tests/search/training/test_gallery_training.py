@@ -8,6 +8,7 @@ import torch
 
 from cmpc_search.errors import BadData, BadRun
 from cmpc_search.networks.gallery.residual import ResidualShape
+from cmpc_search.testing.views import views_of
 from cmpc_search.training.embedding import embed_images
 from cmpc_search.training.execution import Execution
 from cmpc_search.training.gallery_task import train_gallery_network
@@ -20,12 +21,16 @@ QUIET = Execution()
 TRAINING = GalleryTraining(num_steps=60, classes_per_batch=6, learning_rate=0.02)
 
 
+def train(image_set, training, shape=SHAPE):
+    return train_gallery_network(shape, image_set, training, views_of(image_set), QUIET)
+
+
 @pytest.mark.slow
 def test_sixty_steps_name_the_training_shapes_and_find_their_partners(shapes):
     steps = []
 
     heard = Execution(progress=lambda done, total: steps.append((done, total)))
-    network, directions = train_gallery_network(SHAPE, shapes, TRAINING, seed=0, execution=heard)
+    network, directions = train_gallery_network(SHAPE, shapes, TRAINING, views_of(shapes), heard)
 
     train = shapes.select(split="train")
     embeddings = embed_images(network, shapes.images)
@@ -45,9 +50,8 @@ def test_training_is_a_function_of_the_seed(shapes):
     short = TRAINING.model_copy(update={"num_steps": 2})
 
     def weights(seed):
-        network, directions = train_gallery_network(
-            SHAPE, shapes, short, seed=seed, execution=QUIET
-        )
+        views = views_of(shapes, seed=seed)
+        network, directions = train_gallery_network(SHAPE, shapes, short, views, QUIET)
         return torch.cat([directions.flatten(), network.embedding.linear.weight.flatten()])
 
     first = weights(1)
@@ -61,9 +65,7 @@ def test_classes_of_one_role_alone_can_not_be_paired(shapes):
     with_one_pair = np.append(positions, shapes.select(split="train", role="query")[0])
 
     with pytest.raises(BadData, match="images of both roles, got 1 of 6"):
-        train_gallery_network(
-            SHAPE, shapes.subset(with_one_pair), TRAINING, seed=0, execution=QUIET
-        )
+        train(shapes.subset(with_one_pair), TRAINING)
 
 
 def test_a_class_of_one_role_keeps_its_direction_among_the_others(shapes):
@@ -71,9 +73,7 @@ def test_a_class_of_one_role_keeps_its_direction_among_the_others(shapes):
     lone = np.unique(shapes.labels[shapes.select(split="train")])[1]
     kept = np.flatnonzero(~((shapes.labels == lone) & shapes.is_query))
 
-    network, directions = train_gallery_network(
-        SHAPE, shapes.subset(kept), TRAINING, seed=0, execution=QUIET
-    )
+    network, directions = train(shapes.subset(kept), TRAINING)
 
     assert len(directions) == 6
     after = np.flatnonzero(shapes.labels > lone)
@@ -86,6 +86,4 @@ def test_a_diverging_training_says_so(shapes):
     wild = TRAINING.model_copy(update={"num_steps": 4, "learning_rate": 1e30})
 
     with pytest.raises(BadRun, match="must stay finite"):
-        train_gallery_network(
-            replace(SHAPE, has_layout_head=True), shapes, wild, seed=0, execution=QUIET
-        )
+        train(shapes, wild, replace(SHAPE, has_layout_head=True))

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from cmpc_search.testing.views import views_of
 from cmpc_search.training.compute import CPU
 from cmpc_search.training.pairs import PairBatches
 from cmpc_search.training.settings import GalleryTraining
@@ -12,7 +13,7 @@ TRAINING = GalleryTraining(num_steps=10, classes_per_batch=2)
 
 @pytest.fixture
 def batches(shapes):
-    return PairBatches(shapes, TRAINING, seed=3, compute=CPU)
+    return PairBatches(shapes, TRAINING, views_of(shapes, seed=3), CPU)
 
 
 def test_queries_come_first_and_their_partners_of_the_same_classes_after_them(batches, shapes):
@@ -36,7 +37,7 @@ def test_an_epoch_holds_every_class_once(batches):
 
 
 def test_a_step_is_a_function_of_its_number(batches, shapes):
-    again = PairBatches(shapes, TRAINING, seed=3, compute=CPU)
+    again = PairBatches(shapes, TRAINING, views_of(shapes, seed=3), CPU)
 
     for number in (4, 1, 4):
         assert again.at(number).views.equal(batches.at(number).views)

@@ -11,6 +11,7 @@ from cmpc_search.networks.gallery.efficientnet import EFFICIENTNET_LITE0
 from cmpc_search.networks.gallery.residual import ResidualShape
 from cmpc_search.networks.gallery.whitening import whitened, whitening_of
 from cmpc_search.testing.spaces import unsettle
+from cmpc_search.testing.views import views_of
 from cmpc_search.training.execution import Execution
 from cmpc_search.training.gallery_task import train_gallery_network
 from cmpc_search.training.settings import GalleryTraining
@@ -26,7 +27,7 @@ def moves(shapes, **settings):
     start = GalleryNetwork(SHAPE)
     start.load_pretrained()
     training = ONE_STEP.model_copy(update=settings)
-    network, _ = train_gallery_network(SHAPE, shapes, training, seed=0, execution=Execution())
+    network, _ = train_gallery_network(SHAPE, shapes, training, views_of(shapes), Execution())
     parameters = dict(network.named_parameters())
     moved = {
         name: float((now - start.state_dict()[name]).abs().max().detach())
@@ -86,7 +87,7 @@ def test_class_directions_of_a_whitened_network_are_the_mean_of_its_embeddings(s
     training = ONE_STEP.model_copy(update={"whitening_power": 0.5})
 
     network, directions = train_gallery_network(
-        TINY, shapes, training, seed=0, execution=Execution()
+        TINY, shapes, training, views_of(shapes), Execution()
     )
 
     assert network.shape.is_whitened

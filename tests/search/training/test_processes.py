@@ -25,13 +25,13 @@ from torch import nn
 from cmpc_search.compatibility.bank import GalleryBank
 from cmpc_search.compatibility.making import make_method
 from cmpc_search.errors import BadRun
+from cmpc_search.testing.views import bank_of
 from cmpc_search.training.compute import set_up_torch
 from cmpc_search.training.execution import Execution
 from cmpc_search.training.loop import train
 from cmpc_search.training.processes import serve_one_order, training_together
 from cmpc_search.training.query_task import QueryTask
 from cmpc_search.training.settings import QueryTraining
-from cmpc_search.training.view_bank import ViewBank
 
 SETTINGS = QueryTraining(num_steps=int(os.environ["STEPS"]), batch_size=8, micro_batches=4)
 HARM = os.environ.get("HARM")
@@ -46,12 +46,7 @@ def prepare(order):
 def learn(folder, compute):
     torch.manual_seed(0)
     seen = nn.functional.normalize(torch.randn(32, 3))
-    bank = ViewBank(
-        views=torch.randint(0, 256, (32, 2, 2, 3), dtype=torch.uint8),
-        item_ids=torch.arange(32),
-        labels=None,
-        gallery_embeddings=seen.half(),
-    )
+    bank = bank_of(torch.randint(0, 256, (32, 2, 2, 3), dtype=torch.uint8), seen)
     network = nn.Sequential(nn.Flatten(), nn.Linear(12, 3))
     method = make_method("regression", GalleryBank(embeddings=seen, labels=None))
 

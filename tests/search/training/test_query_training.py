@@ -11,12 +11,12 @@ from cmpc_search.compatibility.making import make_method
 from cmpc_search.errors import BadRun
 from cmpc_search.networks.shared import Supernet
 from cmpc_search.space.presets.shufflenet import ShuffleNetSpace, Stage
+from cmpc_search.testing.views import bank_of
 from cmpc_search.training.execution import Execution
 from cmpc_search.training.loop import train
 from cmpc_search.training.query_task import QueryTask, SupernetTask
 from cmpc_search.training.recalibration import rebuild_batch_norms
 from cmpc_search.training.settings import QueryTraining
-from cmpc_search.training.view_bank import ViewBank
 
 SPACE = ShuffleNetSpace(
     name="tiny",
@@ -40,12 +40,7 @@ def bank():
     generator = torch.Generator().manual_seed(0)
     views = torch.randint(150, 256, (48, 8, 8, 3), generator=generator)
     views[torch.arange(48), :, :, labels] //= 4
-    return ViewBank(
-        views=views.to(torch.uint8),
-        item_ids=torch.arange(48),
-        labels=labels,
-        gallery_embeddings=DIRECTIONS[labels].half(),
-    )
+    return bank_of(views.to(torch.uint8), DIRECTIONS[labels], labels)
 
 
 def method_of(name):
@@ -55,7 +50,7 @@ def method_of(name):
 
 def whole(bank):
     """Return all views in one step."""
-    return bank.batches(QueryTraining(num_steps=1, batch_size=len(bank.views)), seed=0).at(0)
+    return bank.batches(QueryTraining(num_steps=1, batch_size=len(bank)), seed=0).at(0)
 
 
 def train_supernet(supernet, method, bank, training, **execution):
@@ -105,12 +100,7 @@ def test_a_trained_supernet_lends_every_path_weights_that_agree_with_the_gallery
 
 def test_a_batch_of_mixed_views_alone_is_no_error(supernet):
     views = torch.randint(0, 256, (16, 8, 8, 3), dtype=torch.uint8)
-    unlabelled = ViewBank(
-        views=views,
-        item_ids=torch.arange(16),
-        labels=torch.full((16,), NO_LABEL),
-        gallery_embeddings=torch.rand(16, 3).half(),
-    )
+    unlabelled = bank_of(views, torch.rand(16, 3), torch.full((16,), NO_LABEL))
     short = TRAINING.model_copy(update={"num_steps": 1})
 
     train_supernet(supernet, method_of("bct"), unlabelled, short)
