@@ -8,7 +8,14 @@ import click
 
 from cmpc.cli.cache_size import cache_size_option
 from cmpc.cli.names import SPLITS
-from cmpc.cli.options import FILE, cache_dir_option, filled, json_option, split_seed_option
+from cmpc.cli.options import (
+    EXISTING_FOLDER,
+    FILE,
+    cache_dir_option,
+    filled,
+    json_option,
+    split_seed_option,
+)
 
 __all__ = ["data"]
 
@@ -20,6 +27,18 @@ size_option = click.option(
     show_default=True,
     help="Width and height of the images.",
 )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PrepareOptions:
+    """Which data set to prepare, and how."""
+
+    name_or_path: str
+    copy_path: Path | None
+    size_px: int
+    split_seed: int
+    cache_dir: Path
+    as_json: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,14 +95,19 @@ def list_sets(cache_dir: Path, as_json: bool) -> None:
 
 @data.command()
 @name_argument
+@click.option(
+    "--from",
+    "copy_path",
+    type=EXISTING_FOLDER,
+    help="Your own copy of a data set that can't be fetched, such as grocery; it is remembered.",
+)
 @size_option
 @split_seed_option
 @cache_dir_option
 @cache_size_option
 @json_option
-def prepare(
-    name_or_path: str, size_px: int, split_seed: int, cache_dir: Path, as_json: bool
-) -> None:
+@filled(PrepareOptions)
+def prepare(options: PrepareOptions) -> None:
     """Bring the images of a data set to one size.
 
     It is fetched if need be and kept in the cache. What is left out and what is passed over in a
@@ -96,30 +120,33 @@ def prepare(
     and prepares nothing again.
 
     \b
-    Example:
+    Examples:
       cmpc data prepare emoji9 --size-px 64
+      cmpc data prepare grocery --from ~/GroceryStoreDataset --size-px 224
     """
     from cmpc.cli.publishing import publish
     from cmpc.output import say
     from cmpc.progress import TerminalObserver
     from cmpc.reports.data_sets import passed_over_sentences, prepared_report
     from cmpc_search.data.fetching import Fetcher
-    from cmpc_search.data.sources.catalogue import find_source
+    from cmpc_search.data.sources.catalogue import find_source, use_copy
     from cmpc_search.stages.data_sets import prepare_data_set
 
     started_at = time.monotonic()
-    passed_over = find_source(name_or_path, Fetcher(cache_dir)).passed_over()
+    if options.copy_path is not None:
+        use_copy(options.name_or_path, options.copy_path, options.cache_dir)
+    passed_over = find_source(options.name_or_path, Fetcher(options.cache_dir)).passed_over()
     for sentence in passed_over_sentences(passed_over):
         say(sentence)  # first: too few pictures may be left to go on
     image_set = prepare_data_set(
-        name_or_path,
-        size_px=size_px,
-        split_seed=split_seed,
-        cache_dir=cache_dir,
+        options.name_or_path,
+        size_px=options.size_px,
+        split_seed=options.split_seed,
+        cache_dir=options.cache_dir,
         observer=TerminalObserver(),
     )
     report = prepared_report(image_set, passed_over, time.monotonic() - started_at)
-    publish(report, as_json=as_json)
+    publish(report, as_json=options.as_json)
 
 
 @data.command()

@@ -26,7 +26,7 @@ def test_the_list_says_what_is_prepared(tmp_path):
         {entry["name"]: entry["prepared_sizes_px"] for entry in found["data_sets"]}
         for found in (before, after)
     ]
-    assert sizes[0] == {"emoji": [], "emoji9": [], "fashion-mnist": []}
+    assert sizes[0] == {"emoji": [], "emoji9": [], "fashion-mnist": [], "grocery": []}
     assert sizes[1]["emoji"] == [8]
 
 

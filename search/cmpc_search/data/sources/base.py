@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from cmpc_search.data.passed_over import PassedOver
 
-__all__ = ["PathSource", "Picture", "ReadPicture", "Source"]
+__all__ = ["OwnCopySource", "PathSource", "Picture", "ReadPicture", "Source"]
 
 
 class ReadPicture(Protocol):
@@ -92,3 +92,14 @@ class PathSource(Source):
     @abstractmethod
     def __init__(self, path: Path) -> None:
         """Refer to ``path``; nothing is read yet."""
+
+
+class OwnCopySource(Source):
+    """Published data with a name of their own, of which each user has got a copy for themselves.
+
+    Where that is, is remembered by ``own_copies``.
+    """
+
+    @abstractmethod
+    def __init__(self, folder: Path) -> None:
+        """Refer to the copy; nothing is read yet."""

@@ -10,9 +10,18 @@ from pathlib import Path
 
 from cmpc_base.registry import Registry
 from cmpc_search.data.fetching import Fetcher
-from cmpc_search.data.sources.base import PathSource, Source
+from cmpc_search.data.own_copies import copy_of, keep_copy
+from cmpc_search.data.sources.base import OwnCopySource, PathSource, Source
+from cmpc_search.errors import BadArgument
 
-__all__ = ["CATALOGUE", "PATH_SOURCES", "SOURCES", "CatalogueEntry", "find_source"]
+__all__ = [
+    "CATALOGUE",
+    "PATH_SOURCES",
+    "SOURCES",
+    "CatalogueEntry",
+    "find_source",
+    "use_copy",
+]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,7 +30,7 @@ class CatalogueEntry:
 
     summary: str
     source: str
-    """module:attribute of a Source whose constructor takes a Fetcher."""
+    """module:attribute of an OwnCopySource, or of a Source whose constructor takes a Fetcher."""
     num_images: int
     num_classes: int
     licences: tuple[str, ...]
@@ -57,6 +66,15 @@ CATALOGUE = {
         origin="Debian package dataset-fashion-mnist, fetched by apt",
         fetched_mb=31,
     ),
+    "grocery": CatalogueEntry(
+        summary="photographs by phones in shops; pictures of a catalogue and of other days answer",
+        source="cmpc_search.data.sources.grocery:GrocerySource",
+        num_images=5502,
+        num_classes=81,
+        licences=("MIT",),
+        origin="your own clone of GroceryStoreDataset (--from)",
+        fetched_mb=0,
+    ),
 }
 
 SOURCES: Registry[Callable[[Fetcher], Source]] = Registry(
@@ -80,6 +98,7 @@ def find_source(name_or_path: str | Path, fetcher: Fetcher) -> Source:
     is the folder.
 
     Raises:
+        BadArgument: it is a name whose data each user has for themselves, and nobody said where.
         UnknownName: it is neither.
     """
     if isinstance(name_or_path, Path) or name_or_path not in SOURCES:
@@ -88,4 +107,27 @@ def find_source(name_or_path: str | Path, fetcher: Fetcher) -> Source:
             source = PATH_SOURCES.load(kind)
             if source.takes(path):
                 return source(path)
-    return SOURCES.load(str(name_or_path))(fetcher)
+    name = str(name_or_path)
+    copied = _of_own_copy(name)
+    return (
+        SOURCES.load(name)(fetcher) if copied is None else copied(copy_of(name, fetcher.cache_dir))
+    )
+
+
+def use_copy(name: str, folder: Path, cache_dir: Path) -> None:
+    """Read a data set of the catalogue from the user's own copy, now and in later commands.
+
+    Raises:
+        BadArgument: the data set is none that is read from one's own copy.
+        BadData: the folder does not hold it.
+    """
+    copied = _of_own_copy(name)
+    if copied is None:
+        raise BadArgument(f"only a data set that is read from a copy has one, {name} is fetched")
+    copied(folder).version()
+    keep_copy(name, folder, cache_dir)
+
+
+def _of_own_copy(name: str) -> type[OwnCopySource] | None:
+    found: object = SOURCES.load(name)
+    return found if isinstance(found, type) and issubclass(found, OwnCopySource) else None
