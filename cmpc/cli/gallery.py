@@ -9,7 +9,7 @@ from cmpc.cli.cache_size import cache_size_option
 from cmpc.cli.gallery_ensemble import ensemble
 from cmpc.cli.gallery_import import import_
 from cmpc.cli.gallery_shipped import shipped
-from cmpc.cli.names import NameChoice
+from cmpc.cli.names import NameChoice, augmentation_option
 from cmpc.cli.options import (
     FOLDER,
     cache_dir_option,
@@ -85,6 +85,7 @@ def gallery() -> None:
     default=None,
     help="Start from published weights, if there are any.  [default: pretrained]",
 )
+@augmentation_option
 @click.option("--num-steps", "training_num_steps", type=int, help="Updates in all.")
 @click.option("--seed", type=int, help="Seed of everything drawn at random.  [default: 0]")
 @click.option(

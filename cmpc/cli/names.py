@@ -9,8 +9,9 @@ from collections.abc import Iterable
 import click
 
 from cmpc_base.names import nearest
+from cmpc_search.training.augmentation.catalogue import AUGMENTATIONS
 
-__all__ = ["COSTS", "SPLITS", "NameChoice", "NameSum"]
+__all__ = ["COSTS", "SPLITS", "NameChoice", "NameSum", "augmentation_option"]
 
 COSTS = ("latency", "macs")
 SPLITS = ("train", "validation", "test")
@@ -40,3 +41,12 @@ class NameSum(NameChoice):
         """Return ``value`` if all its parts are names."""
         convert = super().convert
         return self.sign.join(convert(one, param, ctx) for one in value.split(self.sign))
+
+
+augmentation_option = click.option(
+    "--augmentation",
+    "augmentation_kind",
+    type=NameChoice(AUGMENTATIONS),
+    help="How images differ in training; a table [...augmentation] sets how far.  "
+    "[default: drawing]",
+)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cmpc.cli.cache_size import cache_size_option
-from cmpc.cli.names import COSTS, NameChoice, NameSum
+from cmpc.cli.names import COSTS, NameChoice, NameSum, augmentation_option
 from cmpc.cli.options import (
     FOLDER,
     cache_dir_option,
@@ -100,6 +100,7 @@ class SearchOptions:
     type=NameChoice(SAMPLERS),
     help="Who proposes candidates.  [default: nsga2]",
 )
+@augmentation_option
 @click.option("--trials", type=int, help="Candidates to score in all.  [default: 48]")
 @click.option("--budget-ms", type=float, help="Latency limit in milliseconds.")
 @click.option("--budget-mmacs", type=float, help="Limit in million multiply-accumulates.")

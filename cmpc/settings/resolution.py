@@ -5,15 +5,16 @@
     --trials 300                            overrides both
 
 A command gives a pydantic model, whose fields are the settings of its table; a field that is itself
-a model is a table within. A key that no field bears is an error which names the nearest one: a
-setting that is misspelt and then ignored costs a night of search.
+a model is a table within, and one of several models a table with the keys of all. A key that no
+field bears is an error which names the nearest one: a setting that is misspelt and then ignored
+costs a night of search.
 """
 
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -61,7 +62,7 @@ def resolve(model_class: type[Settings], table: str, places: Places) -> Settings
     Raises:
         BadSettings: a place names no setting, or gives a value that can't be.
     """
-    keys = sorted(key_paths(model_class))
+    keys = sorted({*key_paths(model_class)})
     given = {
         **from_file(keys, table, places.toml_path),
         **from_environment(keys, table, places.environment),
@@ -76,11 +77,16 @@ def resolve(model_class: type[Settings], table: str, places: Places) -> Settings
 def key_paths(model_class: type[BaseModel], above: KeyPath = ()) -> Iterator[KeyPath]:
     """Name every setting of a model, with those of the models within."""
     for name, info in model_class.model_fields.items():
-        kind = info.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            yield from key_paths(kind, (*above, name))
-        else:
+        models = [kind for kind in (info.annotation, *get_args(info.annotation)) if is_model(kind)]
+        for model in models:
+            yield from key_paths(model, (*above, name))
+        if not models:
             yield (*above, name)
+
+
+def is_model(kind: object) -> TypeGuard[type[BaseModel]]:
+    """Tell whether a type is that of a table within."""
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
 def from_file(keys: list[KeyPath], table: str, toml_path: Path | None) -> dict[KeyPath, Given]:
@@ -183,5 +189,7 @@ def must_hold(message: str) -> str:
     """Turn pydantic's sentence into a condition."""
     if message == "Field required":
         return "must be given"
+    if message == "Extra inputs are not permitted":
+        return "must not be given for what else is set"
     condition = message.removeprefix("Value error, ").removeprefix("Assertion failed, ")
     return condition.replace("Input should ", "must ", 1).partition(", unable to parse")[0]

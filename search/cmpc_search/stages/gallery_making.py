@@ -249,12 +249,13 @@ def training_advice(settings: GallerySettings) -> str | None:
     """Say it if a large network would be trained as nobody trains large networks."""
     training = settings.training
     is_pretrained = training.pretrained and settings.shape.pretrained_file is not None
-    if settings.network == "residual-small" or is_pretrained or training != GalleryTraining():
+    is_usual = training == GalleryTraining() and settings.augmentation.kind == "drawing"
+    if settings.network == "residual-small" or is_pretrained or not is_usual:
         return None
     num_images = training.num_steps * training.classes_per_batch * 2
     return (
         f"warning: {settings.network} is about to be trained as residual-small is on small "
         f"drawings: {num_images:,} images in all, and neither cropped nor mirrored. A network of "
-        "its size learns little from that: set --num-steps and the table [gallery.training] of "
-        "cmpc.toml, or import a trained one with `cmpc gallery import`"
+        "its size learns little from that: set --num-steps, --augmentation photo and the table "
+        "[gallery.training] of cmpc.toml, or import a trained one with `cmpc gallery import`"
     )

@@ -5,7 +5,7 @@ from typing import Literal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from cmpc.commands import CommandEntry
 from cmpc.errors import BadSettings
@@ -17,11 +17,26 @@ class Training(BaseModel):
     epochs: int = Field(default=3, ge=1)
 
 
+class Coarse(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Literal["coarse"] = "coarse"
+    grain: int = Field(default=1, ge=1)
+
+
+class Fine(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Literal["fine"] = "fine"
+    thickness: int = 2
+
+
 class Search(BaseModel):
     trials: int = Field(default=10, ge=1)
     sampler: Literal["tpe", "nsga2"] = "tpe"
     budgets_ms: tuple[float, ...] = ()
     training: Training = Training()
+    paper: Coarse | Fine = Field(default=Coarse(), discriminator="kind")
 
 
 @pytest.fixture(autouse=True)
@@ -71,6 +86,14 @@ def test_tables_within_are_reached_from_all_three_places(resolve_search):
     assert resolve_search(text, environment, {"training_epochs": 9}).training.epochs == 9
 
 
+def test_a_table_of_one_of_several_kinds_is_put_together_from_all_places(resolve_search):
+    text = '[search.paper]\nkind = "fine"\nthickness = 3\n'
+
+    assert resolve_search(text).paper == Fine(thickness=3)
+    assert resolve_search(text, {"CMPC_SEARCH_PAPER_THICKNESS": "4"}).paper == Fine(thickness=4)
+    assert resolve_search(flags={"paper_kind": "fine"}).paper == Fine()
+
+
 def test_a_variable_gives_a_list_as_toml_does(resolve_search):
     found = resolve_search(environment={"CMPC_SEARCH_BUDGETS_MS": "[1.5, 3]"})
 
@@ -90,6 +113,7 @@ def test_without_a_named_file_the_one_in_the_working_folder_is_read(tmp_path, mo
         ("[search]\ntrails = 1", "'trails'.* did you mean 'trials'"),
         ("[search.training]\nepoch = 1", "'epoch'.* did you mean 'epochs'"),
         ("[serch]\ntrials = 1", r"\[serch\].* did you mean 'search'"),
+        ("[search.paper]\ngrains = 1", "'grains'.* did you mean 'grain'"),
         ("[search]\ntraining = 1", "'training' .* must be a table, got 1"),
         ("[search", "must be a TOML file"),
         ("search = 3", "must be a table, got 3"),
