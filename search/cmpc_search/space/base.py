@@ -230,13 +230,13 @@ class Space(ABC):
         whose change most MACs are left, or where none is enough, fewest.
         """
         found = self._extreme(max)
-        while max_macs is not None and self.macs(found) > max_macs:
+        while max_macs is not None and (before := self.macs(found)) > max_macs:
             changed = [one for at in range(len(self.blocks)) for one in self._neighbours(found, at)]
-            within = [one for one in changed if self.macs(one) <= max_macs]
-            best = max(within, key=self.macs) if within else min(changed, key=self.macs)
-            if self.macs(best) >= self.macs(found):
+            macs = {one: self.macs(one) for one in changed}
+            within = [one for one in changed if macs[one] <= max_macs]
+            found = max(within, key=macs.__getitem__) if within else min(macs, key=macs.__getitem__)
+            if macs[found] >= before:
                 break  # nothing is smaller
-            found = best
         return found
 
     def changed(self, architecture: Architecture, rng: random.Random) -> Architecture:
