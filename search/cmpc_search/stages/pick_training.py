@@ -111,14 +111,14 @@ class QueryPlan:
 def pick_plan(
     run: RunFolder, parts: SeedParts, architecture: Architecture, settings: TrainSettings
 ) -> QueryPlan:
-    """Plan the pick of a seed: from its weights in the seed's supernet, on the seed's views."""
+    """Plan the pick of a seed: most often from the seed's supernet, on the seed's views."""
     return QueryPlan(
         pick=pick_of(run, architecture, parts.seed),
         facts=_facts(parts, architecture, settings),
         training=settings.pick,
         # Not the order in which the supernet saw the views.
         batch_seed=parts.material.settings.seed + 1,
-        new_task=partial(_pick_task, parts, architecture),
+        new_task=partial(_pick_task, parts, architecture, settings.pick),
         order=_order("pick", run, parts.material, architecture, settings)
         | {"seed": asdict(parts.seed), "parts_run": os.path.abspath(parts.run.path)},
     )
@@ -154,10 +154,13 @@ def _order(
     }
 
 
-def _pick_task(parts: SeedParts, architecture: Architecture) -> QueryTask:
+def _pick_task(parts: SeedParts, architecture: Architecture, training: PickTraining) -> QueryTask:
     material, search = parts.material, parts.material.settings
     torch.manual_seed(search.seed)
-    network = load_supernet(parts.run, material).extract(architecture)
+    if training.from_supernet:
+        network = load_supernet(parts.run, material).extract(architecture)
+    else:
+        network = PlanNetwork(material.space.plan(architecture))
     method = make_method(search.method, material.gallery_bank, search.method_settings)
     return QueryTask(network, method)
 

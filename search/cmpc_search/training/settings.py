@@ -124,6 +124,9 @@ class PickTraining(QueryTraining):
     """How a picked network is trained on its own."""
 
     num_steps: int = Field(2200, ge=1, description="Updates in all.")
+    from_supernet: bool = Field(
+        True, description="Start from its weights in the supernet, not from random ones."
+    )
 
 
 class FinalistTraining(PickTraining):
