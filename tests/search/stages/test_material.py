@@ -124,3 +124,18 @@ def test_the_bank_knows_which_training_images_stand_in_the_gallery(
     found = material.gallery_bank.gallery_rows
     np.testing.assert_array_equal(found, material.gallery_rows[rows])
     assert 0 < len(found) < len(material.gallery_bank.embeddings)
+
+
+def test_pictures_are_cropped_as_the_gallery_crops_them(
+    settings, ready_gallery_path, cache_dir, image_set, tmp_path
+):
+    gallery = tmp_path / "gallery"
+    shutil.copytree(ready_gallery_path, gallery)
+    record = json.loads((gallery / "gallery.json").read_text())
+    (gallery / "gallery.json").write_text(json.dumps(record | {"crop_share": 0.5}))
+
+    found = load_material(settings, gallery, cache_dir=cache_dir)
+
+    cropped = load_image_set(settings.data, size_px=32, crop_share=0.5, cache_dir=cache_dir)
+    assert found.image_set.sha256 == cropped.sha256 != image_set.sha256
+    assert found.hashes()["crop_share"] == 0.5
