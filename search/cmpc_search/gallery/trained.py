@@ -24,7 +24,7 @@ from cmpc_search.gallery.unfinished import RECORD_FILE
 from cmpc_search.networks.gallery.base import GalleryNetwork
 from cmpc_search.networks.onnx_export import export_network
 from cmpc_search.training.checkpoint import write_weights
-from cmpc_search.training.compute import CPU
+from cmpc_search.training.compute import here
 
 __all__ = ["checkpoint_of", "existing_gallery", "save_gallery_network"]
 
@@ -83,7 +83,7 @@ def save_gallery_network(
         parameters=counted.parameters,
         data_sha256=image_set.sha256,
         training=facts,
-        precision=CPU.precision,
+        precision=here().precision,
     )
     write_json(path / RECORD_FILE, record.to_json())
     return open_gallery(path)

@@ -24,7 +24,7 @@ from cmpc_search.runs.finals import (
 )
 from cmpc_search.space.base import Architecture
 from cmpc_search.stages.costs import with_measurement
-from cmpc_search.stages.judging import ValidationJudge, calibration_images
+from cmpc_search.stages.judging import ValidationJudge
 from cmpc_search.stages.material import SearchMaterial
 from cmpc_search.stages.pick_training import QueryPlan, pick_plan
 from cmpc_search.stages.seeds import Seed, parts_of
@@ -34,7 +34,6 @@ from cmpc_search.stages.view_banks import make_view_bank
 from cmpc_search.study.front import choose_finalists
 from cmpc_search.study.records import Candidate, TrainedScore
 from cmpc_search.study.rewards.catalogue import REWARDS
-from cmpc_search.training.recalibration import rebuild_batch_norms
 
 __all__ = ["measure_front", "train_finalists"]
 
@@ -114,7 +113,6 @@ def _plan(run: RunFolder, material: SearchMaterial, architecture: Architecture) 
 
 def _judged(material: SearchMaterial, plan: QueryPlan) -> TrainedScore:
     network = plan.pick.load(material)
-    rebuild_batch_norms(network, calibration_images(material, network.plan.image.size_px))
     facts = ValidationJudge(material).facts(network)
     return TrainedScore(
         num_steps=plan.training.num_steps,

@@ -12,20 +12,18 @@ chance of one view. How sure a mean is still depends on the number of queries: s
 Shapes: Q queries, V views of each, D embedding length.
 """
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
 
 from cmpc_kernels import QueryRanks
 from cmpc_search.data import ImageSet
 from cmpc_search.evaluation.outcomes import outcomes_of
 from cmpc_search.networks.plan_network import PlanNetwork
-from cmpc_search.pixels import resize_images, to_float
+from cmpc_search.pixels import resize_images
 from cmpc_search.stages.accuracy import OPEN_SET, embed_at, labelled_rows
 from cmpc_search.stages.material import SearchMaterial
 from cmpc_search.study.records import Accuracy
@@ -34,15 +32,12 @@ from cmpc_search.training.augmentation.drawing import Drawing
 from cmpc_search.training.draws import Draws
 from cmpc_search.training.embedding import embed_batches, image_batches
 
-__all__ = ["Judged", "ValidationJudge", "calibration_images"]
+__all__ = ["Judged", "ValidationJudge"]
 
 Rows = npt.NDArray[np.float32]
 Positions = npt.NDArray[np.int64]
 
 SPLIT = "validation"
-MAX_CALIBRATION_IMAGES = 4096
-MAX_CALIBRATION_BYTES = 1 << 28
-"""Of one candidate's images as float32, which takes fewer large ones: at 224 px, 445."""
 MILD = Drawing(
     supersampling=1,
     max_turn_degrees=4.0,
@@ -154,19 +149,6 @@ class ValidationJudge:
                 draws = Draws(number, torch.arange(first, first + len(batch)))
                 yield resize_images(MILD(batch, draws, batch.shape[-1]), image_set.size_px)
                 first += len(batch)
-
-
-def calibration_images(material: SearchMaterial, size_px: int) -> Tensor:
-    """Return training images of all parts of the set, clean, float32 [n, 3, S, S] with S = size_px.
-
-    Of them batch norms are rebuilt.
-    """
-    image_set = material.images_at(size_px)
-    positions = image_set.select(split="train")
-    affordable = MAX_CALIBRATION_BYTES // (image_set.images[0].size * torch.float32.itemsize)
-    limit = max(2, min(MAX_CALIBRATION_IMAGES, affordable))  # a variance takes two
-    chosen = positions[:: math.ceil(len(positions) / limit)]
-    return to_float(torch.from_numpy(image_set.images[chosen]))
 
 
 def _cosines(rows: Rows, gallery_rows: Rows, num_views: int) -> Rows:

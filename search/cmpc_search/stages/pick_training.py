@@ -1,8 +1,7 @@
 """Train the picked architecture on its own, from the parts of a seed, and a control beside it.
 
-A pick starts from its supernet weights. It is kept as its training left it, with the batch-norm
-statistics that ran along over augmented views, some of two images; a candidate of the search is
-judged with statistics rebuilt on clean images instead.
+A pick starts from its supernet weights. It is kept with batch-norm statistics rebuilt on clean
+images, as candidates of the search are judged with.
 
 The control starts from random weights and never meets the gallery's embeddings: across networks it
 must be near chance, or the evaluation is wrong. It is a check and no baseline: it is trained for
@@ -22,6 +21,7 @@ from cmpc_base.hashing import document_hash
 from cmpc_base.json_files import write_json
 from cmpc_base.progress import Progress
 from cmpc_search.compatibility.making import make_method
+from cmpc_search.data import ImageSet
 from cmpc_search.networks.onnx_export import export_network
 from cmpc_search.networks.plan_network import PlanNetwork
 from cmpc_search.runs import RunFolder
@@ -39,6 +39,7 @@ from cmpc_search.training.execution import Execution
 from cmpc_search.training.loop import train
 from cmpc_search.training.processes import Order
 from cmpc_search.training.query_task import QueryTask
+from cmpc_search.training.recalibration import clean_images, rebuild_batch_norms
 from cmpc_search.training.settings import PickTraining
 
 __all__ = ["QueryPlan", "control_plan", "pick_plan"]
@@ -57,6 +58,7 @@ class QueryPlan:
         batch_seed: Decides in which order it sees the views.
         new_task: Makes it, as it is before its training, with its method.
         order: What another process makes the same plan from.
+        images_at: Gives the images, of which batch norms are rebuilt, at a size in pixels.
     """
 
     pick: TrainedPick
@@ -65,6 +67,7 @@ class QueryPlan:
     batch_seed: int
     new_task: Callable[[], QueryTask]
     order: Order
+    images_at: Callable[[int], ImageSet]
 
     def found(self) -> TrainedPick | None:
         """Return the trained network, if it is there already."""
@@ -79,6 +82,7 @@ class QueryPlan:
         order = {**self.order, "pick": os.path.abspath(self.pick.folder)}
         with together(order, self.training) as compute:
             network = self.trained_network(views, compute, progress)
+        rebuild_batch_norms(network, clean_images(self.images_at(network.plan.image.size_px)))
         self._keep(network)
         return self.pick
 
@@ -121,6 +125,7 @@ def pick_plan(
         new_task=partial(_pick_task, parts, architecture, settings.pick),
         order=_order("pick", run, parts.material, architecture, settings)
         | {"seed": asdict(parts.seed), "parts_run": os.path.abspath(parts.run.path)},
+        images_at=parts.material.images_at,
     )
 
 
@@ -135,6 +140,7 @@ def control_plan(
         batch_seed=1,
         new_task=partial(_control_task, material, architecture),
         order=_order("control", run, material, architecture, settings),
+        images_at=material.images_at,
     )
 
 

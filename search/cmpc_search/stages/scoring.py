@@ -12,11 +12,11 @@ from cmpc_search.networks.onnx_export import export_network
 from cmpc_search.networks.shared import Supernet
 from cmpc_search.space.base import Architecture
 from cmpc_search.stages.costs import network_cost
-from cmpc_search.stages.judging import ValidationJudge, calibration_images
+from cmpc_search.stages.judging import ValidationJudge
 from cmpc_search.stages.material import SearchMaterial
 from cmpc_search.study.records import CandidateScore
 from cmpc_search.study.rewards.catalogue import REWARDS
-from cmpc_search.training.recalibration import rebuild_batch_norms
+from cmpc_search.training.recalibration import clean_images, rebuild_batch_norms
 
 __all__ = ["CandidateScorer"]
 
@@ -41,7 +41,7 @@ class CandidateScorer:
         """Score ``architecture``; what goes wrong with it comes back as the score's error."""
         started = time.monotonic()
         network = self._supernet.extract(architecture)
-        images = calibration_images(self._material, network.plan.image.size_px)
+        images = clean_images(self._material.images_at(network.plan.image.size_px))
         rebuild_batch_norms(network, images)
         path = self._folder / f"{architecture.key}.onnx"
         export_network(network, path)

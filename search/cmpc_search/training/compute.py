@@ -18,8 +18,8 @@ tests, which show that nothing is computed that was not placed.
 """
 
 import ctypes
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -122,6 +122,13 @@ class Compute:
         """Move ``network`` to the device and lay its weights out as `place` does images."""
         moved: Module = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return moved
+
+    @contextmanager
+    def hosting(self, network: Module) -> Iterator[Module]:
+        """Have ``network`` on the device for the time of the block."""
+        home = next((weight.device for weight in network.parameters()), None)
+        yield self.place_network(network)
+        network.to(home)
 
     def autocast(self) -> AbstractContextManager[object]:
         """Return a context in which convolutions and products run in `precision`."""

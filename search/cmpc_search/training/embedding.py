@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from cmpc_search.pixels import to_float
-from cmpc_search.training.compute import CPU, Compute
+from cmpc_search.training.compute import Compute, here
 
 __all__ = ["embed_batches", "embed_images", "image_batches"]
 
@@ -16,11 +16,11 @@ BATCH_SIZE = 256
 
 
 def embed_images(
-    network: nn.Module, images: npt.NDArray[np.uint8], *, compute: Compute = CPU
+    network: nn.Module, images: npt.NDArray[np.uint8], *, compute: Compute | None = None
 ) -> npt.NDArray[np.float32]:
     """uint8 [N, S, S, 3] -> unit embeddings float32 [N, D]; the network is left in eval mode.
 
-    The network is where ``compute`` placed it.
+    Computes where ``compute`` says, or `here`.
     """
     return embed_batches(network, image_batches(images, np.arange(len(images))), compute=compute)
 
@@ -34,11 +34,12 @@ def image_batches(
 
 
 def embed_batches(
-    network: nn.Module, batches: Iterable[Tensor], *, compute: Compute = CPU
+    network: nn.Module, batches: Iterable[Tensor], *, compute: Compute | None = None
 ) -> npt.NDArray[np.float32]:
     """float32 batches [n, 3, S, S] -> unit embeddings float32 [N, D], as `embed_images`."""
+    compute = compute or here()
     network.eval()
-    with torch.inference_mode():
+    with compute.hosting(network), torch.inference_mode():
         parts = [network(compute.place(batch)).float().numpy(force=True) for batch in batches]
     embeddings: npt.NDArray[np.float32] = np.concatenate(parts)
     return embeddings

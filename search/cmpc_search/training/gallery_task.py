@@ -26,6 +26,7 @@ from cmpc_search.training.embedding import embed_images
 from cmpc_search.training.execution import Execution
 from cmpc_search.training.loop import train
 from cmpc_search.training.pairs import PairBatches
+from cmpc_search.training.recalibration import clean_images, rebuild_batch_norms
 from cmpc_search.training.settings import GalleryTraining
 from cmpc_search.training.task import Task
 from cmpc_search.training.views import ViewMaker
@@ -90,8 +91,9 @@ def train_gallery_network(
 ) -> tuple[GalleryNetwork, Tensor]:
     """Return the trained network and its class directions float32 [C, D].
 
-    Row c of the directions belongs to the c-th of the sorted training classes of ``image_set``.
-    They are the classifier's, or mean directions where embeddings are whitened after training.
+    Its batch norms are rebuilt on clean training images. Row c of the directions belongs to the
+    c-th of the sorted training classes of ``image_set``. They are the classifier's, or mean
+    directions where embeddings are whitened after training.
 
     Goes on from a checkpoint if there is one. ``views`` makes views of all images of ``image_set``;
     its seed decides all that is drawn.
@@ -108,6 +110,7 @@ def train_gallery_network(
         network.load_pretrained()
     task = GalleryTask(network, batches.num_classes, training, execution.compute)
     train(task, batches, training, execution)
+    rebuild_batch_norms(network, clean_images(image_set))
     if training.whitening_power > 0:
         return _whitened(network, image_set, training.whitening_power)
     return network, functional.normalize(task.classifier.weight.detach(), dim=1)

@@ -22,7 +22,7 @@ class ComputeSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    device: str | None = Field(None, description="cpu, cuda or cuda:1; else cuda if there is one.")
+    device: str | None = Field(None, description="As torch names it; else the fastest here.")
     threads: int | None = Field(None, ge=1, le=1024, description="Processors to keep busy.")
     processes: int | None = Field(
         None,

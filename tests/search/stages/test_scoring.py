@@ -9,12 +9,13 @@ from known_set import FOUND, RedNetwork, as_known, top1
 from cmpc_cost_models import Cost, Measurement
 from cmpc_cost_models.records import Unknown
 from cmpc_search.networks.shared import Supernet
-from cmpc_search.stages import costs, judging, scoring
+from cmpc_search.stages import costs, scoring
 from cmpc_search.stages.judging import ValidationJudge
 from cmpc_search.stages.material import load_material
 from cmpc_search.stages.scoring import CandidateScorer
 from cmpc_search.study.records import Accuracy
 from cmpc_search.study.rewards.base import RewardFacts
+from cmpc_search.training import recalibration
 
 
 class FakeMeter:
@@ -85,7 +86,7 @@ def test_batch_norms_are_rebuilt_on_no_more_images_than_the_limit(
     score_with, material, monkeypatch, limit
 ):
     seen = []
-    monkeypatch.setattr(judging, "MAX_CALIBRATION_IMAGES", limit)
+    monkeypatch.setattr(recalibration, "MAX_IMAGES", limit)
     monkeypatch.setattr(scoring, "rebuild_batch_norms", lambda _, images: seen.append(len(images)))
 
     score_with()
@@ -169,8 +170,8 @@ def test_what_is_judged_and_what_is_exported_has_batch_norms_of_training_images(
 
 @pytest.mark.parametrize("limit_bytes", [1, 5 * 32 * 32 * 3 * 4])
 def test_batch_norms_are_rebuilt_in_bounded_memory(material, monkeypatch, limit_bytes):
-    monkeypatch.setattr(judging, "MAX_CALIBRATION_BYTES", limit_bytes)
+    monkeypatch.setattr(recalibration, "MAX_BYTES", limit_bytes)
 
-    images = judging.calibration_images(material, 32)
+    images = recalibration.clean_images(material.images_at(32))
 
     assert 2 <= len(images) <= max(2, limit_bytes // (32 * 32 * 3 * 4))

@@ -20,6 +20,7 @@ from cmpc_search.training.execution import Execution
 from cmpc_search.training.gallery_task import train_gallery_network
 from cmpc_search.training.loop import train
 from cmpc_search.training.query_task import QueryTask
+from cmpc_search.training.recalibration import rebuild_batch_norms
 from cmpc_search.training.settings import GalleryTraining, QueryTraining
 
 DEVICE_WORDS = re.compile(
@@ -99,9 +100,13 @@ def test_a_gallery_network_is_trained_where_it_is_placed(shapes, elsewhere):
 def test_views_are_made_and_embedded_where_they_are_placed(shapes, elsewhere):
     numbers = torch.arange(5)
     views_of(shapes).make(numbers, numbers, elsewhere)
-    embed_images(GalleryNetwork(SHAPE), shapes.images[:4], compute=elsewhere)
+    network = GalleryNetwork(SHAPE)
+    embed_images(network, shapes.images[:4], compute=elsewhere)
+    rebuild_batch_norms(network, torch.rand(6, 3, 16, 16), compute=elsewhere)
 
-    assert [len(one) for one in elsewhere.placed] == [5, 4]
+    batches = [len(one) for one in elsewhere.placed if isinstance(one, torch.Tensor)]
+    assert batches == [5, 4, 6]
+    assert [one for one in elsewhere.placed if isinstance(one, torch.nn.Module)] == [network] * 2
 
 
 def test_what_is_computed_does_not_depend_on_who_places_it(shapes, elsewhere):

@@ -74,3 +74,13 @@ def test_every_image_counts_alike_however_many_there_are(network, count):
         features = nn.functional.conv2d(images, network.stem.weight, padding=1)
     expected = features.mean(dim=(0, 2, 3))
     np.testing.assert_allclose(network.stem.norm.running_mean, expected, atol=0.02)
+
+
+def test_statistics_of_frozen_layers_stay(network):
+    network.stem.requires_grad_(False)
+    before = network.stem.norm.running_mean.clone()
+
+    rebuild_batch_norms(network, torch.rand(30, 3, 8, 8))
+
+    assert network.stem.norm.running_mean.equal(before)
+    assert not network.embedding.norm.running_mean.isnan().any()

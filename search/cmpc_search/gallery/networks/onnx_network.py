@@ -15,7 +15,7 @@ import torch
 from cmpc_base.printable import one_line
 from cmpc_search.errors import BadGallery
 from cmpc_search.pixels import to_float
-from cmpc_search.training.compute import CPU
+from cmpc_search.training.compute import here
 
 __all__ = ["OnnxNetwork"]
 
@@ -47,7 +47,7 @@ class OnnxNetwork:
         if weights_folder is not None:
             options.add_session_config_entry(WEIGHTS_FOLDER_KEY, str(weights_folder.resolve()))
         with self._as_bad_gallery():
-            self._session = onnxruntime.InferenceSession(source, options, CPU.onnx_providers)
+            self._session = onnxruntime.InferenceSession(source, options, here().onnx_providers)
         inputs, num_outputs = self._session.get_inputs(), len(self._session.get_outputs())
         if len(inputs) != 1 or num_outputs != 1:
             raise BadGallery(

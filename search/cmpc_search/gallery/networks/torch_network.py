@@ -15,7 +15,7 @@ from torch import Tensor
 from cmpc_search.errors import BadGallery
 from cmpc_search.gallery.unfinished import RECORD_FILE
 from cmpc_search.networks.gallery.base import GalleryNetwork, GalleryShape
-from cmpc_search.training.compute import CPU
+from cmpc_search.training.compute import here
 from cmpc_search.training.embedding import embed_images
 
 __all__ = ["TorchNetwork"]
@@ -38,14 +38,15 @@ class TorchNetwork:
                 f"{path} must hold the weights of {shape.name} as {RECORD_FILE} describes it; "
                 "train the gallery again"
             ) from error
-        CPU.place_network(self._network).eval()
+        self._compute = here()
+        self._compute.place_network(self._network).eval()
 
     def embed(
         self, images: npt.NDArray[np.uint8], *, is_narrow: bool = False
     ) -> npt.NDArray[np.float32]:
         """Embed images; ``is_narrow`` computes in bfloat16 where that is fast."""
-        with CPU.autocast() if is_narrow else nullcontext():
-            return embed_images(self._network, images)
+        with self._compute.autocast() if is_narrow else nullcontext():
+            return embed_images(self._network, images, compute=self._compute)
 
 
 def _load_tensors(path: Path) -> dict[str, Tensor]:
