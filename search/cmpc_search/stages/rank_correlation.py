@@ -30,7 +30,7 @@ from cmpc_search.networks.plan_network import PlanNetwork
 from cmpc_search.networks.shared import Supernet
 from cmpc_search.runs import RunFolder, reopen_run
 from cmpc_search.space.base import Architecture
-from cmpc_search.stages.judging import ValidationJudge, calibration_images
+from cmpc_search.stages.judging import ValidationJudge
 from cmpc_search.stages.material import SearchMaterial, load_run_material
 from cmpc_search.stages.pick_training import pick_plan
 from cmpc_search.stages.seeds import Seed, parts_of
@@ -41,7 +41,7 @@ from cmpc_search.stages.view_banks import make_view_bank
 from cmpc_search.study.rewards.base import Metric, RewardFacts
 from cmpc_search.study.rewards.catalogue import REWARDS
 from cmpc_search.study.spread import spread_architectures
-from cmpc_search.training.recalibration import rebuild_batch_norms
+from cmpc_search.training.recalibration import clean_images, rebuild_batch_norms
 from cmpc_search.training.settings import PickTraining
 
 __all__ = [
@@ -220,6 +220,6 @@ class _Trainee:
         )
 
     def _facts(self, network: PlanNetwork) -> RewardFacts:
-        images = calibration_images(self._material, network.plan.image.size_px)
+        images = clean_images(self._material.images_at(network.plan.image.size_px))
         rebuild_batch_norms(network, images)
         return self._judge.facts(network)
