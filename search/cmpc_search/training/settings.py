@@ -110,6 +110,12 @@ class QueryTraining(Training):
     views_per_item: int = Field(
         1, ge=1, description="Views of each image in a batch, for methods that compare them."
     )
+    unmixed_share: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of the steps, the last ones, without views of two images.",
+    )
     learning_rate: float = Field(3e-3, gt=0, le=1000)
     weight_decay: float = Field(0.01, ge=0, le=1000)
 
@@ -124,6 +130,12 @@ class PickTraining(QueryTraining):
     """How a picked network is trained on its own."""
 
     num_steps: int = Field(2200, ge=1, description="Updates in all.")
+    unmixed_share: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="Share of the steps, the last ones, without views of two images.",
+    )
     from_supernet: bool = Field(
         True, description="Start from its weights in the supernet, not from random ones."
     )

@@ -13,7 +13,7 @@ number v shows image v mod T: every image once, then every image again.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 import numpy.typing as npt
@@ -101,12 +101,15 @@ class _BankBatches:
                 f"views_per_item must be at most the {len(bank) // num_images} views that there "
                 f"are of each image, got {self._group_size}; make more with views_per_image"
             )
-        self._order = EpochOrder(
-            num_groups,
-            max(1, training.batch_size // self._group_size),
+        self._new_order = partial(
+            EpochOrder,
+            batch_size=max(1, training.batch_size // self._group_size),
             seed=seed,
             parts=training.micro_batches,
         )
+        self._groups = np.arange(num_groups)
+        self._order = self._new_order(num_groups)
+        self._first_unmixed = round(training.num_steps * (1 - training.unmixed_share))
         self.num_parts = self._order.num_parts
         parts = compute.parts(self.num_parts)
         self._steps = StepsAhead(self._begun, num_steps=training.num_steps, parts=parts)
@@ -115,11 +118,27 @@ class _BankBatches:
         return self._steps.at(number, part)
 
     def _begun(self, number: int, part: int) -> Callable[[], Step]:
-        groups = torch.from_numpy(self._order.at(number, part))
+        groups = self._order.at(number, part)
+        if number >= self._first_unmixed:
+            unmixed, order = self._unmixed
+            groups = unmixed[order.at(number, part)]
+        return partial(self._step, number, self._views_of(groups).flatten())
+
+    def _views_of(self, groups: npt.NDArray[np.int64]) -> Tensor:
+        """Return the numbers of the views in each of ``groups``, int64 [n, size]."""
         num_images, size = len(self._bank.maker.pictures), self._group_size
-        rows, turns = groups % num_images, groups // num_images
-        views = turns[:, None] * size + torch.arange(size)
-        return partial(self._step, number, (views * num_images + rows[:, None]).flatten())
+        rows, turns = torch.from_numpy(groups % num_images), torch.from_numpy(groups // num_images)
+        return (turns[:, None] * size + torch.arange(size)) * num_images + rows[:, None]
+
+    @cached_property
+    def _unmixed(self) -> tuple[npt.NDArray[np.int64], EpochOrder]:
+        """The groups without a view of two images, or all where there are too few for a step."""
+        views = self._views_of(self._groups)
+        is_mixed = self._bank.maker.is_mixed(views.flatten()).view_as(views).any(dim=1)
+        unmixed = self._groups[~is_mixed.numpy()]
+        if len(unmixed) < self._new_order.keywords["batch_size"]:
+            return self._groups, self._order
+        return unmixed, self._new_order(len(unmixed))
 
     def _step(self, number: int, chosen: Tensor) -> Step:
         bank, place = self._bank, self._compute.place

@@ -271,3 +271,28 @@ def test_a_damaged_file_is_told(tmp_path, damage):
 
     with pytest.raises(DamagedRows, match=r"rows\.npy must"):
         rows_in(tmp_path)
+
+
+@pytest.mark.parametrize("views_per_item", [1, 2])
+def test_the_last_steps_show_no_view_of_two_images_and_resume_alike(bank, views_per_item):
+    numbers = torch.arange(3 * NUM_VIEWS)
+    maker = replace(bank.maker, recipe=replace(bank.maker.recipe, mixing=Mixing(share=0.4)))
+    mixed = replace(bank, maker=maker, gallery_embeddings=np.ones((len(numbers), 1), np.float16))
+    options = {"views_per_item": views_per_item, "unmixed_share": 0.3, "num_steps": 10}
+
+    steps = [batches_of(mixed, **options).at(number) for number in range(10)]
+
+    assert maker.is_mixed(numbers).any()
+    shows_two = [bool((step.labels == NO_LABEL).any()) for step in steps]
+    assert shows_two[-3:] == [False] * 3
+    assert any(shows_two[:7])
+    assert {len(step.labels) for step in steps} == {BATCH_SIZE}
+
+
+def test_where_all_views_show_two_images_the_last_steps_do_too(bank):
+    maker = replace(bank.maker, recipe=replace(bank.maker.recipe, mixing=Mixing(share=1.0)))
+
+    step = batches_of(replace(bank, maker=maker), num_steps=2, unmixed_share=1.0).at(1)
+
+    assert len(step.labels) == BATCH_SIZE
+    assert (step.labels == NO_LABEL).all()
