@@ -108,12 +108,14 @@ def train_gallery_network(
     network = GalleryNetwork(shape)
     if training.pretrained:
         network.load_pretrained()
-    task = GalleryTask(network, batches.num_classes, training, execution.compute)
+    num_classes = batches.num_classes + batches.num_instances
+    task = GalleryTask(network, num_classes, training, execution.compute)
     train(task, batches, training, execution)
     rebuild_batch_norms(network, clean_images(image_set))
     if training.whitening_power > 0:
         return _whitened(network, image_set, training.whitening_power)
-    return network, functional.normalize(task.classifier.weight.detach(), dim=1)
+    directions = task.classifier.weight.detach()[: batches.num_classes]
+    return network, functional.normalize(directions, dim=1)
 
 
 def _whitened(

@@ -1,5 +1,8 @@
 """Batches of pairs: one augmented image of each role of each of a step's classes.
 
+An image of no known class can be a class of its own, where the data have it in several styles: the
+query side sees it in one of them and the gallery side in another.
+
 Shapes: B classes of a step, S pixels a side.
 """
 
@@ -20,7 +23,7 @@ from cmpc_search.training.batches import EpochOrder
 from cmpc_search.training.compute import Compute
 from cmpc_search.training.draws import Draws
 from cmpc_search.training.settings import GalleryTraining
-from cmpc_search.training.views import ViewMaker
+from cmpc_search.training.views import ANY_STYLE, ViewMaker
 
 __all__ = ["PairBatches"]
 
@@ -28,11 +31,16 @@ Pair = tuple[int, npt.NDArray[np.int64], npt.NDArray[np.int64]]
 """A class, and where its images of each role are."""
 
 ROLES = ("query", "gallery")
-PICKING = 1  # added to the seed of the views, for which images of a class are shown
+# Added to the seed of the views: for which images of a class are shown, and in which styles.
+PICKING, STYLING = 1, 2
 
 
 class PairBatches:
     """2 B views a step, those of query roles first.
+
+    Attributes:
+        num_classes: Training classes; their labels come first.
+        num_instances: Images that are a class each; their labels follow.
 
     Args:
         image_set: Says which images are whose.
@@ -59,6 +67,9 @@ class PairBatches:
                 "at least two training classes must have images of both roles, "
                 f"got {len(self._pairs)} of {self.num_classes}"
             )
+        alone = _of_no_class(image_set) if training.instance_classes and self._has_styles else []
+        self.num_instances = len(alone)
+        self._pairs += [(self.num_classes + number, one, one) for number, one in enumerate(alone)]
         self._batch_size = min(training.classes_per_batch, len(self._pairs))
         self._order = EpochOrder(
             len(self._pairs),
@@ -82,10 +93,12 @@ class PairBatches:
         place = self._compute.place
         items = self._picked(chosen, numbers)
         labels = torch.tensor([pair[0] for pair in chosen]).repeat(2)
+        styles = torch.where(labels < self.num_classes, ANY_STYLE, self._two_styles(numbers))
+        views = self._views.make(items, numbers, self._compute, styles=styles)
         return Step(
             number=number,
             progress=number / self._num_steps,
-            views=place(to_float(self._views.make(items, numbers, self._compute))),
+            views=place(to_float(views)),
             item_ids=place(items),
             labels=place(labels),
         )
@@ -106,9 +119,27 @@ class PairBatches:
         ]
         return torch.tensor(picked)
 
+    @property
+    def _has_styles(self) -> bool:
+        return len(self._views.pictures.sources) > 1
+
+    def _two_styles(self, numbers: Tensor) -> Tensor:
+        """int64 [2 B], for each class one style on the query side and another on the other."""
+        num_styles = len(self._views.pictures.sources)
+        draws = Draws(self._views.recipe.seed + STYLING, numbers)
+        first, _ = draws.below(num_styles).chunk(2)
+        _, further = draws.below(max(1, num_styles - 1)).chunk(2)
+        return torch.cat((first, (first + 1 + further) % num_styles))
+
 
 def _by_class(image_set: ImageSet, role: str) -> dict[int, npt.NDArray[np.int64]]:
     """Return the positions of the training images of a role, by class."""
     positions = image_set.select(split="train", role=role)
     labels = image_set.labels[positions]
     return {int(label): positions[labels == label] for label in image_set.labels_in(positions)}
+
+
+def _of_no_class(image_set: ImageSet) -> list[npt.NDArray[np.int64]]:
+    """Return the position of each training image of no known class, as an array of its own."""
+    positions = image_set.select(split="train")
+    return list(positions[~image_set.has_class[positions], None])

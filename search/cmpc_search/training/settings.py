@@ -86,6 +86,10 @@ class GalleryTraining(Training):
         le=1_000_000,
         description="Gallery images of past batches that queries are contrasted with.",
     )
+    instance_classes: bool = Field(
+        False,
+        description="Make a class of each image that has none, where the data have other styles.",
+    )
     pretrained: bool = Field(True, description="Start from published weights, if there are any.")
     backbone_rate_share: float = Field(
         0.1,

@@ -21,9 +21,11 @@ from cmpc_search.training.compute import CPU, Compute
 from cmpc_search.training.draws import Draws
 from cmpc_search.training.mixing import NO_MIXING, Mixing
 
-__all__ = ["Pictures", "ViewMaker", "ViewRecipe"]
+__all__ = ["ANY_STYLE", "Pictures", "ViewMaker", "ViewRecipe"]
 
 PIXELS_AT_ONCE = 2**20  # warped at a time: few enough to stay in a processor's cache
+
+ANY_STYLE = -1
 
 # A view draws from streams of its own; each has this many.
 STREAMS = 4
@@ -88,7 +90,14 @@ class ViewMaker:
         """int64 [N] -> bool [N], whether the view of this number shows two images."""
         return self._draws(numbers, CHOICES).happens(self.recipe.mixing.share)
 
-    def make(self, rows: Tensor, numbers: Tensor, compute: Compute = CPU) -> Tensor:
+    def make(
+        self,
+        rows: Tensor,
+        numbers: Tensor,
+        compute: Compute = CPU,
+        *,
+        styles: Tensor | None = None,
+    ) -> Tensor:
         """Return views of the images at ``rows``, on the device of ``compute``.
 
         A view is the same, to the last bit, in whatever batch it is made.
@@ -96,20 +105,24 @@ class ViewMaker:
         Args:
             rows: int64 [N], positions among the T images.
             numbers: int64 [N], of the views; what is random in them depends on these alone.
+            styles: int64 [N], positions among the sources, or ANY_STYLE for one that is drawn.
 
         Returns:
             uint8 [N, S, S, 3]
         """
         side_px = self.size_px * self.recipe.augmentation.supersampling
         at_once = max(1, PIXELS_AT_ONCE // side_px**2)
-        parts = zip(torch.split(rows, at_once), torch.split(numbers, at_once), strict=True)
+        styles = torch.full_like(rows, ANY_STYLE) if styles is None else styles
+        each = [torch.split(one, at_once) for one in (rows, numbers, styles)]
+        parts = zip(each[0], each[1], each[2], strict=True)
         return torch.cat([self._made(*part, compute) for part in parts])
 
-    def _made(self, rows: Tensor, numbers: Tensor, compute: Compute) -> Tensor:
+    def _made(self, rows: Tensor, numbers: Tensor, given: Tensor, compute: Compute) -> Tensor:
         recipe, choices = self.recipe, self._draws(numbers, CHOICES)
         is_mixed = choices.happens(recipe.mixing.share)
         partners = choices.below(len(self.pictures))[is_mixed]
         styles, partner_styles = (self._styles(choices) for _ in range(2))
+        styles = torch.where(given == ANY_STYLE, styles, given)
         pixels = self.pictures.read(
             torch.cat((rows, partners)), torch.cat((styles, partner_styles[is_mixed]))
         )

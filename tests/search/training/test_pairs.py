@@ -1,13 +1,22 @@
 """A step of gallery training holds one image of each role of each of its classes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 
+from cmpc_search.data import NO_CLASS
+from cmpc_search.networks.gallery.residual import ResidualShape
 from cmpc_search.testing.views import views_of
 from cmpc_search.training.compute import CPU
+from cmpc_search.training.execution import Execution
+from cmpc_search.training.gallery_task import train_gallery_network
 from cmpc_search.training.pairs import PairBatches
 from cmpc_search.training.settings import GalleryTraining
+from cmpc_search.training.views import ANY_STYLE
 
+TINY = ResidualShape(name="tiny", input_size_px=16, depths=(1,), width=8, embedding_dim=6)
 TRAINING = GalleryTraining(num_steps=10, classes_per_batch=2)
 
 
@@ -42,3 +51,77 @@ def test_a_step_is_a_function_of_its_number(batches, shapes):
     for number in (4, 1, 4):
         assert again.at(number).views.equal(batches.at(number).views)
     assert not batches.at(1).views.equal(batches.at(4).views)
+
+
+@pytest.fixture
+def with_unknown(shapes):
+    """The shapes, of which one training class has lost its name, and all in three more styles."""
+    unnamed = shapes.labels == 0
+    return replace(
+        shapes,
+        labels=np.where(unnamed, NO_CLASS, shapes.labels),
+        styles=tuple(np.full_like(shapes.images, shade) for shade in (0, 100, 200)),
+    )
+
+
+def test_images_of_no_class_are_classes_of_their_own_after_the_others(with_unknown):
+    training = TRAINING.model_copy(update={"instance_classes": True, "num_steps": 100})
+    found = PairBatches(with_unknown, training, views_of(with_unknown, seed=3), CPU)
+
+    assert (found.num_classes, found.num_instances) == (5, 8)
+    unknown = np.flatnonzero(with_unknown.labels == NO_CLASS)
+    drawn = set()
+    for number in range(6):  # 13 classes, two a step
+        step = found.at(number)
+        for label, query, partner in zip(
+            step.labels[:2].tolist(), *step.item_ids.view(2, 2).tolist(), strict=True
+        ):
+            drawn.add(label)
+            assert (label >= 5) == (query in unknown)
+            assert label < 5 or query == partner == unknown[label - 5]
+    assert len(drawn) == 12
+
+
+def test_the_two_roles_see_an_image_of_no_class_in_two_styles(with_unknown):
+    training = TRAINING.model_copy(update={"instance_classes": True, "num_steps": 100})
+    asked = []
+
+    class Recording:
+        """Views that keep which styles were asked for."""
+
+        recipe, pictures = (
+            getattr(views_of(with_unknown, seed=3), name) for name in ("recipe", "pictures")
+        )
+
+        def make(self, rows, numbers, compute, *, styles):
+            asked.append(styles)
+            return torch.zeros(len(rows), 2, 2, 3, dtype=torch.uint8)
+
+    found = PairBatches(with_unknown, training, Recording(), CPU)
+    labels = torch.cat([found.at(number).labels.view(2, 2) for number in range(60)], dim=1)
+    queries, gallery = torch.cat([one.view(2, 2) for one in asked[:60]], dim=1)
+
+    is_own = labels[0] >= found.num_classes
+    assert set(queries[is_own].tolist()) == set(gallery[is_own].tolist()) == {0, 1, 2, 3}
+    assert (queries != gallery)[is_own].all()
+    assert (queries[~is_own] == ANY_STYLE).all()
+    assert (gallery[~is_own] == ANY_STYLE).all()
+
+
+def test_without_styles_or_unasked_no_image_is_a_class_of_its_own(with_unknown):
+    asked = TRAINING.model_copy(update={"instance_classes": True})
+    plain = replace(with_unknown, styles=())
+
+    for image_set, training in ((plain, asked), (with_unknown, TRAINING)):
+        found = PairBatches(image_set, training, views_of(image_set, seed=3), CPU)
+        assert (found.num_classes, found.num_instances) == (5, 0)
+
+
+def test_directions_are_those_of_the_classes_that_have_a_name(with_unknown):
+    training = TRAINING.model_copy(update={"instance_classes": True, "num_steps": 1})
+
+    _, directions = train_gallery_network(
+        TINY, with_unknown, training, views_of(with_unknown, seed=3), Execution()
+    )
+
+    assert directions.shape == (5, 6)
