@@ -177,7 +177,11 @@ def _indistinct(pictures: Sequence[Picture], equal: list[int]) -> dict[int, Drop
 
     first, *others = sorted(equal, key=harm)
     kept = pictures[first].item_name
-    repeated = {p: _dropped(pictures[p], DropReason.REPEATED, kept) for p in others}
+    repeated = {
+        p: _dropped(pictures[p], DropReason.REPEATED, kept)
+        for p in others
+        if pictures[p].copy_of != kept
+    }
     of_classes = [p for p in equal if pictures[p].class_name is not None]
     other_class = next((p for p in of_classes if _key(pictures, p) != _key(pictures, first)), None)
     if other_class is None:

@@ -10,13 +10,13 @@ and library version, and a class more or less moves none of the others. Only whe
 small that its hashes miss a share by half is it filled up, or cut, in the order of the hashes.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from cmpc_search.data.hash_order import drawn, ordered
 from cmpc_search.data.image_set import NO_CLASS, SPLITS
 from cmpc_search.data.items import OPEN, Items
 from cmpc_search.errors import BadData
@@ -131,9 +131,9 @@ def split_classes(class_keys: Sequence[str], *, seed: int) -> npt.NDArray[np.int
         )
     split = np.full(num_classes, TRAIN, dtype=np.int8)
     spare = num_classes - 2 * MIN_CLASSES  # what training and validation need at least
-    split[_drawn(class_keys, "test", TEST_SHARE, least=MIN_CLASSES, most=spare)] = TEST
+    split[drawn(class_keys, "test", TEST_SHARE, least=MIN_CLASSES, most=spare)] = TEST
     rest = np.flatnonzero(split != TEST)
-    chosen = _drawn(
+    chosen = drawn(
         [class_keys[position] for position in rest.tolist()],
         f"validation/{seed}",
         VALIDATION_SHARE / (1 - TEST_SHARE),
@@ -148,7 +148,7 @@ def assign_roles(
     item_names: Sequence[str], groups: npt.NDArray[np.int64], *, seed: int
 ) -> npt.NDArray[np.bool_]:
     """Return for each image whether it is a query: QUERY_SHARE of each group of two or more."""
-    order = _ordered(item_names, f"role/{seed}")
+    order = ordered(item_names, f"role/{seed}")
     by_class = order[np.argsort(groups[order], kind="stable")]
     sizes = np.bincount(groups)
     starts = np.repeat(np.cumsum(sizes) - sizes, sizes)
@@ -156,24 +156,3 @@ def assign_roles(
     is_query = np.empty(len(item_names), dtype=np.bool_)
     is_query[by_class] = np.arange(len(item_names)) - starts < np.repeat(num_queries, sizes)
     return is_query
-
-
-def _drawn(
-    keys: Sequence[str], purpose: str, share: float, *, least: int, most: int
-) -> npt.NDArray[np.int64]:
-    """Return the positions of the keys whose hash is below ``share``, filled up or cut by hash."""
-    num_below = sum(_hash(purpose, key) < share * 2**256 for key in keys)
-    expected = share * len(keys)
-    num_drawn = min(max(num_below, round(expected / 2)), round(expected * 3 / 2))
-    return _ordered(keys, purpose)[: min(max(num_drawn, least), most)]
-
-
-def _ordered(names: Sequence[str], purpose: str) -> npt.NDArray[np.int64]:
-    """Return the positions of the names in an order that only they and the purpose decide."""
-    hashes = [_hash(purpose, name) for name in names]
-    return np.array(sorted(range(len(names)), key=hashes.__getitem__), dtype=np.int64)
-
-
-def _hash(purpose: str, name: str) -> int:
-    """Return a number below 2**256, evenly spread."""
-    return int.from_bytes(hashlib.sha256(f"{purpose}/{name}".encode()).digest())

@@ -47,6 +47,9 @@ class Picture:
     styles: tuple[ReadPicture, ...] = ()
     """Read the same picture drawn in other styles, to train on: as many for all that have any, in
     the same order. A picture without stands for itself in each."""
+    copy_of: str | None = None
+    """Of a query that stands in the gallery too, the name of the item there: it is no repetition.
+    Both must be of one group, or the query would find itself."""
     group: str | None = None
     """Where it comes from, such as a camera or a session: items of a query's own class and group
     are too easy, and no answer to it. None: all count."""

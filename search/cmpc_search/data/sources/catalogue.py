@@ -1,7 +1,7 @@
 """Which data sets cmpc knows by name, what each costs to fetch, under which terms; which by path.
 
 The table holds text only, so listing it loads no source. Sizes are those after the drops that
-``cmpc data prepare`` reports.
+``cmpc data prepare`` reports; of published sets that each must get for themselves, the publishers'.
 """
 
 from collections.abc import Callable
@@ -73,6 +73,33 @@ CATALOGUE = {
         num_classes=81,
         licences=("MIT",),
         origin="your own clone of GroceryStoreDataset (--from)",
+        fetched_mb=0,
+    ),
+    "cub": CatalogueEntry(
+        summary="birds; the last 100 species test, and every picture asks for all others",
+        source="cmpc_search.data.sources.cub:CubSource",
+        num_images=11788,
+        num_classes=200,
+        licences=("research and education",),
+        origin="your own copy of CUB-200-2011 (--from)",
+        fetched_mb=0,
+    ),
+    "sop": CatalogueEntry(
+        summary="photographs of products sold online; every one that tests asks for all others",
+        source="cmpc_search.data.sources.sop:SopSource",
+        num_images=120053,
+        num_classes=22634,
+        licences=("research",),
+        origin="your own copy of Stanford Online Products (--from)",
+        fetched_mb=0,
+    ),
+    "inshop": CatalogueEntry(
+        summary="garments in a shop, each worn in several poses",
+        source="cmpc_search.data.sources.inshop:InShopSource",
+        num_images=52712,
+        num_classes=7982,
+        licences=("non-commercial research",),
+        origin="your own copy of DeepFashion In-Shop (--from)",
         fetched_mb=0,
     ),
 }
