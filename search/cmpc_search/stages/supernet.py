@@ -62,7 +62,13 @@ def trained_supernet(
     supernet = Supernet(material.space)
     method = make_method(settings.method, material.gallery_bank, settings.method_settings)
     train(
-        SupernetTask(supernet, method, seed=settings.seed),
+        SupernetTask(
+            supernet,
+            method,
+            settings.supernet,
+            seed=settings.seed,
+            max_macs=settings.budget.macs,
+        ),
         views.batches(settings.supernet, seed=settings.seed, compute=compute),
         settings.supernet,
         Execution(compute=compute, checkpoint=_checkpoint_of(run), progress=progress),

@@ -8,9 +8,11 @@ trial would cost a database row for each of its choices, and a duplicate row wou
 population and TPE's densities.
 """
 
+import math
 import random
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,7 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from cmpc_search.space.base import Architecture, Space
+from cmpc_search.space.drawing import MacRange, walk
 from cmpc_search.study.encoding import Encoding
 from cmpc_search.study.samplers.catalogue import SAMPLERS
 from cmpc_search.study.settings import StudySettings
@@ -118,7 +121,9 @@ class GuardedSampler(BaseSampler):
     def _candidates(self, study: optuna.Study, trial: FrozenTrial) -> Iterator[Architecture]:
         for _ in range(PROPOSALS):
             yield self._propose(study, trial)
-        yield from self._walk()
+        within = MacRange(high=math.inf if self._gate.max_macs is None else self._gate.max_macs)
+        start = self._space.sample(self._random)
+        yield from islice(walk(self._space, self._random, within, start), STEPS)
 
     def _propose(self, study: optuna.Study, trial: FrozenTrial) -> Architecture:
         base_space = self._base.infer_relative_search_space(study, trial)
@@ -127,26 +132,6 @@ class GuardedSampler(BaseSampler):
             if name not in params:
                 params[name] = self.sample_independent(study, trial, name, distribution)
         return self._encoding.from_params(params)
-
-    def _walk(self) -> Iterator[Architecture]:
-        """Change one block at a time, at random, but never to exceed the budget by more.
-
-        Chance alone doesn't meet a tight budget, since a sum of twenty choices keeps to its mean:
-        the smallest of 4000 draws from the SPOS space has 190 MMACs, its smallest network 94.
-        """
-        sizes = [len(choice.options) for choice in self._space.choices]
-        here = self._space.architecture([self._random.choices(range(size))[0] for size in sizes])
-        for _ in range(STEPS):
-            yield here
-            there = self._with_one_block_changed(here)
-            if self._gate.excess(there, self._space) <= self._gate.excess(here, self._space):
-                here = there
-
-    def _with_one_block_changed(self, architecture: Architecture) -> Architecture:
-        options = list(architecture.options)
-        for at in self._random.choice(self._space.blocks):
-            options[at] = self._random.randrange(len(self._space.choices[at].options))
-        return self._space.architecture(options)
 
 
 def make_sampler(

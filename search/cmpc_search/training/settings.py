@@ -128,6 +128,15 @@ class SupernetTraining(QueryTraining):
     """How the supernet is trained: long enough to tell architectures apart."""
 
     num_steps: int = Field(1700, ge=1, description="Updates in all.")
+    random_paths: int = Field(1, ge=1, le=64, description="Architectures drawn at each step.")
+    sandwich: bool = Field(
+        False,
+        description="Train the largest and the smallest architecture at each step too, and let all "
+        "others follow the largest.",
+    )
+    distillation_weight: float = Field(
+        1.0, ge=0, le=1e6, description="Weight of following the largest architecture."
+    )
 
 
 class PickTraining(QueryTraining):

@@ -16,7 +16,7 @@ from cmpc_search.training.execution import Execution
 from cmpc_search.training.loop import train
 from cmpc_search.training.query_task import QueryTask, SupernetTask
 from cmpc_search.training.recalibration import rebuild_batch_norms
-from cmpc_search.training.settings import QueryTraining
+from cmpc_search.training.settings import QueryTraining, SupernetTraining
 
 SPACE = ShuffleNetSpace(
     name="tiny",
@@ -30,7 +30,7 @@ SPACE = ShuffleNetSpace(
 )
 # Corners of a triangle about zero: what an embedding layer that centres can reach.
 DIRECTIONS = torch.nn.functional.normalize(torch.eye(3) - 1 / 3)
-TRAINING = QueryTraining(num_steps=80, batch_size=16, learning_rate=0.03)
+TRAINING = SupernetTraining(num_steps=80, batch_size=16, learning_rate=0.03)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def whole(bank):
 
 
 def train_supernet(supernet, method, bank, training, **execution):
-    task = SupernetTask(supernet, method, seed=0)
+    task = SupernetTask(supernet, method, training, seed=0)
     train(task, bank.batches(training, seed=0), training, Execution(**execution))
 
 
@@ -120,7 +120,7 @@ def test_a_method_that_needs_no_labels_learns_from_views_without_any(bank, super
 def test_a_finished_training_is_taken_from_its_checkpoint_and_not_by_another_method(
     bank, supernet, tmp_path
 ):
-    training = QueryTraining(num_steps=250, batch_size=8)
+    training = SupernetTraining(num_steps=250, batch_size=8)
     path = tmp_path / "supernet.safetensors"
     train_supernet(supernet, method_of("bct"), bank, training, checkpoint=path)
     torch.manual_seed(1)
