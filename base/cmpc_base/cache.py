@@ -12,8 +12,9 @@
             users/        a locked file for each process that uses the cache, see ``cache_users``
 
 What depends on the machine or on our code and not on one run is kept here. An entry is a file or a
-folder right below one of these, is there whole or not at all, and was used last when it was last
-modified: whoever uses one says so (``mark_used``). ``trimming`` removes the oldest.
+folder right below one of these, is there whole or not at all (but for banks of views, which are
+there as far as they were made), and was used last when it was last modified: whoever uses one says
+so (``mark_used``). ``trimming`` removes the oldest.
 """
 
 import os

@@ -74,10 +74,14 @@ def load_training_set(settings: GallerySettings, *, cache_dir: Path) -> ImageSet
 
 def training_views(settings: GallerySettings, *, cache_dir: Path) -> ViewMaker:
     """Return what makes views of all images, of pictures as large as that needs."""
-    size_px = settings.shape.input_size_px
-    large_px = size_px * settings.augmentation.supersampling
-    pictures = _loaded(settings, large_px, cache_dir=cache_dir, with_styles=True)
-    recipe = ViewRecipe(augmentation=settings.augmentation, seed=settings.seed)
+    size_px, augmentation = settings.shape.input_size_px, settings.augmentation
+    pictures = _loaded(
+        settings,
+        size_px * augmentation.supersampling,
+        cache_dir=cache_dir,
+        with_styles=augmentation.style_share > 0 or settings.training.instance_classes,
+    )
+    recipe = ViewRecipe(augmentation=augmentation, seed=settings.seed)
     return ViewMaker.of_all(pictures, recipe, size_px)
 
 

@@ -105,7 +105,9 @@ class SearchMaterial:
             self._by_size[size_px] = self.load_at(size_px)
         return self._by_size[size_px]
 
-    def load_at(self, size_px: int, *, with_styles: bool = False) -> ImageSet:
+    def load_at(
+        self, size_px: int, *, with_styles: bool = False, progress: Progress | None = None
+    ) -> ImageSet:
         """Return the images at a size, read anew; in other styles as well, to train on.
 
         Raises:
@@ -119,6 +121,7 @@ class SearchMaterial:
             cache_dir=self.cache_dir,
             seed=self.gallery.split_seed,
             with_styles=with_styles,
+            progress=progress,
         )
         if found.item_names != known.item_names or found.split.tolist() != known.split.tolist():
             raise BadData(

@@ -56,7 +56,7 @@ def make_view_bank(
         rows = _opened(folder / EMBEDDINGS_FILE, material, on_notice or _log.warning)
         if not rows.is_whole:
             _embed(rows, material, progress)
-    maker = _maker(material, material.space.largest_input_size_px)
+    maker = _maker(material, material.space.largest_input_size_px, progress)
     limit_bytes = material.settings.view_memory_mb * 10**6
     return ViewBank(
         maker=maker,
@@ -86,7 +86,7 @@ def _embed(rows: EmbeddingRows, material: SearchMaterial, progress: Progress | N
         return
     gallery.check_current(material.load_at(gallery.input_size_px))
     names = tuple(material.image_set.item_names[position] for position in positions)
-    maker = _maker(material, gallery.input_size_px)
+    maker = _maker(material, gallery.input_size_px, progress)
     embed_views(rows, maker, NetworkEmbeddings(gallery, names), Execution(progress=progress))
 
 
@@ -105,10 +105,14 @@ def _folder_of(material: SearchMaterial) -> Path:
     return Cache(material.cache_dir).views / document_hash(facts)[:20]
 
 
-def _maker(material: SearchMaterial, size_px: int) -> ViewMaker:
+def _maker(material: SearchMaterial, size_px: int, progress: Progress | None = None) -> ViewMaker:
     """Return what makes the run's views at a size, of pictures as large as that needs."""
     recipe = _recipe_of(material)
-    large = material.load_at(size_px * recipe.augmentation.supersampling, with_styles=True)
+    large = material.load_at(
+        size_px * recipe.augmentation.supersampling,
+        with_styles=recipe.augmentation.style_share > 0,
+        progress=progress,
+    )
     return ViewMaker(Pictures.of(large, large.select(split="train")), recipe, size_px)
 
 

@@ -29,7 +29,7 @@ class Augmentation(BaseModel, ABC):
         description="Images are read and warped this many times as large as views, then shrunk.",
     )
     style_share: float = Field(
-        0.5, ge=0, le=1, description="Share of views in another style, where the data have any."
+        0.0, ge=0, le=1, description="Share of views in another style, where the data have any."
     )
 
     @abstractmethod
