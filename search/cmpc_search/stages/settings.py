@@ -154,7 +154,7 @@ class SearchSettings(BaseModel):
     cost: Literal["latency", "macs"] = Field("latency", description="What is minimised.")
     sampler: SamplerName = Field("nsga2", description="Optuna sampler.")
     trials: int = Field(48, ge=1, description="Candidates to score in all.")
-    population: int = Field(16, ge=2, description="Population of NSGA-II.")
+    population: int = Field(16, ge=2, description="Population; the first is spread over MACs.")
     budget_ms: float | None = Field(None, gt=0, le=1e12, description="Latency limit, ms.")
     budget_mmacs: float | None = Field(None, gt=0, le=1e12, description="Limit of million MACs.")
     seed: int = Field(0, ge=0, le=GREATEST_SEED)

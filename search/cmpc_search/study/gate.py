@@ -6,6 +6,9 @@ PROPOSALS refusals the guard walks from a random architecture down to the budget
 redraws duplicates and networks over its FLOPs limit (Guo et al., ECCV 2020; up to 500 times). A
 trial would cost a database row for each of its choices, and a duplicate row would bias NSGA-II's
 population and TPE's densities.
+
+The first candidates are spread over the MACs within the budget: what is drawn choice by choice
+keeps to the mean, and a front bred from that has no ends.
 """
 
 import math
@@ -26,6 +29,7 @@ from cmpc_search.space.drawing import MacRange, walk
 from cmpc_search.study.encoding import Encoding
 from cmpc_search.study.samplers.catalogue import SAMPLERS
 from cmpc_search.study.settings import StudySettings
+from cmpc_search.study.spread import spread_architectures
 
 __all__ = ["Gate", "GuardedSampler", "NoArchitectureLeft", "make_sampler"]
 
@@ -71,10 +75,22 @@ class GuardedSampler(BaseSampler):
     """Ask ``base`` for whole architectures until ``gate`` admits one.
 
     A trial with a stored architecture is one that a dead process left: its choices are fixed.
+
+    Args:
+        starts: Architectures that are tried before ``base`` is asked.
     """
 
-    def __init__(self, base: BaseSampler, space: Space, gate: Gate, *, seed: int) -> None:
+    def __init__(
+        self,
+        base: BaseSampler,
+        space: Space,
+        gate: Gate,
+        *,
+        seed: int,
+        starts: Sequence[Architecture] = (),
+    ) -> None:
         self._base = base
+        self._starts = starts
         self._space = space
         self._encoding = Encoding(space)
         self._gate = gate
@@ -119,6 +135,9 @@ class GuardedSampler(BaseSampler):
         self._base.after_trial(study, trial, state, values)
 
     def _candidates(self, study: optuna.Study, trial: FrozenTrial) -> Iterator[Architecture]:
+        if starts := [one for one in self._starts if one.key not in self._gate.known]:
+            self._propose(study, trial)  # and let go: NSGA-II notes the trial's generation then
+            yield from starts
         for _ in range(PROPOSALS):
             yield self._propose(study, trial)
         within = MacRange(high=math.inf if self._gate.max_macs is None else self._gate.max_macs)
@@ -148,4 +167,13 @@ def make_sampler(
     """
     make = SAMPLERS.load(settings.sampler)
     seeds = np.random.SeedSequence([settings.seed, session]).generate_state(2)
-    return GuardedSampler(make(int(seeds[0]), settings), space, gate, seed=int(seeds[1]))
+    starts = spread_architectures(
+        space, settings.num_starts, max_macs=settings.budget.macs, seed=settings.seed
+    )
+    return GuardedSampler(
+        make(int(seeds[0]), settings),
+        space,
+        gate,
+        seed=int(seeds[1]),
+        starts=random.Random(settings.seed).sample(starts, len(starts)),
+    )

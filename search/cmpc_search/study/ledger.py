@@ -151,7 +151,8 @@ class Ledger:
         cost = cost_of(score, self._settings.cost)
         assert score.reward is not None, "what can be compared has a reward: see _checked"
         assert cost is not None, "what can be compared has a cost: see _checked"
-        self._study.tell(number, [score.reward, cost])
+        # The logarithm, so that a front is spread over factors of cost, the cheap end as well.
+        self._study.tell(number, [score.reward, math.log(cost)])
 
     def _score(self, row: FrozenTrial) -> CandidateScore:
         """Return the score of a row, which no process ever changes, so it is parsed once."""
@@ -201,4 +202,6 @@ def _checked(score: CandidateScore, settings: StudySettings) -> CandidateScore:
     for name, value in ((f"reward {score.reward_name}", score.reward), (settings.cost, cost)):
         if value is None or not math.isfinite(value):
             return replace(score, error=f"the {name} must be a finite number, got {value}")
+    if cost is not None and cost <= 0:
+        return replace(score, error=f"the {settings.cost} must be positive, got {cost}")
     return score

@@ -59,7 +59,8 @@ class StudySettings:
     Attributes:
         num_trials: Candidates to score in all, over every process and restart.
         sampler: A name in `cmpc_search.study.samplers.catalogue.SAMPLERS`.
-        population: NSGA-II's population; others don't use it.
+        population: NSGA-II's population, and how many candidates are spread over the MACs before
+            a sampler that learns is asked.
         seed: Where the proposals' randomness starts.
         cost: What is minimised beside the reward that is maximised.
 
@@ -73,6 +74,11 @@ class StudySettings:
     seed: int = 0
     cost: CostName = "latency"
     budget: Budget = NO_BUDGET
+
+    @property
+    def num_starts(self) -> int:
+        """How many candidates are spread over the MACs first; chance, the yardstick, has none."""
+        return 0 if self.sampler == "random" else self.population
 
     def __post_init__(self) -> None:
         if self.num_trials < 1:

@@ -2,6 +2,7 @@
 
 import collections
 import math
+import random
 from dataclasses import replace
 
 import pytest
@@ -50,6 +51,35 @@ def test_the_seed_decides_the_search(tmp_path, space, score, sampler):
         return [candidate.score.architecture for candidate in summary.candidates]
 
     assert keys("one", 7) == keys("two", 7) != keys("three", 8)
+
+
+def test_a_front_has_eight_points_or_more_over_a_factor_of_five_in_cost(study):
+    """Where the reward grows with the logarithm of the MACs, less some noise of one network."""
+    space, limit = ToySpace(num_blocks=6), 200  # from 36 MACs to 336
+
+    def score(architecture):
+        noise = random.Random(architecture.key).gauss(0, 0.05)
+        reward = math.log10(space.macs(architecture)) + noise
+        return replace(toy_score(architecture, space), reward=reward)
+
+    settings = StudySettings(
+        num_trials=48, population=16, cost="macs", budget=Budget(macs=limit), seed=1
+    )
+    summary = run_study(score, space, settings, coordinator=study)
+
+    front = pareto_front(summary.candidates, cost="macs", budget=Budget(macs=limit))
+    assert len(front) >= 8
+    assert front[-1].score.macs >= 5 * front[0].score.macs
+
+
+def test_the_first_candidates_are_one_in_each_range_of_macs(study, space, score):
+    settings = macs_settings(6)
+    summary = run_study(score, space, settings, coordinator=study)
+
+    macs = sorted(candidate.score.macs for candidate in summary.candidates)
+    low, high = space.macs(space.smallest()), space.macs(space.largest())
+    places = [math.log(one / low) / math.log(high / low) * 6 for one in macs]
+    assert all(at <= place <= at + 1 for at, place in enumerate(places))
 
 
 @pytest.mark.slow
@@ -265,7 +295,10 @@ def test_what_the_study_holds_for_best_is_the_front_that_a_user_sees(study, spac
     front = pareto_front(summary.candidates, cost=cost, budget=budget)
     best = {trial.number: trial.values for trial in study.load_study().best_trials}
     assert best == {
-        one.number: [one.score.reward, one.score.macs / (10 if cost == "latency" else 1)]
+        one.number: [
+            one.score.reward,
+            math.log(one.score.latency_ms if cost == "latency" else one.score.macs),
+        ]
         for one in front
     }
 

@@ -1,8 +1,9 @@
 """What a sampler is here: one of Optuna's, made for a seed and the settings of a study.
 
 It sees a categorical parameter for each choice of the space, and two values to a trial: a reward
-to maximise and a cost to minimise. It stands behind a gate, which asks it again where it proposes
-what is known or over the budget (see ``cmpc_search.study.gate``), so it may propose what it likes.
+to maximise and the logarithm of a cost to minimise. It stands behind a gate, which asks it again
+where it proposes what is known or over the budget (see ``cmpc_search.study.gate``), so it may
+propose what it likes.
 It is asked for whole architectures: one that must see the first choices of a trial stored before
 it makes the next, as Optuna's BruteForceSampler must, fails the contract in
 `cmpc_search.testing.samplers`.
