@@ -27,14 +27,17 @@ from cmpc_base.printable import printable
 from cmpc_search.data.colours import WHITE, on_white, with_true_levels
 from cmpc_search.data.picture_file import opened_picture, read_file, unavailable
 from cmpc_search.data.svg import is_svg, svg_to_png
-from cmpc_search.errors import BadArgument, FileUnavailable, UnusablePicture
+from cmpc_search.errors import BadArgument, BadData, FileUnavailable, UnusablePicture
 
-__all__ = ["PREPROCESSING_VERSION", "RESIZE_FILTER", "load_image", "square_image"]
+__all__ = ["PREPROCESSING_VERSION", "RESIZE_FILTER", "Box", "load_image", "square_image"]
 
 PREPROCESSING_VERSION = 2
 """Raised with any change of a pixel: prepared data of another version are not used."""
 
 RESIZE_FILTER = Image.Resampling.BILINEAR
+
+Box = tuple[int, int, int, int]
+"""Left, top, right and bottom in pixels of the picture as it is stored; the last two outside."""
 
 UNREADABLE = (
     OSError,
@@ -66,11 +69,16 @@ UPRIGHT = {
 
 
 def load_image(
-    picture: Path | str | bytes, size_px: int, crop_share: float | None = None
+    picture: Path | str | bytes,
+    size_px: int,
+    crop_share: float | None = None,
+    *,
+    box: Box | None = None,
 ) -> npt.NDArray[np.uint8]:
     """Return a picture, given as a path or as the bytes of its file, as uint8 [S, S, 3].
 
     ``crop_share`` is the part of the shorter side that a square in the middle keeps; None pads.
+    With a ``box`` the picture is what is in it.
 
     Raises:
         BadArgument: ``size_px`` is below one.
@@ -83,7 +91,7 @@ def load_image(
     shown = f"{len(picture)} bytes" if isinstance(picture, bytes) else printable(picture)
     content = picture if isinstance(picture, bytes) else read_file(Path(picture))
     try:
-        return _decoded(content, size_px, crop_share)
+        return _decoded(content, size_px, crop_share, box)
     except FileUnavailable as error:
         raise FileUnavailable(f"{shown}: {error}") from error
     except MemoryError as error:
@@ -94,12 +102,23 @@ def load_image(
         raise UnusablePicture(shown, str(error)) from error
 
 
-def _decoded(content: bytes, size_px: int, crop_share: float | None) -> npt.NDArray[np.uint8]:
+def _decoded(
+    content: bytes, size_px: int, crop_share: float | None, box: Box | None
+) -> npt.NDArray[np.uint8]:
     wanted_px = size_px if crop_share is None else round(size_px / crop_share)
     if is_svg(content):
         content = svg_to_png(content, wanted_px)
     with opened_picture(content, wanted_px=wanted_px) as picture:
-        return square_image(with_true_levels(picture), size_px, crop_share)
+        shown = with_true_levels(picture)
+        return square_image(shown if box is None else _inside(shown, box), size_px, crop_share)
+
+
+def _inside(picture: Image.Image, box: Box) -> Image.Image:
+    left, top, right, bottom = box
+    kept = (max(left, 0), max(top, 0), min(right, picture.width), min(bottom, picture.height))
+    if kept[0] >= kept[2] or kept[1] >= kept[3]:
+        raise BadData(f"its box {box} holds nothing of its {picture.width} x {picture.height} px")
+    return picture.crop(kept)
 
 
 def square_image(

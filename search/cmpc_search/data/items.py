@@ -74,7 +74,7 @@ def decide_items(
     """
     _check_names(pictures)
     named = [_with_normalised_class(picture) for picture in pictures]
-    drops = _find_drops(named, digests)
+    drops = _find_drops(named, digests, has_distractors=source.has_distractors)
     kept = [picture for position, picture in enumerate(named) if position not in drops]
     left_out = Drops(items=tuple(drops[position] for position in sorted(drops)))
     if all(picture.class_name is None for picture in kept):
@@ -135,12 +135,14 @@ def _with_normalised_class(picture: Picture) -> Picture:
     return replace(picture, class_name=name, class_key=normalised_text(picture.class_key or name))
 
 
-def _find_drops(pictures: Sequence[Picture], digests: npt.NDArray[np.uint8]) -> dict[int, Dropped]:
+def _find_drops(
+    pictures: Sequence[Picture], digests: npt.NDArray[np.uint8], *, has_distractors: bool
+) -> dict[int, Dropped]:
     """Return what is left out, by its position."""
     drops: dict[int, Dropped] = {}
     for equal in _by_pixels(pictures, drops, digests).values():
         drops |= _indistinct(pictures, equal)
-    for alone in _without_partner(pictures, drops):
+    for alone in _without_partner(pictures, drops, has_distractors):
         drops[alone] = _dropped(pictures[alone], DropReason.LONE, pictures[alone].class_name or "")
     return drops
 
@@ -198,7 +200,9 @@ def _indistinct(pictures: Sequence[Picture], equal: list[int]) -> dict[int, Drop
     }
 
 
-def _without_partner(pictures: Sequence[Picture], drops: dict[int, Dropped]) -> list[int]:
+def _without_partner(
+    pictures: Sequence[Picture], drops: dict[int, Dropped], has_distractors: bool
+) -> list[int]:
     """Return what stays alone in its class, or on its side if the source has sides."""
     by_class: dict[str | None, list[int]] = defaultdict(list)
     for position in range(len(pictures)):
@@ -207,6 +211,8 @@ def _without_partner(pictures: Sequence[Picture], drops: dict[int, Dropped]) -> 
     alone = []
     for positions in by_class.values():
         roles = {pictures[position].role for position in positions}
+        if has_distractors and roles == {"gallery"}:
+            continue
         if len(positions) < 2 or (len(roles) < 2 and roles != {None}):
             alone.extend(positions)
     return alone

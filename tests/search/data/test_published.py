@@ -1,13 +1,17 @@
 """Published sets in small: their lists are read as published, and their closed tests are kept."""
 
+import json
 from collections import Counter
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from cmpc_search.data import load_image_set
+from cmpc_search.data.image_set import NO_CLASS
 from cmpc_search.data.sources.catalogue import use_copy
 from cmpc_search.data.sources.cub import CubSource
+from cmpc_search.data.sources.deepfashion2 import DeepFashion2Source
 from cmpc_search.data.sources.inshop import InShopSource
 from cmpc_search.data.sources.sop import SopSource
 from cmpc_search.errors import BadData
@@ -77,6 +81,85 @@ def inshop(tmp_path, save_picture):
     return tmp_path
 
 
+@pytest.fixture
+def deepfashion2(tmp_path):
+    """Six pairs that train and three that test: a customer's picture of two items, and a shop's.
+
+    The left item has style 1. The right one is of style 0, of another colour in each picture.
+    """
+    rng = np.random.default_rng(0)
+    for part, pairs in {"train": range(1, 7), "validation": range(1, 4)}.items():
+        for number, (pair, source) in enumerate(
+            ((pair, source) for pair in pairs for source in ("user", "shop")), start=1
+        ):
+            pixels = rng.integers(0, 256, (8, 20, 3), np.uint8)
+            boxes = {"item1": (1, [0, 0, 8, 8]), "item2": (0, [12, 0, 20, 8])}
+            items = {
+                key: {"style": style, "bounding_box": box, "category_id": 1}
+                for key, (style, box) in boxes.items()
+            }
+            for folder in ("annos", "image"):
+                (tmp_path / part / folder).mkdir(parents=True, exist_ok=True)
+            document = {"source": source, "pair_id": pair, **items}
+            (tmp_path / part / "annos" / f"{number:06}.json").write_text(json.dumps(document))
+            Image.fromarray(pixels).save(
+                tmp_path / part / "image" / f"{number:06}.jpg", format="PNG"
+            )
+    return tmp_path
+
+
+class TestDeepFashion2(SourceContract):
+    @pytest.fixture
+    def make_source(self, deepfashion2):
+        return lambda: DeepFashion2Source(deepfashion2)
+
+
+def test_customers_ask_and_shops_answer_among_items_that_nobody_asks_for(deepfashion2, tmp_path):
+    image_set = loaded("deepfashion2", deepfashion2, tmp_path)
+
+    asking, answering = (image_set.select(split="test", role=role) for role in ("query", "gallery"))
+    asked = {image_set.class_names[label] for label in image_set.labels[asking]}
+    assert asked == {f"validation/pair {pair} style 1" for pair in (1, 2, 3)}
+    assert [image_set.item_names[row] for row in answering] == [
+        f"validation/{number:06}/item{item}" for number in (2, 4, 6) for item in (1, 2)
+    ]
+    assert image_set.drops.total == 0
+
+
+def test_items_without_a_style_train_without_a_class(deepfashion2, tmp_path):
+    image_set = loaded("deepfashion2", deepfashion2, tmp_path)
+
+    without = np.flatnonzero(image_set.labels == NO_CLASS)
+    assert {image_set.item_names[row] for row in without} == {
+        f"train/{number:06}/item2" for number in range(1, 13)
+    }
+    assert len(classes_of(image_set, "train")) == 4
+    assert len(classes_of(image_set, "validation")) == 2
+
+
+def test_an_item_is_what_is_in_its_box(deepfashion2, tmp_path):
+    image_set = loaded("deepfashion2", deepfashion2, tmp_path)
+
+    row = image_set.item_names.index("validation/000002/item2")
+    with Image.open(deepfashion2 / "validation" / "image" / "000002.jpg") as picture:
+        np.testing.assert_array_equal(image_set.images[row], np.asarray(picture)[:, 12:20])
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ("{", r"000001\.json must tell source .*JSONDecodeError"),
+        ('{"source": "street", "pair_id": 1}', "got 'street' and 1"),
+        ('{"source": "user", "pair_id": 1, "item1": {"style": 1}}', "got item1 with KeyError"),
+    ],
+)
+def test_a_damaged_annotation_is_named(deepfashion2, tmp_path, document, message):
+    (deepfashion2 / "train" / "annos" / "000001.json").write_text(document)
+
+    with pytest.raises(BadData, match=message):
+        loaded("deepfashion2", deepfashion2, tmp_path)
+
+
 class TestCub(SourceContract):
     @pytest.fixture
     def make_source(self, cub):
@@ -101,8 +184,8 @@ def loaded(name, folder, tmp_path):
 
 
 def classes_of(image_set, split):
-    positions = image_set.select(split=split)
-    return {image_set.class_names[label] for label in image_set.labels[positions]}
+    labels = set(image_set.labels[image_set.select(split=split)].tolist())
+    return {image_set.class_names[label] for label in labels - {NO_CLASS}}
 
 
 def test_the_last_hundred_birds_test(cub, tmp_path):
@@ -183,5 +266,7 @@ def test_a_mistake_in_a_published_list_is_named(request, tmp_path, name, file, l
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path):
+    with pytest.raises(BadData, match=r"annos must hold the annotations of DeepFashion2"):
+        use_copy("deepfashion2", tmp_path, tmp_path / "cache")
     with pytest.raises(BadData, match=r"Ebay_train\.txt must be there, as it was published"):
         use_copy("sop", tmp_path, tmp_path / "cache")

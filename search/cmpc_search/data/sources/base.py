@@ -63,6 +63,9 @@ class Source(ABC):
     revision: int = 1
     """Raised when the code lists other pictures than before: old preparations are not used then."""
 
+    has_distractors: bool = False
+    """Whether gallery pictures stay whose class nobody asks for: others must be told from them."""
+
     has_styles: bool = False
     """Whether any of its pictures can be drawn in other styles."""
 

@@ -93,6 +93,15 @@ CATALOGUE = {
         origin="your own copy of Stanford Online Products (--from)",
         fetched_mb=0,
     ),
+    "deepfashion2": CatalogueEntry(
+        summary="garments that customers photographed; those of shops answer",
+        source="cmpc_search.data.sources.deepfashion2:DeepFashion2Source",
+        num_images=364676,
+        num_classes=43800,
+        licences=("non-commercial research",),
+        origin="your own copy of DeepFashion2 (--from)",
+        fetched_mb=0,
+    ),
     "inshop": CatalogueEntry(
         summary="garments in a shop, each worn in several poses",
         source="cmpc_search.data.sources.inshop:InShopSource",

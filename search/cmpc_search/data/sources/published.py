@@ -28,7 +28,7 @@ class Listed:
     """One picture as a published list names it."""
 
     item_name: str
-    class_name: str
+    class_name: str | None
     read: ReadPicture
     is_test: bool
     role: str | None = None
@@ -38,7 +38,7 @@ class Listed:
 def pictures_of(listed: Sequence[Listed]) -> list[Picture]:
     """Return the pictures of a published set in their order, each with its split and role."""
     validates = _validation_classes(listed)
-    seen: dict[str, int] = defaultdict(int)
+    seen: dict[str | None, int] = defaultdict(int)
     pictures: list[Picture] = []
     for one in listed:
         split = "validation" if one.class_name in validates else "test" if one.is_test else "train"
@@ -67,7 +67,8 @@ def _on_sides(picture: Picture, listed: Listed, number: int) -> Iterator[Picture
 
 
 def _validation_classes(listed: Sequence[Listed]) -> set[str]:
-    names = list(dict.fromkeys(one.class_name for one in listed if not one.is_test))
+    train = dict.fromkeys(one.class_name for one in listed if not one.is_test)
+    names = [name for name in train if name is not None]
     most = len(names) - MIN_CLASSES
     chosen = drawn(names, "validation", VALIDATION_SHARE, least=MIN_CLASSES, most=most)
     return {names[position] for position in chosen}
