@@ -6,6 +6,7 @@ unit length, so that an inner product is a cosine everywhere in cmpc.
 
 import math
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +28,16 @@ from cmpc_search.space.operations import (
 )
 from cmpc_search.space.plan import Plan, PlanStep
 
-__all__ = ["LinearNorm", "Norm", "PlanNetwork", "Weight", "place", "run_plan", "start_weights"]
+__all__ = [
+    "EachChannel",
+    "LinearNorm",
+    "Norm",
+    "PlanNetwork",
+    "Weight",
+    "place",
+    "run_plan",
+    "start_weights",
+]
 
 ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
     "relu": functional.relu,
@@ -56,7 +66,8 @@ def run_plan(plan: Plan, images: Tensor, weights: Weights) -> Tensor:
                 weight, norm = weights(step)
                 return norm(functional.linear(value, weight))
             case Slice(start, every):
-                return value[:, start::every]
+                taken: Tensor = EachChannel.apply(value, start, every)  # type: ignore[no-untyped-call]
+                return taken
             case Concat():
                 return torch.cat(values, dim=1)
             case Add():
@@ -73,6 +84,26 @@ def run_plan(plan: Plan, images: Tensor, weights: Weights) -> Tensor:
                 return functional.normalize(value, dim=1)
 
     return plan.run(resize_images(images, plan.input_size_px), compute)
+
+
+class EachChannel(torch.autograd.Function):
+    """Every n-th channel, from one on: [N, C, H, W] -> [N, C / n, H, W], in the same layout.
+
+    The gradient that torch has of a slice lies in memory with its channels first, and so do those
+    that come of it: what rectified the channels before took five times as long.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, start: int, every: int) -> Tensor:
+        ctx.start, ctx.every = start, every
+        ctx.shape, ctx.strides = value.shape, value.stride()
+        return value[:, start::every].clone()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        whole = gradients[0].new_empty_strided(ctx.shape, ctx.strides).zero_()
+        whole[:, ctx.start :: ctx.every] = gradients[0]
+        return whole, None, None
 
 
 def _convolve(value: Tensor, weight: Tensor, layer: Convolution) -> Tensor:

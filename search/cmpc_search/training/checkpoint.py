@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -54,9 +55,14 @@ def restore(path: Path | None, state: TrainingState) -> int:
             f"{path} must be a checkpoint of this network; delete it to start training again "
             f"({error})"
         ) from error
+    groups = state.optimiser.param_groups
+    parameters = [parameter for group in groups for parameter in group["params"]]
     memory: dict[int, dict[str, Tensor]] = {}
     for name, value in _under("optimiser.", tensors).items():
         index, key = name.split(".", 1)
+        like = parameters[int(index)].detach()
+        if value.shape == like.shape:  # laid out as the parameter: fused optimisers take it for so
+            value = torch.empty_like(like).copy_(value)
         memory.setdefault(int(index), {})[key] = value
     state.optimiser.load_state_dict(state.optimiser.state_dict() | {"state": memory})
     return step

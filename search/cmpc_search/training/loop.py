@@ -104,7 +104,7 @@ def _optimiser(task: Task, training: Training) -> torch.optim.AdamW:
         }
         for (is_decayed, rate_share), parameters in groups.items()
     ]
-    return torch.optim.AdamW(options, lr=training.learning_rate)
+    return torch.optim.AdamW(options, lr=training.learning_rate, fused=True)
 
 
 def _check_finite(losses: Mapping[str, float], step: int) -> None:
