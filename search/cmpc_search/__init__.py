@@ -8,7 +8,7 @@ index should not wait for torch.
 
     run_gallery_training   run_gallery_import   run_gallery_embedding
     run_search   run_pick   run_training   run_evaluation   build_bundle
-    run_profiling   run_tuning   run_indexing   run_query
+    run_profiling   run_tuning   run_indexing   run_query   run_rank_correlation
 
 A result holds its run; ``reopen_run`` gives that of a folder.
 """
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from cmpc_search.stages.picking import PickOrder, run_pick
     from cmpc_search.stages.profiling import ProfileOrder, run_profiling
     from cmpc_search.stages.querying import QueryOrder, run_query
+    from cmpc_search.stages.rank_correlation import RankCorrelationOrder, run_rank_correlation
     from cmpc_search.stages.schedule_tuning import TuneOrder, run_tuning
     from cmpc_search.stages.searching import SearchOrder, run_search
     from cmpc_search.stages.settings import GallerySettings, SearchSettings, TrainSettings
@@ -50,6 +51,7 @@ __all__ = [
     "PickOrder",
     "ProfileOrder",
     "QueryOrder",
+    "RankCorrelationOrder",
     "SearchOrder",
     "SearchSettings",
     "TrainOrder",
@@ -65,6 +67,7 @@ __all__ = [
     "run_pick",
     "run_profiling",
     "run_query",
+    "run_rank_correlation",
     "run_search",
     "run_training",
     "run_tuning",
@@ -83,6 +86,7 @@ _MODULES = {
     "stages.picking": ("PickOrder", "run_pick"),
     "stages.profiling": ("ProfileOrder", "run_profiling"),
     "stages.querying": ("QueryOrder", "run_query"),
+    "stages.rank_correlation": ("RankCorrelationOrder", "run_rank_correlation"),
     "stages.schedule_tuning": ("TuneOrder", "run_tuning"),
     "stages.searching": ("SearchOrder", "run_search"),
     "stages.settings": ("GallerySettings", "SearchSettings", "TrainSettings"),

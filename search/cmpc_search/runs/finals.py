@@ -49,7 +49,8 @@ def read_standing(
 ) -> Standing:
     """Add what is kept in the run to what its search found.
 
-    Latencies of one measurement together count where it holds the whole front of the search.
+    Latencies of one measurement together count where it holds the whole front of the search and
+    all that were trained.
 
     Raises:
         BadRun: a file is damaged, or of another version.
@@ -58,7 +59,8 @@ def read_standing(
     front = pareto_front(known, cost=cost, budget=budget)
     again = {one.number: one.score for one in _front_costs(run)}
     together = [replace(one, score=again[one.number]) for one in known if one.number in again]
-    is_whole = bool(together) and all(one.number in again for one in front)
+    wanted = {one.number for one in (*front, *(one for one in known if one.trained))}
+    is_whole = bool(together) and wanted <= again.keys()
     contenders = together if is_whole else known
     merged = {one.number: one for one in (*known, *contenders)}
     return Standing(

@@ -31,7 +31,7 @@ from cmpc_search.stages.seeds import Seed, parts_of
 from cmpc_search.stages.settings import TrainSettings
 from cmpc_search.stages.trained_picks import TrainedPick
 from cmpc_search.stages.view_banks import make_view_bank
-from cmpc_search.study.front import choose_finalists
+from cmpc_search.study.front import choose_finalists, pareto_front
 from cmpc_search.study.records import Candidate, TrainedScore
 from cmpc_search.study.rewards.catalogue import REWARDS
 
@@ -47,7 +47,8 @@ def train_finalists(
     """Train and judge the finalists of a search that are not yet; of several processes one does."""
     settings = material.settings
     cost, budget = settings.cost, settings.budget
-    front = read_standing(run, searched, cost=cost, budget=budget).front
+    # By what the search saw, which is the same whenever this is asked again.
+    front = pareto_front(searched, cost=cost, budget=budget)
     feasible = [one for one in searched if budget.is_met_by(one.score)]
     finalists = choose_finalists(front, feasible, settings.finalists, cost=cost)
     doing = f"trains the finalists of {run.path}"

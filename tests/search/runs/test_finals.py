@@ -12,6 +12,10 @@ from cmpc_search.study.settings import NO_BUDGET, Budget
 
 ACCURACY = Accuracy(top1=0.5, top10=1.0, mean_average_precision=0.25, mean_reciprocal_rank=0.5)
 
+TRAINED = TrainedScore(
+    num_steps=7, homogeneous=ACCURACY, heterogeneous=ACCURACY, cosine=0.5, reward=0.75
+)
+
 
 def candidate(number, reward, ms):
     score = CandidateScore(
@@ -60,6 +64,13 @@ def test_a_measurement_that_lacks_one_of_a_longer_search_does_not_count(run):
     assert [(one.number, one.score.latency_ms) for one in found.front] == [(0, 1), (1, 2), (3, 4)]
 
 
+def test_a_measurement_that_lacks_a_finalist_does_not_count(run):
+    write_front_costs(run, [at(SEARCHED[0], 1.5), at(SEARCHED[1], 1.5)])
+    write_trained_score(run, SEARCHED[2].score.architecture, TRAINED)
+
+    assert not standing(run).is_measured_together
+
+
 def test_what_turns_out_too_slow_for_the_budget_leaves_the_front(run):
     write_front_costs(run, [at(SEARCHED[0], 1.0), at(SEARCHED[1], 2.5)])
 
@@ -67,15 +78,12 @@ def test_what_turns_out_too_slow_for_the_budget_leaves_the_front(run):
 
 
 def test_a_finalists_training_is_read_back_with_its_candidate(run):
-    trained = TrainedScore(
-        num_steps=7, homogeneous=ACCURACY, heterogeneous=ACCURACY, cosine=0.5, reward=0.75
-    )
-    write_trained_score(run, SEARCHED[1].score.architecture, trained)
+    write_trained_score(run, SEARCHED[1].score.architecture, TRAINED)
 
     found = standing(run)
 
-    assert found.finalists == (replace(SEARCHED[1], trained=trained),)
-    assert [one.trained for one in found.candidates] == [None, trained, None]
+    assert found.finalists == (replace(SEARCHED[1], trained=TRAINED),)
+    assert [one.trained for one in found.candidates] == [None, TRAINED, None]
 
 
 def test_a_damaged_score_of_a_finalist_names_its_file(run):

@@ -97,6 +97,7 @@ def test_finalists_are_trained_and_judged_on_the_validation_classes(run, searche
 
     first, second, third = (trained_score(run, one.score.architecture) for one in finalists)
     assert (first.num_steps, second.num_steps, third) == (2, 2, None)
+    train_finalists(run, with_settings(searched, finalist=None), finalists, SILENT)  # none anew
     num_queries = len(searched.image_set.select(split="validation", role="query"))
     assert first.heterogeneous.num_queries == num_queries
     assert first.heterogeneous != second.heterogeneous
