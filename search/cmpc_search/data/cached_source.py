@@ -88,7 +88,8 @@ class CachedSource:
 
         def make(draft: Path) -> None:
             path = draft / "digests.npy"
-            rows = np.array(self._filled(path, digests(len(self.pictures)), progress))
+            self._fill(path, digests(len(self.pictures)), progress)
+            rows = np.load(path, allow_pickle=False)
             path.unlink()
             decide_items(self.source, self.pictures, rows, draft)
 
@@ -106,7 +107,7 @@ class CachedSource:
             self.progress(num_before + num_done, num_before + total)
 
         def make(draft: Path) -> None:
-            self._filled(draft / IMAGES_NAME, images(self._positions(items), sizing), progress)
+            self._fill(draft / IMAGES_NAME, images(self._positions(items), sizing), progress)
             write_record(draft, {"items_sha256": items.sha256})
 
         prepared = self._read_or_make(folder, read=lambda: read_prepared(folder, items), make=make)
@@ -120,7 +121,7 @@ class CachedSource:
 
         def make(draft: Path) -> None:
             reading = styles(self._positions(items), sizing, len(STYLES))
-            self._filled(draft / STYLES_NAME, reading, self.progress)
+            self._fill(draft / STYLES_NAME, reading, self.progress)
             write_record(draft, {"items_sha256": items.sha256})
 
         return self._read_or_make(folder, read=lambda: read_styles(folder, items), make=make)
@@ -130,7 +131,7 @@ class CachedSource:
         position_of = {picture.item_name: place for place, picture in enumerate(self.pictures)}
         return [position_of[name] for name in items.item_names]
 
-    def _filled(self, path: Path, reading: Reading, progress: Progress) -> npt.NDArray[np.uint8]:
+    def _fill(self, path: Path, reading: Reading, progress: Progress) -> None:
         """Read what is missing of a file of rows, by several processes if that pays."""
         filling = Filling(path, reading)
         num_processes = num_readers(reading.num_rows - filling.num_done)
@@ -142,7 +143,6 @@ class CachedSource:
         else:
             filling.fill(self.pictures, progress)
         filling.finish()
-        return filling.rows
 
     def _read_or_make(
         self, folder: Path, *, read: Callable[[], Found], make: Callable[[Path], None]

@@ -10,9 +10,9 @@ what and when.
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,7 @@ from cmpc_base.progress import Progress
 from cmpc_search.data.reading import Reading
 from cmpc_search.data.sources.base import Picture
 
-__all__ = ["Filling", "filled_chunk"]
+__all__ = ["Filling", "fill_chunk"]
 
 ROWS_PER_CHUNK = 32
 """Few enough to show progress on photographs, enough for a message each to cost nothing."""
@@ -30,10 +30,21 @@ ROWS_PER_CHUNK = 32
 Rows = npt.NDArray[np.uint8]
 
 
-def filled_chunk(rows: Rows, reading: Reading, pictures: Sequence[Picture], chunk: range) -> str:
-    """Read the rows of a chunk into ``rows`` and return their hash."""
-    for number in chunk:
+def fill_chunk(
+    path: Path,
+    reading: Reading,
+    pictures: Sequence[Picture],
+    chunk: range,
+    on_row: Callable[[int], None] = lambda num_done: None,
+) -> str:
+    """Read the rows of a chunk into the file at ``path`` and return their hash.
+
+    The file is mapped anew for each chunk, so that what was written counts as nobody's memory.
+    """
+    rows = np.load(path, mmap_mode="r+", allow_pickle=False)
+    for num_done, number in enumerate(chunk, start=1):
         rows[number] = reading.row(pictures, number)
+        on_row(num_done)
     return _hash(rows, chunk)
 
 
@@ -50,9 +61,6 @@ class Filling:
         if is_new:
             self._journal.write_text(self._header + "\n")
             np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
-        self.rows: np.memmap[Any, np.dtype[np.uint8]] = np.load(
-            path, mmap_mode="r+", allow_pickle=False
-        )
         self._done = set() if is_new else self._proven(done)
         self.num_done = reading.num_rows - sum(map(len, self.missing))
 
@@ -70,15 +78,17 @@ class Filling:
 
     def fill(self, pictures: Sequence[Picture], progress: Progress) -> None:
         """Fill what is missing, in this process; progress is told of each row."""
+
+        def tell(num_more: int) -> None:
+            progress(self.num_done + num_more, self.reading.num_rows)
+
         for chunk in self.missing:
-            for place, number in enumerate(chunk, start=1):
-                self.rows[number] = self.reading.row(pictures, number)
-                progress(self.num_done + place, self.reading.num_rows)
-            self.note(chunk, _hash(self.rows, chunk))
+            self.note(chunk, fill_chunk(self.path, self.reading, pictures, chunk, tell))
 
     def finish(self) -> None:
         """Bring the rows to the disk; the journal goes."""
-        self.rows.flush()
+        with self.path.open("r+b") as file:
+            os.fsync(file.fileno())
         self._journal.unlink()
 
     def _chunks(self) -> Iterator[range]:
@@ -96,10 +106,11 @@ class Filling:
         return dict(json.loads(line) for line in lines if line.endswith("]"))
 
     def _proven(self, done: dict[int, str]) -> set[int]:
+        rows = np.load(self.path, mmap_mode="r", allow_pickle=False)
         return {
             chunk.start
             for chunk in self._chunks()
-            if chunk.start in done and _hash(self.rows, chunk) == done[chunk.start]
+            if chunk.start in done and _hash(rows, chunk) == done[chunk.start]
         }
 
 

@@ -12,12 +12,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from cmpc_base.errors import CmpcError
 from cmpc_cost_models.workers.messages import read_message, write_message
 from cmpc_search.data.fetching import Fetcher
-from cmpc_search.data.filling import filled_chunk
+from cmpc_search.data.filling import fill_chunk
 from cmpc_search.data.reading import Reading
 from cmpc_search.data.sources.catalogue import find_source
 from cmpc_search.errors import BadData
@@ -35,13 +33,12 @@ def main() -> None:
     source = find_source(order["source"], Fetcher(Path(order["cache_dir"])))
     pictures = source.pictures()
     is_same = source.version() == order["version"]
-    rows = np.load(order["path"], mmap_mode="r+", allow_pickle=False)
-    reading = Reading(**order["reading"])
+    path, reading = Path(order["path"]), Reading(**order["reading"])
     while (chunk := read_message(0)) is not None:
         try:
             if not is_same:
                 raise BadData(f"{source.name} changed while it was prepared; repeat the command")
-            sha256 = filled_chunk(rows, reading, pictures, range(chunk["start"], chunk["stop"]))
+            sha256 = fill_chunk(path, reading, pictures, range(chunk["start"], chunk["stop"]))
             write_message(answers, {"sha256": sha256})
         except CmpcError as error:
             write_message(answers, _told(error))
