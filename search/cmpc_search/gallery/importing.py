@@ -37,7 +37,7 @@ from cmpc_search.gallery.folder import (
 )
 from cmpc_search.gallery.matching import LEAST_COSINE, check_covers, cosines
 from cmpc_search.gallery.networks.base import resized, unit_embeddings
-from cmpc_search.gallery.onnx_file import OwnNetwork, looks_pretrained, read_own_network
+from cmpc_search.gallery.onnx_file import OwnNetwork, read_own_network
 from cmpc_search.gallery.proving import MOST_APART, NUM_TRIED, embedding_dim_of, made_up_images
 from cmpc_search.gallery.record import SCHEMA_VERSION, GalleryRecord, OnnxReading
 from cmpc_search.gallery.unfinished import RECORD_FILE, check_free, making
@@ -123,11 +123,7 @@ def _given_network(sources: GallerySources, on_notice: OnNotice | None) -> OwnNe
     if path is None:
         return None
     found = read_own_network(path, reading)
-    if (
-        on_notice is not None
-        and not reading.is_normalising
-        and looks_pretrained(found.content, path)
-    ):
+    if on_notice is not None and found.looks_pretrained and not reading.is_normalising:
         on_notice(
             f"{path} looks like a network that was trained on normalised images: what it gives "
             "for numbers in [0, 1] may be worth little; say with --mean and --std what it reads "

@@ -23,7 +23,6 @@ from cmpc_search.gallery.record import OnnxReading
 
 __all__ = ["adapt"]
 
-IMAGE, EMBEDDING = "cmpc_image", "cmpc_embedding"
 FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16)
 AXES_AS_INPUT = 18  # the operator set from which ReduceMean is given its axes so
 Step = tuple[str, dict[str, Any], tuple[TensorProto, ...]]
@@ -116,10 +115,10 @@ def _before(image: _Image, reading: OnnxReading) -> Iterator[Step]:
     std, mean = np.array(reading.std), np.array(reading.mean)
     factor = reading.scale / std
     if not (factor == 1).all() or mean.any():
-        yield "Mul", {}, (_constant("factor", factor.reshape(1, 3, 1, 1)),)
-        yield "Add", {}, (_constant("offset", (-mean * factor).reshape(1, 3, 1, 1)),)
+        yield "Mul", {}, (_constant(factor.reshape(1, 3, 1, 1)),)
+        yield "Add", {}, (_constant((-mean * factor).reshape(1, 3, 1, 1)),)
     if reading.colour_order == "BGR":
-        reverse = numpy_helper.from_array(np.array([2, 1, 0]), "cmpc_bgr")
+        reverse = numpy_helper.from_array(np.array([2, 1, 0]))
         yield "Gather", {"axis": 1}, (reverse,)
     if image.is_channels_last:
         yield "Transpose", {"perm": [0, 2, 3, 1]}, ()
@@ -138,7 +137,7 @@ def _after(
         axes = [1] if len(shape) == 3 else [1, 2] if image.is_channels_last else [2, 3]
         yield _mean(model, axes)
     elif reading.pool == "first":
-        yield "Gather", {"axis": 1}, (numpy_helper.from_array(np.array(0), "cmpc_first"),)
+        yield "Gather", {"axis": 1}, (numpy_helper.from_array(np.array(0)),)
     elif len(shape) == 4 and shape[2:] == [1, 1]:
         yield "Flatten", {"axis": 1}, ()
 
@@ -147,7 +146,7 @@ def _mean(model: onnx.ModelProto, axes: list[int]) -> Step:
     opset = next(one.version for one in model.opset_import if one.domain in ("", "ai.onnx"))
     if opset < AXES_AS_INPUT:
         return "ReduceMean", {"axes": axes, "keepdims": 0}, ()
-    return "ReduceMean", {"keepdims": 0}, (numpy_helper.from_array(np.array(axes), "cmpc_axes"),)
+    return "ReduceMean", {"keepdims": 0}, (numpy_helper.from_array(np.array(axes)),)
 
 
 def _put_before(
@@ -157,13 +156,14 @@ def _put_before(
     steps: Sequence[Step],
 ) -> None:
     """Let the network read float32 [N, 3, S, S], whatever it read."""
-    nodes = _chain(model, steps, IMAGE, image.value.name)
+    own_name = _free_name(model, "cmpc_image")
+    nodes = _chain(model, steps, own_name, image.value.name)
     others = [node for node in model.graph.node]
     del model.graph.node[:]
     model.graph.node.extend([*nodes, *others])
-    read = helper.make_tensor_value_info(
-        IMAGE if nodes else image.value.name, TensorProto.FLOAT, ["N", 3, *[image.size_px] * 2]
-    )
+    name = own_name if nodes else image.value.name
+    shape: list[str | int | None] = ["N", 3, image.size_px, image.size_px]
+    read = helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
     read.type.tensor_type.shape.dim[0].CopyFrom(batch)
     image.value.CopyFrom(read)
     del model.graph.value_info[:]  # an open size may have had another name there
@@ -179,8 +179,9 @@ def _put_after(
     kept = onnx.ValueInfoProto()
     kept.CopyFrom(output)
     if steps:
-        model.graph.node.extend(_chain(model, steps, output.name, EMBEDDING))
-        kept = helper.make_tensor_value_info(EMBEDDING, TensorProto.FLOAT, ["N", None])
+        name = _free_name(model, "cmpc_embedding")
+        model.graph.node.extend(_chain(model, steps, output.name, name))
+        kept = helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", None])
         kept.type.tensor_type.shape.dim[0].CopyFrom(batch)
     del model.graph.output[:]
     model.graph.output.append(kept)
@@ -190,18 +191,30 @@ def _chain(
     model: onnx.ModelProto, steps: Sequence[Step], first: str, last: str
 ) -> list[onnx.NodeProto]:
     """Return nodes that take ``first`` through the steps to ``last``; keep their constants."""
-    nodes, name = [], first
+    nodes, name, between = [], first, _free_name(model, "cmpc_step")
     for number, (operator, attributes, constants) in enumerate(steps):
+        for constant in constants:
+            constant.name = f"{between}_{number}_reads"
         model.graph.initializer.extend(constants)
-        result = last if number == len(steps) - 1 else f"{last}_cmpc_{number}"
+        result = last if number == len(steps) - 1 else f"{between}_{number}"
         given = [name, *(constant.name for constant in constants)]
         nodes.append(helper.make_node(operator, given, [result], **attributes))
         name = result
     return nodes
 
 
-def _constant(name: str, values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> TensorProto:
-    return numpy_helper.from_array(values.astype(np.float32), f"cmpc_{name}")
+def _free_name(model: onnx.ModelProto, wanted: str) -> str:
+    """Return a name with which none of the network's own begins: it may be one made here before."""
+    graph = model.graph
+    taken = {one.name for one in (*graph.input, *graph.initializer)}
+    taken |= {name for node in graph.node for name in node.output}
+    while any(name.startswith(wanted) for name in taken):
+        wanted += "_"
+    return wanted
+
+
+def _constant(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> TensorProto:
+    return numpy_helper.from_array(values.astype(np.float32))
 
 
 def _is_open(image: _Image) -> bool:

@@ -29,7 +29,7 @@ from cmpc_search.gallery.onnx_adapting import adapt
 from cmpc_search.gallery.proving import made_up_images
 from cmpc_search.gallery.record import OnnxReading
 
-__all__ = ["OwnNetwork", "looks_pretrained", "read_own_network"]
+__all__ = ["OwnNetwork", "read_own_network"]
 
 MOST_BYTES = 2**31 - 1  # of one ONNX file: protobuf counts in int32
 PRETRAINED = re.compile(
@@ -47,12 +47,15 @@ class OwnNetwork:
         content: The ONNX file.
         weights: Files that it names, by the names it has for them; none if it holds its weights.
         counted: Of one image; None where the arithmetic can't be counted.
+        looks_pretrained: Whether its names tell of the large data sets on which networks are
+            trained normalised.
     """
 
     content: bytes
     weights: dict[str, Path]
     runs: OnnxNetwork
     counted: NetworkCount | None
+    looks_pretrained: bool
 
     def sha256(self) -> str:
         """Return the hash of all of it."""
@@ -72,19 +75,20 @@ def read_own_network(path: Path, reading: OnnxReading) -> OwnNetwork:
     beside = [one for one in _tensors(model) if external_data_helper.uses_external_data(one)]
     for tensor in beside:
         _check_beside(path, tensor)
+    is_known = _looks_pretrained(model, path)
     is_adapted = adapt(model, reading, str(path))
     if sum(map(_num_bytes, beside)) + path.stat().st_size > MOST_BYTES:
-        return _with_files(path, model, beside)
+        return _with_files(path, model, beside, is_known=is_known)
     _load_weights(path, beside)
     content = model.SerializeToString() if is_adapted or beside else path.read_bytes()
     content, runs = _for_one_image(content, OnnxNetwork(content, str(path)))
     counted = _counted(content) if runs.batch_size in (None, 1) else None
-    return OwnNetwork(content=content, weights={}, runs=runs, counted=counted)
+    return OwnNetwork(
+        content=content, weights={}, runs=runs, counted=counted, looks_pretrained=is_known
+    )
 
 
-def looks_pretrained(content: bytes, path: Path) -> bool:
-    """Whether names tell of the large data sets on which networks are trained normalised."""
-    model = onnx.load_model_from_string(content)
+def _looks_pretrained(model: onnx.ModelProto, path: Path) -> bool:
     inputs = (value.name for value in model.graph.input)
     return any(map(PRETRAINED.search, (path.stem, model.producer_name, model.graph.name, *inputs)))
 
@@ -125,7 +129,7 @@ def _load_weights(path: Path, beside: Sequence[onnx.TensorProto]) -> None:
 
 
 def _with_files(
-    path: Path, model: onnx.ModelProto, beside: Sequence[onnx.TensorProto]
+    path: Path, model: onnx.ModelProto, beside: Sequence[onnx.TensorProto], *, is_known: bool
 ) -> OwnNetwork:
     """Return a network too large for one file, which names the files of its weights anew."""
     runs = OnnxNetwork(model.SerializeToString(), str(path), weights_folder=path.parent)
@@ -136,7 +140,13 @@ def _with_files(
             name = names.setdefault(entry.value, f"network.onnx.weights-{len(names)}")
             weights[name] = path.parent / entry.value
             entry.value = name
-    return OwnNetwork(content=model.SerializeToString(), weights=weights, runs=runs, counted=None)
+    return OwnNetwork(
+        content=model.SerializeToString(),
+        weights=weights,
+        runs=runs,
+        counted=None,
+        looks_pretrained=is_known,
+    )
 
 
 def _for_one_image(content: bytes, many: OnnxNetwork) -> tuple[bytes, OnnxNetwork]:

@@ -99,6 +99,22 @@ def test_a_network_is_fed_as_it_was_trained(tmp_path, image_set, reading, networ
     assert gallery.record.reading == reading
 
 
+def test_a_network_out_of_a_gallery_may_be_imported_again(tmp_path, image_set):
+    once = OnnxReading(mean=MEAN, colour_order="BGR", output="map", pool="mean")
+    path = own_network(tmp_path / "own.onnx")
+    first = import_gallery(tmp_path / "first", GallerySources(onnx_path=path, reading=once))
+    again = OnnxReading(std=(0.5, 0.5, 0.5), colour_order="BGR")
+
+    second = import_gallery(
+        tmp_path / "second", GallerySources(onnx_path=first.onnx_path, reading=again)
+    )
+
+    both = OnnxReading(mean=[one / 2 for one in reversed(MEAN)], std=(0.5, 0.5, 0.5), pool="mean")
+    np.testing.assert_allclose(
+        second.embed(image_set.images), expected(image_set.images, both), atol=1e-5
+    )
+
+
 def test_one_network_fed_in_two_ways_is_two_networks(tmp_path):
     path = own_network(tmp_path / "own.onnx")
     readings = (
