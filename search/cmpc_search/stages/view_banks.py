@@ -51,11 +51,14 @@ def make_view_bank(
     folder = _folder_of(material)
     folder.mkdir(parents=True, exist_ok=True)
     Cache(material.cache_dir).mark_used(folder)
-    doing = f"embeds the views of {folder}"
-    with exclusive(folder / LOCK_FILE, doing=doing, on_wait=on_notice):
-        rows = _opened(folder / EMBEDDINGS_FILE, material, on_notice or _log.warning)
-        if not rows.is_whole:
-            _embed(rows, material, progress)
+    path = folder / EMBEDDINGS_FILE
+    rows = _found_whole(path, material)
+    if rows is None:
+        doing = f"embeds the views of {folder}"
+        with exclusive(folder / LOCK_FILE, doing=doing, on_wait=on_notice):
+            rows = _opened(path, material, on_notice or _log.warning)
+            if not rows.is_whole:
+                _embed(rows, material, progress)
     maker = _maker(material, material.space.largest_input_size_px, progress)
     limit_bytes = material.settings.view_memory_mb * 10**6
     return ViewBank(
@@ -66,16 +69,31 @@ def make_view_bank(
     )
 
 
+def _found_whole(path: Path, material: SearchMaterial) -> EmbeddingRows | None:
+    """Return the embeddings if nothing is left to do: a cache may be one that is only read."""
+    if not path.exists() or not path.stat().st_size:
+        return None
+    try:
+        rows = EmbeddingRows(path, _shape_of(material), batch_size=BATCH_SIZE)
+    except DamagedRows:
+        return None
+    return rows if rows.is_whole else None
+
+
 def _opened(path: Path, material: SearchMaterial, on_notice: OnNotice) -> EmbeddingRows:
-    settings = material.settings
-    num_views = settings.views_per_image * len(material.image_set.select(split="train"))
-    shape = (num_views, material.gallery.embedding_dim)
+    shape = _shape_of(material)
     try:
         return EmbeddingRows(path, shape, batch_size=BATCH_SIZE)
     except DamagedRows as error:
         on_notice(f"the views are embedded again: {error}")
         path.unlink()
         return EmbeddingRows(path, shape, batch_size=BATCH_SIZE)
+
+
+def _shape_of(material: SearchMaterial) -> tuple[int, int]:
+    """Return how many views there are of all images, and the length of an embedding."""
+    num_images = len(material.image_set.select(split="train"))
+    return material.settings.views_per_image * num_images, material.gallery.embedding_dim
 
 
 def _embed(rows: EmbeddingRows, material: SearchMaterial, progress: Progress | None) -> None:

@@ -1,7 +1,7 @@
 """Where does torch compute, and how precisely? The only file that names devices and their ways.
 
 Everything above asks a `Compute`, most often the one that `here` gives: it places images and
-networks, opens the narrower arithmetic and gives generators. Images and convolutions keep their
+networks and opens the narrower arithmetic. Images and convolutions keep their
 channels last in memory, and large networks compute in bfloat16 on processors that have it in
 hardware: on an AMD EPYC with AVX-512 BF16 the gallery network trains about twice as fast. Small
 query networks gain nothing and stay in float32.
@@ -135,10 +135,6 @@ class Compute:
         is_narrow = self.precision == "bfloat16"
         kind = torch.device(self.device).type
         return torch.autocast(kind, dtype=torch.bfloat16, enabled=is_narrow)
-
-    def generator(self, seed: int) -> torch.Generator:
-        """Return a source of random numbers on the device."""
-        return torch.Generator(self.device).manual_seed(seed)
 
     def parts(self, num_parts: int) -> range:
         """Return which of the micro-batches of a step are this process's."""
