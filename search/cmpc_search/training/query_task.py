@@ -65,7 +65,7 @@ class SupernetTask(Task):
 
     def _losses_of_paths(self, step: Step) -> Iterator[dict[str, Tensor]]:
         largest: Tensor | None = None
-        for path in self._paths(step.number):
+        for path in self.paths(step.number):
             embeddings = self.network(step.views, path)
             losses = dict(self.method.losses(embeddings, step))
             if largest is not None:
@@ -75,7 +75,7 @@ class SupernetTask(Task):
                 largest = embeddings.detach()
             yield losses
 
-    def _paths(self, number: int) -> list[Architecture]:
+    def paths(self, number: int) -> list[Architecture]:
         rng = random.Random(f"{self._seed} {number}")
         drawn = [self._bins.draw(rng) for _ in range(self._training.random_paths)]
         ends = [self._bins.largest, self._bins.smallest] if self._training.sandwich else []

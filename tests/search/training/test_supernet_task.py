@@ -82,7 +82,7 @@ def test_a_path_after_the_other_leaves_the_gradients_of_all_at_once():
 
 def test_a_sandwich_trains_both_ends_and_lets_all_follow_the_largest():
     task = task_of(sandwich=True, distillation_weight=3.0)
-    drawn = task._paths(0)[2]
+    drawn = task.paths(0)[2]
     largest, smallest, other = (
         task.network(VIEWS, path) for path in (SPACE.largest(), SPACE.smallest(), drawn)
     )
@@ -110,7 +110,7 @@ def test_the_largest_path_learns_nothing_of_those_that_follow_it():
             for path in paths
             for one in SPACE.plan(path).layers
         }
-        for paths in ([SPACE.largest()], [SPACE.smallest(), task._paths(0)[2]])
+        for paths in ([SPACE.largest()], [SPACE.smallest(), task.paths(0)[2]])
     )
     moved = {name for name, one in gradients(task).items() if one.abs().max() > 1e-7}
     assert moved
