@@ -1,5 +1,5 @@
-"""The kinds of augmentation by name; a new one is a new file, a row here, and its model among the
-choices (`choosing`). Naming them costs no torch.
+"""The kinds of augmentation by name; a new one is a new file and a row here. Naming them costs no
+torch.
 """
 
 from typing import TYPE_CHECKING
