@@ -43,8 +43,9 @@ from cmpc_search.space.presets.catalogue import load_space
 from cmpc_search.training.compute import Compute, here, set_up_torch
 from cmpc_search.training.execution import Execution
 from cmpc_search.training.gallery_task import GalleryTask
+from cmpc_search.training.launch import Order, Work
 from cmpc_search.training.loop import train
-from cmpc_search.training.processes import Order, Work, serve_one_order, training_together
+from cmpc_search.training.processes import serve_one_order, training_together
 from cmpc_search.training.query_task import QueryTask, SupernetTask
 from cmpc_search.training.settings import GalleryTraining, PickTraining, SupernetTraining, Training
 from cmpc_search.training.task import Task

@@ -145,10 +145,15 @@ run_folder_argument = click.argument("run_folder", metavar="RUN", type=FOLDER)
 
 
 def set_up_compute(device: str | None, threads: int | None, toml_path: Path | None = None) -> None:
-    """Set up torch as the table [compute] says, with typed flags above it."""
+    """Set up torch as the table [compute] says, with typed flags above it.
+
+    Of several processes that `torchrun` started, the first comes back; the others train along and
+    end.
+    """
     from cmpc.settings.file import COMPUTE_TABLE
     from cmpc.settings.resolution import Places, resolve
     from cmpc_search.training.compute import set_up_torch
+    from cmpc_search.training.launch import launched
     from cmpc_search.training.settings import ComputeSettings
 
     typed = {"device": device, "threads": threads}
@@ -160,6 +165,12 @@ def set_up_compute(device: str | None, threads: int | None, toml_path: Path | No
     )
     settings = resolve(ComputeSettings, COMPUTE_TABLE, places)
     set_up_torch(settings.threads, device=settings.device, processes=settings.processes)
+    launch = launched()
+    if launch is not None and launch.rank > 0:
+        from cmpc_search.stages.helping import prepare
+
+        launch.follow(prepare)
+        click.get_current_context().exit()
 
 
 def default_cache_dir() -> Path:

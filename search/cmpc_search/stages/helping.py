@@ -21,7 +21,8 @@ from cmpc_search.stages.trained_picks import TrainedPick
 from cmpc_search.stages.view_banks import make_view_bank
 from cmpc_search.training.execution import Execution
 from cmpc_search.training.gallery_task import train_gallery_network
-from cmpc_search.training.processes import Order, Work, serve_one_order
+from cmpc_search.training.launch import Order, Work
+from cmpc_search.training.processes import serve_one_order
 
 __all__ = ["prepare"]
 

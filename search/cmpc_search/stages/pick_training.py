@@ -36,8 +36,8 @@ from cmpc_search.training.batches import BatchSource
 from cmpc_search.training.checkpoint import write_weights
 from cmpc_search.training.compute import Compute
 from cmpc_search.training.execution import Execution
+from cmpc_search.training.launch import Order
 from cmpc_search.training.loop import train
-from cmpc_search.training.processes import Order
 from cmpc_search.training.query_task import QueryTask
 from cmpc_search.training.recalibration import clean_images, rebuild_batch_norms
 from cmpc_search.training.settings import PickTraining

@@ -3,7 +3,8 @@
 from contextlib import AbstractContextManager
 
 from cmpc_search.training.compute import Compute
-from cmpc_search.training.processes import Order, training_together
+from cmpc_search.training.launch import Order
+from cmpc_search.training.processes import training_together
 from cmpc_search.training.settings import Training
 
 __all__ = ["together"]

@@ -18,6 +18,7 @@ tests, which show that nothing is computed that was not placed.
 """
 
 import ctypes
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -46,6 +47,8 @@ IMAGE_DIMENSIONS = 4  # [N, C, H, W]
 MOST_PROCESSES = 8  # of their own accord: what each adds shrinks, and each takes memory
 WORTHWHILE_STEPS = 150  # to start processes takes as long as some tens of steps of a small network
 MOST_SPARE_THREADS = 8  # each holds some batches of images
+
+TORCHRUN = {"LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1"}  # its variables, and what is without it
 
 # Parameters of glibc's mallopt (malloc.h) and what they are set to.
 M_TRIM_THRESHOLD, NEVER_BYTES = -1, 2**31 - 1
@@ -181,9 +184,10 @@ def set_up_torch(
     Raises:
         BadArgument: torch knows no such device, or this machine has none.
     """
-    found = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    place, neighbours = (int(os.environ.get(name, default)) for name, default in TORCHRUN.items())
+    found = device or (f"cuda:{place}" if torch.cuda.is_available() else "cpu")
     _check_device(found)
-    threads = threads or len(allowed_cpus())
+    threads = threads or max(1, len(allowed_cpus()) // neighbours)
     return set_up_torch_as(Compute(device=found, threads=threads, processes=processes))
 
 
@@ -191,6 +195,8 @@ def set_up_torch_as(compute: Compute) -> Compute:
     """Compute as ``compute`` says from now on, and keep freed memory for the next step."""
     global _here
     torch.set_num_threads(compute.threads)
+    if torch.device(compute.device).type == "cuda":
+        torch.cuda.set_device(compute.device)
     _keep_freed_memory()
     _here = compute
     return compute

@@ -19,7 +19,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -30,17 +29,12 @@ from cmpc_base.errors import CmpcError
 from cmpc_cost_models.workers.messages import read_message, write_message
 from cmpc_search.errors import BadRun
 from cmpc_search.training.compute import Compute, here, set_up_torch_as
+from cmpc_search.training.launch import Order, Work, launched, process_group
 from cmpc_search.training.settings import Training
 
 __all__ = ["Order", "Work", "serve_one_order", "training_together"]
 
-Order = Mapping[str, Any]
-"""What another process makes the same training from, as JSON values."""
-Work = Callable[[Compute], object]
-"""Trains where it is told to, once everything is loaded."""
-
 INTERFACE_VARIABLE = "GLOO_SOCKET_IFNAME"
-MOST_SILENCE = timedelta(minutes=30)  # between two steps of a process: a checkpoint may be large
 STDERR_TAIL_BYTES = 600
 END_SECONDS = 10.0
 
@@ -56,6 +50,10 @@ def training_together(module: str, order: Order, training: Training) -> Iterator
         BadRun: another process ended before the training did, and why.
     """
     compute = here()
+    if (launch := launched()) is not None and compute.world == 1:
+        with launch.training(order, training.micro_batches) as share:
+            yield share
+        return
     world = compute.processes_for(training.micro_batches, training.num_steps)
     if compute.world > 1 or world == 1:
         yield compute
@@ -190,19 +188,12 @@ def _end_with_input() -> None:
 def _joined(share: Compute, store_path: Path) -> Iterator[None]:
     """Be one of the processes that meet at a file, and leave them again."""
     os.environ[INTERFACE_VARIABLE] = _loopback()
+    store = distributed.FileStore(str(store_path), share.world)  # type: ignore[attr-defined]
     try:
-        distributed.init_process_group(
-            share.group_backend,
-            store=distributed.FileStore(str(store_path), share.world),  # type: ignore[attr-defined]
-            rank=share.rank,
-            world_size=share.world,
-            timeout=MOST_SILENCE,
-        )
-        yield
+        with process_group(share, store):
+            yield
     finally:
         del os.environ[INTERFACE_VARIABLE]
-        if distributed.is_initialized():
-            distributed.destroy_process_group()
 
 
 def _loopback() -> str:

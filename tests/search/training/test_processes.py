@@ -28,6 +28,7 @@ from cmpc_search.errors import BadRun
 from cmpc_search.testing.views import bank_of
 from cmpc_search.training.compute import set_up_torch
 from cmpc_search.training.execution import Execution
+from cmpc_search.training.launch import launched
 from cmpc_search.training.loop import train
 from cmpc_search.training.processes import serve_one_order, training_together
 from cmpc_search.training.query_task import QueryTask
@@ -73,6 +74,9 @@ if len(sys.argv) == 1:
 else:
     folder, processes = Path(sys.argv[1]), int(sys.argv[2])
     set_up_torch(1, processes=processes)
+    launch = launched()
+    if launch is not None and launch.rank > 0:
+        sys.exit(launch.follow(prepare))
     try:
         with training_together("along", {"folder": str(folder)}, SETTINGS) as compute:
             learn(folder, compute)
@@ -88,10 +92,10 @@ def begin(tmp_path):
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     started = []
 
-    def start(processes, harm="", steps=6):
+    def start(processes, harm="", steps=6, launcher=()):
         started.append(
             subprocess.Popen(
-                [sys.executable, tmp_path / "along.py", tmp_path, str(processes)],
+                [sys.executable, *launcher, tmp_path / "along.py", tmp_path, str(processes)],
                 env=os.environ | {"PYTHONPATH": path, "HARM": harm, "STEPS": str(steps)},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -132,6 +136,17 @@ def test_processes_train_together_what_one_trains_alone_and_the_first_tells(begi
         torch.testing.assert_close(first[name], weight, rtol=1e-5, atol=1e-6)
         assert second[name].equal(first[name])
     assert (tmp_path / "checkpoint-2").exists()
+
+
+def test_processes_of_torchrun_train_together_too(begin, tmp_path):
+    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+    alone, together = begin(1), begin(1, launcher=torchrun)
+
+    assert told(alone) == told(together) == ["1", "2", "3", "4", "5", "6"]
+    assert (alone.returncode, together.returncode) == (0, 0)
+    one, first = (load_file(tmp_path / f"weights-{name}") for name in ("1-0", "2-0"))
+    for name, weight in one.items():
+        torch.testing.assert_close(first[name], weight, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(
