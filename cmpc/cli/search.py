@@ -117,9 +117,10 @@ def search(options: SearchOptions) -> None:
     """Search query networks that fit a gallery, and measure each on the target.
 
     Trains a supernet against the frozen gallery network, then lets Optuna propose architectures:
-    each is scored on validation classes, compiled through TVM and timed. Run again on the same
-    RUN, it goes on where it stopped, even after a kill. A latency marked * was unstable; if one is
-    on the front, all is kept and the exit code is 3.
+    each is scored on validation classes, compiled through TVM and timed. At its end a handful of
+    the best is trained for a while, to pick from, and the front is timed again, together. Run again
+    on the same RUN, it goes on where it stopped, even after a kill. A latency marked * was
+    unstable; if one is on the front, all is kept and the exit code is 3.
 
     For a target that this machine can't run, latencies are predicted, and marked so wherever they
     show; with --device they are measured there. A candidate with an operator that has no prediction

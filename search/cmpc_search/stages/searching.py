@@ -11,7 +11,7 @@ several processes may work on one run.
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -268,7 +268,9 @@ def _kept(run: RunFolder, material: SearchMaterial, summary: StudySummary) -> Se
     settings = material.settings
     cost, budget = settings.cost, settings.budget
     standing = read_standing(run, summary.candidates, cost=cost, budget=budget)
-    write_trials(run, standing.candidates, budget=budget)
+    pairs = zip(summary.candidates, standing.candidates, strict=True)
+    trials = [replace(one, trained=known.trained) for one, known in pairs]
+    write_trials(run, trials, budget=budget)  # with the latencies that the search saw
     write_front(run, standing.front, cost=cost, budget=budget)
     return SearchResult(
         run=run,
