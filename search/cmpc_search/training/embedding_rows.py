@@ -59,6 +59,7 @@ class EmbeddingRows:
 
     def append(self, rows: npt.NDArray[np.float32]) -> None:
         """Keep the next rows, [N, D]."""
+        assert rows.shape[1:] == self._shape[1:], "the gallery's embeddings have one length"
         with self._path.open("r+b") as file:
             file.seek(self._start + self._num_done * self._row_bytes)
             file.write(rows.astype(DTYPE).tobytes())
