@@ -6,7 +6,8 @@ index should not wait for torch.
 
     from cmpc_search import GalleryTrainOrder, SearchOrder, run_gallery_training, run_search
 
-    run_gallery_training   run_gallery_import   run_gallery_embedding
+    run_gallery_training   run_gallery_import   run_gallery_shipped
+    run_gallery_ensemble   run_gallery_embedding
     run_search   run_pick   run_training   run_evaluation   build_bundle
     run_profiling   run_tuning   run_indexing   run_query   run_rank_correlation
 
@@ -23,10 +24,14 @@ if TYPE_CHECKING:
     from cmpc_search.stages.evaluating import EvaluationOrder, run_evaluation
     from cmpc_search.stages.gallery_making import (
         GalleryEmbedOrder,
+        GalleryEnsembleOrder,
         GalleryImportOrder,
+        GalleryShippedOrder,
         GalleryTrainOrder,
         run_gallery_embedding,
+        run_gallery_ensemble,
         run_gallery_import,
+        run_gallery_shipped,
         run_gallery_training,
     )
     from cmpc_search.stages.indexing import IndexOrder, run_indexing
@@ -43,8 +48,10 @@ __all__ = [
     "BundleOrder",
     "EvaluationOrder",
     "GalleryEmbedOrder",
+    "GalleryEnsembleOrder",
     "GalleryImportOrder",
     "GallerySettings",
+    "GalleryShippedOrder",
     "GallerySources",
     "GalleryTrainOrder",
     "IndexOrder",
@@ -61,7 +68,9 @@ __all__ = [
     "reopen_run",
     "run_evaluation",
     "run_gallery_embedding",
+    "run_gallery_ensemble",
     "run_gallery_import",
+    "run_gallery_shipped",
     "run_gallery_training",
     "run_indexing",
     "run_pick",
@@ -79,8 +88,10 @@ _MODULES = {
     "stages.bundling": ("BundleOrder", "build_bundle"),
     "stages.evaluating": ("EvaluationOrder", "run_evaluation"),
     "stages.gallery_making": (
-        *("GalleryEmbedOrder", "GalleryImportOrder", "GalleryTrainOrder"),
-        *("run_gallery_embedding", "run_gallery_import", "run_gallery_training"),
+        *("GalleryEmbedOrder", "GalleryEnsembleOrder", "GalleryImportOrder"),
+        *("GalleryShippedOrder", "GalleryTrainOrder"),
+        *("run_gallery_embedding", "run_gallery_ensemble", "run_gallery_import"),
+        *("run_gallery_shipped", "run_gallery_training"),
     ),
     "stages.indexing": ("IndexOrder", "run_indexing"),
     "stages.picking": ("PickOrder", "run_pick"),

@@ -11,9 +11,17 @@ from cmpc_search.networks.gallery.base import Count, GalleryShape, SizePx
 from cmpc_search.networks.gallery.efficientnet import EfficientNetShape
 from cmpc_search.networks.gallery.residual import ResidualShape
 
-__all__ = ["MOST_VIEWS_PER_ITEM", "SCHEMA_VERSION", "DataUse", "GalleryRecord", "OnnxReading"]
+__all__ = [
+    "MOST_VIEWS_PER_ITEM",
+    "SCHEMA_VERSION",
+    "AnyShape",
+    "DataUse",
+    "GalleryRecord",
+    "OnnxReading",
+]
 
 MOST_VIEWS_PER_ITEM = 64
+AnyShape = ResidualShape | EfficientNetShape
 SCHEMA_VERSION = 2
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -81,7 +89,7 @@ class GalleryRecord(DataUse):
     model_config = ConfigDict(extra="allow", frozen=True)
 
     schema_version: int = SCHEMA_VERSION
-    network: ResidualShape | EfficientNetShape | Literal["onnx"] | None
+    network: AnyShape | Literal["onnx"] | None
     network_sha256: str
     input_size_px: SizePx | None = None
     embedding_dim: Count

@@ -25,13 +25,11 @@ from cmpc_search.errors import BadArgument, BadGallery
 from cmpc_search.gallery.classes import classes_in
 from cmpc_search.gallery.classifier import read_classifier, write_classifier
 from cmpc_search.gallery.folder import CLASSIFIER_FILE, WEIGHTS_FILE, Gallery, open_gallery
-from cmpc_search.gallery.record import DataUse
+from cmpc_search.gallery.record import AnyShape, DataUse
 from cmpc_search.gallery.trained import existing_gallery, save_gallery_network
 from cmpc_search.gallery.unfinished import making
 from cmpc_search.json_records import read_record
 from cmpc_search.networks.gallery.base import GalleryNetwork, GalleryShape
-from cmpc_search.networks.gallery.efficientnet import EfficientNetShape
-from cmpc_search.networks.gallery.residual import ResidualShape
 
 __all__ = [
     "Shipped",
@@ -61,7 +59,7 @@ class Shipped:
         licences: Of its data.
     """
 
-    network: ResidualShape | EfficientNetShape
+    network: AnyShape
     training: dict[str, Any]
     classes_sha256: str
     train_items_sha256: str
