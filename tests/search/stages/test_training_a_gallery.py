@@ -77,3 +77,19 @@ def test_a_large_network_is_not_trained_like_a_small_one_without_a_word(settings
     assert (advice is not None) == is_advised
     assert advice is None or "resnet101 is about to be trained as residual-small" in advice
     assert advice is None or "115,200 images in all" in advice
+
+
+@pytest.mark.parametrize(("kind", "side_px"), [("drawing", 48), ("photo", 16)])
+def test_views_are_made_of_pictures_as_large_as_their_kind_wants(
+    pictures, cache_dir, kind, side_px
+):
+    augmentation = {"kind": kind} | ({"supersampling": 3} if kind == "drawing" else {})
+    settings = GallerySettings(
+        data=str(pictures), input_size_px=16, seed=6, augmentation=augmentation
+    )
+
+    views = gallery_training.training_views(settings, cache_dir=cache_dir)
+
+    assert views.pictures.sources[0].shape[1] == side_px
+    assert (views.size_px, views.recipe.seed) == (16, 6)
+    assert views.recipe.augmentation.kind == kind

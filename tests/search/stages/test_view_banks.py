@@ -148,6 +148,19 @@ def test_views_are_embedded_once_and_only_their_embeddings_are_kept(material, mo
     assert num_bytes <= len(made) * material.gallery.embedding_dim * 2 + 200
 
 
+def test_views_are_made_of_pictures_larger_than_they_are_to_be_sharp(material):
+    still = STILL.model_copy(update={"supersampling": 2})
+    settings = material.settings.model_copy(update={"augmentation": still, "mixed_share": 0.0})
+
+    bank = make_view_bank(replace(material, settings=settings))
+
+    positions = material.image_set.select(split="train")
+    large = material.load_at(64).images[positions].astype(np.float32)
+    shrunk = large.reshape(-1, 32, 2, 32, 2, 3).mean(axis=(2, 4))
+    views = bank.views(torch.arange(len(positions))).numpy()
+    np.testing.assert_allclose(views, shrunk, atol=0.51)
+
+
 def test_views_of_another_augmentation_are_other_views(material):
     made = make_view_bank(material)
     strong = Drawing(max_gain=0.9)
