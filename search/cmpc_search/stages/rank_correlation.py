@@ -39,7 +39,7 @@ from cmpc_search.stages.supernet import load_supernet
 from cmpc_search.stages.trained_picks import TrainedPick
 from cmpc_search.stages.view_banks import make_view_bank
 from cmpc_search.study.rewards.base import Metric, RewardFacts
-from cmpc_search.study.rewards.catalogue import REWARDS
+from cmpc_search.study.rewards.catalogue import ACCURACY_REWARDS, REWARDS
 from cmpc_search.study.spread import spread_architectures
 from cmpc_search.training.recalibration import clean_images, rebuild_batch_norms
 from cmpc_search.training.settings import PickTraining
@@ -161,18 +161,12 @@ def taus_of(judged: tuple[JudgedTwice, ...]) -> tuple[Tau, ...]:
 
 
 def _scores(judged: tuple[JudgedTwice, ...]) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
-    """Yield each reward by its name, with the metric where that changes it."""
+    """Yield each reward by its name, with each metric where it is of one."""
     for name in REWARDS:
         reward = REWARDS.load(name)
-        by_metric = {
-            metric: np.array([reward(replace(one.supernet, metric=metric)) for one in judged])
-            for metric in METRICS
-        }
-        values = list(by_metric.values())
-        if all(np.array_equal(one, values[0]) for one in values):
-            yield name, values[0]
-        else:
-            yield from ((f"{name} {metric}", one) for metric, one in by_metric.items())
+        for metric in METRICS if name in ACCURACY_REWARDS else METRICS[:1]:
+            values = [reward(replace(one.supernet, metric=metric)) for one in judged]
+            yield f"{name} {metric}" if name in ACCURACY_REWARDS else name, np.array(values)
 
 
 def _judged(

@@ -53,7 +53,7 @@ class CandidateScorer:
             homogeneous=facts.homogeneous,
             heterogeneous=facts.heterogeneous,
             cosine=facts.cosine,
-            reward_name=f"{settings.reward} {settings.metric}",
+            reward_name=settings.reward_name,
             reward=self._reward(facts),
             macs=cost.macs,
             parameters=cost.parameters,

@@ -18,7 +18,7 @@ from cmpc_search.networks.gallery.residual import ResidualShape
 from cmpc_search.space.base import Space
 from cmpc_search.space.presets.catalogue import load_space
 from cmpc_search.study.rewards.base import Metric
-from cmpc_search.study.rewards.catalogue import REWARDS
+from cmpc_search.study.rewards.catalogue import ACCURACY_REWARDS, REWARDS
 from cmpc_search.study.samplers.catalogue import SAMPLERS
 from cmpc_search.study.settings import Budget, StudySettings
 from cmpc_search.training.augmentation.choosing import DEFAULT_AUGMENTATION, AnyAugmentation
@@ -189,6 +189,11 @@ class SearchSettings(BaseModel):
         """Return the space with the size that is set, and an embedding length if one is given."""
         size_px = self.input_size_px
         return load_space(self.space, embedding_dim=embedding_dim, input_size_px=size_px)
+
+    @property
+    def reward_name(self) -> str:
+        """The reward as tables show it: with the metric that it is of, if it is of one."""
+        return f"{self.reward} {self.metric}" if self.reward in ACCURACY_REWARDS else self.reward
 
     @property
     def needs_latency(self) -> bool:

@@ -118,7 +118,7 @@ def test_the_reward_is_the_one_that_was_asked_for(
     score = score_with(reward=reward, metric=metric)
 
     assert score.reward == expected
-    assert score.reward_name == f"{reward} {metric}"
+    assert score.reward_name == ("cosine" if reward == "cosine" else f"{reward} {metric}")
     assert (score.homogeneous, score.heterogeneous, score.cosine) == (own, across, 0.875)
 
 
