@@ -41,7 +41,7 @@ from cmpc_search.data.reading import (
     styles,
 )
 from cmpc_search.data.sources.base import Picture, Source
-from cmpc_search.data.svg_styles import STYLES, STYLES_VERSION
+from cmpc_search.data.svg_styles import STYLES_VERSION
 from cmpc_search.errors import BadData
 
 __all__ = ["CachedSource"]
@@ -120,7 +120,8 @@ class CachedSource:
         folder = self._folder(f"{sizing}-styles{STYLES_VERSION}")
 
         def make(draft: Path) -> None:
-            reading = styles(self._positions(items), sizing, len(STYLES))
+            num_styles = max(len(picture.styles) for picture in self.pictures)
+            reading = styles(self._positions(items), sizing, num_styles)
             self._fill(draft / STYLES_NAME, reading, self.progress)
             write_record(draft, {"items_sha256": items.sha256})
 

@@ -16,7 +16,7 @@ from typing import Any
 from cmpc_search.data.fetching import Fetcher, NpmPackage, read_tar_member
 from cmpc_search.data.images import load_image
 from cmpc_search.data.sources.base import Picture, Source
-from cmpc_search.data.svg_styles import STYLES, load_styled
+from cmpc_search.data.svg_styles import load_styled
 from cmpc_search.errors import DownloadFailed
 
 __all__ = ["PACKAGES", "Emoji9Source"]
@@ -80,6 +80,8 @@ PACKAGES = (
 NUM_CORE_STYLES = 4
 QUERY_STYLE = "noto"
 MAX_ALIAS_STEPS = 8
+OTHER_STYLES = ("outlines", "turned hues", "another palette", "greys")
+"""Of ``svg_styles``: most of these pictures have no strokes, which the others change."""
 
 
 class Emoji9Source(Source):
@@ -115,7 +117,7 @@ class Emoji9Source(Source):
                 class_key=codes[name],
                 read=partial(load_image, svg),
                 role="query" if style == QUERY_STYLE else "gallery",
-                styles=tuple(partial(load_styled, svg, one) for one in STYLES),
+                styles=tuple(partial(load_styled, svg, one) for one in OTHER_STYLES),
             )
             for name in names
             for style, icon_set in icon_sets.items()
