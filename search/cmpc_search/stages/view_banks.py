@@ -16,6 +16,7 @@ from cmpc_base.cache import Cache
 from cmpc_base.hashing import document_hash
 from cmpc_base.locks import exclusive
 from cmpc_base.progress import OnNotice, Progress
+from cmpc_search.data.svg_styles import STYLES_VERSION
 from cmpc_search.gallery import Gallery
 from cmpc_search.stages.material import SearchMaterial
 from cmpc_search.training.embedding_rows import DamagedRows, EmbeddingRows
@@ -114,6 +115,7 @@ def _folder_of(material: SearchMaterial) -> Path:
         "version": VERSION,
         "seed": recipe.seed,
         "augmentation": recipe.augmentation.model_dump(),
+        "styles": STYLES_VERSION,
         "mixing": asdict(recipe.mixing),
         "views_per_image": material.settings.views_per_image,
         # Ready embeddings may name the very network that gave them.

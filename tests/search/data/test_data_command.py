@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cmpc.cli import command_line
+from cmpc_search.data import CATALOGUE
 
 
 def run(*words: object, cache_dir: object) -> Result:
@@ -26,7 +27,7 @@ def test_the_list_says_what_is_prepared(tmp_path):
         {entry["name"]: entry["prepared_sizes_px"] for entry in found["data_sets"]}
         for found in (before, after)
     ]
-    assert sizes[0] == {"emoji": [], "emoji9": [], "fashion-mnist": [], "grocery": []}
+    assert sizes[0] == {name: [] for name in CATALOGUE}
     assert sizes[1]["emoji"] == [8]
 
 

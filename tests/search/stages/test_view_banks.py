@@ -175,6 +175,14 @@ def test_views_of_another_augmentation_are_other_views(material):
     assert (other.gallery_embeddings != made.gallery_embeddings).any()
 
 
+def test_views_of_styles_that_are_drawn_otherwise_are_other_views(material, monkeypatch):
+    before = stage_module._folder_of(material)
+
+    monkeypatch.setattr(stage_module, "STYLES_VERSION", stage_module.STYLES_VERSION + 1)
+
+    assert stage_module._folder_of(material) != before
+
+
 @pytest.mark.parametrize("damage", ["cut", "emptied", "overwritten"])
 def test_banks_that_were_damaged_are_made_whole_again(material, damage):
     made = make_view_bank(material)
