@@ -2,7 +2,7 @@
 
 import math
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 __all__ = [
     "ComputeSettings",
@@ -84,7 +84,8 @@ class GalleryTraining(Training):
         0,
         ge=0,
         le=1_000_000,
-        description="Gallery images of past batches that queries are contrasted with.",
+        description="Gallery images of past batches that queries are contrasted with; it needs "
+        "micro_batches = 1.",
     )
     instance_classes: bool = Field(
         False,
@@ -105,6 +106,15 @@ class GalleryTraining(Training):
         description="How far the variances of embeddings are made equal after training: "
         "1 is wholly, 0 not at all.",
     )
+
+    @model_validator(mode="after")
+    def _check_queue(self) -> "GalleryTraining":
+        if self.queue_size and self.micro_batches != 1:
+            raise ValueError(
+                "a queue must see whole batches: set micro_batches = 1 beside queue_size, "
+                f"got {self.micro_batches}"
+            )
+        return self
 
 
 class QueryTraining(Training):

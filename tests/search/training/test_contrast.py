@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 from cmpc_search.networks.gallery.residual import ResidualShape
 from cmpc_search.testing.views import views_of
@@ -56,7 +57,7 @@ class Killed(Exception):
 
 
 def test_a_killed_training_goes_on_with_what_its_queue_held(shapes, tmp_path):
-    training = GalleryTraining(num_steps=6, classes_per_batch=2, queue_size=5)
+    training = GalleryTraining(num_steps=6, classes_per_batch=2, micro_batches=1, queue_size=5)
 
     def weights(**execution):
         network, _ = train_gallery_network(
@@ -76,3 +77,9 @@ def test_a_killed_training_goes_on_with_what_its_queue_held(shapes, tmp_path):
     without = training.model_copy(update={"queue_size": 0})
     network, _ = train_gallery_network(TINY, shapes, without, views_of(shapes), Execution())
     assert not network.embedding.linear.weight.equal(weights())
+
+
+def test_a_queue_of_parts_of_batches_is_refused():
+    """Each process would keep the parts that it saw, and a training depend on their number."""
+    with pytest.raises(ValidationError, match="set micro_batches = 1 beside queue_size, got 2"):
+        GalleryTraining(queue_size=5, micro_batches=2)
