@@ -57,27 +57,25 @@ class MacBins:
     them. In a space of few architectures there may be ranges without any: those are left out.
 
     Attributes:
-        smallest, largest: The architectures at both ends.
+        smallest, largest: The architectures at both ends; the largest is as wide and deep as the
+            budget lets it be, though another of smaller layers may be nearer to the budget.
     """
 
     def __init__(
         self, space: Space, max_macs: int | None = None, *, num_bins: int = NUM_BINS
     ) -> None:
         self._space, rng = space, random.Random(0)
-        self.smallest, largest = space.smallest(), space.largest(max_macs)
+        self.smallest, self.largest = space.smallest(), space.largest(max_macs)
         low, most = space.macs(self.smallest), space.macs(space.largest())
         high = most if max_macs is None else min(most, max(low, max_macs))
         edges = [low * (high / low) ** (at / num_bins) for at in range(num_bins)]
         samples = (space.sample(rng) for _ in range(NUM_SAMPLES))
-        drawn = {one: space.macs(one) for one in (self.smallest, largest, *samples)}
+        drawn = {one: space.macs(one) for one in (self.smallest, self.largest, *samples)}
         found = [
             (wanted, self._known(wanted, rng, drawn))
             for wanted in map(MacRange, edges, [*edges[1:], high])
         ]
         self._known_in = {wanted: known for wanted, known in found if known}
-        # One block that gives way may take half of the MACs: a walk may be nearer to the budget.
-        within = [one for known in self._known_in.values() for one in known]
-        self.largest = max(within, key=space.macs, default=largest)
 
     @property
     def ranges(self) -> tuple[MacRange, ...]:

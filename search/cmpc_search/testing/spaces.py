@@ -30,7 +30,7 @@ from cmpc_search.space.base import Architecture, Space
 __all__ = ["SpaceContract", "onnx_embedding", "unsettle"]
 
 NUM_IMAGES = 4
-DRAWS_PER_OPTION = 12  # the chance that an option is never drawn is then below one in 100 000
+DRAWS_PER_OUTCOME = 12  # of a block: an option of one that is often idle is then drawn, too
 
 
 class SpaceContract:
@@ -91,7 +91,8 @@ class SpaceContract:
     def test_samples_reach_every_option(self, space: Space) -> None:
         rng = random.Random(0)
         sizes = [len(choice.options) for choice in space.choices]
-        drawn = [space.sample(rng).options for _ in range(DRAWS_PER_OPTION * max(sizes))]
+        most = max(math.prod(sizes[at] for at in block) for block in space.blocks)
+        drawn = [space.sample(rng).options for _ in range(DRAWS_PER_OUTCOME * most)]
 
         assert [len(set(options)) for options in zip(*drawn, strict=True)] == sizes
 

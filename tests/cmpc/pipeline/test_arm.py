@@ -82,7 +82,8 @@ def test_the_bundle_runs_here_only_if_asked_and_then_rightly(answers, project, r
     )
     picked = material.space.read(answers["train"]["architecture"])
     (pick,) = trained_picks(reopen_run(run), picked)
-    expected = expected_row(pick.load(material), load_image(image, material.space.input_size_px))
+    network = pick.load(material)
+    expected = expected_row(network, load_image(image, network.plan.input_size_px))
     row = np.array(shown["embeddings"][0]["embedding"])
     assert row @ expected / np.linalg.norm(row) / np.linalg.norm(expected) >= 0.9999
 

@@ -72,10 +72,11 @@ def test_the_bundle_computes_what_torch_computes_on_every_test_image(
     )
     key = answers["train"]["architecture"]
     (pick,) = trained_picks(reopen_run(run), material.space.read(key))
-    size_px = material.space.input_size_px
+    network = pick.load(material)
+    size_px = network.plan.input_size_px
     pixels = np.stack([load_image(image, size_px) for image in images])
 
-    expected = embed_images(pick.load(material), pixels)
+    expected = embed_images(network, pixels)
 
     rows = np.array([row["embedding"] for row in shown])
     lengths = np.linalg.norm(rows, axis=1) * np.linalg.norm(expected, axis=1)

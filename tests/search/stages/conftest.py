@@ -44,7 +44,12 @@ def cache_dir(tmp_path_factory):
 @pytest.fixture(scope="session")
 def settings(pictures):
     return SearchSettings(
-        data=str(pictures), cost="macs", trials=4, views_per_image=2, mixed_share=0.5
+        data=str(pictures),
+        input_size_px=32,  # of which networks take milliseconds
+        cost="macs",
+        trials=4,
+        views_per_image=2,
+        mixed_share=0.5,
     )
 
 

@@ -248,7 +248,7 @@ SPOS = ShuffleNetSpace(
 # rather a larger image, a finer first map or another block than wider layers, so all are choices.
 SMALL = ShuffleNetSpace(
     name="small",
-    input_size_px=32,
+    input_size_px=96,
     smaller_inputs_px=(32, 48, 64),
     stem_channels=(4, 8, 16),
     stem_strides=(1, 2),
