@@ -129,11 +129,12 @@ def test_what_was_picked_is_trained_with_its_control(trained, searched):
 
 def test_the_graph_of_a_trained_network_computes_what_its_weights_do(trained, cache_dir):
     material = load_run_material(trained.run, cache_dir=cache_dir)
-    images = to_float(torch.from_numpy(material.image_set.images[:1].copy()))
-
     for pick in trained.trained:
+        network = pick.load(material)
+        own_size = material.images_at(network.plan.input_size_px)
+        images = to_float(torch.from_numpy(own_size.images[:1].copy()))
         with torch.inference_mode():
-            expected = pick.load(material)(images).numpy()
+            expected = network(images).numpy()
         np.testing.assert_allclose(onnx_embedding(pick.onnx_path, images), expected, atol=2e-5)
 
 
