@@ -18,13 +18,11 @@ SMALLEST_PART = 2  # a batch norm needs two values
 
 
 class Batches(Protocol):
-    """The steps of a training, each a function of its number alone.
+    """The steps of a training, each a function of its number alone."""
 
-    Attributes:
-        num_parts: Micro-batches of every step.
-    """
-
-    num_parts: int
+    @property
+    def num_parts(self) -> int:
+        """How many micro-batches every step has."""
 
     def at(self, number: int, part: int = 0) -> Step:
         """Return a micro-batch of the step with this number, both from 0.
