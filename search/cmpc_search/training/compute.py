@@ -143,6 +143,22 @@ class Compute:
         """Return which of the micro-batches of a step are this process's."""
         return range(self.rank, num_parts, self.world)
 
+    def all_parts(self, parts: Sequence[Tensor]) -> list[Tensor]:
+        """Return the rows of all micro-batches of a step, given those of this process's.
+
+        Each [n, ...], in their order in the step; every process has as many micro-batches.
+        """
+        if self.world == 1:
+            return list(parts)
+        sizes = self.place(torch.zeros(len(parts) * self.world, dtype=torch.int64))
+        sizes[self.rank :: self.world] = torch.tensor([len(part) for part in parts])
+        distributed.all_reduce(sizes)
+        table = parts[0].new_zeros((len(sizes), int(sizes.max()), *parts[0].shape[1:]))
+        for number, part in zip(self.parts(len(sizes)), parts, strict=True):
+            table[number, : len(part)] = part
+        distributed.all_reduce(table)
+        return [rows[:size] for rows, size in zip(table, sizes.tolist(), strict=True)]
+
     def average(self, tensors: Sequence[Tensor], num_parts: int) -> None:
         """Make sums over this process's micro-batches means over all ``num_parts``, in place."""
         if self.world > 1:

@@ -46,6 +46,7 @@ class GalleryTask(Task):
         self.queue = EmbeddingQueue(training.queue_size, network.shape.embedding_dim)
         self.training_settings = training
         self.compute = compute
+        self._seen: list[tuple[Tensor, Tensor]] = []  # gallery embeddings of this step, and labels
         if training.backbone_rate_share == 0:
             for layer in network.pretrained_layers():
                 layer.requires_grad_(False)
@@ -69,7 +70,7 @@ class GalleryTask(Task):
         embeddings = embeddings.float()
         settings = self.training_settings
         partners = contrast(embeddings, step.labels, self.queue, scale=settings.contrast_scale)
-        self.queue.push(embeddings.chunk(2)[1], step.labels.chunk(2)[1])
+        self._seen.append((embeddings.detach().chunk(2)[1], step.labels.chunk(2)[1]))
         return {
             "classifier": margin_cross_entropy(
                 self.classifier(embeddings),
@@ -80,6 +81,13 @@ class GalleryTask(Task):
             ),
             "contrast": settings.contrast_weight * partners,
         }
+
+    def after_step(self, step: Step) -> None:
+        """Remember the gallery embeddings of the step, those of other processes too."""
+        if len(self.queue.labels):
+            embeddings, labels = map(self.compute.all_parts, zip(*self._seen, strict=True))
+            self.queue.push(torch.cat(embeddings), torch.cat(labels))
+        self._seen.clear()
 
 
 def train_gallery_network(

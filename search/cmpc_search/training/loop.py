@@ -62,10 +62,10 @@ def train(task: Task, batches: Batches, training: Training, execution: Execution
 
 
 def _check_together(first: int, batches: Batches, compute: Compute) -> None:
-    if compute.world > batches.num_parts:
+    if batches.num_parts % compute.world:
         raise BadRun(
-            f"processes that train together must have a micro-batch each, got {compute.world} "
-            f"processes for {batches.num_parts}; take fewer processes"
+            f"processes that train together must have as many micro-batches each, got "
+            f"{compute.world} processes for {batches.num_parts}; take fewer processes"
         )
     mean = compute.place(torch.tensor([float(first)]))
     compute.average([mean], compute.world)

@@ -63,7 +63,7 @@ def test_supernet_pick_and_control(by_processes, material, tmp_path):
 
 
 def test_gallery_network(by_processes, pictures, image_set, cache_dir, tmp_path):
-    training = GalleryTraining(num_steps=3, classes_per_batch=4)
+    training = GalleryTraining(num_steps=3, classes_per_batch=5, queue_size=7)
     settings = GallerySettings(
         data=str(pictures), depths="1,1", width=4, input_size_px=32, training=training
     )
