@@ -12,6 +12,7 @@ from cmpc_search.gallery.classes import classes_in
 from cmpc_search.gallery.classifier import training_classes
 from cmpc_search.networks.heads import class_means
 from cmpc_search.stages.answers import KnownItems
+from cmpc_search.testing.views import views_of
 from cmpc_search.training.compute import CPU
 from cmpc_search.training.pairs import PairBatches
 from cmpc_search.training.settings import GalleryTraining
@@ -51,7 +52,8 @@ def test_it_is_of_no_class_that_a_gallery_learnt(image_set):
 
 
 def test_it_is_no_partner_in_training_on_pairs(image_set):
-    batches = PairBatches(image_set, GalleryTraining(num_steps=2), seed=0, compute=CPU)
+    views = views_of(image_set, seed=0)
+    batches = PairBatches(image_set, GalleryTraining(num_steps=2), views, CPU)
 
     assert batches.num_classes == 2
     assert set(batches.at(0).item_ids.tolist()) == {0, 1, 2, 3}
