@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import torch
 
+from cmpc_cost_models.graphs.reading import load_graph
+from cmpc_cost_models.plans.planner import plan_network
 from cmpc_cost_models.schedules.similar import LARGEST_DISTANCE, features_of
 from cmpc_cost_models.targets.table import find_target
 from cmpc_cost_models.tuning.tasks import extract_tasks
@@ -51,3 +53,8 @@ def test_where_sizes_are_choices_nearly_all_kernels_are_near_covering_ones(tmp_p
     drawn = kernels_of_drawn(SMALL, tmp_path)
     near = [one for one in drawn if min(map(one.distance, covered)) <= LARGEST_DISTANCE]
     assert len(near) > 0.85 * len(drawn)
+
+
+def test_every_network_of_the_small_space_runs_on_our_kernels_alone(tmp_path):
+    for path in export_covering_networks(SMALL, tmp_path):
+        assert plan_network(load_graph(path)).num_imported == 0
