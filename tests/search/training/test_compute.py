@@ -11,10 +11,13 @@ import torch
 import cmpc_search
 from cmpc_search.compatibility.bank import GalleryBank
 from cmpc_search.compatibility.making import make_method
+from cmpc_search.gallery.networks.torch_network import TorchNetwork
 from cmpc_search.networks.gallery.base import GalleryNetwork
 from cmpc_search.networks.gallery.residual import ResidualShape
+from cmpc_search.networks.plan_network import PlanNetwork
 from cmpc_search.testing.views import bank_of, views_of
-from cmpc_search.training.compute import CPU, Compute
+from cmpc_search.training.checkpoint import write_weights
+from cmpc_search.training.compute import CPU, Compute, here, set_up_torch_as
 from cmpc_search.training.embedding import embed_images
 from cmpc_search.training.execution import Execution
 from cmpc_search.training.gallery_task import train_gallery_network
@@ -107,6 +110,50 @@ def test_views_are_made_and_embedded_where_they_are_placed(shapes, elsewhere):
     batches = [len(one) for one in elsewhere.placed if isinstance(one, torch.Tensor)]
     assert batches == [5, 4, 6]
     assert [one for one in elsewhere.placed if isinstance(one, torch.nn.Module)] == [network] * 2
+
+
+@pytest.fixture
+def guarded(elsewhere):
+    """Let no network read a tensor, nor compute itself, that was not placed before."""
+    before, read = here(), []
+
+    def check(module, arguments):
+        if isinstance(module, PlanNetwork):
+            read.append(module)
+            assert elsewhere.has(arguments[0]), "a tensor was not placed"
+            above = [one for one in elsewhere.placed if isinstance(one, torch.nn.Module)]
+            assert any(module in one.modules() for one in above), "a network was not placed"
+
+    hook = torch.nn.modules.module.register_module_forward_pre_hook(check)
+    set_up_torch_as(elsewhere)
+    yield read
+    set_up_torch_as(before)
+    hook.remove()
+
+
+def test_no_network_reads_what_was_not_placed_on_the_device_that_is_set(
+    shapes, elsewhere, guarded, tmp_path
+):
+    short = GalleryTraining(num_steps=1, classes_per_batch=4, whitening_power=0.5)
+    trained, _ = train_gallery_network(
+        SHAPE, shapes, short, views_of(shapes), execution=Execution()
+    )
+    write_weights(tmp_path / "weights", trained)
+    TorchNetwork(tmp_path / "weights", trained.shape).embed(shapes.images, is_narrow=True)
+    network, training = GalleryNetwork(SHAPE), QueryTraining(num_steps=2, batch_size=8)
+    known = GalleryBank(embeddings=torch.eye(8), labels=torch.arange(8) % 6)
+    batches = training_bank(shapes).batches(training, seed=0, compute=here())
+    train(QueryTask(network, make_method("bct+regression", known)), batches, training, Execution())
+    rebuild_batch_norms(network, torch.rand(6, 3, 16, 16))
+    embed_images(network, shapes.images)
+
+    assert {type(module) for module in guarded} == {GalleryNetwork}
+    assert network in guarded
+
+
+def test_onnx_runtime_is_asked_for_the_device_first():
+    assert Compute(device="cuda:1").onnx_providers[0].startswith("CUDA")
+    assert [name[:3] for name in CPU.onnx_providers] == ["CPU"]
 
 
 def test_what_is_computed_does_not_depend_on_who_places_it(shapes, elsewhere):
