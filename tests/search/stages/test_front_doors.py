@@ -3,12 +3,15 @@
 import subprocess
 import sys
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 import cmpc_search
+from cmpc_cost_models import Cost, Measurement
+from cmpc_cost_models.models.base import CostModel
 from cmpc_search import (
     EvaluationOrder,
     GalleryEmbedOrder,
@@ -118,6 +121,35 @@ def test_the_same_order_does_no_work_again(search_order, searched):
 
     assert run_search(search_order, observer=again).standing == searched.standing
     assert set(again.parts) <= {"Preparing " + str(searched.settings.data)}
+
+
+class Moody(CostModel):
+    """Times a network alone in 9 ms, and n networks together in 1 ms to n ms."""
+
+    def estimate(self, onnx_path):
+        return Cost(name="latency", value=9.0, unit="ms", source="measured")
+
+    def measure_interleaved(self, onnx_paths):
+        alone = self.estimate(onnx_paths[0])
+        return [
+            Measurement(cost=replace(alone, value=float(number)))
+            for number, _ in enumerate(onnx_paths, start=1)
+        ]
+
+
+def test_a_search_by_measured_latency_ends_with_a_front_that_was_measured_together(
+    search_order, folder
+):
+    settings = search_order.settings.model_copy(update={"cost": "latency"})
+    order = replace(search_order, run_folder=folder / "timed", settings=settings)
+
+    found = run_search(order, Moody())
+
+    measured = sorted(one.score.latency_ms for one in found.standing.contenders)
+    assert found.standing.is_measured_together
+    assert measured == [float(number) for number in range(1, len(measured) + 1)]
+    assert {one.score.latency_ms for one in found.summary.candidates} == {9.0}
+    assert found.best() in found.standing.finalists
 
 
 def test_what_was_picked_is_trained_with_its_control(trained, searched):
