@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from cmpc_search.data import load_image_set
+from cmpc_search.errors import BadArgument
 from cmpc_search.gallery import save_gallery_network
 from cmpc_search.networks.gallery.base import GalleryNetwork
 from cmpc_search.stages import gallery_making, gallery_training
@@ -68,6 +69,7 @@ def test_a_gallery_is_trained_on_the_classes_of_its_split_seed(
     [
         (GallerySettings(network="resnet101"), True),
         (GallerySettings(network="resnet101", training=GalleryTraining(num_steps=500_000)), False),
+        (GallerySettings(network="efficientnet-lite0"), False),
         (GallerySettings(), False),
     ],
 )
@@ -77,6 +79,14 @@ def test_a_large_network_is_not_trained_like_a_small_one_without_a_word(settings
     assert (advice is not None) == is_advised
     assert advice is None or "resnet101 is about to be trained as residual-small" in advice
     assert advice is None or "115,200 images in all" in advice
+
+
+def test_a_network_that_is_not_residual_has_no_depths_or_width():
+    settings = GallerySettings(network="efficientnet-lite0", width=32)
+
+    with pytest.raises(BadArgument, match="a residual network, got them for efficientnet-lite0"):
+        _ = settings.shape
+    assert GallerySettings(network="resnet18", width=32, embedding_dim=7).shape.embedding_dim == 7
 
 
 @pytest.mark.parametrize(("kind", "side_px"), [("drawing", 48), ("photo", 16)])
