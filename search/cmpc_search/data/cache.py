@@ -53,7 +53,8 @@ def unfinished_folder(final: Path, *, on_wait: OnNotice | None = None) -> Iterat
     folder = final.with_name(f"{final.name}.unfinished")
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK_NAME).open("a") as file:
-        lock(file, LockOwner.OPEN_FILE, doing=f"prepares {final.name}", on_wait=on_wait)
+        with suppress(OSError):  # a system without locks: two at once write the same bytes
+            lock(file, LockOwner.OPEN_FILE, doing=f"prepares {final.name}", on_wait=on_wait)
         if (final / RECORD_NAME).exists():
             yield None
             return

@@ -1,5 +1,6 @@
 """Preparing goes on after a kill, by any number of processes, and ends with the same bytes."""
 
+import errno
 import os
 import signal
 
@@ -68,6 +69,15 @@ def test_a_picture_that_was_edited_after_a_stop_is_read_again(photos, tmp_path, 
     (done, total), _ = first_step(photos, tmp_path)
 
     assert (done, total) == (1, 72)
+
+
+def test_a_file_system_without_locks_can_hold_the_cache(photos, tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    monkeypatch.setattr(cache_module, "lock", refuse)
+
+    assert len(load(photos, tmp_path)) == 36
 
 
 @pytest.fixture
