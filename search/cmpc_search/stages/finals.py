@@ -99,7 +99,7 @@ def _train_finalist(
     plan = _plan(run, material, architecture)
     if plan.found() is None:
         with observer.progress(f"{name}: embedding views with the gallery network") as steps:
-            views = make_view_bank(material, steps, observer.notice)
+            views = make_view_bank(material, steps, observer.notice, architecture=architecture)
         with observer.progress(f"{name}: training") as steps:
             plan.train(views, steps)
     write_trained_score(run, architecture.key, _judged(material, plan))

@@ -66,7 +66,8 @@ def _control(order: Order) -> Work:
 
 
 def _query_network(order: Order, plan: QueryPlan, material: SearchMaterial) -> Work:
-    views = make_view_bank(material)
+    architecture = material.space.read(order["architecture"])
+    views = make_view_bank(material, architecture=architecture)
     placed = replace(plan, pick=TrainedPick(Path(order["pick"])))  # where its checkpoint is
     return lambda compute: placed.trained_network(views, compute)
 

@@ -205,7 +205,7 @@ class _Trainee:
         plan = pick_plan(self._run, parts, architecture, self._settings)
         plan = replace(plan, pick=TrainedPick(folder))
         if plan.found() is None:
-            plan.train(make_view_bank(self._material))
+            plan.train(make_view_bank(self._material, architecture=architecture))
         return JudgedTwice(
             architecture=architecture.key,
             macs=self._material.space.macs(architecture),

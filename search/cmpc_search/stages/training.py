@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cmpc_base.locks import exclusive
-from cmpc_base.progress import SILENT, Observer
+from cmpc_base.progress import SILENT, Observer, Progress
 from cmpc_search.runs import RunFolder, reopen_run
 from cmpc_search.space.base import Architecture
 from cmpc_search.stages.material import SearchMaterial, load_run_material
@@ -20,6 +20,7 @@ from cmpc_search.stages.settings import TrainSettings
 from cmpc_search.stages.supernet import has_supernet, make_supernet
 from cmpc_search.stages.trained_picks import TrainedPick, picked_architecture
 from cmpc_search.stages.view_banks import make_view_bank
+from cmpc_search.training.view_bank import ViewBank
 
 __all__ = ["PickTrainer", "TrainOrder", "TrainResult", "run_training"]
 
@@ -125,10 +126,11 @@ class PickTrainer:
         if (found := plan.found()) is not None:
             return found
         with self.observer.progress(f"{name}: embedding views with the gallery network") as steps:
-            views = make_view_bank(parts.material, steps, self.observer.notice)
+            views = self._views(parts.material, steps)
         if seed.number > 0 and not has_supernet(parts.run):
             with self.observer.progress(f"{name}: training the supernet") as steps:
-                make_supernet(parts.run, parts.material, views, progress=steps)
+                bank = make_view_bank(parts.material, steps, self.observer.notice)
+                make_supernet(parts.run, parts.material, bank, progress=steps)
         with self.observer.progress(f"{name}: training the pick") as steps:
             return plan.train(views, steps)
 
@@ -138,6 +140,12 @@ class PickTrainer:
         if (found := plan.found()) is not None:
             return found
         with self.observer.progress("Control: embedding views with the gallery network") as steps:
-            views = make_view_bank(self.material, steps, self.observer.notice)
+            views = self._views(self.material, steps)
         with self.observer.progress("Control: training without the gallery") as steps:
             return plan.train(views, steps)
+
+    def _views(self, material: SearchMaterial, progress: Progress) -> ViewBank:
+        """Return the views of a seed, as large as the architecture reads them."""
+        return make_view_bank(
+            material, progress, self.observer.notice, architecture=self.architecture
+        )

@@ -18,6 +18,7 @@ from cmpc_base.locks import exclusive
 from cmpc_base.progress import OnNotice, Progress
 from cmpc_search.data.svg_styles import STYLES_VERSION
 from cmpc_search.gallery import Gallery
+from cmpc_search.space.base import Architecture, Space
 from cmpc_search.stages.material import SearchMaterial
 from cmpc_search.training.embedding_rows import DamagedRows, EmbeddingRows
 from cmpc_search.training.execution import Execution
@@ -39,8 +40,13 @@ def make_view_bank(
     material: SearchMaterial,
     progress: Progress | None = None,
     on_notice: OnNotice | None = None,
+    *,
+    architecture: Architecture | None = None,
 ) -> ViewBank:
     """Return the bank of views of a run, with the embeddings of the cache as far as it has them.
+
+    The views are as large as ``architecture`` reads them: the same ones at every size. Without one
+    they are as large as any of the space does.
 
     Of several processes one embeds; the others wait. ``on_notice`` is told of a damaged bank.
 
@@ -60,7 +66,7 @@ def make_view_bank(
             rows = _opened(path, material, on_notice or _log.warning)
             if not rows.is_whole:
                 _embed(rows, material, progress)
-    maker = _maker(material, material.space.largest_input_size_px, progress)
+    maker = _maker(material, _size_px_of(material.space, architecture), progress)
     limit_bytes = material.settings.view_memory_mb * 10**6
     return ViewBank(
         maker=maker,
@@ -68,6 +74,12 @@ def make_view_bank(
         labels=material.gallery_bank.labels,
         memory=ViewMemory(rows.num_rows, maker.size_px, limit_bytes),
     )
+
+
+def _size_px_of(space: Space, architecture: Architecture | None) -> int:
+    if architecture is None:
+        return space.largest_input_size_px
+    return space.plan(architecture).input_size_px
 
 
 def _found_whole(path: Path, material: SearchMaterial) -> EmbeddingRows | None:

@@ -23,6 +23,7 @@ from cmpc_search.gallery import (
 )
 from cmpc_search.networks.gallery.base import GalleryNetwork
 from cmpc_search.networks.gallery.residual import ResidualShape
+from cmpc_search.pixels import resize_images, to_float
 from cmpc_search.stages import material as material_module
 from cmpc_search.stages import view_banks as stage_module
 from cmpc_search.stages.material import load_material
@@ -84,7 +85,9 @@ def test_views_and_classifier_agree_where_the_gallery_sees_what_queries_can_not(
         facts={},
     )
     embed_gallery(gallery, large)
-    settings = SearchSettings(data=str(folder), cost="macs", views_per_image=1, mixed_share=0)
+    settings = SearchSettings(
+        data=str(folder), cost="macs", input_size_px=32, views_per_image=1, mixed_share=0
+    )
 
     material = load_material(settings, tmp_path / "gallery", cache_dir=cache_dir)
     bank = make_view_bank(material)
@@ -159,6 +162,22 @@ def test_views_are_made_of_pictures_larger_than_they_are_to_be_sharp(material):
     shrunk = large.reshape(-1, 32, 2, 32, 2, 3).mean(axis=(2, 4))
     views = bank.views(torch.arange(len(positions))).numpy()
     np.testing.assert_allclose(views, shrunk, atol=0.51)
+
+
+def test_an_architecture_gets_the_same_views_at_its_own_size(material):
+    smooth = material.settings.model_copy(update={"seed": 21})
+    material = replace(material, settings=smooth)
+    small = replace(material, space=replace(material.space, input_size_px=16))
+
+    largest = make_view_bank(material)
+    own = make_view_bank(small, architecture=small.space.smallest())
+
+    numbers = torch.arange(len(largest))
+    shrunk = resize_images(to_float(largest.views(numbers)), 16)
+    seen = to_float(own.views(numbers))
+    apart, others = ((shrunk - one).abs().mean() for one in (seen, seen.roll(1, dims=0)))
+    assert apart < others / 4
+    np.testing.assert_array_equal(own.gallery_embeddings, largest.gallery_embeddings)
 
 
 def test_views_of_another_augmentation_are_other_views(material):
