@@ -54,7 +54,7 @@ KINDS = ("gallery", "supernet", "pick")
 METHOD = "bct+regression"
 NUM_IMAGES, NUM_CLASSES = 3600, 1200
 WARM_UP_STEPS = 5
-PEAK_SIZE = 2048
+PEAK_SIZE = 1024
 PASSES, OPERATIONS_OF_A_MAC = 3, 2
 
 
@@ -124,15 +124,13 @@ def read_arguments() -> argparse.Namespace:
 
 def measured_peaks() -> dict[str, float]:
     """Return the operations a second of a product of matrices, in thousand millions."""
-    set_up_torch(1)
-    return {
-        str(kind).removeprefix("torch."): _peak(kind) for kind in (torch.float32, torch.bfloat16)
-    }
+    kinds = {torch.float32, getattr(torch, set_up_torch(1).precision)}
+    return {str(kind).removeprefix("torch."): _peak(kind) for kind in kinds}
 
 
 def _peak(kind: torch.dtype) -> float:
     one = torch.rand(PEAK_SIZE, PEAK_SIZE).to(kind)
-    seconds = min(_timed(lambda: one @ one) for _ in range(5))
+    seconds = min(_timed(lambda: one @ one) for _ in range(3))
     return OPERATIONS_OF_A_MAC * PEAK_SIZE**3 / seconds / 1e9
 
 

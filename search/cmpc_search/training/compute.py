@@ -252,5 +252,7 @@ def _keep_freed_memory() -> None:
 
 
 def _has_bfloat16() -> bool:
-    """Tell whether this processor multiplies bfloat16 in hardware."""
+    """Tell whether this processor multiplies bfloat16 in hardware, and torch may use that."""
+    if torch.backends.cpu.get_cpu_capability() == "AVX2":  # ATEN_CPU_CAPABILITY, or older
+        return False
     return not cpu_flags().isdisjoint(("avx512_bf16", "amx_bf16", "bf16"))
