@@ -1,9 +1,9 @@
 # What a person types here; each target says what it does, and is safe to repeat.
 #
 #   make setup    a virtual environment in .venv with everything cmpc needs
-#   make search   set up, then the whole job on the default data: a gallery network, search, train the
-#                 pick, evaluate, build a bundle, query with it (10 to 45 minutes); the gallery network
-#                 comes with cmpc, if one does: GALLERY=train trains it anew
+#   make search   set up, then `cmpc pipeline`, the whole job on the default data: a gallery network,
+#                 search, train the pick, evaluate, build a bundle, query with it (10 to 45 minutes);
+#                 the gallery network comes with cmpc, if one does: GALLERY=train trains it anew
 #   make check    lint, formatting, types and layers
 #   make test     the tests
 #
@@ -37,31 +37,17 @@ $(VENV)/.installed-%: pyproject.toml $(wildcard constraints.txt)
 doctor: setup
 	$(BIN)/cmpc doctor
 
-# The main job, each step kept: what is done already is not done again.
+# The main job, each stage kept: what is done already is not done again.
 export CMPC_CACHE ?= $(CURDIR)/.cache/cmpc
-SHIPPED := search/cmpc_search/gallery/shipped/emoji/shipped.json
-GALLERY ?= $(if $(wildcard $(SHIPPED)),shipped,train)
-# What comes of the one network never mixes with what comes of the other.
-NAME := $(if $(filter shipped,$(GALLERY)),emoji-shipped,emoji)
-GALLERY_FOLDER := galleries/$(NAME)
+GALLERY ?=
+# What comes of another gallery network never mixes with what comes of the default one.
+NAME := emoji$(if $(GALLERY),-$(GALLERY))
 RUN := runs/$(NAME)
-BUNDLE := bundles/$(NAME)
-# Exit code 3: all is done and kept, but some latency was unstable, as it says. Go on.
-IF_UNSTABLE := [ $$? -eq 3 ]
 
+# Exit code 3: all is done and kept, but some latency was unstable, as it says. Go on.
 search: doctor
-	$(BIN)/cmpc data prepare emoji --size-px 32
-	$(BIN)/cmpc gallery $(GALLERY) $(GALLERY_FOLDER) --data emoji
-	$(BIN)/cmpc gallery embed $(GALLERY_FOLDER) --data emoji
-	$(BIN)/cmpc search $(RUN) --gallery $(GALLERY_FOLDER) --target host --budget-mmacs 2.6 \
-	  || $(IF_UNSTABLE)
-	$(BIN)/cmpc pareto $(RUN) --picture $(RUN)/front.png
-	$(BIN)/cmpc train $(RUN) --gallery $(GALLERY_FOLDER)
-	$(BIN)/cmpc evaluate $(RUN) --gallery $(GALLERY_FOLDER) || $(IF_UNSTABLE)
-	$(BIN)/cmpc build $(RUN) --target host --out $(BUNDLE) || $(IF_UNSTABLE)
-	$(BIN)/cmpc index $(GALLERY_FOLDER) --data emoji --out $(RUN)/gallery.index
-	$(BIN)/cmpc query $(RUN)/gallery.index --bundle $(BUNDLE) --data emoji --sample 5 \
-	  --picture $(RUN)/queries.png
+	$(BIN)/cmpc pipeline $(RUN) --gallery galleries/$(NAME) --out bundles/$(NAME) \
+	  $(if $(GALLERY),--gallery-network $(GALLERY)) || [ $$? -eq 3 -a -e $(RUN)/queries.png ]
 
 # A process for each processor, each with whole files of tests: their fixtures are made once.
 PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile

@@ -27,6 +27,11 @@ COMMANDS = {
     "doctor": CommandEntry(
         "cmpc.cli.doctor:doctor", "Check that this machine has what cmpc needs."
     ),
+    "pipeline": CommandEntry(
+        "cmpc.cli.pipeline:pipeline",
+        "Do the whole job, from a data set to a query network that answers.",
+        reads_settings=True,
+    ),
     "targets": CommandEntry(
         "cmpc.cli.targets:targets",
         "List what networks can be compiled for, and fetch what a target needs.",

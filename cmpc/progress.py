@@ -91,10 +91,15 @@ class LineSteps(Steps):
     """
 
     def __init__(
-        self, description: str, total: int | None, clock: Callable[[], float] = time.monotonic
+        self,
+        description: str,
+        total: int | None,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        pause_s: float = SECONDS_BETWEEN_LINES,
     ) -> None:
         super().__init__(total)
-        self.description, self.clock = description, clock
+        self.description, self.clock, self.pause_s = description, clock, pause_s
         self.started_at = self.last_line_at = clock()
         self.first_report: tuple[int, float] | None = None  # steps done, and when
 
@@ -102,7 +107,7 @@ class LineSteps(Steps):
         """Write a line if the last one is long enough ago."""
         now = self.clock()
         self.first_report = self.first_report or (self.num_done, now)
-        if now - self.last_line_at >= SECONDS_BETWEEN_LINES:
+        if now - self.last_line_at >= self.pause_s:
             self.last_line_at = now
             say(self.line(now, note))
 
@@ -140,13 +145,19 @@ def clock_time(seconds: float) -> str:
 
 
 @contextmanager
-def progress(description: str, *, total: int | None = None) -> Iterator[Steps]:
+def progress(
+    description: str, *, total: int | None = None, pause_s: float = SECONDS_BETWEEN_LINES
+) -> Iterator[Steps]:
     """Show how far the body is, on stderr, in the way that suits what stderr is.
 
     Nothing is shown before the first step, so work that turns out to be done already is silent.
+    ``pause_s`` is the least time between two lines, where there is no terminal for a bar.
     """
-    kind = BarSteps if sys.stderr.isatty() else LineSteps
-    steps = kind(screen_text(description), total)
+    steps: Steps
+    if sys.stderr.isatty():
+        steps = BarSteps(screen_text(description), total)
+    else:
+        steps = LineSteps(screen_text(description), total, pause_s=pause_s)
     try:
         yield steps
     finally:
@@ -154,16 +165,21 @@ def progress(description: str, *, total: int | None = None) -> Iterator[Steps]:
 
 
 class TerminalObserver:
-    """What the stages of `cmpc_search` tell, shown to the user of a command."""
+    """What the stages of `cmpc_search` tell, shown to the user of a command.
 
-    def __init__(self) -> None:
+    Args:
+        pause_s: As in `progress`; longer work needs fewer lines.
+    """
+
+    def __init__(self, pause_s: float = SECONDS_BETWEEN_LINES) -> None:
         self._shown: Steps | None = None
+        self._pause_s = pause_s
 
     @contextmanager
     def progress(self, description: str) -> Iterator[Steps]:
         """Show how far the block is."""
         above = self._shown
-        with progress(description) as steps:
+        with progress(description, pause_s=self._pause_s) as steps:
             self._shown = steps
             try:
                 yield steps

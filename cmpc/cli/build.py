@@ -96,25 +96,15 @@ def build(options: BuildOptions) -> None:
       cmpc build runs/emoji --out bundles/emoji --target host
       cmpc build runs/emoji --out bundles/emoji-arm --target arm
     """
+    from cmpc.cli.output_files import check_bundle_output
     from cmpc.cli.publishing import publish, require_trust
     from cmpc.progress import TerminalObserver
     from cmpc.reports.bundle import bundle_report
     from cmpc_search.runs import reopen_run
     from cmpc_search.stages.bundling import build_bundle
 
-    check_folder(options.bundle_folder)
+    check_bundle_output("--out", options.bundle_folder)
     run = reopen_run(options.run_folder)
     report = bundle_report(build_bundle(run, options.order(), TerminalObserver()))
     publish(report, as_json=options.as_json)
     require_trust(report)
-
-
-def check_folder(folder: Path) -> None:
-    """Refuse a folder with files of others; one with a bundle is compared with what is built."""
-    from cmpc.cli.output_files import check_new_folder
-    from cmpc_cost_models.bundles.manifest import MANIFEST_NAME
-    from cmpc_cost_models.compiling.entries import LIBRARY_NAME
-
-    bundle_files = (MANIFEST_NAME, LIBRARY_NAME)  # runs have a manifest, too
-    if not all((folder / name).exists() for name in bundle_files):
-        check_new_folder("--out", folder)

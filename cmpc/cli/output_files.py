@@ -23,6 +23,7 @@ __all__ = [
     "PNG",
     "SAFETENSORS",
     "FileKind",
+    "check_bundle_output",
     "check_embeddings_output",
     "check_new_folder",
     "check_output",
@@ -131,6 +132,16 @@ def check_new_folder(option: str, path: Path) -> None:
     """
     check_folder_of(option, Path(os.path.realpath(path)))
     check_new_or_empty(path, what=option, error=BadOutput)
+
+
+def check_bundle_output(option: str, folder: Path) -> None:
+    """Refuse a folder with files of others; one with a bundle is compared with what is built."""
+    from cmpc_cost_models.bundles.manifest import MANIFEST_NAME
+    from cmpc_cost_models.compiling.entries import LIBRARY_NAME
+
+    bundle_files = (MANIFEST_NAME, LIBRARY_NAME)  # runs have a manifest, too
+    if not all((folder / name).exists() for name in bundle_files):
+        check_new_folder(option, folder)
 
 
 def pictures_of(data_set: str | None) -> Iterator[Path]:

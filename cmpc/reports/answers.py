@@ -26,9 +26,11 @@ __all__ = [
 COLUMNS = ("query", "class", "rank", "item", "class", "score", "right")
 
 
-def answer_report(order: "QueryOrder", found_by: Sequence["Answer"]) -> Report:
-    """Tell of what queries found."""
-    judgement = how_many_right(found_by)
+def answer_report(
+    order: "QueryOrder", found_by: Sequence["Answer"], judgement: str | None = None
+) -> Report:
+    """Tell of what queries found, and ``judgement``; else how many are right."""
+    judgement = how_many_right(found_by) if judgement is None else judgement
     return Report(
         document={
             "index": order.index_path,
@@ -77,11 +79,12 @@ def answer_rows(found_by: Sequence["Answer"]) -> list[tuple[object, ...]]:
     ]
 
 
-def answer_picture(found_by: Sequence["Answer"]) -> "Image.Image":
-    """Draw each query beside what it found."""
+def answer_picture(found_by: Sequence["Answer"], judgement: str | None = None) -> "Image.Image":
+    """Draw each query beside what it found, under ``judgement``; else under how many are right."""
     from cmpc.pictures import neighbours_picture
 
-    return neighbours_picture(picture_rows(found_by), title=how_many_right(found_by))
+    title = how_many_right(found_by) if judgement is None else judgement
+    return neighbours_picture(picture_rows(found_by), title=title)
 
 
 def picture_rows(found_by: Sequence["Answer"]) -> "list[NeighbourRow]":

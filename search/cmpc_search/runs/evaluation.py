@@ -124,6 +124,7 @@ class Evaluation:
         chance_check: M(q, g) of the control, which must be near chance; no baseline.
         amortised: None without a gallery network.
         protocol: The name of what judged, with its numbers in ``metrics``.
+        inputs_sha256: Hash of networks, data and order that it is of; an older one doesn't tell.
     """
 
     run: str
@@ -137,6 +138,7 @@ class Evaluation:
     amortised: Amortised | None = None
     protocol: str = "open-set"
     metrics: tuple[SeedMetrics, ...] = ()
+    inputs_sha256: str | None = None
 
     @property
     def macs_ratio(self) -> float | None:

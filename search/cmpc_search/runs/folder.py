@@ -13,6 +13,8 @@ runs/NAME/
   pick/ARCHITECTURE/ trained picks, a folder each, and their control
   seeds/             what other seeds are trained from: supernets, new gallery networks
   evaluation.npz     what each query of the test split found
+  times.json         what the stages of `cmpc pipeline` took; it also leaves front.png, queries.png,
+                     gallery.index and, unless it is to lie elsewhere, bundle/
 """
 
 from dataclasses import dataclass
@@ -100,6 +102,15 @@ class RunFolder:
     @property
     def outcomes_path(self) -> Path:
         return self.path / "evaluation.npz"
+
+    @property
+    def times_path(self) -> Path:
+        return self.path / "times.json"
+
+    @property
+    def index_path(self) -> Path:
+        """The index of its gallery that a pipeline wrote."""
+        return self.path / "gallery.index"
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -9,11 +9,13 @@ augmented views, some of them of two images. Candidates of the search are judged
 rebuilt on clean training images, so the two numbers of one architecture differ for that reason too.
 """
 
+import hashlib
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from cmpc_base.hashing import document_hash, file_hash
 from cmpc_base.printable import printable
 from cmpc_base.progress import SILENT, Observer
 from cmpc_cost_models.models.base import CostModel
@@ -28,6 +30,7 @@ from cmpc_search.runs.evaluation import (
     Evaluation,
     NetworkCost,
     SeedMetrics,
+    read_evaluation,
     write_evaluation,
 )
 from cmpc_search.stages.accuracy import OPEN_SET, Side, evaluate_both_ways
@@ -62,6 +65,7 @@ class EvaluationOrder:
         queries_per_gallery_image: How often a gallery image is paid for by queries.
         gallery_folder, data: Where they are now; None is where the search read them.
         device: Where networks are timed; None is the device of the search.
+        keeps_found: Judge and time nothing again where all of this was, as it is now.
     """
 
     run_folder: Path
@@ -72,6 +76,7 @@ class EvaluationOrder:
     gallery_folder: Path | None = None
     data: str | None = None
     device: str | None = None
+    keeps_found: bool = False
 
 
 def run_evaluation(
@@ -95,12 +100,19 @@ def run_evaluation(
         data=order.data,
         on_notice=observer.notice,
     )
+    inputs = _inputs_hash(run, material, order)
+    if order.keeps_found and (found := _found(run, inputs)) is not None:
+        return found
     with _costs(run, material, order, cost_model, observer) as costs:
-        return evaluate_run(run, material, order, costs)
+        return evaluate_run(run, material, order, costs, inputs_sha256=inputs)
 
 
 def evaluate_run(
-    run: RunFolder, material: SearchMaterial, order: EvaluationOrder, meter: CostModel | None
+    run: RunFolder,
+    material: SearchMaterial,
+    order: EvaluationOrder,
+    meter: CostModel | None,
+    inputs_sha256: str | None = None,
 ) -> Evaluation:
     """Judge the trained picks of a run; keep evaluation.json, and evaluation.npz of each query.
 
@@ -132,6 +144,7 @@ def evaluate_run(
         amortised=_amortised(query_cost, gallery_cost, order.queries_per_gallery_image),
         protocol=order.protocol,
         metrics=tuple(map(_metrics_of, results)),
+        inputs_sha256=inputs_sha256,
     )
     write_outcomes(run.outcomes_path, scored_names(material.image_set, ranks), results)
     write_evaluation(run, found)
@@ -159,6 +172,33 @@ def results_of_seeds(
         BadRun: a pick was trained to fit another gallery network than the one that is there.
     """
     return tuple(_result_of(pick, _material_of(run, material, pick), protocol) for pick in picks)
+
+
+def _found(run: RunFolder, inputs_sha256: str) -> Evaluation | None:
+    """Return the evaluation that is kept, if it is of these very networks, data and order."""
+    try:
+        kept = read_evaluation(run)
+    except BadRun:  # of another version
+        return None
+    is_same = kept is not None and kept.inputs_sha256 == inputs_sha256
+    return kept if is_same and run.outcomes_path.exists() else None
+
+
+def _inputs_hash(run: RunFolder, material: SearchMaterial, order: EvaluationOrder) -> str:
+    """Return the hash of all that an evaluation is of, where it is timed included."""
+    settings, architecture = material.settings, picked_architecture(run)
+    picks = trained_picks(run, architecture, new_galleries=order.new_galleries)
+    control = control_of(run, architecture)
+    networks = [*picks, *([] if control is None else [control])]
+    return document_hash(
+        [
+            {one.folder.name: file_hash(one.weights_path) for one in networks},
+            material.hashes(),
+            hashlib.sha256(material.gallery_rows.tobytes()).hexdigest(),
+            [order.protocol, order.queries_per_gallery_image],
+            [order.device or settings.device, settings.target, settings.needs_latency],
+        ]
+    )
 
 
 def _costs(

@@ -35,7 +35,11 @@ from cmpc_search.study.front import choose_finalists, pareto_front
 from cmpc_search.study.records import Candidate, TrainedScore
 from cmpc_search.study.rewards.catalogue import REWARDS
 
-__all__ = ["measure_front", "train_finalists"]
+__all__ = ["FINALIST_PART", "FRONT_PART", "measure_front", "train_finalists"]
+
+# What is told while these run.
+FINALIST_PART = "Finalist"
+FRONT_PART = "Measuring the front again"
 
 
 def train_finalists(
@@ -56,7 +60,7 @@ def train_finalists(
         keys = [one.score.architecture for one in finalists]
         waiting = [key for key in keys if trained_score(run, key) is None]
         for number, key in enumerate(waiting, start=len(keys) - len(waiting) + 1):
-            name = f"Finalist {number} of {len(keys)}"
+            name = f"{FINALIST_PART} {number} of {len(keys)}"
             _train_finalist(run, material, material.space.read(key), name, observer)
 
 
@@ -75,8 +79,8 @@ def measure_front(
     known = {one.number: one for one in (*standing.front, *standing.finalists)}
     chosen = sorted(known.values(), key=lambda one: one.number)
     paths = [run.candidates_path / f"{one.score.architecture}.onnx" for one in chosen]
-    observer.notice(f"measuring the front again, {len(chosen)} candidates together")
-    with open_costs() as costs:
+    with observer.progress(FRONT_PART), open_costs() as costs:
+        observer.notice(f"measuring the front again, {len(chosen)} candidates together")
         assert costs is not None, "who measured latencies has a cost model"
         measured = costs.measure_interleaved(paths)
     pairs = zip(chosen, measured, strict=True)

@@ -45,8 +45,21 @@ from cmpc_search.study.loop import run_study
 from cmpc_search.study.progress import StudySummary
 from cmpc_search.study.records import Candidate
 
-__all__ = ["SearchOrder", "SearchResult", "obtain_supernet", "run_search", "with_gallery_data"]
+__all__ = [
+    "SUPERNET_PART",
+    "TRIALS_PART",
+    "VIEWS_PART",
+    "SearchOrder",
+    "SearchResult",
+    "obtain_supernet",
+    "run_search",
+    "with_gallery_data",
+]
 
+# What is told while these run; whoever runs more than a search knows its parts by them.
+VIEWS_PART = "Embedding views with the gallery network"
+SUPERNET_PART = "Training the supernet"
+TRIALS_PART = "Searching"
 
 OpenCosts = Callable[..., AbstractContextManager[CostModel | None]]
 
@@ -190,9 +203,9 @@ def obtain_supernet(
     with exclusive(lock_path, doing=doing, on_wait=observer.notice):
         if has_supernet(run):
             return load_supernet(run, material)
-        with observer.progress("Embedding views with the gallery network") as steps:
+        with observer.progress(VIEWS_PART) as steps:
             bank = make_view_bank(material, steps, observer.notice)
-        with observer.progress("Training the supernet") as steps:
+        with observer.progress(SUPERNET_PART) as steps:
             return make_supernet(run, material, bank, progress=steps)
 
 
@@ -252,7 +265,7 @@ def _open_run(order: SearchOrder, material: SearchMaterial, target: Target | Non
 def _score_candidates(
     run: RunFolder, material: SearchMaterial, scorer: CandidateScorer, observer: Observer
 ) -> StudySummary:
-    with observer.progress("Searching") as steps:
+    with observer.progress(TRIALS_PART) as steps:
         return run_study(
             scorer,
             material.space,

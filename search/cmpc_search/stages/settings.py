@@ -33,6 +33,8 @@ __all__ = [
     "FREE_SETTINGS",
     "GREATEST_SEED",
     "GallerySettings",
+    "PipelineSearchSettings",
+    "PipelineSettings",
     "SearchSettings",
     "TrainSettings",
     "absolute_data",
@@ -232,3 +234,23 @@ class TrainSettings(BaseModel):
 
     pick: PickTraining = PickTraining()
     control_steps: int = Field(300, ge=0, description="Steps of the independent control; 0: none.")
+
+
+class PipelineSearchSettings(SearchSettings):
+    """A search within a budget, where nobody sets another: one that small devices can afford."""
+
+    budget_mmacs: float | None = Field(2.6, gt=0, le=1e12, description="Limit of million MACs.")
+
+
+class PipelineSettings(BaseModel):
+    """What a pipeline decides beside the settings of its stages."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    gallery_network: Literal["shipped", "train"] | None = Field(
+        None,
+        description="Take the gallery network that comes with cmpc, or train one; else that of "
+        "the gallery, and where there is none the one that comes, if one does.",
+    )
+    sampled_queries: int = Field(8, ge=1, le=100, description="Test queries to draw answers of.")
+    judged_queries: int = Field(2000, ge=1, description="Most test queries to count answers of.")

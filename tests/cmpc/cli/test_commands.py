@@ -14,7 +14,12 @@ from cmpc import __version__
 from cmpc.cli import command_line
 from cmpc.commands import COMMANDS
 from cmpc.settings.resolution import key_paths
-from cmpc_search.stages.settings import GallerySettings, SearchSettings, TrainSettings
+from cmpc_search.stages.settings import (
+    GallerySettings,
+    PipelineSettings,
+    SearchSettings,
+    TrainSettings,
+)
 
 
 def leaves(command: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
@@ -31,11 +36,12 @@ def leaves(command: click.Command, name: str) -> Iterator[tuple[str, click.Comma
 
 COMMAND_LINES = dict(leaves(command_line, "cmpc"))
 SETTINGS_FLAGS = {
-    name: {"_".join(path) for path in key_paths(model)}
-    for name, model in (
+    name: {"_".join(path) for model in models for path in key_paths(model)}
+    for name, *models in (
         ("cmpc search", SearchSettings),
         ("cmpc train", TrainSettings),
         ("cmpc gallery train", GallerySettings),
+        ("cmpc pipeline", GallerySettings, SearchSettings, PipelineSettings),
     )
 }
 

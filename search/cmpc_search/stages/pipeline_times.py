@@ -1,0 +1,113 @@
+"""The stages of a pipeline: their names and order, what each may take, and what each took.
+
+RUN/times.json keeps what they took, and which of them were finished for which settings, so that
+who starts a pipeline again is not told of work that is done.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+
+from pydantic import NonNegativeFloat
+
+from cmpc_base.json_files import read_json, write_json
+from cmpc_search.errors import BadRun
+from cmpc_search.json_records import parsed_record
+from cmpc_search.runs import RunFolder
+from cmpc_search.stages.settings import GallerySettings, SearchSettings, TrainSettings
+
+__all__ = ["Stage", "StageTimes", "likely_seconds", "read_times", "write_times"]
+
+
+class Stage(StrEnum):
+    """What a pipeline does, in this order."""
+
+    DATA = "data"
+    GALLERY = "gallery network"
+    EMBEDDINGS = "gallery embeddings"
+    VIEWS = "views"
+    SUPERNET = "supernet"
+    SEARCH = "search"
+    FINALISTS = "finalists"
+    TRAINING = "training of the pick"
+    EVALUATION = "evaluation"
+    BUNDLE = "bundle"
+    INDEX = "index"
+    QUERIES = "queries"
+
+    @property
+    def number(self) -> int:
+        """Its place, from 1."""
+        return list(Stage).index(self) + 1
+
+    @property
+    def place(self) -> str:
+        """Its place among all, in words."""
+        return f"stage {self.number} of {len(Stage)}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StageTimes:
+    """What the stages of a pipeline took.
+
+    Attributes:
+        settings_sha256: Hash of the settings for which stages are finished.
+        finished: Those that are.
+        seconds: What each took when the pipeline ran last, by its name.
+        seconds_in_all: What each took in all processes that ended by themselves.
+    """
+
+    settings_sha256: str
+    finished: tuple[Stage, ...] = ()
+    seconds: Mapping[Stage, NonNegativeFloat] = field(default_factory=dict)
+    seconds_in_all: Mapping[Stage, NonNegativeFloat] = field(default_factory=dict)
+
+
+def read_times(run: RunFolder) -> StageTimes | None:
+    """Return what `write_times` kept; None where no pipeline got as far.
+
+    Raises:
+        BadRun: the file is damaged.
+    """
+    if not run.times_path.exists():
+        return None
+    document = read_json(run.times_path, error=BadRun, advice="remove it")
+    return parsed_record(document, StageTimes, run.times_path, error=BadRun)
+
+
+def write_times(run: RunFolder, times: StageTimes) -> None:
+    """Keep what the stages took."""
+    write_json(run.times_path, asdict(times))
+
+
+def likely_seconds(
+    gallery: GallerySettings | None, search: SearchSettings, train: TrainSettings
+) -> dict[Stage, float]:
+    """Return what each stage may take on two cores of a server, as a first guess.
+
+    What it is on this machine, the pace of the stages that run tells. ``gallery`` is None where no
+    gallery network is trained.
+    """
+    per_step = search.supernet.batch_size / 128
+    finalist_steps = search.finalists * search.finalist.num_steps
+    pick_steps = train.pick.num_steps + train.control_steps
+    trial_s, front_s, judged_s = (4.0, 15.0, 40.0) if search.needs_latency else (1.0, 0.0, 10.0)
+    return {
+        Stage.DATA: 10.0,
+        Stage.GALLERY: 3.0 if gallery is None else _gallery_seconds(gallery),
+        Stage.EMBEDDINGS: 10.0,
+        Stage.VIEWS: 4.0 * search.views_per_image,
+        Stage.SUPERNET: 0.22 * per_step * search.supernet.num_steps,
+        Stage.SEARCH: trial_s * search.trials,
+        Stage.FINALISTS: 0.2 * per_step * finalist_steps + 6.0 * search.finalists + front_s,
+        Stage.TRAINING: 0.2 * per_step * pick_steps,
+        Stage.EVALUATION: judged_s,
+        Stage.BUNDLE: 20.0,
+        Stage.INDEX: 1.0,
+        Stage.QUERIES: 3.0,
+    }
+
+
+def _gallery_seconds(gallery: GallerySettings) -> float:
+    images = gallery.training.num_steps * gallery.training.classes_per_batch
+    return 0.02 * images
