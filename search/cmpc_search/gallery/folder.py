@@ -42,6 +42,7 @@ from cmpc_search.gallery.networks.torch_network import TorchNetwork
 from cmpc_search.gallery.record import SCHEMA_VERSION, GalleryRecord
 from cmpc_search.gallery.unfinished import RECORD_FILE, is_unfinished
 from cmpc_search.json_records import parsed_record
+from cmpc_search.training.compute import here
 
 __all__ = [
     "Gallery",
@@ -147,7 +148,7 @@ class Gallery:
         shape = self.record.network
         if shape is None:
             raise self._without_network()
-        if shape == "onnx":
+        if shape == "onnx" or not here().embeds_with_torch:
             return OnnxNetwork(self.path / ONNX_FILE, str(self.path / ONNX_FILE))
         return TorchNetwork(self.path / WEIGHTS_FILE, shape)
 
@@ -164,7 +165,7 @@ class Gallery:
     ) -> npt.NDArray[np.float32]:
         """uint8 [N, H, H, 3] of any size -> unit embeddings float32 [N, D].
 
-        ``is_narrow`` lets a torch network compute in bfloat16 where that is fast: good enough for
+        ``is_narrow`` lets torch compute in bfloat16 where torch embeds at all: good enough for
         what others learn from, not for what is searched.
 
         Raises:

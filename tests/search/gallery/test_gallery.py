@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from cmpc_cost_models.graphs.counting import count_network
 from cmpc_search.embeddings import Embeddings, read_embeddings, write_embeddings
@@ -21,7 +21,10 @@ from cmpc_search.gallery import (
     read_classifier,
     save_gallery_network,
 )
+from cmpc_search.gallery.networks.torch_network import TorchNetwork
 from cmpc_search.gallery.record import GalleryRecord
+from cmpc_search.networks.gallery.base import GalleryNetwork
+from cmpc_search.networks.onnx_export import export_network
 from cmpc_search.pixels import to_float
 from cmpc_search.testing.spaces import onnx_embedding
 from cmpc_search.training.embedding import embed_images
@@ -229,10 +232,10 @@ def test_a_direction_of_zeros_is_refused_by_its_class(tmp_path):
 
 
 def test_a_network_that_gives_no_directions_is_told_with_the_items(gallery, image_set):
-    weights = load_file(gallery.path / "network.safetensors")
-    broken = {name: value * torch.nan for name, value in weights.items() if "weight" in name}
-    broken = weights | broken
-    save_file(broken, gallery.path / "network.safetensors")
+    broken = GalleryNetwork(gallery.record.network).eval()
+    for weight in broken.parameters():
+        torch.nn.init.constant_(weight, torch.nan)
+    export_network(broken, gallery.path / "network.onnx")
 
     with pytest.raises(BadEmbeddings, match=r"zeros for 'dots/0', 'dots/1', 'dots/2' and others$"):
         embed_gallery(open_gallery(gallery.path), image_set)
@@ -261,12 +264,12 @@ def test_a_gallery_of_another_version_is_refused(gallery):
         open_gallery(gallery.path)
 
 
-def test_damaged_weights_are_an_error_about_weights(gallery, image_set):
+def test_damaged_weights_are_an_error_about_weights(gallery):
     path = gallery.path / "network.safetensors"
     path.write_bytes(path.read_bytes()[:200])
 
     with pytest.raises(BadGallery, match="must hold the gallery network's weights"):
-        open_gallery(gallery.path).embed(image_set.images)
+        TorchNetwork(path, gallery.record.network)
 
 
 def test_what_was_embedded_reads_back_from_the_folder(gallery, image_set):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from cmpc_search.errors import BadGallery
 from cmpc_search.gallery import open_gallery
 from cmpc_search.gallery.classes import read_classes
+from cmpc_search.gallery.networks.torch_network import TorchNetwork
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=9),
@@ -118,11 +119,12 @@ def test_a_value_of_another_kind_is_refused_by_the_name_of_its_file(
         use_damaged(folder, name, document, place, value)
 
 
-def test_weights_of_another_shape_than_the_record_are_refused(gallery, image_set):
+def test_weights_of_another_shape_than_the_record_are_refused(gallery):
     path = gallery.path / "gallery.json"
     record = json.loads(path.read_text())
     record["network"]["width"] *= 2
     path.write_text(json.dumps(record))
 
+    shape = open_gallery(gallery.path).record.network
     with pytest.raises(BadGallery, match="must hold the weights of tiny"):
-        open_gallery(gallery.path).embed(image_set.images)
+        TorchNetwork(gallery.path / "network.safetensors", shape)

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file, save_file
 
 from cmpc_search.compatibility.base import NO_LABEL
 from cmpc_search.data import load_image_set
@@ -18,11 +17,13 @@ from cmpc_search.gallery import (
     GallerySources,
     embed_gallery,
     import_gallery,
+    open_gallery,
     read_classifier,
     save_gallery_network,
 )
 from cmpc_search.networks.gallery.base import GalleryNetwork
 from cmpc_search.networks.gallery.residual import ResidualShape
+from cmpc_search.networks.onnx_export import export_network
 from cmpc_search.pixels import resize_images, to_float
 from cmpc_search.stages import material as material_module
 from cmpc_search.stages import view_banks as stage_module
@@ -38,13 +39,14 @@ def test_a_network_that_gives_no_directions_for_views_is_told_with_the_items(
 ):
     """Its embeddings of the pictures are good: views show other things than they do."""
     shutil.copytree(gallery_path, tmp_path / "gallery")
-    weights = load_file(tmp_path / "gallery" / "network.safetensors")
-    broken = {name: value * torch.nan for name, value in weights.items() if "weight" in name}
-    save_file(weights | broken, tmp_path / "gallery" / "network.safetensors")
+    broken = GalleryNetwork(open_gallery(tmp_path / "gallery").record.network).eval()
+    for weight in broken.parameters():
+        torch.nn.init.constant_(weight, torch.nan)
+    export_network(broken, tmp_path / "gallery" / "network.onnx")
     other_seed = settings.model_copy(update={"seed": 77})  # a bank that nobody has made
     material = load_material(other_seed, tmp_path / "gallery", cache_dir=cache_dir)
 
-    with pytest.raises(BadEmbeddings, match=r"network\.safetensors gives must be finite .*class"):
+    with pytest.raises(BadEmbeddings, match=r"network\.onnx gives must be finite .*class"):
         make_view_bank(material)
 
 

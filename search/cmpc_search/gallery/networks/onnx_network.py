@@ -4,6 +4,7 @@ Shapes: N images, S pixels a side, D embedding length.
 """
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeGuard
@@ -42,7 +43,7 @@ class OnnxNetwork:
 
         self.name = name
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
+        options.intra_op_num_threads = 1  # images side by side: no thread waits for another
         options.log_severity_level = SILENT
         if weights_folder is not None:
             options.add_session_config_entry(WEIGHTS_FOLDER_KEY, str(weights_folder.resolve()))
@@ -78,14 +79,18 @@ class OnnxNetwork:
             BadGallery: it fails, or gives something else than an embedding for each image.
         """
         step = self.batch_size or ANY_BATCH_SIZE
-        rows = []
-        for start in range(0, len(images), step):
-            batch = to_float(torch.from_numpy(np.array(images[start : start + step]))).numpy()
-            count = len(batch)
-            if self.batch_size is not None:  # the last batch is filled up, and cut again
-                batch = np.resize(batch, (step, *batch.shape[1:]))
-            rows.append(self._run(np.ascontiguousarray(batch))[:count])
-        return np.concatenate(rows)
+        batches = (images[start : start + step] for start in range(0, len(images), step))
+        if here().threads == 1:
+            return np.concatenate([self._embed_batch(batch) for batch in batches])
+        with ThreadPoolExecutor(here().threads) as pool:
+            return np.concatenate(list(pool.map(self._embed_batch, batches)))
+
+    def _embed_batch(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """uint8 [N, S, S, 3] -> float32 [N, D]; a fixed batch is filled up, and cut again."""
+        batch = to_float(torch.from_numpy(np.array(images))).numpy()
+        if self.batch_size is not None:
+            batch = np.resize(batch, (self.batch_size, *batch.shape[1:]))
+        return self._run(np.ascontiguousarray(batch))[: len(images)]
 
     def _run(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         with self._as_bad_gallery():
