@@ -10,6 +10,7 @@ index should not wait for torch.
     run_gallery_ensemble   run_gallery_embedding
     run_search   run_pick   run_training   run_evaluation   build_bundle
     run_profiling   run_tuning   run_indexing   run_query   run_rank_correlation
+    run_pipeline, which goes through all that make one query network
 
 A result holds its run; ``reopen_run`` gives that of a folder.
 """
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     )
     from cmpc_search.stages.indexing import IndexOrder, run_indexing
     from cmpc_search.stages.picking import PickOrder, run_pick
+    from cmpc_search.stages.pipeline import PipelineOrder, run_pipeline
     from cmpc_search.stages.profiling import ProfileOrder, run_profiling
     from cmpc_search.stages.querying import QueryOrder, run_query
     from cmpc_search.stages.rank_correlation import RankCorrelationOrder, run_rank_correlation
@@ -56,6 +58,7 @@ __all__ = [
     "GalleryTrainOrder",
     "IndexOrder",
     "PickOrder",
+    "PipelineOrder",
     "ProfileOrder",
     "QueryOrder",
     "RankCorrelationOrder",
@@ -74,6 +77,7 @@ __all__ = [
     "run_gallery_training",
     "run_indexing",
     "run_pick",
+    "run_pipeline",
     "run_profiling",
     "run_query",
     "run_rank_correlation",
@@ -95,6 +99,7 @@ _MODULES = {
     ),
     "stages.indexing": ("IndexOrder", "run_indexing"),
     "stages.picking": ("PickOrder", "run_pick"),
+    "stages.pipeline": ("PipelineOrder", "run_pipeline"),
     "stages.profiling": ("ProfileOrder", "run_profiling"),
     "stages.querying": ("QueryOrder", "run_query"),
     "stages.rank_correlation": ("RankCorrelationOrder", "run_rank_correlation"),
