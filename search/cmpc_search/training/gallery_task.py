@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from cmpc_search.compatibility.base import Step
+from cmpc_search.compatibility.base import NO_LABEL, Step
 from cmpc_search.data import ImageSet, numbered_from_zero
 from cmpc_search.networks.gallery.base import GalleryNetwork, GalleryShape
 from cmpc_search.networks.gallery.whitening import whitened
@@ -71,16 +71,21 @@ class GalleryTask(Task):
         settings = self.training_settings
         partners = contrast(embeddings, step.labels, self.queue, scale=settings.contrast_scale)
         self._seen.append((embeddings.detach().chunk(2)[1], step.labels.chunk(2)[1]))
-        return {
-            "classifier": margin_cross_entropy(
-                self.classifier(embeddings),
-                step.labels,
-                scale=settings.scale,
-                margin=settings.margin,
-                smoothing=settings.label_smoothing,
-            ),
-            "contrast": settings.contrast_weight * partners,
-        }
+        classified = self._classified(embeddings, step.labels)
+        return {"classifier": classified, "contrast": settings.contrast_weight * partners}
+
+    def _classified(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        """Return the classifier's loss over the views of one class; 0 when there is none."""
+        settings, has_class = self.training_settings, labels != NO_LABEL
+        if not has_class.any():
+            return embeddings.sum() * 0
+        return margin_cross_entropy(
+            self.classifier(embeddings[has_class]),
+            labels[has_class],
+            scale=settings.scale,
+            margin=settings.margin,
+            smoothing=settings.label_smoothing,
+        )
 
     def after_step(self, step: Step) -> None:
         """Remember the gallery embeddings of the step, those of other processes too."""

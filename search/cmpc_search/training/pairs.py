@@ -3,6 +3,9 @@
 An image of no known class can be a class of its own, where the data have it in several styles: the
 query side sees it in one of them and the gallery side in another.
 
+Two pairs can be joined: the same part of the one is pasted into both views of the other. That makes
+a thing which is of no class, seen from both sides, and the contrast between them learns from it.
+
 Shapes: B classes of a step, S pixels a side.
 """
 
@@ -14,7 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from cmpc_search.compatibility.base import Step
+from cmpc_search.compatibility.base import NO_LABEL, Step
 from cmpc_search.data import ImageSet
 from cmpc_search.errors import BadData
 from cmpc_search.pixels import to_float
@@ -22,6 +25,7 @@ from cmpc_search.training.ahead import StepsAhead
 from cmpc_search.training.batches import EpochOrder
 from cmpc_search.training.compute import Compute
 from cmpc_search.training.draws import Draws
+from cmpc_search.training.mixing import Mixing
 from cmpc_search.training.settings import GalleryTraining
 from cmpc_search.training.views import ANY_STYLE, ViewMaker
 
@@ -31,8 +35,10 @@ Pair = tuple[int, npt.NDArray[np.int64], npt.NDArray[np.int64]]
 """A class, and where its images of each role are."""
 
 ROLES = ("query", "gallery")
-# Added to the seed of the views: for which images of a class are shown, and in which styles.
-PICKING, STYLING = 1, 2
+# Added to the seed of the views: for which images of a class are shown, in which styles, and which
+# pairs are joined.
+PICKING, STYLING, JOINING = 1, 2, 3
+PASTED = Mixing()
 
 
 class PairBatches:
@@ -54,6 +60,7 @@ class PairBatches:
         self, image_set: ImageSet, training: GalleryTraining, views: ViewMaker, compute: Compute
     ) -> None:
         self._views, self._compute, self._num_steps = views, compute, training.num_steps
+        self._joined_share = training.joined_share
         by_role = [_by_class(image_set, role) for role in ROLES]
         classes = sorted(set().union(*by_role))
         self.num_classes = len(classes)
@@ -94,14 +101,31 @@ class PairBatches:
         items = self._picked(chosen, numbers)
         labels = torch.tensor([pair[0] for pair in chosen]).repeat(2)
         styles = torch.where(labels < self.num_classes, ANY_STYLE, self._two_styles(numbers))
-        views = self._views.make(items, numbers, self._compute, styles=styles)
+        views = to_float(self._views.make(items, numbers, self._compute, styles=styles))
+        views, is_joined = self._joined(views, numbers)
         return Step(
             number=number,
             progress=number / self._num_steps,
-            views=place(to_float(views)),
+            views=place(views),
             item_ids=place(items),
-            labels=place(labels),
+            labels=place(labels.masked_fill(is_joined, NO_LABEL)),
         )
+
+    def _joined(self, views: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
+        """float32 [2 B, 3, S, S] -> the same with some pairs joined to their neighbour, and which.
+
+        Both sides draw by the number of their pair, so they lose the same part.
+        """
+        is_joined = self._joining(numbers).happens(self._joined_share).repeat(2)
+        if not self._joined_share:
+            return views, is_joined
+        sides = [
+            PASTED(side, side.roll(1, dims=0), self._joining(numbers)) for side in views.chunk(2)
+        ]
+        return torch.where(is_joined[:, None, None, None], torch.cat(sides), views), is_joined
+
+    def _joining(self, numbers: Tensor) -> Draws:
+        return Draws(self._views.recipe.seed + JOINING, numbers.chunk(2)[0])
 
     def _numbers(self, step: int, places: npt.NDArray[np.int64]) -> Tensor:
         """int64 [2 B], the numbers of the views: all others have others."""

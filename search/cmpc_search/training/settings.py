@@ -91,6 +91,12 @@ class GalleryTraining(Training):
         False,
         description="Make a class of each image that has none, where the data have other styles.",
     )
+    joined_share: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of the pairs of a batch that get a part of another pair on both sides.",
+    )
     pretrained: bool = Field(True, description="Start from published weights, if there are any.")
     backbone_rate_share: float = Field(
         0.1,

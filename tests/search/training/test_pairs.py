@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from cmpc_search.compatibility.base import NO_LABEL
 from cmpc_search.data import NO_CLASS
 from cmpc_search.networks.gallery.residual import ResidualShape
 from cmpc_search.testing.views import views_of
@@ -125,3 +126,28 @@ def test_directions_are_those_of_the_classes_that_have_a_name(with_unknown):
     )
 
     assert directions.shape == (5, 6)
+
+
+def test_joined_pairs_have_the_same_part_of_the_same_neighbour_on_both_sides(shapes):
+    whole = GalleryTraining(num_steps=4, classes_per_batch=4, micro_batches=1)
+    views = views_of(shapes, seed=3)
+    plain = PairBatches(shapes, whole, views, CPU).at(1)
+    joined = PairBatches(shapes, whole.model_copy(update={"joined_share": 1.0}), views, CPU).at(1)
+
+    assert (joined.labels == NO_LABEL).all()
+    assert joined.item_ids.equal(plain.item_ids)
+    for side, given in zip(joined.views.chunk(2), plain.views.chunk(2), strict=True):
+        is_own, is_neighbour = side == given, side == given.roll(1, dims=0)
+        assert (is_own | is_neighbour).all()
+    pasted = [
+        (side != given).any(dim=1)
+        for side, given in zip(joined.views.chunk(2), plain.views.chunk(2), strict=True)
+    ]
+    for one, other in zip(*pasted, strict=True):  # the smallest box around what has changed
+        if one.any() and other.any():
+            assert abs(_box(one) - _box(other)).max() <= 4
+
+
+def _box(is_changed):
+    rows, columns = (np.flatnonzero(is_changed.any(dim=axis)) for axis in (1, 0))
+    return np.array([rows[0], rows[-1], columns[0], columns[-1]])
