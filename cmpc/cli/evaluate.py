@@ -35,6 +35,7 @@ class EvaluateOptions:
     run_folder: Path
     gallery_path: Path | None
     data_set: str | None
+    other_data: str | None
     queries_per_gallery_image: float
     protocol: str
     new_galleries: bool
@@ -56,6 +57,7 @@ class EvaluateOptions:
             queries_per_gallery_image=self.queries_per_gallery_image,
             gallery_folder=self.gallery_path,
             data=self.data_set,
+            other_data=self.other_data,
             device=self.device,
         )
 
@@ -64,6 +66,11 @@ class EvaluateOptions:
 @run_folder_argument
 @moved_gallery_option
 @moved_data_option
+@click.option(
+    "--other-data",
+    metavar="NAME|PATH",
+    help="Judge on the test classes of this data set, in place of the run's own.",
+)
 @click.option(
     "--queries-per-gallery-image",
     type=click.FloatRange(min=0),
@@ -100,9 +107,14 @@ def evaluate(options: EvaluateOptions) -> None:
     is named. A latency marked * was unstable, one that nobody can predict is told as not known; the
     exit code is then 3.
 
+    With --other-data the gallery network embeds another data set's test classes, and it is said
+    which of them the networks were trained on; that is kept in RUN/other-data/, apart from the
+    run's own evaluation.
+
     \b
-    Example:
+    Examples:
       cmpc evaluate runs/emoji
+      cmpc evaluate runs/emoji --other-data emoji9
     """
     from cmpc.cli.publishing import publish, require_trust
     from cmpc.progress import TerminalObserver

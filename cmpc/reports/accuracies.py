@@ -9,9 +9,11 @@ if TYPE_CHECKING:
 
     from cmpc_search.evaluation.judgement import Flips, Judgement, PairAccuracy, SeedAccuracy
     from cmpc_search.evaluation.statistics import Estimate
-    from cmpc_search.runs.evaluation import Evaluation
+    from cmpc_search.runs.evaluation import Evaluation, OtherData
 
 __all__ = ["accuracy_table", "protocol_table", "verdict"]
+
+NUM_NAMED = 5  # classes; the document has them all
 
 TEST_CLASSES = {
     "unseen": "unseen classes",
@@ -20,14 +22,16 @@ TEST_CLASSES = {
     "names, so it saw them",
     "unknown": "classes that cmpc did not train on; what the gallery network (your own) saw is "
     "not known",
+    "seen in other data": "some of them classes that the networks were trained on",
 }
 """Words for each value of `cmpc_search.runs.evaluation.SeenClasses`."""
 
 
 def accuracy_table(found: "Evaluation") -> "Table":
     """Show what a run is worth on its test classes."""
+    where = "" if found.other_data is None else f" of {found.other_data.name}"
     return make_table(
-        ("on test classes", "top-1", "top-10", "mAP"),
+        (f"on test classes{where}", "top-1", "top-10", "mAP"),
         _rows(found.judgement),
         title=_title(found),
     )
@@ -63,7 +67,18 @@ def verdict(found: "Evaluation") -> list[str]:
             f"the gallery, finds {_percent(found.chance_check.top1)} across networks; "
             f"chance is {found.queries.chance_top1:.1%}."
         )
-    return [*sentences, *map(_flips_sentence, judgement.flips)]
+    other = [] if found.other_data is None else [_other_data_sentence(found.other_data)]
+    return [*other, *sentences, *map(_flips_sentence, judgement.flips)]
+
+
+def _other_data_sentence(other: "OtherData") -> str:
+    seen = other.seen_class_names
+    named = ", ".join(seen[:NUM_NAMED]) + (" and others" if len(seen) > NUM_NAMED else "")
+    return (
+        f"Judged on {other.name}, which the run was not searched on; of its {other.num_classes} "
+        f"test classes {len(seen)} are known to have trained the networks"
+        + (f": {named}." if seen else ".")
+    )
 
 
 def _flips_sentence(flips: "Flips") -> str:

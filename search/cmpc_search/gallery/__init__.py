@@ -19,7 +19,7 @@ unfinished.py   a folder while a gallery is made in it
 """
 
 from cmpc_search.gallery.classifier import read_classifier
-from cmpc_search.gallery.embedding import embed_gallery
+from cmpc_search.gallery.embedding import embed_gallery, embedded_rows
 from cmpc_search.gallery.ensemble import check_members, make_ensemble
 from cmpc_search.gallery.folder import Gallery, open_gallery, remember_data, remember_views
 from cmpc_search.gallery.importing import GallerySources, import_gallery
@@ -40,6 +40,7 @@ __all__ = [
     "check_members",
     "checkpoint_of",
     "embed_gallery",
+    "embedded_rows",
     "existing_gallery",
     "import_gallery",
     "make_ensemble",

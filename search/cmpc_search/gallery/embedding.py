@@ -18,9 +18,10 @@ from cmpc_search.embeddings import (
 from cmpc_search.gallery.folder import Gallery
 from cmpc_search.gallery.item_views import mild_view
 
-__all__ = ["embed_gallery"]
+__all__ = ["embed_gallery", "embedded_rows"]
 
 VIEWS_AT_ONCE = 256
+IMAGES_AT_ONCE = 1024
 
 
 def embed_gallery(
@@ -52,6 +53,31 @@ def embed_gallery(
     )
     write_embeddings(path, embeddings)
     return embeddings
+
+
+def embedded_rows(
+    gallery: Gallery,
+    image_set: ImageSet,
+    positions: npt.NDArray[np.int64],
+    *,
+    progress: Progress | None = None,
+) -> npt.NDArray[np.float32]:
+    """Embed the images at ``positions`` as `embed_gallery` does, and keep nothing.
+
+    Returns:
+        Unit embeddings float32 [n, D]; few images are in memory at once.
+
+    Raises:
+        BadEmbeddings: the network gives NaN, infinities or zeros for an item.
+        BadGallery: there is no network, or it fails.
+    """
+    rows = np.empty((len(positions), gallery.embedding_dim), np.float32)
+    for start in range(0, len(positions), IMAGES_AT_ONCE):
+        part = positions[start : start + IMAGES_AT_ONCE]
+        rows[start : start + len(part)] = _rows_of(gallery, image_set.subset(part), None)
+        if progress is not None:
+            progress(start + len(part), len(positions))
+    return rows
 
 
 def _file_for(gallery: Gallery, image_set: ImageSet) -> Path:

@@ -24,6 +24,7 @@ __all__ = [
     "Amortised",
     "Evaluation",
     "NetworkCost",
+    "OtherData",
     "ScoredQueries",
     "SeedMetrics",
     "SeenClasses",
@@ -46,6 +47,8 @@ class SeenClasses(StrEnum):
     """A network of the user's own, whose classifier names classes that test or validate."""
     UNKNOWN = "unknown"
     """The gallery network is the user's own, and nothing says what it was trained on."""
+    SEEN_ELSEWHERE = "seen in other data"
+    """Some test classes of another data set are among those that the networks were trained on."""
 
 
 def _as_cost(stored: object) -> Cost:
@@ -114,6 +117,20 @@ class Amortised:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class OtherData:
+    """A data set that a run was judged on without having been searched or trained on it.
+
+    Attributes:
+        seen_class_names: Its test classes that the run's networks were trained on elsewhere.
+    """
+
+    name: str
+    sha256: str
+    num_classes: int
+    seen_class_names: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Evaluation:
     """Everything that `cmpc evaluate` found.
 
@@ -125,6 +142,7 @@ class Evaluation:
         amortised: None without a gallery network.
         protocol: The name of what judged, with its numbers in ``metrics``.
         inputs_sha256: Hash of networks, data and order that it is of; an older one doesn't tell.
+        other_data: What all of it was found on; None for the data of the run itself.
     """
 
     run: str
@@ -139,6 +157,7 @@ class Evaluation:
     protocol: str = "open-set"
     metrics: tuple[SeedMetrics, ...] = ()
     inputs_sha256: str | None = None
+    other_data: OtherData | None = None
 
     @property
     def macs_ratio(self) -> float | None:
@@ -178,7 +197,8 @@ class Evaluation:
             "macs_ratio": self.macs_ratio,
             "latency_ratio": self.latency_ratio,
         }
-        return {name: value for name, value in document.items() if name != "amortised" or value}
+        optional = ("amortised", "other_data")
+        return {name: value for name, value in document.items() if name not in optional or value}
 
 
 _EVALUATION = TypeAdapter(Evaluation)

@@ -13,6 +13,7 @@ runs/NAME/
   pick/ARCHITECTURE/ trained picks, a folder each, and their control
   seeds/             what other seeds are trained from: supernets, new gallery networks
   evaluation.npz     what each query of the test split found
+  other-data/NAME-HASH/  evaluation.json and evaluation.npz on the test split of another data set
   times.json         what the stages of `cmpc pipeline` took; it also leaves front.png, queries.png,
                      gallery.index and, unless it is to lie elsewhere, bundle/
 """
@@ -102,6 +103,10 @@ class RunFolder:
     @property
     def outcomes_path(self) -> Path:
         return self.path / "evaluation.npz"
+
+    def on_other_data(self, name: str, sha256: str) -> "RunFolder":
+        """Return where what was found on another data set is kept, apart from the run's own."""
+        return RunFolder(self.path / "other-data" / f"{name}-{sha256[:12]}")
 
     @property
     def times_path(self) -> Path:

@@ -19,7 +19,7 @@ from cmpc_base.hashing import document_hash, file_hash
 from cmpc_base.printable import printable
 from cmpc_base.progress import SILENT, Observer
 from cmpc_cost_models.models.base import CostModel
-from cmpc_search.errors import BadRun
+from cmpc_search.errors import BadArgument, BadRun
 from cmpc_search.evaluation.base import Protocol
 from cmpc_search.evaluation.catalogue import PROTOCOLS
 from cmpc_search.evaluation.judgement import PairAccuracy, judge, judge_pair
@@ -36,6 +36,7 @@ from cmpc_search.runs.evaluation import (
 from cmpc_search.stages.accuracy import OPEN_SET, Side, evaluate_both_ways
 from cmpc_search.stages.costs import device_costs, network_cost
 from cmpc_search.stages.material import SearchMaterial, load_run_material, target_of
+from cmpc_search.stages.other_data import on_other_data
 from cmpc_search.stages.scored_queries import SPLIT, scored_names, scored_queries
 from cmpc_search.stages.seeds import parts_of
 from cmpc_search.stages.trained_picks import (
@@ -64,6 +65,7 @@ class EvaluationOrder:
             its own.
         queries_per_gallery_image: How often a gallery image is paid for by queries.
         gallery_folder, data: Where they are now; None is where the search read them.
+        other_data: Judge on the test classes of this data set, in place of the run's own.
         device: Where networks are timed; None is the device of the search.
         keeps_found: Judge and time nothing again where all of this was, as it is now.
     """
@@ -75,6 +77,7 @@ class EvaluationOrder:
     queries_per_gallery_image: float = 10.0
     gallery_folder: Path | None = None
     data: str | None = None
+    other_data: str | None = None
     device: str | None = None
     keeps_found: bool = False
 
@@ -88,6 +91,8 @@ def run_evaluation(
         cost_model: Tells the latencies. Without it the device does, if the search needed one.
 
     Raises:
+        BadArgument: other data are named, and new galleries are to be judged.
+        BadGallery: other data are named, and there is no gallery network to embed them.
         BadRun: no pick is trained, or data or gallery are not those of the search.
         DeviceUnreachable: the device does not answer.
         UnknownName: there is no such protocol.
@@ -100,8 +105,12 @@ def run_evaluation(
         data=order.data,
         on_notice=observer.notice,
     )
+    if order.other_data is not None:
+        if order.new_galleries:
+            raise BadArgument("other data are judged beside the run's own gallery network alone")
+        material = on_other_data(material, order.other_data, observer)
     inputs = _inputs_hash(run, material, order)
-    if order.keeps_found and (found := _found(run, inputs)) is not None:
+    if order.keeps_found and (found := _found(_kept_in(run, material), inputs)) is not None:
         return found
     with _costs(run, material, order, cost_model, observer) as costs:
         return evaluate_run(run, material, order, costs, inputs_sha256=inputs)
@@ -116,7 +125,8 @@ def evaluate_run(
 ) -> Evaluation:
     """Judge the trained picks of a run; keep evaluation.json, and evaluation.npz of each query.
 
-    ``material`` are those of the search. Without a ``meter``, no latency is told.
+    ``material`` are those of the search, or that `on_other_data`: then both files are apart from
+    the run's own. Without a ``meter``, no latency is told.
 
     Raises:
         BadRun: a pick was trained to fit another gallery network than the one that is there.
@@ -145,9 +155,12 @@ def evaluate_run(
         protocol=order.protocol,
         metrics=tuple(map(_metrics_of, results)),
         inputs_sha256=inputs_sha256,
+        other_data=material.other_data,
     )
-    write_outcomes(run.outcomes_path, scored_names(material.image_set, ranks), results)
-    write_evaluation(run, found)
+    kept = _kept_in(run, material)
+    kept.path.mkdir(parents=True, exist_ok=True)
+    write_outcomes(kept.outcomes_path, scored_names(material.image_set, ranks), results)
+    write_evaluation(kept, found)
     return found
 
 
@@ -172,6 +185,12 @@ def results_of_seeds(
         BadRun: a pick was trained to fit another gallery network than the one that is there.
     """
     return tuple(_result_of(pick, _material_of(run, material, pick), protocol) for pick in picks)
+
+
+def _kept_in(run: RunFolder, material: SearchMaterial) -> RunFolder:
+    """Return whose files hold what is found: the run's own, or those of other data."""
+    other = material.other_data
+    return run if other is None else run.on_other_data(other.name, other.sha256)
 
 
 def _found(run: RunFolder, inputs_sha256: str) -> Evaluation | None:

@@ -22,7 +22,7 @@ from cmpc_search.errors import BadData, BadRun
 from cmpc_search.gallery import Gallery, open_gallery
 from cmpc_search.json_records import first_complaint
 from cmpc_search.runs import RunFolder
-from cmpc_search.runs.evaluation import SeenClasses
+from cmpc_search.runs.evaluation import OtherData, SeenClasses
 from cmpc_search.space.base import Space
 from cmpc_search.stages.seen_classes import check_seen_classes
 from cmpc_search.stages.settings import SearchSettings
@@ -56,6 +56,8 @@ class SearchMaterial:
         gallery_bank: What compatibility methods may ask of the gallery side; its training images
             are those of ``image_set``, in their order.
         seen_classes: What the networks knew of the classes that they are tested on.
+        other_data: What the images are of, where they are not the run's own; then only the rows of
+            test images are embeddings, and the others are zeros.
     """
 
     settings: SearchSettings
@@ -66,6 +68,7 @@ class SearchMaterial:
     seen_classes: SeenClasses
     space: Space
     cache_dir: Path
+    other_data: OtherData | None = None
     _by_size: dict[int, ImageSet] = field(init=False, default_factory=dict, repr=False)
 
     def hashes(self) -> dict[str, str | int | float]:

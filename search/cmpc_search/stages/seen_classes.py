@@ -11,7 +11,7 @@ from cmpc_search.gallery.classes import KnownClass, classes_in, read_classes
 from cmpc_search.gallery.folder import CLASSIFIER_FILE
 from cmpc_search.runs.evaluation import SeenClasses
 
-__all__ = ["check_seen_classes"]
+__all__ = ["check_seen_classes", "classes_seen_elsewhere"]
 
 
 def check_seen_classes(gallery: Gallery, image_set: ImageSet) -> SeenClasses:
@@ -39,6 +39,25 @@ def check_seen_classes(gallery: Gallery, image_set: ImageSet) -> SeenClasses:
             "with `cmpc gallery train`"
         )
     return SeenClasses.UNSEEN
+
+
+def classes_seen_elsewhere(
+    gallery: Gallery, trained_on: ImageSet, judged_on: ImageSet
+) -> tuple[SeenClasses, list[KnownClass]]:
+    """Say what the networks know of the test classes of data that they were not trained on.
+
+    Args:
+        trained_on: The data of the run: its query networks learnt their training classes.
+
+    Returns:
+        What is known, and the test classes of ``judged_on`` that were trained on, as far as known.
+    """
+    tested = [one for one in classes_in(judged_on) if "test" in one.splits]
+    known = read_classes(gallery.path, network_sha256=gallery.network_sha256)
+    learnt = [one for one in [*classes_in(trained_on), *(known or ())] if "train" in one.splits]
+    if seen := _common(tested, learnt):
+        return SeenClasses.SEEN_ELSEWHERE, seen
+    return (SeenClasses.UNSEEN if known else _seen_by_own_network(gallery, tested)), []
 
 
 def _common(some: list[KnownClass], others: list[KnownClass]) -> list[KnownClass]:

@@ -13,6 +13,7 @@ from cmpc_search.runs.evaluation import (
     Amortised,
     Evaluation,
     NetworkCost,
+    OtherData,
     ScoredQueries,
     SeedMetrics,
     SeenClasses,
@@ -228,4 +229,15 @@ def test_flips_are_told_both_ways(found):
     assert verdict(replace(found, judgement=judgement))[-1] == (
         "Seed 0 misses 31 queries that the gallery network alone answers (negative flips), and "
         "answers 12 that it misses."
+    )
+
+
+def test_what_was_found_on_other_data_says_which_of_their_classes_trained_the_networks(found):
+    other = OtherData(name="birds", sha256="0", num_classes=9, seen_class_names=("crow", "kite"))
+
+    elsewhere = replace(found, other_data=other)
+
+    assert accuracy_table(elsewhere).columns[0].header == "on test classes of birds"
+    assert verdict(elsewhere)[0].endswith(
+        "of its 9 test classes 2 are known to have trained the networks: crow, kite."
     )

@@ -27,7 +27,7 @@ from cmpc_cost_models.records import Unknown
 from cmpc_search.errors import BadRun
 from cmpc_search.gallery import Gallery
 from cmpc_search.runs import RunFolder
-from cmpc_search.runs.evaluation import NetworkCost, SeenClasses
+from cmpc_search.runs.evaluation import NetworkCost, OtherData, SeenClasses, read_evaluation
 from cmpc_search.stages import costs, evaluating
 from cmpc_search.stages import scored_queries as scored_queries_module
 from cmpc_search.stages.evaluating import (
@@ -285,3 +285,17 @@ def test_a_pick_is_not_judged_beside_a_gallery_network_that_it_was_not_trained_t
 
     with pytest.raises(BadRun, match="trained to fit"):
         results_of_seeds(RUN, known_material, [pick])
+
+
+def test_what_is_found_on_other_data_leaves_the_evaluation_of_the_run_as_it_is(
+    judged, known_material, tmp_path
+):
+    own = judged()
+    other = OtherData(name="other", sha256="0123456789abcdef", num_classes=15, seen_class_names=())
+
+    found = judged(material=replace(known_material, other_data=other))
+
+    run, there = RunFolder(tmp_path), RunFolder(tmp_path / "other-data" / "other-0123456789ab")
+    assert read_evaluation(run) == own
+    assert read_evaluation(there) == found == replace(own, other_data=other)
+    assert there.outcomes_path.is_file()
