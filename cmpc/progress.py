@@ -106,7 +106,8 @@ class LineSteps(Steps):
     def show(self, note: str) -> None:
         """Write a line if the last one is long enough ago."""
         now = self.clock()
-        self.first_report = self.first_report or (self.num_done, now)
+        if self.first_report is None or self.num_done < self.first_report[0]:
+            self.first_report = (self.num_done, now)  # or another part of the work begins
         if now - self.last_line_at >= self.pause_s:
             self.last_line_at = now
             say(self.line(now, note))

@@ -25,7 +25,7 @@ from cmpc_search.space.presets.catalogue import SPACES
 
 if TYPE_CHECKING:
     from cmpc.reports.base import Report
-    from cmpc_search.stages.pipeline import PipelineOrder, StageResult
+    from cmpc_search.stages.pipeline_records import PipelineOrder, StageResult
     from cmpc_search.stages.pipeline_times import Stage
 
 __all__ = ["pipeline"]
@@ -51,7 +51,7 @@ class PipelineOptions:
         from cmpc.settings.targets import named_target
         from cmpc_cost_models.targets.table import HOST
         from cmpc_search.stages import settings
-        from cmpc_search.stages.pipeline import PipelineOrder
+        from cmpc_search.stages.pipeline_records import PipelineOrder
 
         gallery = resolve_settings(settings.GallerySettings, "gallery", self.toml_path)
         search = resolve_settings(settings.PipelineSearchSettings, "search", self.toml_path)

@@ -17,9 +17,15 @@ from cmpc.reports.training import training_report
 from cmpc_cost_models.bundles.opening import Bundle
 from cmpc_search.gallery import Gallery
 from cmpc_search.runs.evaluation import Evaluation
-from cmpc_search.stages import pipeline
 from cmpc_search.stages.gallery_making import EmbeddedGallery
 from cmpc_search.stages.indexing import BuiltIndex
+from cmpc_search.stages.pipeline_records import (
+    AskedGallery,
+    PipelineOrder,
+    PreparedData,
+    SearchedFront,
+    StageResult,
+)
 from cmpc_search.stages.pipeline_times import Stage, StageTimes
 from cmpc_search.stages.training import TrainResult
 
@@ -30,16 +36,16 @@ if TYPE_CHECKING:
 __all__ = ["pipeline_report", "stage_picture", "stage_report"]
 
 
-def stage_report(order: pipeline.PipelineOrder, found: pipeline.StageResult) -> Report:
+def stage_report(order: PipelineOrder, found: StageResult) -> Report:
     """Tell of what a stage left, as its own command does."""
     match found.result:
-        case pipeline.PreparedData() as data:
+        case PreparedData() as data:
             report = prepared_report(data.image_set, data.passed_over, data.seconds)
             passed_over = passed_over_sentences(data.passed_over)
             return replace(report, sentences=(*passed_over, *report.sentences))
-        case pipeline.SearchedFront() as searched:
+        case SearchedFront() as searched:
             return _searched_report(searched)
-        case pipeline.AskedGallery() as asked:
+        case AskedGallery() as asked:
             return answer_report(asked.order, asked.answers, _judgement(asked))
         case Gallery() as gallery:
             return gallery_report(gallery)
@@ -55,20 +61,20 @@ def stage_report(order: pipeline.PipelineOrder, found: pipeline.StageResult) -> 
             return built_report(order.run.index_path, built)
 
 
-def stage_picture(found: pipeline.StageResult) -> "tuple[str, Image.Image] | None":
+def stage_picture(found: StageResult) -> "tuple[str, Image.Image] | None":
     """Return the picture of what a stage left, with its file's name, if it has one."""
     match found.result:
-        case pipeline.SearchedFront() as searched:
+        case SearchedFront() as searched:
             one = searched.picked
             image = front_image(one.standing, one.picked, cost=one.cost, budget=one.budget)
             return "front.png", image
-        case pipeline.AskedGallery() as asked:
+        case AskedGallery() as asked:
             return "queries.png", answer_picture(asked.answers, _judgement(asked))
     return None
 
 
 def pipeline_report(
-    order: pipeline.PipelineOrder, told: Mapping[Stage, Report], times: StageTimes
+    order: PipelineOrder, told: Mapping[Stage, Report], times: StageTimes
 ) -> Report:
     """Tell what the stages took; for programs also what each left, by its name."""
     return Report(
@@ -83,7 +89,7 @@ def pipeline_report(
     )
 
 
-def _searched_report(found: pipeline.SearchedFront) -> Report:
+def _searched_report(found: SearchedFront) -> Report:
     """Show the front once, and say which candidate is the pick."""
     report, picked = search_report(found.search), found.picked
     sentence = pick_sentence(picked.picked, picked.proposed, picked.how)
@@ -94,12 +100,12 @@ def _searched_report(found: pipeline.SearchedFront) -> Report:
     )
 
 
-def _judgement(found: pipeline.AskedGallery) -> str:
+def _judgement(found: AskedGallery) -> str:
     """Say how many of the drawn queries are right, and how many of all: eight may be lucky."""
     share = found.num_right / found.num_asked
     return (
-        f"{how_many_right(found.answers)}; of {found.num_asked} test queries {share:.1%} do, "
-        "in the whole gallery"
+        f"{how_many_right(found.answers)}; {share:.1%} of {found.num_asked} test queries do, among "
+        f"{found.num_items} gallery items of all classes"
     )
 
 

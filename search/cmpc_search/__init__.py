@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     )
     from cmpc_search.stages.indexing import IndexOrder, run_indexing
     from cmpc_search.stages.picking import PickOrder, run_pick
-    from cmpc_search.stages.pipeline import PipelineOrder, run_pipeline
+    from cmpc_search.stages.pipeline import run_pipeline
+    from cmpc_search.stages.pipeline_records import PipelineOrder
     from cmpc_search.stages.profiling import ProfileOrder, run_profiling
     from cmpc_search.stages.querying import QueryOrder, run_query
     from cmpc_search.stages.rank_correlation import RankCorrelationOrder, run_rank_correlation
@@ -99,7 +100,8 @@ _MODULES = {
     ),
     "stages.indexing": ("IndexOrder", "run_indexing"),
     "stages.picking": ("PickOrder", "run_pick"),
-    "stages.pipeline": ("PipelineOrder", "run_pipeline"),
+    "stages.pipeline": ("run_pipeline",),
+    "stages.pipeline_records": ("PipelineOrder",),
     "stages.profiling": ("ProfileOrder", "run_profiling"),
     "stages.querying": ("QueryOrder", "run_query"),
     "stages.rank_correlation": ("RankCorrelationOrder", "run_rank_correlation"),

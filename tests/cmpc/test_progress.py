@@ -48,6 +48,32 @@ def test_the_time_left_of_work_that_is_resumed_goes_by_what_is_done_now(capsys):
     assert lines[-1] == "Training: 910/1000, 91%, 9:00 left"
 
 
+def test_work_that_begins_another_part_has_no_time_left_below_zero(capsys):
+    clock = FakeClock()
+    steps = LineSteps("Embedding", 2000, clock)
+
+    steps.reach(1990)
+    for done in (10, 20):
+        clock.now_s += 6.0
+        steps.reach(done, total=100)
+
+    assert capsys.readouterr().err.splitlines() == [
+        "Embedding: 10/100, 10%",
+        "Embedding: 20/100, 20%, 0:48 left",
+    ]
+
+
+def test_long_work_may_ask_for_fewer_lines(capsys):
+    clock = FakeClock()
+    steps = LineSteps("Measuring", 1000, clock, pause_s=10.0)
+
+    for _ in range(1000):
+        clock.now_s += 0.021
+        steps.advance()
+
+    assert len(capsys.readouterr().err.splitlines()) == 2  # 21 s of work
+
+
 def test_outside_a_terminal_progress_ends_with_what_was_done(capsys):
     with progress("Embedding") as steps:
         steps.advance(3)

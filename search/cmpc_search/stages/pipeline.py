@@ -10,23 +10,17 @@ order goes on where a process stopped, and does nothing twice.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import replace
 
-from cmpc_base.hashing import document_hash
 from cmpc_base.progress import SILENT, Observer
-from cmpc_cost_models import Target
 from cmpc_cost_models.bundles.opening import Bundle
-from cmpc_search.data import ImageSet
+from cmpc_kernels import open_index
 from cmpc_search.data.fetching import Fetcher
-from cmpc_search.data.passed_over import PassedOver
 from cmpc_search.data.sources.catalogue import find_source
 from cmpc_search.errors import BadRun
-from cmpc_search.gallery import RECORD_FILE, Gallery, open_gallery
-from cmpc_search.gallery.shipped.packing import shipped_names
-from cmpc_search.runs import RunFolder
+from cmpc_search.gallery import Gallery, open_gallery
+from cmpc_search.gallery.shipped.packing import open_shipped, read_shipped
 from cmpc_search.runs.evaluation import Evaluation, read_evaluation
-from cmpc_search.stages.answers import Answer
 from cmpc_search.stages.bundling import BundleOrder, build_bundle
 from cmpc_search.stages.data_sets import prepare_data_set
 from cmpc_search.stages.evaluating import EvaluationOrder, run_evaluation
@@ -41,8 +35,17 @@ from cmpc_search.stages.gallery_making import (
     run_gallery_training,
 )
 from cmpc_search.stages.indexing import BuiltIndex, IndexOrder, run_indexing
-from cmpc_search.stages.picking import PickOrder, PickResult, run_pick
+from cmpc_search.stages.picking import PickOrder, run_pick
 from cmpc_search.stages.pipeline_progress import PipelineObserver
+from cmpc_search.stages.pipeline_records import (
+    AnyResult,
+    AskedGallery,
+    PipelineOrder,
+    PipelineResult,
+    PreparedData,
+    SearchedFront,
+    StageResult,
+)
 from cmpc_search.stages.pipeline_times import (
     Stage,
     StageTimes,
@@ -55,26 +58,11 @@ from cmpc_search.stages.searching import (
     SUPERNET_PART,
     TRIALS_PART,
     SearchOrder,
-    SearchResult,
     run_search,
-)
-from cmpc_search.stages.settings import (
-    GallerySettings,
-    PipelineSettings,
-    SearchSettings,
-    TrainSettings,
 )
 from cmpc_search.stages.training import TrainOrder, TrainResult, run_training
 
-__all__ = [
-    "AskedGallery",
-    "PipelineOrder",
-    "PipelineResult",
-    "PreparedData",
-    "SearchedFront",
-    "StageResult",
-    "run_pipeline",
-]
+__all__ = ["WORK", "run_pipeline"]
 
 PARTS = {
     SUPERNET_PART: Stage.SUPERNET,
@@ -83,122 +71,6 @@ PARTS = {
     FRONT_PART: Stage.FINALISTS,
 }
 """Stages that one front door, the search, goes through by itself: it begins with the views."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PipelineOrder:
-    """What the whole job works on, and where it leaves what.
-
-    Attributes:
-        gallery: How the gallery network is trained, if one is, and on which data.
-        search: Where it names no data, those of the gallery are meant.
-        target: What is compiled for; None is the target of that name in the settings.
-    """
-
-    run_folder: Path
-    gallery_folder: Path
-    bundle_folder: Path
-    cache_dir: Path
-    gallery: GallerySettings
-    search: SearchSettings
-    train: TrainSettings
-    choices: PipelineSettings = field(default_factory=PipelineSettings)
-    target: Target | None = None
-
-    @property
-    def run(self) -> RunFolder:
-        return RunFolder(self.run_folder)
-
-    @property
-    def data(self) -> str:
-        """The data set that is embedded, searched on, indexed and asked."""
-        is_named = "data" in self.search.model_fields_set
-        return self.search.data if is_named else self.gallery.data
-
-    @property
-    def search_settings(self) -> SearchSettings:
-        """The settings of the search, which name the data."""
-        return SearchSettings.model_validate(self.search.model_dump() | {"data": self.data})
-
-    @property
-    def gallery_network(self) -> str | None:
-        """Where the gallery network comes from: shipped, train, or None if it is there."""
-        if self.choices.gallery_network is not None:
-            return self.choices.gallery_network
-        if (self.gallery_folder / RECORD_FILE).exists():
-            return None
-        return "shipped" if self.gallery.data in shipped_names() else "train"
-
-    @property
-    def settings_sha256(self) -> str:
-        """Hash of all that decides which work is done."""
-        settings = (self.gallery, self.search, self.train, self.choices)
-        documents = [one.model_dump(mode="json") for one in settings]
-        return document_hash([self.data, *documents])
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PreparedData:
-    """The images at the size that query networks read, what is no picture of theirs, and how long
-    it took to have them.
-    """
-
-    image_set: ImageSet
-    passed_over: tuple[PassedOver, ...]
-    seconds: float
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SearchedFront:
-    """What the search found, and which candidate is the pick."""
-
-    search: SearchResult
-    picked: PickResult
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AskedGallery:
-    """Some test queries with what they found, and how all of them fare.
-
-    Attributes:
-        answers: Of the queries that were drawn.
-        num_right: How many of ``num_asked`` test queries find an item of their class first.
-    """
-
-    order: QueryOrder
-    answers: list[Answer]
-    num_right: int
-    num_asked: int
-
-
-AnyResult = (
-    PreparedData
-    | Gallery
-    | EmbeddedGallery
-    | SearchedFront
-    | TrainResult
-    | Evaluation
-    | Bundle
-    | BuiltIndex
-    | AskedGallery
-)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StageResult:
-    """What a stage left; the search with those that it goes through by itself."""
-
-    stage: Stage
-    result: AnyResult
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PipelineResult:
-    """What all stages left, and what they took."""
-
-    run: RunFolder
-    results: tuple[StageResult, ...]
-    times: StageTimes
 
 
 def run_pipeline(
@@ -347,6 +219,7 @@ def _asked(order: PipelineOrder, observer: Observer) -> AskedGallery:
         answers=run_query(few, observer),
         num_right=sum(map(bool, first)),
         num_asked=len(first),
+        num_items=len(open_index(order.run.index_path)),
     )
 
 
@@ -385,5 +258,15 @@ def _times_after(before: StageTimes, stages: PipelineObserver) -> StageTimes:
 def _still_likely(order: PipelineOrder, before: StageTimes) -> dict[Stage, float]:
     """Return what each stage may take that is not finished yet."""
     is_trained = order.gallery_network == "train"
-    likely = likely_seconds(order.gallery if is_trained else None, order.search, order.train)
+    gallery = order.gallery if is_trained else None
+    likely = likely_seconds(_gallery_macs(order), gallery, order.search, order.train)
     return likely | dict.fromkeys(before.finished, 0.0)
+
+
+def _gallery_macs(order: PipelineOrder) -> int:
+    """Return what the gallery network takes for an image, or will; 0 without a network."""
+    if order.gallery_network is None:
+        return open_gallery(order.gallery_folder).macs or 0
+    if order.gallery_network == "shipped":
+        return read_shipped(open_shipped(order.gallery.data)).network.plan().macs
+    return order.gallery.shape.plan().macs

@@ -18,6 +18,8 @@ from cmpc_search.stages.settings import GallerySettings, SearchSettings, TrainSe
 
 __all__ = ["Stage", "StageTimes", "likely_seconds", "read_times", "write_times"]
 
+USUAL_MACS = 105e6  # of the gallery network that is the default
+
 
 class Stage(StrEnum):
     """What a pipeline does, in this order."""
@@ -81,26 +83,30 @@ def write_times(run: RunFolder, times: StageTimes) -> None:
 
 
 def likely_seconds(
-    gallery: GallerySettings | None, search: SearchSettings, train: TrainSettings
+    gallery_macs: int,
+    gallery: GallerySettings | None,
+    search: SearchSettings,
+    train: TrainSettings,
 ) -> dict[Stage, float]:
     """Return what each stage may take on two cores of a server, as a first guess.
 
-    What it is on this machine, the pace of the stages that run tells. ``gallery`` is None where no
-    gallery network is trained.
+    How much slower this machine is, the pace of the stages will tell. ``gallery`` is None where no
+    gallery network is trained. The guesses are those of the default settings on a data set of some
+    thousand small images, times what is set.
     """
-    per_step = search.supernet.batch_size / 128
+    macs, batch = gallery_macs / USUAL_MACS, search.supernet.batch_size / 128
     finalist_steps = search.finalists * search.finalist.num_steps
     pick_steps = train.pick.num_steps + train.control_steps
     trial_s, front_s, judged_s = (4.0, 15.0, 40.0) if search.needs_latency else (1.0, 0.0, 10.0)
     return {
         Stage.DATA: 10.0,
-        Stage.GALLERY: 3.0 if gallery is None else _gallery_seconds(gallery),
-        Stage.EMBEDDINGS: 10.0,
-        Stage.VIEWS: 4.0 * search.views_per_image,
-        Stage.SUPERNET: 0.22 * per_step * search.supernet.num_steps,
+        Stage.GALLERY: 3.0 if gallery is None else _gallery_seconds(gallery) * macs,
+        Stage.EMBEDDINGS: 10.0 * macs,
+        Stage.VIEWS: 4.0 * macs * search.views_per_image,
+        Stage.SUPERNET: 0.22 * batch * search.supernet.num_steps,
         Stage.SEARCH: trial_s * search.trials,
-        Stage.FINALISTS: 0.2 * per_step * finalist_steps + 6.0 * search.finalists + front_s,
-        Stage.TRAINING: 0.2 * per_step * pick_steps,
+        Stage.FINALISTS: 0.2 * batch * finalist_steps + 6.0 * search.finalists + front_s,
+        Stage.TRAINING: 0.2 * batch * pick_steps,
         Stage.EVALUATION: judged_s,
         Stage.BUNDLE: 20.0,
         Stage.INDEX: 1.0,
@@ -109,5 +115,5 @@ def likely_seconds(
 
 
 def _gallery_seconds(gallery: GallerySettings) -> float:
-    images = gallery.training.num_steps * gallery.training.classes_per_batch
-    return 0.02 * images
+    training = gallery.training
+    return 0.02 * training.num_steps * training.classes_per_batch

@@ -8,8 +8,9 @@ import pytest
 
 from cmpc_search.errors import BadRun
 from cmpc_search.runs import reopen_run
-from cmpc_search.stages import pipeline
-from cmpc_search.stages.pipeline import PipelineOrder, PipelineResult, run_pipeline
+from cmpc_search.stages import pipeline, pipeline_records
+from cmpc_search.stages.pipeline import run_pipeline
+from cmpc_search.stages.pipeline_records import PipelineOrder, PipelineResult
 from cmpc_search.stages.pipeline_times import Stage, read_times
 from cmpc_search.stages.settings import (
     GallerySettings,
@@ -36,8 +37,8 @@ class Heard:
         self.notices.append(message)
 
 
-class Stopped(Exception):
-    """Somebody ended the process here."""
+class Stopped(KeyboardInterrupt):
+    """Somebody pressed Ctrl-C here."""
 
 
 def fails(order, observer):
@@ -186,7 +187,7 @@ def test_the_gallery_network_is_the_one_that_is_there_else_the_shipped_one_else_
     order, monkeypatch
 ):
     assert order.gallery_network == "train"
-    monkeypatch.setattr(pipeline, "shipped_names", lambda: [order.data])
+    monkeypatch.setattr(pipeline_records, "shipped_names", lambda: [order.data])
     assert order.gallery_network == "shipped"
     order.gallery_folder.mkdir()
     (order.gallery_folder / "gallery.json").touch()
