@@ -87,7 +87,8 @@ class Trial:
         material, training = self._material, self._training
         torch.manual_seed(seed)
         network = PlanNetwork(material.space.plan(self._architecture))
-        task = QueryTask(network, make_method(*read(told, material)))
+        method = make_method(*read(told, material), views_per_item=training.views_per_item)
+        task = QueryTask(network, method)
         batches = self._views.batches(training, seed=seed, compute=CPU)
         train(task, batches, training, Execution(compute=CPU))
         rebuild_batch_norms(network, clean_images(material.images_at(network.plan.image.size_px)))

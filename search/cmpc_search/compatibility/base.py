@@ -94,10 +94,12 @@ class Method(nn.Module, ABC):
     Attributes:
         Settings: What a user may set; both weights are applied by `Sum`.
         needs: What it can't do without; it must do without all else.
+        fewest_views: Of an image that a batch must hold for all of its terms to be terms.
     """
 
     Settings: ClassVar[type[MethodSettings]] = MethodSettings
     needs: frozenset[Need] = frozenset()
+    fewest_views: int = 1
 
     def __init__(self, settings: MethodSettings) -> None:
         super().__init__()

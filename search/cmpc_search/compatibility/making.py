@@ -21,15 +21,22 @@ MethodOptions = Mapping[str, Mapping[str, object]]
 """Settings by the name of a part and their own."""
 
 
-def make_method(name: str, bank: GalleryBank, options: MethodOptions | None = None) -> Sum:
+def make_method(
+    name: str,
+    bank: GalleryBank,
+    options: MethodOptions | None = None,
+    *,
+    views_per_item: int | None = None,
+) -> Sum:
     """Return the sum of the methods in ``name``, "bct+csd", prepared to follow a gallery.
 
-    A part that ``options`` don't name has the settings that it has by itself.
+    A part that ``options`` don't name has the settings that it has by itself. ``views_per_item`` is
+    how many views of an image its batches will hold; None where it is not trained with.
 
     Raises:
         UnknownName: no method is called so.
         BadArgument: a part comes twice or has no such settings, or the method needs what the
-            gallery or its data don't have.
+            gallery, its data or the batches don't have.
     """
     method = _new(name, options or {})
     if lacking := sorted(method.needs - _given(bank)):
@@ -37,6 +44,11 @@ def make_method(name: str, bank: GalleryBank, options: MethodOptions | None = No
         raise BadArgument(
             f"method {name!r} must have {' and '.join(lacking)}, and this gallery with its data "
             f"has none; choose a method that does without: {', '.join(fitting)}"
+        )
+    if views_per_item is not None and views_per_item < method.fewest_views:
+        raise BadArgument(
+            f"method {name!r} compares views of one image, so views_per_item must be at least "
+            f"{method.fewest_views} in each training that it is for, got {views_per_item}"
         )
     method.prepare(bank)
     return method

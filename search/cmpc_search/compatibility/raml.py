@@ -39,6 +39,7 @@ class Raml(Method):
     Settings = RamlSettings
     settings: RamlSettings
     needs = frozenset({Need.GALLERY_EMBEDDINGS})
+    fewest_views = 2
 
     def losses(self, embeddings: Tensor, step: Step) -> Mapping[str, Tensor]:
         aim = step.gallery_embeddings

@@ -28,6 +28,7 @@ class Sum(Method):
         super().__init__(MethodSettings())
         self.parts = nn.ModuleDict(parts)
         self.needs = frozenset[Need]().union(*map(_needs_of, parts.values()))
+        self.fewest_views = max(part.fewest_views for part in parts.values())
 
     def prepare(self, bank: GalleryBank) -> None:
         for _, part in self._methods():

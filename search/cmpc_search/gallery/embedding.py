@@ -41,7 +41,8 @@ def embed_gallery(
     if path.exists():
         kept = read_embeddings(path)
         if kept.views_per_item == num_views:
-            path.touch()  # of several states of a data set the latest counts
+            if path != embeddings_files(gallery.path)[0]:
+                path.touch()  # of several states of a data set the latest counts
             return kept
     embeddings = Embeddings(
         rows=_rows_of(gallery, image_set, progress),

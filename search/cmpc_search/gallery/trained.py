@@ -24,7 +24,6 @@ from cmpc_search.gallery.unfinished import RECORD_FILE
 from cmpc_search.networks.gallery.base import GalleryNetwork
 from cmpc_search.networks.onnx_export import export_network
 from cmpc_search.training.checkpoint import write_weights
-from cmpc_search.training.compute import here
 
 __all__ = ["checkpoint_of", "existing_gallery", "save_gallery_network"]
 
@@ -59,11 +58,18 @@ def checkpoint_of(path: Path, image_set: ImageSet, *, facts: Any) -> Path:
 
 
 def save_gallery_network(
-    path: Path, network: GalleryNetwork, directions: Tensor, image_set: ImageSet, *, facts: Any
+    path: Path,
+    network: GalleryNetwork,
+    directions: Tensor,
+    image_set: ImageSet,
+    *,
+    facts: Any,
+    precision: str | None = None,
 ) -> Gallery:
     """Write a trained network, its ONNX form and its classifier; the record comes last.
 
-    ``facts`` are further JSON values to keep, such as how the network was trained.
+    ``facts`` are further JSON values to keep, such as how the network was trained; ``precision`` is
+    in which type it was, where nobody knows None.
     """
     path.mkdir(parents=True, exist_ok=True)
     (path / RECORD_FILE).unlink(missing_ok=True)
@@ -83,7 +89,7 @@ def save_gallery_network(
         parameters=counted.parameters,
         data_sha256=image_set.sha256,
         training=facts,
-        precision=here().precision,
+        precision=precision,
     )
     write_json(path / RECORD_FILE, record.to_json())
     return open_gallery(path)

@@ -62,7 +62,9 @@ def train_gallery(
             network, directions = train_gallery_network(
                 settings.shape, image_set, settings.training, views, execution
             )
-        trained = save_gallery_network(folder, network, directions, image_set, facts=facts)
+        trained = save_gallery_network(
+            folder, network, directions, image_set, facts=facts, precision=compute.precision
+        )
         checkpoint.unlink(missing_ok=True)
     return trained
 

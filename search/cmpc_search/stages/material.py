@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,9 @@ __all__ = [
 
 TARGET_KEY = "target"
 CROP_SHARE_KEY = "crop_share"
+GALLERY_VIEWS_KEY = "gallery_views_per_item"
+UNTOLD: Mapping[str, Any] = {CROP_SHARE_KEY: None, GALLERY_VIEWS_KEY: 1}
+"""What a run has that was begun with what older versions knew alone."""
 GALLERY_PATH_KEY = "gallery_path"
 SPACE_KEY = "space_sha256"
 
@@ -73,14 +77,20 @@ class SearchMaterial:
 
     def hashes(self) -> dict[str, str | int | float]:
         """Return what identifies the material of a run."""
-        crop_share = self.gallery.crop_share
+        crop_share, num_views = self.gallery.crop_share, self._views_per_gallery_item
         cropped = {} if crop_share is None else {CROP_SHARE_KEY: crop_share}
+        viewed = {} if num_views == 1 else {GALLERY_VIEWS_KEY: num_views}
         return {
             **cropped,
+            **viewed,
             "data_sha256": self.image_set.sha256,
             SPLIT_SEED_KEY: self.gallery.split_seed,
             GALLERY_NETWORK_KEY: self.gallery.network_sha256,
         }
+
+    @cached_property
+    def _views_per_gallery_item(self) -> int:
+        return self.gallery.embeddings_of(self.image_set.item_names).views_per_item
 
     @property
     def distractors(self) -> npt.NDArray[np.int64]:
@@ -253,11 +263,12 @@ def load_run_material(
     material = load_material(
         settings, gallery_path or _gallery_of(run), cache_dir=cache_dir, on_notice=on_notice
     )
-    for name, now in material.hashes().items():
-        if run.inputs.get(name) != now:
+    before = {**UNTOLD, **run.inputs}
+    for name, now in {**UNTOLD, **material.hashes()}.items():
+        if before.get(name) != now:
             raise BadRun(
                 f"{run.path} must be used with the {name} that it was searched with "
-                f"({run.inputs.get(name)}), got {now}"
+                f"({before.get(name)}), got {now}"
             )
     return material
 

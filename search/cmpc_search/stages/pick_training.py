@@ -167,7 +167,12 @@ def _pick_task(parts: SeedParts, architecture: Architecture, training: PickTrain
         network = load_supernet(parts.run, material).extract(architecture)
     else:
         network = PlanNetwork(material.space.plan(architecture))
-    method = make_method(search.method, material.gallery_bank, search.method_settings)
+    method = make_method(
+        search.method,
+        material.gallery_bank,
+        search.method_settings,
+        views_per_item=training.views_per_item,
+    )
     return QueryTask(network, method)
 
 

@@ -181,10 +181,17 @@ def check_feasible(material: SearchMaterial) -> None:
 
     Raises:
         UnknownName: no method has this name.
+        BadArgument: the method needs what the gallery, its data or the batches don't have.
         BudgetNotMet: the smallest architecture takes more than the budget in MACs.
     """
     settings = material.settings
-    make_method(settings.method, material.gallery_bank, settings.method_settings)
+    trainings = [settings.supernet] + ([settings.finalist] if settings.finalists else [])
+    make_method(
+        settings.method,
+        material.gallery_bank,
+        settings.method_settings,
+        views_per_item=min(one.views_per_item for one in trainings),
+    )
     limit, space = settings.budget.macs, material.space
     least = space.macs(space.smallest())
     if limit is not None and least > limit:

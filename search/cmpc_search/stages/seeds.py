@@ -69,7 +69,7 @@ def check_new_galleries(gallery: Gallery) -> GallerySettings:
     """Return how the gallery network was trained, so that another can be trained alike.
 
     Raises:
-        BadGallery: cmpc did not train it, or another version of cmpc did.
+        BadGallery: cmpc did not train it, or not by settings that this version knows.
     """
     training = gallery.record.training
     if not training:
@@ -81,8 +81,9 @@ def check_new_galleries(gallery: Gallery) -> GallerySettings:
         return GallerySettings.model_validate(training)
     except ValidationError as error:
         raise BadGallery(
-            f"{gallery.path} must say how it was trained in the words of this version of cmpc; "
-            f"{first_complaint(error)}"
+            f"new gallery networks are trained as that of {gallery.path} was, and this version of "
+            f"cmpc can't repeat its training ({first_complaint(error)}): leave out "
+            "--new-galleries, or search with a gallery that `cmpc gallery train` made"
         ) from error
 
 

@@ -60,7 +60,12 @@ def trained_supernet(
     settings = material.settings
     torch.manual_seed(settings.seed)
     supernet = Supernet(material.space)
-    method = make_method(settings.method, material.gallery_bank, settings.method_settings)
+    method = make_method(
+        settings.method,
+        material.gallery_bank,
+        settings.method_settings,
+        views_per_item=settings.supernet.views_per_item,
+    )
     train(
         SupernetTask(
             supernet,

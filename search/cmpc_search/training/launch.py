@@ -90,16 +90,26 @@ def launched() -> Launch | None:
 
 
 @contextmanager
-def process_group(share: Compute, store: Any) -> Iterator[None]:
-    """Be one of the processes that meet in ``store``, and leave them again."""
+def process_group(
+    share: Compute, store: Any, longest_join: timedelta = MOST_SILENCE
+) -> Iterator[None]:
+    """Be one of the processes that meet in ``store``, and leave them again.
+
+    Args:
+        longest_join: How long to wait for the others to come.
+
+    Raises:
+        RuntimeError: one did not come, or was lost later.
+    """
     distributed.init_process_group(
         share.group_backend,
         store=store,
         rank=share.rank,
         world_size=share.world,
-        timeout=MOST_SILENCE,
+        timeout=longest_join,
     )
     try:
+        distributed.distributed_c10d._set_pg_timeout(MOST_SILENCE)
         yield
     finally:
         distributed.destroy_process_group()

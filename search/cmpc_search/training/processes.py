@@ -3,11 +3,11 @@
     this process    starts the others with an order, joins them, trains, writes and tells
     the others      do the order, which makes the same training anew, join, train, and end
 
-On two processors two such processes do nearly twice the steps of one, and two threads of one do
-little more. The others meet this one in torch's process group, which listens on the loopback
-interface alone. They are spawned, since neither Numba's threads nor torch's survive a fork, and
-they read JSON. They end with this process, however it ends, when their input does; and if one of
-them ends early, the training does, with what that one said.
+Two threads of one process do little more steps of a small network than one does; two processes
+share the micro-batches of each step. The others meet this one in torch's process group, which
+listens on the loopback interface alone. They are spawned, since neither Numba's threads nor torch's
+survive a fork, and they read JSON. They end with this process, however it ends, when their input
+does; and if one of them ends early, the training does, with what that one said.
 """
 
 import os
@@ -19,6 +19,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from cmpc_base.errors import CmpcError
 from cmpc_cost_models.workers.messages import read_message, write_message
 from cmpc_search.errors import BadRun
 from cmpc_search.training.compute import Compute, here, set_up_torch_as
-from cmpc_search.training.launch import Order, Work, launched, process_group
+from cmpc_search.training.launch import MOST_SILENCE, Order, Work, launched, process_group
 from cmpc_search.training.settings import Training
 
 __all__ = ["Order", "Work", "serve_one_order", "training_together"]
@@ -37,6 +38,7 @@ __all__ = ["Order", "Work", "serve_one_order", "training_together"]
 INTERFACE_VARIABLE = "GLOO_SOCKET_IFNAME"
 STDERR_TAIL_BYTES = 600
 END_SECONDS = 10.0
+LONGEST_JOIN = timedelta(minutes=1)  # of the first, which comes when all others are ready
 
 
 @contextmanager
@@ -63,7 +65,7 @@ def training_together(module: str, order: Order, training: Training) -> Iterator
         helpers.wait_until_ready()
         set_up_torch_as(share)
         try:
-            with _joined(share, helpers.store_path):
+            with _joined(share, helpers.store_path, LONGEST_JOIN):
                 yield share
         except RuntimeError as error:
             if isinstance(error, CmpcError):
@@ -185,12 +187,14 @@ def _end_with_input() -> None:
 
 
 @contextmanager
-def _joined(share: Compute, store_path: Path) -> Iterator[None]:
+def _joined(
+    share: Compute, store_path: Path, longest_join: timedelta = MOST_SILENCE
+) -> Iterator[None]:
     """Be one of the processes that meet at a file, and leave them again."""
     os.environ[INTERFACE_VARIABLE] = _loopback()
     store = distributed.FileStore(str(store_path), share.world)  # type: ignore[attr-defined]
     try:
-        with process_group(share, store):
+        with process_group(share, store, longest_join):
             yield
     finally:
         del os.environ[INTERFACE_VARIABLE]

@@ -28,8 +28,8 @@ class ComputeSettings(BaseModel):
         None,
         ge=1,
         le=64,
-        description="Most processes that train one network together, each some of its "
-        "micro-batches; else one a processor, at most 8, where a training is long enough.",
+        description="Most processes that train one network together, each as many of its "
+        "micro_batches; else one a processor, at most 8, where a training is long enough.",
     )
 
 
@@ -46,7 +46,7 @@ class Training(BaseModel):
         ge=1,
         le=1024,
         description="Parts of a batch, each with its own losses and batch-norm statistics; "
-        "processes share them.",
+        "processes share them, so no more than these train one network.",
     )
     clip_norm: float | None = Field(None, gt=0, description="Longest gradient; else any.")
     ema_decay: float = Field(

@@ -111,6 +111,15 @@ def test_a_method_whose_needs_the_data_do_not_meet_is_refused_in_one_sentence(na
         make_method(name, unlabelled, options)
 
 
+@pytest.mark.parametrize("name", ["raml", "bct+raml"])
+def test_a_method_that_compares_views_of_an_image_is_refused_where_batches_hold_one(name):
+    with pytest.raises(BadArgument, match=r"views_per_item must be at least 2 .*, got 1"):
+        make_method(name, BANK, views_per_item=1)
+
+    make_method(name, BANK, views_per_item=2)
+    make_method("bct+regression", BANK, views_per_item=1)
+
+
 @pytest.mark.parametrize("name", ["csd", "d3still", "raml", "regression"])
 def test_a_method_that_does_without_labels_works_without_them(name):
     method = make_method(name, GalleryBank(embeddings=DIRECTIONS, labels=None))

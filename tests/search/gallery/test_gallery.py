@@ -45,7 +45,7 @@ def test_an_opened_gallery_is_the_saved_network(gallery, image_set, make_network
     counted = count_network(opened.onnx_path)
     assert (opened.macs, opened.record.parameters) == (counted.macs, counted.parameters)
     assert len(opened.network_sha256) == 64
-    assert opened.record.precision in ("bfloat16", "float32")  # as this processor trains
+    assert opened.record.precision == "float16"
 
 
 @pytest.mark.parametrize(

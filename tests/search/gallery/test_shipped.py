@@ -37,6 +37,7 @@ def test_an_unpacked_network_embeds_and_classifies_as_the_trained_one(
     np.testing.assert_array_equal((before @ before.T).argsort(), (after @ after.T).argsort())
     torch.testing.assert_close(made.classifier_of(image_set), gallery.classifier_of(image_set))
     assert made.record.training == gallery.record.training
+    assert made.record.precision == gallery.record.precision == "float16"
     assert {one.dtype for one in load_file(made.path / "network.safetensors").values()} == {
         torch.float32,
         torch.int64,

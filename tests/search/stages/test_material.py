@@ -10,6 +10,7 @@ from known_set import NUM_CLASSES, NUM_GALLERY, NUM_QUERIES, as_known
 
 from cmpc_search.data import load_image_set
 from cmpc_search.errors import BadGallery, BadRun
+from cmpc_search.gallery import embed_gallery, open_gallery, remember_views
 from cmpc_search.space.presets.shufflenet import SMALL
 from cmpc_search.stages import material as material_module
 from cmpc_search.stages.material import load_material, load_run_material, space_facts
@@ -33,6 +34,22 @@ def test_a_run_of_another_space_of_that_name_is_refused(run, gallery_path, cache
 def test_a_run_refuses_another_gallery(run, ready_gallery_path, cache_dir):
     with pytest.raises(BadRun, match="gallery_network_sha256"):
         load_run_material(run, ready_gallery_path, cache_dir=cache_dir)
+
+
+@pytest.mark.parametrize(("before", "now"), [(1, 2), (2, 1)])
+def test_a_run_refuses_a_gallery_that_averages_other_views(
+    run, gallery_path, cache_dir, tmp_path, image_set, before, now
+):
+    gallery = tmp_path / "gallery"
+    shutil.copytree(gallery_path, gallery)
+    document = json.loads(run.settings_path.read_text())
+    document["inputs"]["gallery_views_per_item"] = before
+    run.settings_path.write_text(json.dumps(document))
+    if now != 1:
+        embed_gallery(remember_views(open_gallery(gallery), now), image_set)
+
+    with pytest.raises(BadRun, match=rf"gallery_views_per_item .*\({before}\), got {now}"):
+        load_run_material(run, gallery, cache_dir=cache_dir)
 
 
 def test_a_run_of_another_version_says_which_setting_is_foreign(run, gallery_path, cache_dir):

@@ -207,6 +207,17 @@ def test_new_galleries_are_refused_where_cmpc_did_not_train_the_first(own_materi
         check_new_galleries(imported)
 
 
+def test_new_galleries_are_refused_where_the_training_of_the_first_is_not_ours_to_repeat(
+    own_material, tmp_path
+):
+    shipped = own_material.gallery.record.model_copy(update={"training": {"temperature": 3}})
+
+    with pytest.raises(
+        BadGallery, match=r"can't repeat its training \(temperature: .*leave out --n"
+    ):
+        check_new_galleries(Gallery(tmp_path, shipped))
+
+
 def test_a_new_gallery_network_is_not_trained_on_other_data(new_run, own_material):
     gallery = own_material.gallery
     older = gallery.record.model_copy(update={"data_sha256": "of last year"})
@@ -278,9 +289,9 @@ def test_what_is_set_of_the_method_is_set_for_supernet_and_pick(
     told = own_material.settings.model_copy(update={"method_settings": {"bct": {"scale": 5.0}}})
     material, made = replace(own_material, settings=told), []
 
-    def note(name, bank, settings=None):
+    def note(name, bank, settings=None, **options):
         made.append((name, settings))
-        return make_method(name, bank, settings)
+        return make_method(name, bank, settings, **options)
 
     for module in (supernet, pick_training):
         monkeypatch.setattr(module, "make_method", note)

@@ -1,5 +1,6 @@
 """The views of a run are made once, of pictures as large as the gallery network reads them."""
 
+import errno
 import shutil
 from dataclasses import replace
 
@@ -106,6 +107,20 @@ def test_views_and_classifier_agree_where_the_gallery_sees_what_queries_can_not(
         torch.testing.assert_close(
             material.gallery_bank.class_directions[row], stored[small.class_names[label]]
         )
+
+
+def test_views_are_embedded_in_a_cache_whose_file_system_has_no_locks(
+    settings, gallery_path, cache_dir, monkeypatch
+):
+    def refuse(*_, **__):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(stage_module, "lock", refuse)
+    other_seed = settings.model_copy(update={"seed": 78})  # a bank that nobody has made
+
+    bank = make_view_bank(load_material(other_seed, gallery_path, cache_dir=cache_dir))
+
+    assert len(bank) == len(bank.gallery_embeddings) > 0
 
 
 def test_data_that_change_under_a_run_give_no_views(material, image_set, monkeypatch):

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.slow
 # Both the first process, with a folder as its argument, and those that it starts.
 MODULE = """
 import json, os, sys, time
+from datetime import timedelta
 from pathlib import Path
 
 import torch
@@ -26,6 +27,7 @@ from cmpc_search.compatibility.bank import GalleryBank
 from cmpc_search.compatibility.making import make_method
 from cmpc_search.errors import BadRun
 from cmpc_search.testing.views import bank_of
+from cmpc_search.training import processes
 from cmpc_search.training.compute import set_up_torch
 from cmpc_search.training.execution import Execution
 from cmpc_search.training.launch import launched
@@ -36,11 +38,15 @@ from cmpc_search.training.settings import QueryTraining
 
 SETTINGS = QueryTraining(num_steps=int(os.environ["STEPS"]), batch_size=8, micro_batches=4)
 HARM = os.environ.get("HARM")
+if HARM == "never joins":
+    processes.LONGEST_JOIN = timedelta(seconds=1)
 
 
 def prepare(order):
     if HARM == "refuses":
         raise BadRun("the views must be there, and are gone")
+    if HARM == "never joins":
+        processes._joined = lambda *_: os._exit(9)
     return lambda compute: learn(Path(order["folder"]), compute)
 
 
@@ -72,8 +78,8 @@ def learn(folder, compute):
 if len(sys.argv) == 1:
     serve_one_order(prepare)
 else:
-    folder, processes = Path(sys.argv[1]), int(sys.argv[2])
-    set_up_torch(1, processes=processes)
+    folder, count = Path(sys.argv[1]), int(sys.argv[2])
+    set_up_torch(1, processes=count)
     launch = launched()
     if launch is not None and launch.rank > 0:
         sys.exit(launch.follow(prepare))
@@ -154,6 +160,7 @@ def test_processes_of_torchrun_train_together_too(begin, tmp_path):
     [
         ("refuses", "the views must be there, and are gone\n"),
         ("dies", "must stay to the end, and ended with exit status 7; its last words: nothing"),
+        ("never joins", "must stay to the end, and ended with exit status 9; its last words"),
     ],
 )
 def test_what_ends_a_process_that_trains_along_is_the_one_error(begin, harm, words):

@@ -57,6 +57,7 @@ class Shipped:
         train_items_sha256: Hash of the names and pixels of the training images.
         versions: Of the libraries that it was trained with.
         licences: Of its data.
+        precision: In which type it was trained; None where nobody knows.
     """
 
     network: AnyShape
@@ -65,6 +66,7 @@ class Shipped:
     train_items_sha256: str
     versions: dict[str, str]
     licences: list[str]
+    precision: str | None = None
 
 
 def shipped_names() -> list[str]:
@@ -117,6 +119,7 @@ def pack_shipped(
         train_items_sha256=_train_items_hash(image_set),
         versions={library: version(library) for library in LIBRARIES},
         licences=list(image_set.licences),
+        precision=gallery.record.precision,
     )
     out_folder.mkdir(parents=True)
     with replacing(out_folder / WEIGHTS_FILE) as file:
@@ -153,7 +156,14 @@ def unpack_shipped(shipped_folder: Path, folder: Path, image_set: ImageSet) -> G
     known = read_classifier(shipped_folder / CLASSIFIER_FILE)
     directions = torch.stack([known[normalised_text(one)] for one in _training(image_set, "key")])
     with making(folder):
-        return save_gallery_network(folder, network.eval(), directions, image_set, facts=facts)
+        return save_gallery_network(
+            folder,
+            network.eval(),
+            directions,
+            image_set,
+            facts=facts,
+            precision=shipped.precision,
+        )
 
 
 def read_shipped(shipped_folder: Path) -> Shipped:
