@@ -11,9 +11,17 @@ import click
 from cmpc_base.names import nearest
 from cmpc_search.training.augmentation.catalogue import AUGMENTATIONS
 
-__all__ = ["COSTS", "SPLITS", "NameChoice", "NameSum", "augmentation_option"]
+__all__ = [
+    "COSTS",
+    "GALLERY_NETWORK_WAYS",
+    "SPLITS",
+    "NameChoice",
+    "NameSum",
+    "augmentation_option",
+]
 
 COSTS = ("latency", "macs")
+GALLERY_NETWORK_WAYS = ("shipped", "train")
 SPLITS = ("train", "validation", "test")
 
 

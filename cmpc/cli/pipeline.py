@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cmpc.cli.cache_size import cache_size_option
-from cmpc.cli.names import COSTS, NameChoice
+from cmpc.cli.names import COSTS, GALLERY_NETWORK_WAYS, NameChoice
 from cmpc.cli.options import (
     FOLDER,
     cache_dir_option,
@@ -86,7 +86,7 @@ class PipelineOptions:
 )
 @click.option(
     "--gallery-network",
-    type=click.Choice(("shipped", "train")),
+    type=NameChoice(GALLERY_NETWORK_WAYS),
     help="Take the network that comes with cmpc, or train one.  [default: what is in the gallery "
     "already, else the one that comes, if one does]",
 )

@@ -32,6 +32,7 @@ from cmpc_search.training.settings import (
 __all__ = [
     "FREE_SETTINGS",
     "GREATEST_SEED",
+    "GalleryNetworkWay",
     "GallerySettings",
     "PipelineSearchSettings",
     "PipelineSettings",
@@ -73,6 +74,7 @@ RewardName = Annotated[str, _one_of(REWARDS)]
 SamplerName = Annotated[str, _one_of(SAMPLERS)]
 DataName = Annotated[str, AfterValidator(absolute_data)]
 TargetName = Annotated[str, AfterValidator(_own_name)]
+GalleryNetworkWay = Literal["shipped", "train"]
 
 
 class GallerySettings(BaseModel):
@@ -247,7 +249,7 @@ class PipelineSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    gallery_network: Literal["shipped", "train"] | None = Field(
+    gallery_network: GalleryNetworkWay | None = Field(
         None,
         description="Take the gallery network that comes with cmpc, or train one; else that of "
         "the gallery, and where there is none the one that comes, if one does.",

@@ -14,6 +14,7 @@ from cmpc_search.data import SPLITS
 from cmpc_search.evaluation.catalogue import PROTOCOLS
 from cmpc_search.networks.gallery.catalogue import GALLERY_NETWORKS
 from cmpc_search.space.presets.catalogue import SPACES
+from cmpc_search.stages.settings import GalleryNetworkWay
 from cmpc_search.study.rewards.catalogue import REWARDS
 from cmpc_search.study.samplers.catalogue import SAMPLERS
 from cmpc_search.study.settings import CostName
@@ -21,7 +22,11 @@ from cmpc_search.study.settings import CostName
 
 @pytest.mark.parametrize(
     ("listed", "existing"),
-    [(names.COSTS, get_args(CostName)), (names.SPLITS, SPLITS)],
+    [
+        (names.COSTS, get_args(CostName)),
+        (names.GALLERY_NETWORK_WAYS, get_args(GalleryNetworkWay)),
+        (names.SPLITS, SPLITS),
+    ],
 )
 def test_names_that_are_written_down_twice_are_the_same(listed, existing):
     assert listed == existing
