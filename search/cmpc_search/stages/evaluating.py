@@ -4,9 +4,8 @@ Accuracies are those of CMP-NAS (Duggal et al., CVPR 2021): M(q, q), M(q, g) and
 M(g, g), each with the interval that the paired bootstrap over queries gives it. The rule of
 CMP-NAS, M(q, g) > M(q, q), is judged by the interval of the difference, which may leave it open.
 
-A pick is judged as it ships: with the batch-norm statistics that ran along while it was trained on
-augmented views, some of them of two images. Candidates of the search are judged with statistics
-rebuilt on clean training images, so the two numbers of one architecture differ for that reason too.
+A pick is judged as it ships: with the batch-norm statistics that were rebuilt on clean training
+images, as candidates of the search are judged too.
 """
 
 import hashlib

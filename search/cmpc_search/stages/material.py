@@ -3,7 +3,6 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +56,7 @@ class SearchMaterial:
     Attributes:
         image_set: The images at the size that query networks read.
         gallery_rows: The gallery network's embeddings of all of them, float32 [N, D].
+        gallery_views_per_item: Of how many views of a gallery item they are the mean.
         gallery_bank: What compatibility methods may ask of the gallery side; its training images
             are those of ``image_set``, in their order.
         seen_classes: What the networks knew of the classes that they are tested on.
@@ -68,6 +68,7 @@ class SearchMaterial:
     image_set: ImageSet
     gallery: Gallery
     gallery_rows: npt.NDArray[np.float32]
+    gallery_views_per_item: int = 1
     gallery_bank: GalleryBank
     seen_classes: SeenClasses
     space: Space
@@ -77,7 +78,7 @@ class SearchMaterial:
 
     def hashes(self) -> dict[str, str | int | float]:
         """Return what identifies the material of a run."""
-        crop_share, num_views = self.gallery.crop_share, self._views_per_gallery_item
+        crop_share, num_views = self.gallery.crop_share, self.gallery_views_per_item
         cropped = {} if crop_share is None else {CROP_SHARE_KEY: crop_share}
         viewed = {} if num_views == 1 else {GALLERY_VIEWS_KEY: num_views}
         return {
@@ -87,10 +88,6 @@ class SearchMaterial:
             SPLIT_SEED_KEY: self.gallery.split_seed,
             GALLERY_NETWORK_KEY: self.gallery.network_sha256,
         }
-
-    @cached_property
-    def _views_per_gallery_item(self) -> int:
-        return self.gallery.embeddings_of(self.image_set.item_names).views_per_item
 
     @property
     def distractors(self) -> npt.NDArray[np.int64]:
@@ -202,6 +199,7 @@ def load_material(
         image_set=image_set,
         gallery=gallery,
         gallery_rows=rows,
+        gallery_views_per_item=gallery.embeddings_of(image_set.item_names).views_per_item,
         gallery_bank=_gallery_bank(gallery, image_set, rows, on_notice),
         seen_classes=seen_classes,
         space=space,
