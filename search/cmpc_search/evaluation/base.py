@@ -19,7 +19,47 @@ import numpy.typing as npt
 from cmpc_kernels import QueryRanks
 from cmpc_search.errors import BadArgument
 
-__all__ = ["LabelledRows", "Protocol", "ProtocolResult"]
+__all__ = ["NO_GALLERY", "LabelledRows", "Protocol", "ProtocolResult", "TemplateRows"]
+
+NO_GALLERY = -1
+"""Stands for the gallery of a template that asks, and is in none."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class TemplateRows:
+    """Which rows make one template together, as a person's images and video frames do.
+
+    Attributes:
+        template_ids: int64 [N]; a template is of one label and in one gallery, or in none.
+        media_ids: int64 [N], of the image or the video that a row is of.
+        galleries: int64 [N], the number of the gallery that holds the template, or NO_GALLERY.
+        pairs: int64 [P, 2], template ids of what is compared 1:1: the first is one of the queries,
+            the second one of the gallery. None: all that ask with all that a gallery holds.
+    """
+
+    template_ids: npt.NDArray[np.int64]
+    media_ids: npt.NDArray[np.int64]
+    galleries: npt.NDArray[np.int64]
+    pairs: npt.NDArray[np.int64] | None = None
+
+    def __post_init__(self) -> None:
+        if not len(self.template_ids) == len(self.media_ids) == len(self.galleries):
+            raise BadArgument(
+                f"template_ids, media_ids and galleries must be as many, got "
+                f"{len(self.template_ids)}, {len(self.media_ids)} and {len(self.galleries)}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.template_ids)
+
+    def at(self, rows: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> "TemplateRows":
+        """Return what is said of some of the rows; pairs stay as they are."""
+        return TemplateRows(
+            template_ids=self.template_ids[rows],
+            media_ids=self.media_ids[rows],
+            galleries=self.galleries[rows],
+            pairs=self.pairs,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -34,6 +74,7 @@ class LabelledRows:
             item is on both sides.
         groups: [N], such as the camera, the session or the shop that an image comes from: items of
             a query's own label and group are too easy and don't count. None where all do.
+        templates: What each row is a part of; None where each stands for itself.
 
     Raises:
         BadArgument: the columns are not as long as the rows are many.
@@ -44,9 +85,10 @@ class LabelledRows:
     label_names: tuple[str, ...]
     item_ids: tuple[str, ...] | None = None
     groups: tuple[str, ...] | None = None
+    templates: TemplateRows | None = None
 
     def __post_init__(self) -> None:
-        for name in ("labels", "item_ids", "groups"):
+        for name in ("labels", "item_ids", "groups", "templates"):
             column = getattr(self, name)
             if column is not None and len(column) != len(self):
                 raise BadArgument(

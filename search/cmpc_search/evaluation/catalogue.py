@@ -13,6 +13,7 @@ PROTOCOLS: "Registry[type[Protocol]]" = Registry(
     "protocol",
     {
         "open-set": "cmpc_search.evaluation.open_set:OpenSet",
+        "templates": "cmpc_search.evaluation.templates:Templates",
         "verification": "cmpc_search.evaluation.verification:Verification",
     },
 )

@@ -237,7 +237,7 @@ def test_what_was_found_on_other_data_says_which_of_their_classes_trained_the_ne
 
     elsewhere = replace(found, other_data=other)
 
-    assert accuracy_table(elsewhere).columns[0].header == "on test classes of birds"
+    assert str(accuracy_table(elsewhere).columns[0].header) == "on test classes of birds"
     assert verdict(elsewhere)[0].endswith(
         "of its 9 test classes 2 are known to have trained the networks: crow, kite."
     )
