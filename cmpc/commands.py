@@ -61,6 +61,10 @@ COMMANDS = {
     "evaluate": CommandEntry(
         "cmpc.cli.evaluate:evaluate", "Judge the trained pick of a run on the test classes."
     ),
+    "evidence": CommandEntry(
+        "cmpc.cli.evidence:evidence",
+        "Hold the trained pick of a run against simpler networks, on the test classes.",
+    ),
     "profile": CommandEntry(
         "cmpc.cli.profile:profile",
         "Time each kernel of a network, and say how close it is to the machine's limits.",

@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from cmpc_search.evaluation.judgement import Flips, Judgement, PairAccuracy, SeedAccuracy
     from cmpc_search.evaluation.statistics import Estimate
     from cmpc_search.runs.evaluation import Evaluation, OtherData
+    from cmpc_search.runs.evidence import Evidence
 
-__all__ = ["accuracy_table", "protocol_table", "verdict"]
+__all__ = ["accuracy_table", "percent", "points", "protocol_table", "test_title", "verdict"]
 
 NUM_NAMED = 5  # classes; the document has them all
 
@@ -33,7 +34,7 @@ def accuracy_table(found: "Evaluation") -> "Table":
     return make_table(
         (f"on test classes{where}", "top-1", "top-10", "mAP"),
         _rows(found.judgement),
-        title=_title(found),
+        title=test_title(found),
     )
 
 
@@ -53,18 +54,18 @@ def protocol_table(found: "Evaluation") -> "Table | None":
 def verdict(found: "Evaluation") -> list[str]:
     """Say in a sentence each what the numbers mean."""
     judgement = found.judgement
-    kept = "nothing" if judgement.kept_share is None else _percent(judgement.kept_share)
+    kept = "nothing" if judgement.kept_share is None else percent(judgement.kept_share)
     seeds = len(judgement.seeds)
     over = f"over {judgement.num_queries} queries" + (f", mean of {seeds} seeds" * (seeds > 1))
     sentences = [
         f"The query network keeps {kept} of the paragon's top-1 ({over}).",
         f"The rule M(q,g) > M(q,q) in top-1 {_rule(judgement)}: "
-        f"the difference is {_points(judgement.advantage)} points ({over}).",
+        f"the difference is {points(judgement.advantage)} points ({over}).",
     ]
     if found.chance_check is not None:
         sentences.append(
             "A check that chance stays chance, no baseline: the same architecture, trained without "
-            f"the gallery, finds {_percent(found.chance_check.top1)} across networks; "
+            f"the gallery, finds {percent(found.chance_check.top1)} across networks; "
             f"chance is {found.queries.chance_top1:.1%}."
         )
     other = [] if found.other_data is None else [_other_data_sentence(found.other_data)]
@@ -96,7 +97,8 @@ def _rule(judgement: "Judgement") -> str:
     return judgement.rule
 
 
-def _title(found: "Evaluation") -> str:
+def test_title(found: "Evaluation | Evidence") -> str:
+    """Say what was asked, and what the networks knew of it."""
     queries = found.queries
     kind = TEST_CLASSES[found.seen_classes]
     title = (
@@ -138,10 +140,12 @@ def _row(name: str, pair: "PairAccuracy") -> tuple[object, ...]:
     return (name, *(f"{one.value:.3f} [{one.low:.3f}, {one.high:.3f}]" for one in metrics))
 
 
-def _percent(share: "Estimate") -> str:
+def percent(share: "Estimate") -> str:
+    """Write a share with its interval."""
     return f"{share.value:.1%} [{share.low:.1%}, {share.high:.1%}]"
 
 
-def _points(difference: "Estimate") -> str:
+def points(difference: "Estimate") -> str:
+    """Write a difference of shares with its interval, in points."""
     value, low, high = (100 * one for one in (difference.value, difference.low, difference.high))
     return f"{value:+.1f} [{low:+.1f}, {high:+.1f}]"

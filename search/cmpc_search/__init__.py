@@ -10,6 +10,7 @@ index should not wait for torch.
     run_gallery_ensemble   run_gallery_embedding
     run_search   run_pick   run_training   run_evaluation   build_bundle
     run_profiling   run_tuning   run_indexing   run_query   run_rank_correlation
+    run_evidence
     run_pipeline, which goes through all that make one query network
 
 A result holds its run; ``reopen_run`` gives that of a folder.
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from cmpc_search.runs.opening import reopen_run
     from cmpc_search.stages.bundling import BundleOrder, build_bundle
     from cmpc_search.stages.evaluating import EvaluationOrder, run_evaluation
+    from cmpc_search.stages.evidence import EvidenceOrder, run_evidence
     from cmpc_search.stages.gallery_making import (
         GalleryEmbedOrder,
         GalleryEnsembleOrder,
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BundleOrder",
     "EvaluationOrder",
+    "EvidenceOrder",
     "GalleryEmbedOrder",
     "GalleryEnsembleOrder",
     "GalleryImportOrder",
@@ -71,6 +74,7 @@ __all__ = [
     "build_bundle",
     "reopen_run",
     "run_evaluation",
+    "run_evidence",
     "run_gallery_embedding",
     "run_gallery_ensemble",
     "run_gallery_import",
@@ -92,6 +96,7 @@ _MODULES = {
     "runs.opening": ("reopen_run",),
     "stages.bundling": ("BundleOrder", "build_bundle"),
     "stages.evaluating": ("EvaluationOrder", "run_evaluation"),
+    "stages.evidence": ("EvidenceOrder", "run_evidence"),
     "stages.gallery_making": (
         *("GalleryEmbedOrder", "GalleryEnsembleOrder", "GalleryImportOrder"),
         *("GalleryShippedOrder", "GalleryTrainOrder"),

@@ -25,6 +25,7 @@ __all__ = [
     "SeedAccuracy",
     "judge",
     "judge_pair",
+    "told_from",
 ]
 
 MIN_QUERIES_TO_JUDGE = 20
@@ -95,11 +96,16 @@ class Judgement:
     @property
     def rule(self) -> Rule:
         """Whether M(q, g) > M(q, q) in top-1, as far as these queries can tell."""
-        if self.num_queries < MIN_QUERIES_TO_JUDGE:
-            return "can't be told"
-        if self.advantage.low > 0:
-            return "holds"
-        return "does not hold" if self.advantage.high < 0 else "can't be told"
+        return told_from(self.advantage, self.num_queries)
+
+
+def told_from(difference: Estimate, num_queries: int) -> Rule:
+    """Say whether a difference between two accuracies is above 0, as far as queries can tell."""
+    if num_queries < MIN_QUERIES_TO_JUDGE:
+        return "can't be told"
+    if difference.low > 0:
+        return "holds"
+    return "does not hold" if difference.high < 0 else "can't be told"
 
 
 def judge(judged: Sequence[SeedResult]) -> Judgement:

@@ -12,6 +12,8 @@ runs/NAME/
   front_costs.json   the front as it was measured together
   pick/ARCHITECTURE/ trained picks, a folder each, and their control
   seeds/             what other seeds are trained from: supernets, new gallery networks
+  baselines/         networks that were trained as the pick was, to hold against it
+  evidence.json      what came of it
   evaluation.npz     what each query of the test split found
   other-data/NAME-HASH/  evaluation.json and evaluation.npz on the test split of another data set
   times.json         what the stages of `cmpc pipeline` took; it also leaves front.png, queries.png,
@@ -99,6 +101,15 @@ class RunFolder:
     @property
     def evaluation_path(self) -> Path:
         return self.path / "evaluation.json"
+
+    @property
+    def evidence_path(self) -> Path:
+        return self.path / "evidence.json"
+
+    @property
+    def baselines_path(self) -> Path:
+        """Where the networks are that `cmpc evidence` holds against the pick."""
+        return self.path / "baselines"
 
     @property
     def outcomes_path(self) -> Path:

@@ -7,6 +7,7 @@ searching.py         which query networks fit it, and what each costs
 picking.py           which one it shall be
 training.py          training it on its own
 evaluating.py        what it is worth
+evidence.py          whether anything simple does as well
 bundling.py          how it gets to where it runs
 profiling.py         where its time goes
 schedule_tuning.py   faster kernels

@@ -23,6 +23,7 @@ from cmpc_search.evaluation.base import Protocol
 from cmpc_search.evaluation.catalogue import PROTOCOLS
 from cmpc_search.evaluation.judgement import PairAccuracy, judge, judge_pair
 from cmpc_search.evaluation.outcomes import SeedResult, write_outcomes
+from cmpc_search.networks.plan_network import PlanNetwork
 from cmpc_search.runs import RunFolder, reopen_run
 from cmpc_search.runs.evaluation import (
     Amortised,
@@ -49,6 +50,7 @@ __all__ = [
     "EvaluationOrder",
     "amortised_macs",
     "evaluate_run",
+    "result_of",
     "results_of_seeds",
     "run_evaluation",
 ]
@@ -183,7 +185,27 @@ def results_of_seeds(
     Raises:
         BadRun: a pick was trained to fit another gallery network than the one that is there.
     """
-    return tuple(_result_of(pick, _material_of(run, material, pick), protocol) for pick in picks)
+    materials = [_material_of(run, material, pick) for pick in picks]
+    return tuple(
+        result_of(pick.load(own), own, seed=pick.seed, protocol=protocol)
+        for pick, own in zip(picks, materials, strict=True)
+    )
+
+
+def result_of(
+    network: PlanNetwork, material: SearchMaterial, *, seed: int, protocol: Protocol = OPEN_SET
+) -> SeedResult:
+    """Return what a network finds in the test split, and the gallery network of ``material``."""
+    image_set, rows = material.image_set, material.gallery_rows
+    own_size = material.images_at(network.plan.image.size_px)
+    both = evaluate_both_ways(network, own_size, SPLIT, rows, protocol)
+    sides = (Side(image_set, SPLIT, role).chosen_from(rows) for role in ("query", "gallery"))
+    return SeedResult(
+        seed=seed,
+        paragon=protocol.evaluate(*sides),
+        homogeneous=both.homogeneous,
+        heterogeneous=both.heterogeneous,
+    )
 
 
 def _kept_in(run: RunFolder, material: SearchMaterial) -> RunFolder:
@@ -252,20 +274,6 @@ def _material_of(run: RunFolder, material: SearchMaterial, pick: TrainedPick) ->
             f"{own.gallery.path}; run `cmpc train` again"
         )
     return own
-
-
-def _result_of(pick: TrainedPick, material: SearchMaterial, protocol: Protocol) -> SeedResult:
-    image_set, rows = material.image_set, material.gallery_rows
-    network = pick.load(material)
-    own_size = material.images_at(network.plan.image.size_px)
-    both = evaluate_both_ways(network, own_size, SPLIT, rows, protocol)
-    sides = (Side(image_set, SPLIT, role).chosen_from(rows) for role in ("query", "gallery"))
-    return SeedResult(
-        seed=pick.seed,
-        paragon=protocol.evaluate(*sides),
-        homogeneous=both.homogeneous,
-        heterogeneous=both.heterogeneous,
-    )
 
 
 def _metrics_of(result: SeedResult) -> SeedMetrics:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from cmpc_search.gallery import checkpoint_of
 from cmpc_search.runs import RunFolder
+from cmpc_search.stages.baselines.base import Contest
+from cmpc_search.stages.baselines.catalogue import BASELINES
 from cmpc_search.stages.gallery_training import load_training_set, training_views
 from cmpc_search.stages.material import SearchMaterial, ordered_material
 from cmpc_search.stages.pick_training import QueryPlan, control_plan, pick_plan
@@ -42,15 +44,28 @@ def _supernet(order: Order) -> Work:
 
 def _pick(order: Order) -> Work:
     material = ordered_material(order["material"])
-    parts = SeedParts(
-        seed=Seed(**order["seed"]), run=RunFolder(Path(order["parts_run"])), material=material
-    )
+    parts = _ordered_parts(order, material)
     plan = pick_plan(
         RunFolder(Path(order["run"])),
         parts,
         material.space.read(order["architecture"]),
         TrainSettings.model_validate(order["settings"]),
     )
+    return _query_network(order, plan, material)
+
+
+def _hand_made(order: Order) -> Work:
+    material = ordered_material(order["material"])
+    parts = _ordered_parts(order, material)
+    settings = TrainSettings.model_validate(order["settings"])
+    contest = Contest(
+        material=material,
+        architecture=material.space.read(order["architecture"]),
+        training=settings.pick,
+        num_random=0,
+    )
+    (baseline,) = BASELINES.load(order["row"])(contest)
+    plan = baseline.query_plan(RunFolder(Path(order["run"])), parts, settings.pick)
     return _query_network(order, plan, material)
 
 
@@ -63,6 +78,11 @@ def _control(order: Order) -> Work:
         TrainSettings.model_validate(order["settings"]),
     )
     return _query_network(order, plan, material)
+
+
+def _ordered_parts(order: Order, material: SearchMaterial) -> SeedParts:
+    run = RunFolder(Path(order["parts_run"]))
+    return SeedParts(seed=Seed(**order["seed"]), run=run, material=material)
 
 
 def _query_network(order: Order, plan: QueryPlan, material: SearchMaterial) -> Work:
@@ -92,6 +112,7 @@ def _gallery(order: Order) -> Work:
 PREPARATIONS = {
     "supernet": _supernet,
     "pick": _pick,
+    "hand-made": _hand_made,
     "control": _control,
     "gallery": _gallery,
 }

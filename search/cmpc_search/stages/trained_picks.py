@@ -22,6 +22,7 @@ from cmpc_search.json_records import parsed_record
 from cmpc_search.networks.plan_network import PlanNetwork
 from cmpc_search.runs import RunFolder, read_pick
 from cmpc_search.space.base import Architecture
+from cmpc_search.space.plan import Plan
 from cmpc_search.stages.material import SearchMaterial, search_settings_of
 from cmpc_search.stages.seeds import Seed
 from cmpc_search.stages.settings import GREATEST_SEED
@@ -140,17 +141,25 @@ class TrainedPick:
         return {"has_new_gallery": False, **kept} == facts.to_json()
 
     def load(self, material: SearchMaterial) -> PlanNetwork:
-        """Return the network.
+        """Return the network, whose architecture is one of the run's space.
 
         Raises:
             BadRun: its weights are damaged or of another architecture.
         """
-        network = PlanNetwork(material.space.plan(material.space.read(self.architecture)))
+        return self.load_as(material.space.plan(material.space.read(self.architecture)))
+
+    def load_as(self, plan: Plan) -> PlanNetwork:
+        """Return the network that ``plan`` describes, with its weights.
+
+        Raises:
+            BadRun: they are damaged or of another network.
+        """
+        network = PlanNetwork(plan)
         try:
             network.load_state_dict(load_file(self.weights_path))
         except (SafetensorError, OSError, RuntimeError) as error:
             raise BadRun(
-                f"{self.folder} must hold a trained pick; delete it and run `cmpc train` ({error})"
+                f"{self.folder} must hold a trained network; delete it and train it again ({error})"
             ) from error
         return network.eval()
 

@@ -15,14 +15,20 @@ from cmpc_search.space.base import Architecture
 from cmpc_search.stages.material import SearchMaterial, load_run_material
 from cmpc_search.stages.pick_training import control_plan, pick_plan
 from cmpc_search.stages.picking import PickOrder, run_pick
-from cmpc_search.stages.seeds import Seed, check_new_galleries, make_new_gallery, parts_of
+from cmpc_search.stages.seeds import (
+    Seed,
+    SeedParts,
+    check_new_galleries,
+    make_new_gallery,
+    parts_of,
+)
 from cmpc_search.stages.settings import TrainSettings
 from cmpc_search.stages.supernet import has_supernet, make_supernet
 from cmpc_search.stages.trained_picks import TrainedPick, picked_architecture
 from cmpc_search.stages.view_banks import make_view_bank
 from cmpc_search.training.view_bank import ViewBank
 
-__all__ = ["PickTrainer", "TrainOrder", "TrainResult", "run_training"]
+__all__ = ["PickTrainer", "TrainOrder", "TrainResult", "prepare_supernet", "run_training"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,10 +133,7 @@ class PickTrainer:
             return found
         with self.observer.progress(f"{name}: embedding views with the gallery network") as steps:
             views = self._views(parts.material, steps)
-        if seed.number > 0 and not has_supernet(parts.run):
-            with self.observer.progress(f"{name}: training the supernet") as steps:
-                bank = make_view_bank(parts.material, steps, self.observer.notice)
-                make_supernet(parts.run, parts.material, bank, progress=steps)
+        prepare_supernet(parts, self.observer)
         with self.observer.progress(f"{name}: training the pick") as steps:
             return plan.train(views, steps)
 
@@ -149,3 +152,15 @@ class PickTrainer:
         return make_view_bank(
             material, progress, self.observer.notice, architecture=self.architecture
         )
+
+
+def prepare_supernet(parts: SeedParts, observer: Observer) -> None:
+    """Train the supernet of a seed, unless it is already; that of the first is the search's own.
+
+    Raises:
+        BadRun: a checkpoint is damaged.
+    """
+    if parts.seed.number > 0 and not has_supernet(parts.run):
+        with observer.progress(f"Seed {parts.seed.number}: training the supernet") as steps:
+            views = make_view_bank(parts.material, steps, observer.notice)
+            make_supernet(parts.run, parts.material, views, progress=steps)
