@@ -106,7 +106,8 @@ def test_a_record_of_options_holds_all_that_is_no_setting_and_none_where_nothing
     for field, hint in hints.items():
         option = parameters[field]
         has_default = repr(option.get_default(context)) not in ("None", "Sentinel.UNSET")
-        can_be_none = not (option.required or has_default or option.nargs == -1)
+        is_many = option.nargs == -1 or option.multiple
+        can_be_none = not (option.required or has_default or is_many)
         assert (type(None) in get_args(hint)) == can_be_none, field
 
 

@@ -7,6 +7,7 @@ from click.testing import CliRunner
 
 from cmpc.cli import command_line, names
 from cmpc.cli.evaluate import evaluate
+from cmpc.cli.evidence import evidence
 from cmpc.cli.gallery import gallery
 from cmpc.cli.search import search
 from cmpc_search.compatibility.catalogue import METHODS
@@ -14,6 +15,7 @@ from cmpc_search.data import SPLITS
 from cmpc_search.evaluation.catalogue import PROTOCOLS
 from cmpc_search.networks.gallery.catalogue import GALLERY_NETWORKS
 from cmpc_search.space.presets.catalogue import SPACES
+from cmpc_search.stages.baselines.catalogue import BASELINES
 from cmpc_search.stages.settings import GalleryNetworkWay
 from cmpc_search.study.rewards.catalogue import REWARDS
 from cmpc_search.study.samplers.catalogue import SAMPLERS
@@ -41,6 +43,7 @@ def test_names_that_are_written_down_twice_are_the_same(listed, existing):
         (search, "--space", SPACES),
         (gallery.commands["train"], "--network", GALLERY_NETWORKS),
         (evaluate, "--protocol", PROTOCOLS),
+        (evidence, "--rows", BASELINES),
     ],
 )
 def test_help_offers_the_names_of_a_registry(command, option, registry):
