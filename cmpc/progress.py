@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["LineSteps", "Steps", "TerminalObserver", "progress"]
 
 SECONDS_BETWEEN_LINES = 5.0
+BAR_WIDTH = 20  # of a terminal's 80 columns: what is worth knowing stands behind it
 
 
 class Steps(ABC):
@@ -205,7 +206,7 @@ def terminal_bar() -> "Progress":
 
     return Progress(
         TextColumn("{task.description}", markup=False),
-        BarColumn(),
+        BarColumn(BAR_WIDTH),
         MofNCompleteColumn(),
         TimeRemainingColumn(elapsed_when_finished=True),
         TextColumn("{task.fields[note]}", markup=False),

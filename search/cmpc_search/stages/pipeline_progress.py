@@ -50,7 +50,8 @@ class PipelineObserver:
         self.end()
         self.stage, self._begun_at = stage, self._clock()
         self.seconds.setdefault(stage, 0.0)
-        self._observer.notice(f"{stage.place}: {stage}{self._whole(self.seconds_left())}")
+        whole = self._whole(self.seconds_left())
+        self._observer.notice(", ".join(filter(None, (f"{stage.place}: {stage}", whole))))
 
     def end(self) -> None:
         """Say that the stage at work, if one is, and all before it are finished."""
@@ -80,7 +81,7 @@ class PipelineObserver:
 
             def reach(num_done: int, total: int, note: str = "") -> None:
                 whole = self._whole(self.seconds_left(self._left_of_part(pace, num_done, total)))
-                shown(num_done, total, note + whole if note else whole.removeprefix(", "))
+                shown(num_done, total, ", ".join(filter(None, (whole, note))))
 
             yield reach
 
@@ -127,7 +128,7 @@ class PipelineObserver:
         if left < 1:
             return ""
         told = f"{round(left / 60)} min" if left >= 90 else f"{max(1, round(left / 10)) * 10} s"
-        return f", about {told} of the whole left"
+        return f"about {told} of the whole left"
 
 
 class _Pace:

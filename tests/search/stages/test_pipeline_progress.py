@@ -60,7 +60,7 @@ def test_a_machine_that_is_half_as_fast_takes_twice_as_long_for_what_is_to_come(
     assert heard.reports[-1] == (
         f"stage 5 of 12: {SUPERNET}",
         10,
-        "loss 3, about 10 min of the whole left",  # 180 s of this stage, 400 s of the search
+        "about 10 min of the whole left, loss 3",  # 180 s of this stage, 400 s of the search
     )
 
 
