@@ -1,10 +1,13 @@
 """Which paths a step trains, and what each of them learns."""
 
+import pytest
 import torch
 
 from cmpc_search.compatibility.base import Method, Step
 from cmpc_search.networks.shared import Supernet
 from cmpc_search.space.presets.shufflenet import ShuffleNetSpace, Stage
+from cmpc_search.training.execution import Execution
+from cmpc_search.training.loop import train
 from cmpc_search.training.query_task import SupernetTask
 from cmpc_search.training.settings import SupernetTraining
 
@@ -28,6 +31,13 @@ class Towards(Method):
 
     def losses(self, embeddings, step):
         return {"pull": -embeddings[:, 0].mean()}
+
+
+class SameViews:
+    num_parts = 1
+
+    def at(self, number, part=0):
+        return step(number)
 
 
 def step(number=0):
@@ -116,3 +126,26 @@ def test_the_largest_path_learns_nothing_of_those_that_follow_it():
     assert moved
     assert moved <= drawn
     assert mine - drawn
+
+
+def test_a_sandwich_that_was_killed_ends_with_the_weights_of_an_undisturbed_one(tmp_path):
+    def trained(seed, progress=None):
+        torch.manual_seed(seed)
+        training = SupernetTraining(num_steps=5, sandwich=True, ema_decay=0.9)
+        task = SupernetTask(Supernet(SPACE), Towards(Towards.Settings()), training, seed=0)
+        execution = Execution(checkpoint=kept, checkpoint_steps=2, progress=progress)
+        train(task, SameViews(), training, execution)
+        return task.state_dict()
+
+    def kill(done, _):
+        if done == 3:
+            raise KeyboardInterrupt
+
+    kept = None
+    undisturbed = trained(0)
+    kept = tmp_path / "checkpoint.safetensors"
+    with pytest.raises(KeyboardInterrupt):
+        trained(0, kill)
+    resumed = trained(1)  # from other weights, as another process begins
+
+    assert all(weight.equal(undisturbed[name]) for name, weight in resumed.items())
