@@ -8,7 +8,7 @@ import torch
 from known_set import FOUND, NUM_CLASSES, NUM_GALLERY, NUM_QUERIES, RedNetwork, as_known
 from torch import nn
 
-from cmpc_search.data import load_image_set
+from cmpc_search.data import NO_CLASS, load_image_set
 from cmpc_search.networks.plan_network import PlanNetwork
 from cmpc_search.stages import judging
 from cmpc_search.stages.judging import ValidationJudge
@@ -55,6 +55,16 @@ def test_data_whose_classes_are_in_every_split_have_no_distractors(known_materia
     assert len(closed.distractors) == 0
 
 
+def test_an_image_of_no_known_class_is_no_distractor(known_material):
+    images, unknown = known_material.image_set, known_material.distractors[0]
+    labels = images.labels.copy()
+    labels[unknown] = NO_CLASS
+
+    found = replace(known_material, image_set=replace(images, labels=labels)).distractors
+
+    assert set(known_material.distractors) - set(found) == {unknown}
+
+
 class SideNetwork(nn.Module):
     """Finds everything in the queries' first view, and nothing in the second."""
 
@@ -91,6 +101,24 @@ def test_every_network_is_asked_the_same_views(material):
     network = PlanNetwork(material.space.plan(material.space.smallest())).eval()
 
     assert judge.judge(network).cosine == judge.judge(network).cosine
+
+
+def test_queries_are_warped_as_large_as_any_network_reads_them(material, monkeypatch):
+    warped = []
+
+    def note(images, _, size_px):
+        warped.append((images.shape[-1], size_px))
+        return images
+
+    monkeypatch.setattr(judging, "MILD", note)
+    small = replace(material.space, input_size_px=16)
+    settings = material.settings.model_copy(update={"views_per_query": 2})
+
+    ValidationJudge(replace(material, settings=settings)).judge(
+        PlanNetwork(small.plan(small.smallest())).eval()
+    )
+
+    assert set(warped) == {(32, 32)}
 
 
 def test_a_network_is_judged_on_images_prepared_at_its_own_size(material, pictures, cache_dir):
