@@ -37,8 +37,9 @@ says how much it may take, and `CMPC_DEBUG=1` shows the traceback of an error.
 The table `[compute]` is for all commands that train, embed or evaluate: `device` (`cpu`, `cuda`,
 `cuda:1`), `threads` (processors to keep busy) and `processes` (how many train one network together,
 a thread or more each; by default one a processor, at most 8, where a training has 150 steps or
-more). Each takes some of the `micro_batches` of a step, a setting of each training, so the number
-of processes must divide it, and decides no more than rounding. For several machines or devices,
+more). Each takes an equal share of the `micro_batches` of a step, a setting of each training, 2 by
+default: so two processes train together, however many processors there are, until it is set to
+more. The number of processes decides no more than rounding. For several machines or devices,
 `torchrun --nproc-per-node 2 -m cmpc ...` starts a command in each place.
 """
 

@@ -28,7 +28,7 @@ class ComputeSettings(BaseModel):
         None,
         ge=1,
         le=64,
-        description="Most processes that train one network together, each as many of its "
+        description="Most processes that train one network together, each an equal share of its "
         "micro_batches; else one a processor, at most 8, where a training is long enough.",
     )
 
