@@ -13,6 +13,7 @@ profiling.py         where its time goes
 schedule_tuning.py   faster kernels
 indexing.py          an index of the gallery; index_changes.py changes one
 querying.py          asking it; picture_embedding.py embeds alone
+pipeline.py          all that make one query network, in turn; pipeline_*.py are its parts
 
 Below them are their parts, which know folders but no orders. The command line calls the front
 doors; so can any program.

@@ -19,6 +19,8 @@ __all__ = ["PipelineObserver"]
 ENOUGH_SECONDS = 2.0  # of a part, before its pace is believed
 PREPARING = "Preparing "
 """How the parts begin that read pictures: they say nothing of the pace of what follows."""
+TELLING = {Stage.GALLERY, Stage.SUPERNET, Stage.SEARCH}
+"""Stages of one kind of work, whose pace tells how fast the machine is."""
 MANY_PARTS = {Stage.FINALISTS, Stage.TRAINING}
 """Stages of several trainings: what is left of one is not what is left of the stage."""
 
@@ -113,7 +115,7 @@ class PipelineObserver:
         in_all = pace.seconds_in_all(num_done, total)
         if in_all is None or not pace.is_main:
             return None
-        if self.stage not in MANY_PARTS:
+        if self.stage in TELLING:
             self._pace[self.stage] = in_all
         return in_all * (1 - num_done / total)
 

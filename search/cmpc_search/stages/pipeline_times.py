@@ -102,7 +102,7 @@ def likely_seconds(
         Stage.DATA: 10.0,
         Stage.GALLERY: 3.0 if gallery is None else _gallery_seconds(gallery) * macs,
         Stage.EMBEDDINGS: 10.0 * macs,
-        Stage.VIEWS: 4.0 * macs * search.views_per_image,
+        Stage.VIEWS: 30.0 + 3.0 * macs * search.views_per_image,
         Stage.SUPERNET: 0.22 * batch * search.supernet.num_steps,
         Stage.SEARCH: trial_s * search.trials,
         Stage.FINALISTS: 0.2 * batch * finalist_steps + 6.0 * search.finalists + front_s,

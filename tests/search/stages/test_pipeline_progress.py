@@ -86,6 +86,17 @@ def test_reading_pictures_says_nothing_of_the_pace_of_a_training(heard, clock):
     assert stages.seconds_left() == 97.0 + 200.0
 
 
+def test_work_of_several_kinds_says_nothing_of_the_pace_of_the_machine(heard, clock):
+    stages = observer(heard, clock, LIKELY | {Stage.VIEWS: 10.0})
+    stages.begin(Stage.VIEWS)
+    with stages.progress("Embedding views") as reach:
+        reach(0, 100, "")
+        clock.now_s = 90.0
+        reach(90, 100, "")
+
+    assert stages.seconds_left(of_part=10.0) == 10.0 + 100.0 + 200.0
+
+
 def test_what_is_finished_already_takes_no_more_time(heard, clock):
     stages = observer(heard, clock, LIKELY | {Stage.SEARCH: 0.0})
     stages.begin(Stage.SUPERNET)
