@@ -7,6 +7,8 @@ import torch
 from safetensors.torch import load_file
 
 from cmpc_search.runs import RunFolder
+from cmpc_search.stages.baselines.base import Contest
+from cmpc_search.stages.baselines.catalogue import BASELINES
 from cmpc_search.stages.gallery_training import train_gallery
 from cmpc_search.stages.pick_training import control_plan, pick_plan
 from cmpc_search.stages.seeds import Seed, parts_of
@@ -43,7 +45,12 @@ def assert_alike(one, other):
         torch.testing.assert_close(other[name], value, rtol=1e-3, atol=1e-4)
 
 
-def test_supernet_pick_and_control(by_processes, material, tmp_path):
+def _hand_made(material, architecture, training):
+    contest = Contest(material=material, architecture=architecture, training=training, num_random=0)
+    return BASELINES.load("mobilenet-v2")(contest)[0]
+
+
+def test_supernet_pick_control_and_a_network_made_by_hand(by_processes, material, tmp_path):
     short = replace(material, settings=material.settings.model_copy(update={"supernet": SHORT}))
     settings = TrainSettings(pick=PickTraining(num_steps=3, batch_size=8), control_steps=3)
 
@@ -55,6 +62,7 @@ def test_supernet_pick_and_control(by_processes, material, tmp_path):
         plans = (
             pick_plan(run, parts, architecture, settings),
             control_plan(run, short, architecture, settings),
+            _hand_made(short, architecture, settings.pick).query_plan(run, parts, settings.pick),
         )
         return [supernet, *(load_file(plan.train(views).weights_path) for plan in plans)]
 
