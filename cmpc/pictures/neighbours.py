@@ -55,11 +55,12 @@ class NeighbourRow:
 def neighbours_picture(rows: Sequence[NeighbourRow], *, title: str = "") -> Image.Image:
     """Draw a row for each query: the query, then what it found, nearest first."""
     num_columns = max((len(row.neighbours) for row in rows), default=0)
-    top = MARGIN + (TITLE if title else 0)
     width = column_left(num_columns) - GAP + MARGIN
+    title_lines = wrapped(title, 14, width - 2 * MARGIN) if title else []
+    top = MARGIN + TITLE * len(title_lines)
     canvas = Canvas(width, top + HEADER + len(rows) * (SIDE + CAPTION) + MARGIN - 8)
-    if title:
-        canvas.text((MARGIN, MARGIN - 4), shortened(title, 14, width - 2 * MARGIN), size=14)
+    for number, line in enumerate(title_lines):
+        canvas.text((MARGIN, MARGIN - 4 + 20 * number), line, size=14)
     draw_header(canvas, top, num_columns)
     for number, row in enumerate(rows):
         draw_row(canvas, top + HEADER + number * (SIDE + CAPTION), row)
