@@ -142,6 +142,7 @@ def prepare(options: PrepareOptions) -> None:
         options.name_or_path,
         size_px=options.size_px,
         split_seed=options.split_seed,
+        may_only_test=True,
         cache_dir=options.cache_dir,
         observer=TerminalObserver(),
     )
@@ -200,6 +201,7 @@ def show(options: ShowOptions) -> None:
         options.name_or_path,
         size_px=options.size_px,
         split_seed=options.split_seed,
+        may_only_test=True,
         cache_dir=options.cache_dir,
         observer=TerminalObserver(),
     )

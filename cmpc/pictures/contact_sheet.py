@@ -92,6 +92,11 @@ def draw_contact_sheet(
     if num_classes < 1:
         raise BadArgument(f"`1 <= num_classes` must hold, got {num_classes=}")
     present = image_set.labels_in(image_set.select(split=split))
+    if not len(present):
+        raise BadArgument(
+            f"the split to draw must have classes, {image_set.name} has none in {split}; it has "
+            "some in test: name another with --split"
+        )
     count = min(num_classes, len(present))
     labels = present[np.linspace(0, len(present) - 1, count).round().astype(int)]
     rows = [_members(image_set, split, label) for label in labels]

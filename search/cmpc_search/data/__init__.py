@@ -12,7 +12,8 @@ from cmpc_search.data.image_set import (
     numbered_from_zero,
 )
 from cmpc_search.data.images import load_image
-from cmpc_search.data.loading import gallery_item_names, load_image_set
+from cmpc_search.data.loading import gallery_item_names, load_image_set, load_templates
+from cmpc_search.data.sources.base import TemplateLists
 from cmpc_search.data.sources.catalogue import CATALOGUE, CatalogueEntry
 
 __all__ = [
@@ -26,8 +27,10 @@ __all__ = [
     "Drops",
     "ImageSet",
     "SetCounts",
+    "TemplateLists",
     "gallery_item_names",
     "load_image",
     "load_image_set",
+    "load_templates",
     "numbered_from_zero",
 ]

@@ -177,6 +177,11 @@ class ImageSet:
         return int(self.images.shape[1])
 
     @property
+    def only_tests(self) -> bool:
+        """Whether there is nothing to train and validate on."""
+        return bool((self.split == SPLITS.index("test")).all())
+
+    @property
     def is_open_set(self) -> bool:
         """No class is in two splits: what is tested was never seen in training."""
         pairs = np.stack([self.labels, self.split.astype(np.int64)], axis=1)[self.has_class]

@@ -74,7 +74,7 @@ def decide_items(
     """
     _check_names(pictures)
     named = [_with_normalised_class(picture) for picture in pictures]
-    drops = _find_drops(named, digests, has_distractors=source.has_distractors)
+    drops = _find_drops(source, named, digests)
     kept = [picture for position, picture in enumerate(named) if position not in drops]
     left_out = Drops(items=tuple(drops[position] for position in sorted(drops)))
     if all(picture.class_name is None for picture in kept):
@@ -136,13 +136,16 @@ def _with_normalised_class(picture: Picture) -> Picture:
 
 
 def _find_drops(
-    pictures: Sequence[Picture], digests: npt.NDArray[np.uint8], *, has_distractors: bool
+    source: Source, pictures: Sequence[Picture], digests: npt.NDArray[np.uint8]
 ) -> dict[int, Dropped]:
     """Return what is left out, by its position."""
     drops: dict[int, Dropped] = {}
-    for equal in _by_pixels(pictures, drops, digests).values():
+    by_pixels = _by_pixels(pictures, drops, digests)
+    if source.keeps_all:
+        return drops
+    for equal in by_pixels.values():
         drops |= _indistinct(pictures, equal)
-    for alone in _without_partner(pictures, drops, has_distractors):
+    for alone in _without_partner(pictures, drops, source.has_distractors):
         drops[alone] = _dropped(pictures[alone], DropReason.LONE, pictures[alone].class_name or "")
     return drops
 

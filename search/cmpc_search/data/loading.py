@@ -19,11 +19,12 @@ from cmpc_search.data.cached_source import CachedSource
 from cmpc_search.data.fetching import Fetcher
 from cmpc_search.data.image_set import ImageSet
 from cmpc_search.data.reading import Sizing
+from cmpc_search.data.sources.base import TemplateLists
 from cmpc_search.data.sources.catalogue import find_source
 from cmpc_search.data.splits import decide_sides
-from cmpc_search.errors import BadArgument
+from cmpc_search.errors import BadArgument, BadData
 
-__all__ = ["gallery_item_names", "load_image_set"]
+__all__ = ["gallery_item_names", "load_image_set", "load_templates"]
 
 _log = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ def load_image_set(
     cache_dir: Path,
     seed: int = 0,
     with_styles: bool = False,
+    may_only_test: bool = False,
     progress: Progress | None = None,
     on_notice: OnNotice | None = None,
 ) -> ImageSet:
@@ -49,13 +51,14 @@ def load_image_set(
         seed: Decides roles, and which classes validate, where the source leaves them open.
         with_styles: Whether the items are wanted in other styles as well, to train on; a source
             whose pictures have no others gives none.
+        may_only_test: Whether a set without training and validation classes will do.
         progress: Told of every picture that is read; of none if the cache has them all.
         on_notice: Told what is fetched, and of prepared data that were damaged; else a log is.
 
     Raises:
         BadArgument: the size is none.
         UnknownName: there is no such data set.
-        BadData: the images can't be used, or are of too few classes for three splits.
+        BadData: the images can't be used, are of too few classes for three splits, or only test.
         MissingLibrary: an extra of this package is not installed.
     """
     if size_px < 1:
@@ -65,7 +68,7 @@ def load_image_set(
     items, prepared = cached.load(sizing)
     sides = decide_sides(cached.source.name, items, seed=seed)
     decided = prepared.sha256.encode() + sides.split.tobytes() + sides.is_query.tobytes()
-    return ImageSet(
+    image_set = ImageSet(
         name=cached.source.name,
         images=prepared.images,
         styles=cached.styles(items, sizing) if with_styles else (),
@@ -80,6 +83,25 @@ def load_image_set(
         licences=items.licences,
         drops=items.drops,
     )
+    if image_set.only_tests and not may_only_test:
+        raise BadData(
+            f"{image_set.name} must have training and validation classes for this, and has test "
+            "classes alone; judge a run on it: cmpc evaluate RUN --other-data "
+            f"{image_set.name}"
+        )
+    return image_set
+
+
+def load_templates(
+    name_or_path: str | Path, image_set: ImageSet, *, cache_dir: Path
+) -> TemplateLists | None:
+    """Return which of its images make one template; None where each stands for itself.
+
+    Raises:
+        BadData: the lists can't be read.
+    """
+    lists = find_source(name_or_path, Fetcher(cache_dir)).templates()
+    return None if lists is None else lists.of(image_set.item_names)
 
 
 def gallery_item_names(

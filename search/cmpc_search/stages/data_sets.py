@@ -15,6 +15,7 @@ def prepare_data_set(
     crop_share: float | None = None,
     split_seed: int = 0,
     with_styles: bool = False,
+    may_only_test: bool = False,
     cache_dir: Path,
     observer: Observer = SILENT,
 ) -> ImageSet:
@@ -26,6 +27,7 @@ def prepare_data_set(
             crop_share=crop_share,
             seed=split_seed,
             with_styles=with_styles,
+            may_only_test=may_only_test,
             cache_dir=cache_dir,
             progress=steps,
             on_notice=observer.notice,

@@ -18,11 +18,13 @@ from cmpc_base.hashing import document_hash, file_hash
 from cmpc_base.printable import printable
 from cmpc_base.progress import SILENT, Observer
 from cmpc_cost_models.models.base import CostModel
+from cmpc_search.data import ImageSet
 from cmpc_search.errors import BadArgument, BadRun
 from cmpc_search.evaluation.base import Protocol
 from cmpc_search.evaluation.catalogue import PROTOCOLS
 from cmpc_search.evaluation.judgement import PairAccuracy, judge, judge_pair
 from cmpc_search.evaluation.outcomes import SeedResult, write_outcomes
+from cmpc_search.evaluation.templates import Templates
 from cmpc_search.networks.plan_network import PlanNetwork
 from cmpc_search.runs import RunFolder, reopen_run
 from cmpc_search.runs.evaluation import (
@@ -39,6 +41,7 @@ from cmpc_search.stages.material import SearchMaterial, load_run_material, targe
 from cmpc_search.stages.other_data import on_other_data
 from cmpc_search.stages.scored_queries import SPLIT, scored_names, scored_queries
 from cmpc_search.stages.seeds import parts_of
+from cmpc_search.stages.template_judging import TemplateJudge, template_items
 from cmpc_search.stages.trained_picks import (
     TrainedPick,
     control_of,
@@ -136,7 +139,9 @@ def evaluate_run(
     protocol = PROTOCOLS.load(order.protocol)()
     architecture = picked_architecture(run)
     picks = trained_picks(run, architecture, new_galleries=order.new_galleries)
-    control = control_of(run, architecture)
+    asked = _asked(material, protocol)
+    # The control is asked by images: what templates find says nothing of its chance.
+    control = control_of(run, architecture) if asked is material.image_set else None
     results = results_of_seeds(run, material, picks, protocol)
     ranks = results[0].paragon.ranks  # all seeds are asked the same
     # All picks are one architecture, and cost the same.
@@ -147,7 +152,7 @@ def evaluate_run(
         run=printable(run.path),
         architecture=architecture.key,
         seen_classes=material.seen_classes,
-        queries=scored_queries(material.image_set, ranks),
+        queries=scored_queries(asked, ranks),
         judgement=judge(results),
         chance_check=None if control is None else _across(control, material),
         query_cost=query_cost,
@@ -160,7 +165,7 @@ def evaluate_run(
     )
     kept = _kept_in(run, material)
     kept.path.mkdir(parents=True, exist_ok=True)
-    write_outcomes(kept.outcomes_path, scored_names(material.image_set, ranks), results)
+    write_outcomes(kept.outcomes_path, scored_names(asked, ranks), results)
     write_evaluation(kept, found)
     return found
 
@@ -198,11 +203,18 @@ def result_of(
     """Return what a network finds in the test split, and the gallery network of ``material``."""
     image_set, rows = material.image_set, material.gallery_rows
     own_size = material.images_at(network.plan.image.size_px)
-    both = evaluate_both_ways(network, own_size, SPLIT, rows, protocol)
-    sides = (Side(image_set, SPLIT, role).chosen_from(rows) for role in ("query", "gallery"))
+    if isinstance(protocol, Templates) and material.templates is not None:
+        judge_of = TemplateJudge(
+            image_set=image_set, templates=material.templates, gallery_rows=rows
+        )
+        paragon, both = judge_of.paragon(), judge_of.both_ways(network, own_size)
+    else:
+        sides = (Side(image_set, SPLIT, role).chosen_from(rows) for role in ("query", "gallery"))
+        paragon = protocol.evaluate(*sides)
+        both = evaluate_both_ways(network, own_size, SPLIT, rows, protocol)
     return SeedResult(
         seed=seed,
-        paragon=protocol.evaluate(*sides),
+        paragon=paragon,
         homogeneous=both.homogeneous,
         heterogeneous=both.heterogeneous,
     )
@@ -274,6 +286,13 @@ def _material_of(run: RunFolder, material: SearchMaterial, pick: TrainedPick) ->
             f"{own.gallery.path}; run `cmpc train` again"
         )
     return own
+
+
+def _asked(material: SearchMaterial, protocol: Protocol) -> ImageSet:
+    """Return the set whose queries were ranked: images, or templates as one image each."""
+    if isinstance(protocol, Templates) and material.templates is not None:
+        return template_items(material.image_set, material.templates)
+    return material.image_set
 
 
 def _metrics_of(result: SeedResult) -> SeedMetrics:

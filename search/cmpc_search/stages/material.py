@@ -15,7 +15,13 @@ from cmpc_base.progress import OnNotice, Progress
 from cmpc_cost_models import Target
 from cmpc_cost_models.targets.table import find_target, target_names
 from cmpc_search.compatibility.bank import GalleryBank
-from cmpc_search.data import CATALOGUE, ImageSet, load_image_set, numbered_from_zero
+from cmpc_search.data import (
+    CATALOGUE,
+    ImageSet,
+    TemplateLists,
+    load_image_set,
+    numbered_from_zero,
+)
 from cmpc_search.data.splits import ENOUGH_VALIDATION_CLASSES
 from cmpc_search.embeddings import GALLERY_NETWORK_KEY, SPLIT_SEED_KEY
 from cmpc_search.errors import BadData, BadRun
@@ -62,6 +68,7 @@ class SearchMaterial:
         seen_classes: What the networks knew of the classes that they are tested on.
         other_data: What the images are of, where they are not the run's own; then only the rows of
             test images are embeddings, and the others are zeros.
+        templates: Which of those images make one template, if any do.
     """
 
     settings: SearchSettings
@@ -74,6 +81,7 @@ class SearchMaterial:
     space: Space
     cache_dir: Path
     other_data: OtherData | None = None
+    templates: TemplateLists | None = None
     _by_size: dict[int, ImageSet] = field(init=False, default_factory=dict, repr=False)
 
     def hashes(self) -> dict[str, str | int | float]:
@@ -131,6 +139,7 @@ class SearchMaterial:
             cache_dir=self.cache_dir,
             seed=self.gallery.split_seed,
             with_styles=with_styles,
+            may_only_test=known.only_tests,
             progress=progress,
         )
         if found.item_names != known.item_names or found.split.tolist() != known.split.tolist():

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from cmpc_base.progress import SILENT, Observer
-from cmpc_search.data import ImageSet
+from cmpc_search.data import ImageSet, load_templates
 from cmpc_search.gallery import embedded_rows
 from cmpc_search.runs.evaluation import OtherData
 from cmpc_search.stages.data_sets import prepare_data_set
@@ -52,6 +52,7 @@ def on_other_data(
         gallery_rows=rows,
         seen_classes=seen_classes,
         other_data=other,
+        templates=load_templates(data, image_set, cache_dir=material.cache_dir),
     )
 
 
@@ -61,6 +62,7 @@ def _prepared(material: SearchMaterial, data: str, size_px: int, observer: Obser
         size_px=size_px,
         crop_share=material.gallery.crop_share,
         split_seed=material.gallery.split_seed,
+        may_only_test=True,
         cache_dir=material.cache_dir,
         observer=observer,
     )

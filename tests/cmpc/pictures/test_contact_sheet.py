@@ -66,3 +66,8 @@ def test_a_sheet_of_any_names_is_drawn(name):
 
     assert names[0] == name
     assert sheet.width > 0
+
+
+def test_a_split_without_classes_is_refused(tmp_path):
+    with pytest.raises(BadArgument, match=r"must have classes, toys has none in train"):
+        write_contact_sheet(image_set(), tmp_path / "s.png", split="train", num_classes=3)

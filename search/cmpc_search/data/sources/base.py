@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from cmpc_search.data.passed_over import PassedOver
 
-__all__ = ["OwnCopySource", "PathSource", "Picture", "ReadPicture", "Source"]
+__all__ = ["OwnCopySource", "PathSource", "Picture", "ReadPicture", "Source", "TemplateLists"]
 
 
 class ReadPicture(Protocol):
@@ -55,6 +55,35 @@ class Picture:
     are too easy, and no answer to it. None: all count."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class TemplateLists:
+    """Which pictures make one template, which galleries hold it, and which pairs are compared.
+
+    Attributes:
+        item_names: [N], and of each picture:
+        template_ids, media_ids, galleries: int64 [N]; the gallery is -1 where the template asks.
+        pairs: int64 [P, 2], template ids.
+    """
+
+    item_names: tuple[str, ...]
+    template_ids: npt.NDArray[np.int64]
+    media_ids: npt.NDArray[np.int64]
+    galleries: npt.NDArray[np.int64]
+    pairs: npt.NDArray[np.int64]
+
+    def of(self, item_names: Sequence[str]) -> "TemplateLists":
+        """Return what is said of these pictures, in their order."""
+        position_of = {name: position for position, name in enumerate(self.item_names)}
+        chosen = np.array([position_of[name] for name in item_names], np.int64)
+        return TemplateLists(
+            item_names=tuple(item_names),
+            template_ids=self.template_ids[chosen],
+            media_ids=self.media_ids[chosen],
+            galleries=self.galleries[chosen],
+            pairs=self.pairs,
+        )
+
+
 class Source(ABC):
     """Where pictures come from: ``version`` at each load, ``pictures`` only to prepare them."""
 
@@ -65,6 +94,9 @@ class Source(ABC):
 
     has_distractors: bool = False
     """Whether gallery pictures stay whose class nobody asks for: others must be told from them."""
+
+    keeps_all: bool = False
+    """Whether equal pictures stay, and lone ones: where a protocol lists which are compared."""
 
     has_styles: bool = False
     """Whether any of its pictures can be drawn in other styles."""
@@ -83,6 +115,10 @@ class Source(ABC):
     def passed_over(self) -> Sequence[PassedOver]:
         """Return what lies where the pictures are and is not taken as one, counted by kind."""
         return ()
+
+    def templates(self) -> TemplateLists | None:
+        """Return which pictures make one template; None where each stands for itself."""
+        return None
 
 
 class PathSource(Source):

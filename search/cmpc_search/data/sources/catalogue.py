@@ -102,6 +102,15 @@ CATALOGUE = {
         origin="your own copy of DeepFashion2 (--from)",
         fetched_mb=0,
     ),
+    "ijbc": CatalogueEntry(
+        summary="faces in images and videos, joined to templates; it only tests",
+        source="cmpc_search.data.sources.ijbc:IjbcSource",
+        num_images=469375,
+        num_classes=3531,
+        licences=("research, as agreed with its publisher",),
+        origin="your own copy of IJB-C (--from)",
+        fetched_mb=0,
+    ),
     "inshop": CatalogueEntry(
         summary="garments in a shop, each worn in several poses",
         source="cmpc_search.data.sources.inshop:InShopSource",
