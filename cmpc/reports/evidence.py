@@ -49,7 +49,7 @@ def claims(found: "Evidence") -> Iterator[str]:
     if found.kept_share is not None:
         yield f"The pick keeps {percent(found.kept_share)} of the paragon's top-1."
     yield _told("The pick's M(q,g)", "its M(q,q)", found.advantage, count)
-    num_random = sum(one.row == "random" for one in found.rows)
+    num_random = sum(one.row == "random" and one.error is None for one in found.rows)
     for one in found.rows:
         if one.error is not None:
             yield f"{one.name} is left out: {one.error}"

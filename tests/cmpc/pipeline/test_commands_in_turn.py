@@ -24,6 +24,7 @@ def commands(project, run):
         "pareto": ["pareto", run, "--picture", project.folder / "front.png"],
         "train": train,
         "evaluate": ["evaluate", run, *gallery],
+        "evidence": ["evidence", run, *gallery, "--rows", "mobilenet-v2", "--rows", "independent"],
         "index": ["index", project.gallery, "--data", project.pictures, "--out", run / "g.index"],
     }
 
@@ -117,11 +118,22 @@ def test_an_evaluation_leaves_what_each_query_found_beside_its_means(answers, pr
     assert json.loads((run / "evaluation.json").read_text()) == found
 
 
+def test_the_pick_is_held_against_what_is_trained_as_it_was(answers, run):
+    found = answers["evidence"]
+
+    names = [row["row"] for row in found["rows"]]
+    picks = [pick["heterogeneous"]["top1"]["value"] for pick in answers["evaluate"]["picks"]]
+    assert names == ["pick", "paragon", "mobilenet-v2", "independent"]
+    assert (found["seeds"], found["num_steps"]) == ([0, 1], 6)
+    assert found["rows"][0]["across"]["top1"]["value"] == pytest.approx(np.mean(picks))
+    assert len(list((run / "baselines").rglob("network.onnx"))) == 4
+
+
 def test_the_index_holds_the_gallery_side_alone(answers):
     assert answers["index"]["num_items"] == NUM_CLASSES * (IMAGES_PER_CLASS - 1)
 
 
-@pytest.mark.parametrize("name", ["search", "pareto", "train", "evaluate"])
+@pytest.mark.parametrize("name", ["search", "pareto", "train", "evaluate", "evidence"])
 def test_a_command_that_is_repeated_does_no_work_again(project, run, answers, name):
     before = work_done(project.folder)
 
