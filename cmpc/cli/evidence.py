@@ -110,7 +110,7 @@ def evidence(options: EvidenceOptions) -> None:
     Each of these is trained as the pick was, for as many steps from the same views, with each of
     its seeds: random architectures of at most its MACs, drawn as dear as they may be; MobileNetV2
     and ShuffleNetV2 scaled to its MACs; and its own architecture from random weights, by BCT alone,
-    by regression alone, and without the gallery (independent), which M(q,q) then is worth. The
+    by regression alone, and without the gallery (independent; what counts is then its M(q,q)). The
     gallery network on both sides, the paragon, stands beside them.
 
     Differences to the pick are in top-1 over the same queries and seeds, with paired 95% intervals.

@@ -58,10 +58,10 @@ class Match:
         """
         for parts in self.seeds:
             work: dict[Baseline, QueryPlan] = {}
-            for one in contenders:
+            for one in [one for one in contenders if one not in failures]:
                 with self._noting(one, failures):
                     plan = self._plan(one, parts)
-                    if one not in failures and plan.found() is None:
+                    if plan.found() is None:
                         work[one] = plan
             if work:
                 self._train_all(work, parts, failures)
@@ -73,11 +73,14 @@ class Match:
             CmpcError: the pick could not be.
         """
         found = []
-        for one in contenders:
+        for one in [one for one in contenders if one not in failures]:
             with self._noting(one, failures):
-                if one not in failures:
-                    found.append(self._contender(one))
-        pick, *others = found
+                found.append(self._contender(one))
+        return self._evidence(found[0], found[1:], failures)
+
+    def _evidence(
+        self, pick: Contender, others: Sequence[Contender], failures: Failures
+    ) -> Evidence:
         first, *rows = compared(pick, others)
         failed = [failed_row(one, error) for one, error in failures.items()]
         material = self.contest.material
@@ -103,14 +106,20 @@ class Match:
         with self.observer.progress(f"{seed}: embedding views with the gallery network") as steps:
             views = self._views(parts, self.contest.architecture, steps)
         prepare_supernet(parts, self.observer)
+        # Size by size, that of the pick first: views are made anew for each.
+        by_size = sorted(work, key=partial(self._size_order, views.maker.size_px))
         num_steps = self.contest.training.num_steps
         with self.observer.progress(f"{seed}: training {len(work)} networks to compare") as steps:
-            for position, one in enumerate(sorted(work, key=self._size_px)):
+            for position, one in enumerate(by_size):
                 if self._size_px(one) != views.maker.size_px:
                     views = self._views(parts, one.architecture)
                 tell = partial(_tell, steps, one.name, position * num_steps, len(work) * num_steps)
                 with self._noting(one, failures):
                     work[one].train(views, tell)
+
+    def _size_order(self, first_px: int, one: Baseline) -> tuple[bool, int]:
+        size_px = self._size_px(one)
+        return size_px != first_px, size_px
 
     def _size_px(self, one: Baseline) -> int:
         return self.contest.material.space.plan(one.architecture).input_size_px
