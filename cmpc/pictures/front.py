@@ -15,7 +15,7 @@ from cmpc.pictures.canvas import AMBER, BLUE, GREY, INK, PALE, Canvas, Point, te
 __all__ = ["CostAxis", "FrontPoint", "front_picture"]
 
 WIDTH, HEIGHT = 560.0, 380.0
-LEFT, RIGHT, TOP, BOTTOM = 62.0, 22.0, 62.0, 50.0
+LEFT, RIGHT, TOP, BOTTOM = 76.0, 22.0, 62.0, 50.0
 ROOM = 0.06  # of the range, left free at either end so that no point sits on an axis
 MAX_TICKS = 7
 DUST = "#b4c3d1"
