@@ -78,7 +78,7 @@ def data() -> None:
 @cache_dir_option
 @json_option
 def list_sets(cache_dir: Path, as_json: bool) -> None:
-    """List the data sets that have a name.
+    """List the data sets that have a name, and where your own copies of some are.
 
     \b
     Example:
@@ -88,9 +88,11 @@ def list_sets(cache_dir: Path, as_json: bool) -> None:
     from cmpc.reports.data_sets import catalogue_report
     from cmpc_search.data import CATALOGUE
     from cmpc_search.data.cache import prepared_sizes
+    from cmpc_search.data.own_copies import kept_copy
 
     sizes_px = {name: prepared_sizes(name, cache_dir) for name in CATALOGUE}
-    publish(catalogue_report(CATALOGUE, sizes_px), as_json=as_json)
+    copies = {name: kept_copy(name, cache_dir) for name in CATALOGUE}
+    publish(catalogue_report(CATALOGUE, sizes_px, copies), as_json=as_json)
 
 
 @data.command()

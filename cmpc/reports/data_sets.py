@@ -7,6 +7,8 @@ from cmpc.output import make_table
 from cmpc.reports.base import Report
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from cmpc_search.data import Drops, ImageSet
     from cmpc_search.data.passed_over import PassedOver
     from cmpc_search.data.sources.catalogue import CatalogueEntry
@@ -20,9 +22,11 @@ CATALOGUE_COLUMNS = (
 
 
 def catalogue_report(
-    catalogue: "Mapping[str, CatalogueEntry]", sizes_px: Mapping[str, Sequence[int]]
+    catalogue: "Mapping[str, CatalogueEntry]",
+    sizes_px: Mapping[str, Sequence[int]],
+    copies: "Mapping[str, Path | None]",
 ) -> Report:
-    """Tell which data sets have a name, and at which sizes they are prepared."""
+    """Tell which data sets have a name, at which sizes they are prepared, and where copies are."""
     documents = [
         {
             "name": name,
@@ -32,6 +36,7 @@ def catalogue_report(
             "prepared_sizes_px": sizes_px[name],
             "licences": entry.licences,
             "origin": entry.origin,
+            "copy": copies[name],
             "summary": entry.summary,
         }
         for name, entry in catalogue.items()
@@ -44,7 +49,7 @@ def catalogue_report(
             entry.fetched_mb,
             ", ".join(f"{size_px} px" for size_px in sizes_px[name]) or None,
             ", ".join(entry.licences),
-            entry.origin,
+            entry.origin if copies[name] is None else f"{entry.origin}, in {copies[name]}",
             entry.summary,
         )
         for name, entry in catalogue.items()

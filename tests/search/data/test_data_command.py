@@ -8,6 +8,7 @@ from click.testing import CliRunner, Result
 
 from cmpc.cli import command_line
 from cmpc_search.data import CATALOGUE
+from cmpc_search.data.own_copies import keep_copy
 
 
 def run(*words: object, cache_dir: object) -> Result:
@@ -29,6 +30,15 @@ def test_the_list_says_what_is_prepared(tmp_path):
     ]
     assert sizes[0] == {name: [] for name in CATALOGUE}
     assert sizes[1]["emoji"] == [8]
+
+
+def test_the_list_says_where_ones_own_copies_are(tmp_path):
+    keep_copy("cub", tmp_path / "birds", tmp_path)
+
+    found = json.loads(run("list", "--json", cache_dir=tmp_path).stdout)
+
+    copies = {entry["name"]: entry["copy"] for entry in found["data_sets"]}
+    assert (copies["cub"], copies["sop"]) == (str(tmp_path / "birds"), None)
 
 
 def test_prepare_prints_the_splits_and_tells_the_drops(photos, tmp_path):
