@@ -56,5 +56,5 @@ augmentation_option = click.option(
     "augmentation_kind",
     type=NameChoice(AUGMENTATIONS),
     help="How images differ in training; a table [...augmentation] sets how far.  "
-    "[default: drawing]",
+    "[default: photo for named sets of photographs, else drawing]",
 )

@@ -5,7 +5,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from cmpc_base.registry import Registry
 from cmpc_base.units import MMAC
@@ -22,6 +30,7 @@ from cmpc_search.study.rewards.catalogue import ACCURACY_REWARDS, REWARDS
 from cmpc_search.study.samplers.catalogue import SAMPLERS
 from cmpc_search.study.settings import Budget, StudySettings
 from cmpc_search.training.augmentation.choosing import DEFAULT_AUGMENTATION, AnyAugmentation
+from cmpc_search.training.augmentation.photo import Photo
 from cmpc_search.training.settings import (
     FinalistTraining,
     GalleryTraining,
@@ -77,6 +86,14 @@ TargetName = Annotated[str, AfterValidator(_own_name)]
 GalleryNetworkWay = Literal["shipped", "train"]
 
 
+def _suited_to_photographs(given: Any) -> Any:
+    """Vary photographs as such, where nobody said how images differ in training."""
+    if not isinstance(given, dict) or "augmentation" in given:
+        return given
+    entry = CATALOGUE.get(str(given.get("data")))
+    return given | {"augmentation": Photo()} if entry and entry.shows_photographs else given
+
+
 class GallerySettings(BaseModel):
     """Which gallery network is trained, on what, and how."""
 
@@ -97,6 +114,8 @@ class GallerySettings(BaseModel):
     )
     training: GalleryTraining = GalleryTraining()
     augmentation: AnyAugmentation = DEFAULT_AUGMENTATION
+
+    _suit = model_validator(mode="before")(_suited_to_photographs)
 
     @field_validator("depths")
     @classmethod
@@ -177,6 +196,8 @@ class SearchSettings(BaseModel):
     augmentation: AnyAugmentation = DEFAULT_AUGMENTATION
     supernet: SupernetTraining = SupernetTraining()
     finalist: FinalistTraining = FinalistTraining()
+
+    _suit = model_validator(mode="before")(_suited_to_photographs)
 
     @field_validator("method_settings", mode="before")
     @classmethod

@@ -133,3 +133,16 @@ def test_a_run_is_known_by_what_its_settings_mean(tmp_path):
     again = opened(target=given.target, budget_ms=given.budget_ms)
 
     assert again.settings["target"] == "cortex-a72"
+
+
+@pytest.mark.parametrize("settings", [GallerySettings, SearchSettings])
+def test_named_sets_of_photographs_are_varied_as_such_unless_another_kind_is_set(settings):
+    kinds = {
+        data: settings(data=data).augmentation.kind
+        for data in ("emoji", "fashion-mnist", "grocery", "inshop", "photos.csv")
+    }
+
+    assert [data for data, kind in kinds.items() if kind == "photo"] == ["grocery", "inshop"]
+    drawn = settings.model_validate({"data": "grocery", "augmentation": {"kind": "drawing"}})
+    assert drawn.augmentation.kind == "drawing"
+    assert settings.model_validate(drawn.model_dump(mode="json")) == drawn

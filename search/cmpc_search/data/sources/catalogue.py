@@ -36,6 +36,8 @@ class CatalogueEntry:
     licences: tuple[str, ...]
     origin: str
     fetched_mb: int
+    shows_photographs: bool = False
+    """Whether whoever trains on it wants views as of photographs, unless they say otherwise."""
 
 
 CATALOGUE = {
@@ -74,6 +76,7 @@ CATALOGUE = {
         licences=("MIT",),
         origin="your own clone of GroceryStoreDataset (--from)",
         fetched_mb=0,
+        shows_photographs=True,
     ),
     "cub": CatalogueEntry(
         summary="birds; the last 100 species test, and every picture asks for all others",
@@ -83,6 +86,7 @@ CATALOGUE = {
         licences=("research and education",),
         origin="your own copy of CUB-200-2011 (--from)",
         fetched_mb=0,
+        shows_photographs=True,
     ),
     "sop": CatalogueEntry(
         summary="photographs of products sold online; every one that tests asks for all others",
@@ -92,6 +96,7 @@ CATALOGUE = {
         licences=("research",),
         origin="your own copy of Stanford Online Products (--from)",
         fetched_mb=0,
+        shows_photographs=True,
     ),
     "deepfashion2": CatalogueEntry(
         summary="garments that customers photographed; those of shops answer",
@@ -101,6 +106,7 @@ CATALOGUE = {
         licences=("non-commercial research",),
         origin="your own copy of DeepFashion2 (--from)",
         fetched_mb=0,
+        shows_photographs=True,
     ),
     "ijbc": CatalogueEntry(
         summary="faces in images and videos, joined to templates; it only tests",
@@ -110,6 +116,7 @@ CATALOGUE = {
         licences=("research, as agreed with its publisher",),
         origin="your own copy of IJB-C (--from)",
         fetched_mb=0,
+        shows_photographs=True,
     ),
     "inshop": CatalogueEntry(
         summary="garments in a shop, each worn in several poses",
@@ -119,6 +126,7 @@ CATALOGUE = {
         licences=("non-commercial research",),
         origin="your own copy of DeepFashion In-Shop (--from)",
         fetched_mb=0,
+        shows_photographs=True,
     ),
 }
 
