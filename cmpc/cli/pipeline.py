@@ -129,14 +129,16 @@ def pipeline(options: PipelineOptions) -> None:
       cmpc pipeline runs/emoji --gallery galleries/emoji
       cmpc pipeline runs/shop --gallery galleries/shop --data shop.csv --gallery-network train
     """
-    from cmpc.cli.output_files import check_bundle_output
+    from cmpc.cli.output_files import PNG, check_bundle_output, check_output
     from cmpc.cli.publishing import publish, require_trust
     from cmpc.progress import TerminalObserver
-    from cmpc.reports.pipeline import pipeline_report
+    from cmpc.reports.pipeline import PICTURES, pipeline_report
     from cmpc_search.stages.pipeline import run_pipeline
 
     order = options.order()
     check_bundle_output("--out", order.bundle_folder)
+    for name in PICTURES:
+        check_output("RUN", order.run_folder / name, PNG)
     set_up_compute(options.compute_device, options.threads, options.toml_path)
     told: dict[Stage, Report] = {}
 

@@ -33,7 +33,10 @@ if TYPE_CHECKING:
     from PIL import Image
     from rich.table import Table
 
-__all__ = ["pipeline_report", "stage_picture", "stage_report"]
+__all__ = ["PICTURES", "pipeline_report", "stage_picture", "stage_report"]
+
+
+PICTURES = FRONT_PICTURE, QUERIES_PICTURE = "front.png", "queries.png"
 
 
 def stage_report(order: PipelineOrder, found: StageResult) -> Report:
@@ -67,9 +70,9 @@ def stage_picture(found: StageResult) -> "tuple[str, Image.Image] | None":
         case SearchedFront() as searched:
             one = searched.picked
             image = front_image(one.standing, one.picked, cost=one.cost, budget=one.budget)
-            return "front.png", image
+            return FRONT_PICTURE, image
         case AskedGallery() as asked:
-            return "queries.png", answer_picture(asked.answers, _judgement(asked))
+            return QUERIES_PICTURE, answer_picture(asked.answers, _judgement(asked))
     return None
 
 

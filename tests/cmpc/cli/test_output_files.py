@@ -40,6 +40,8 @@ OUTPUTS = {
     ("data show", "csv"): ("data show photos.csv --out OUT", "photos/a/1.png"),
     ("profile", "html_path"): ("profile in.html --html OUT", "in.html"),
     ("pareto", "picture"): ("pareto run --picture OUT", "in.npy"),
+    ("pipeline", "bundle_folder"): ("pipeline new --gallery gallery --out OUT", "photos"),
+    ("evidence", "picture"): ("evidence run --picture OUT", "in.npy"),
     ("build", "bundle_folder"): ("build run --out OUT", "photos"),
     ("index build", "shards"): ("index build in.npy --rows-per-shard 2 --out OUT", "photos"),
 }
