@@ -15,6 +15,7 @@ from cmpc.reports.front import front_table, unstable_trials
 from cmpc_cost_models import Cost
 from cmpc_search.errors import CostUnknown
 from cmpc_search.runs.evaluation import NetworkCost
+from cmpc_search.runs.finals import Standing
 from cmpc_search.study.records import Candidate, CandidateScore
 
 LATENCY = {"name": "latency", "value": 1.5, "unit": "ms", "source": "measured"}
@@ -37,14 +38,15 @@ def test_no_reason_is_no_error():
 
 
 def test_an_unstable_latency_on_the_front_is_marked_named_and_ends_with_3():
-    front = [candidate(1), candidate(7, "the blocks spread by 9%")]
+    front = (candidate(1), candidate(7, "the blocks spread by 9%"))
+    standing = Standing(candidates=front, contenders=front, front=front, is_measured_together=False)
 
     with pytest.raises(UntrustedTiming, match=r"trial 7: the blocks spread by 9%") as caught:
         trust_or_raise(unstable_trials(front))
 
     assert caught.value.exit_code == 3
     [*_, latency] = [
-        column._cells for column in front_table(front).columns if "ms" in column.header
+        column._cells for column in front_table(standing).columns if "ms" in column.header
     ]
     assert [str(cell) for cell in latency] == ["1.5", "1.5 *"]
 
