@@ -20,9 +20,10 @@ else:  # settings are written and read as those of the kind that they are of
 
 def _of_its_kind(given: Any) -> Any:
     """Read settings as those of the kind that they name, so that errors speak of no other."""
-    if not isinstance(given, dict):
-        return given
-    return AUGMENTATIONS.load(given.get("kind", DEFAULT_AUGMENTATION.kind)).model_validate(given)
+    kind = given.get("kind", DEFAULT_AUGMENTATION.kind) if isinstance(given, dict) else None
+    if not isinstance(kind, str):
+        return given  # which no kind accepts, unless it is one already
+    return AUGMENTATIONS.load(kind).model_validate(given)
 
 
 AnyAugmentation = Annotated[OneOfAll, BeforeValidator(_of_its_kind)]

@@ -49,3 +49,9 @@ def test_settings_of_another_kind_are_refused_by_name():
     assert [error["loc"] for error in raised.value.errors()] == [("augmentation", "max_gain")]
     with pytest.raises(ValidationError, match="did you mean 'drawing'"):
         Settings.model_validate({"augmentation": {"kind": "drawings"}})
+
+
+@pytest.mark.parametrize("kind", [[], {}, 3, None])
+def test_a_kind_that_is_no_name_is_refused(kind):
+    with pytest.raises(ValidationError, match="kind"):
+        Settings.model_validate({"augmentation": {"kind": kind}})
