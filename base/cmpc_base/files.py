@@ -12,9 +12,9 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, Any, BinaryIO
 
-__all__ = ["is_file", "replacing", "temporary_beside", "write_text"]
+__all__ = ["bring_to_disk", "is_file", "replacing", "temporary_beside", "write_text"]
 
 NUM_NAME_CHARACTERS = 48  # of the file's own in its temporary name: a name has 255 bytes at most
 
@@ -45,7 +45,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode) if kept_mode is None else kept_mode
             yield file
         with open(temporary, "r+b") as written:  # another file, if a library replaced it
-            os.fsync(written.fileno())
+            bring_to_disk(written)
         if _mode_of(temporary) != mode:  # some file systems refuse even what changes nothing
             temporary.chmod(mode)
         temporary.replace(target)
@@ -57,6 +57,12 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def bring_to_disk(file: IO[Any]) -> None:
+    """Return once what was written into an open file outlives a power failure."""
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def write_text(path: Path, text: str) -> None:

@@ -10,13 +10,13 @@ what and when.
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from cmpc_base.files import bring_to_disk
 from cmpc_base.hashing import document_hash
 from cmpc_base.progress import Progress
 from cmpc_search.data.reading import Reading
@@ -88,7 +88,7 @@ class Filling:
     def finish(self) -> None:
         """Bring the rows to the disk; the journal goes."""
         with self.path.open("r+b") as file:
-            os.fsync(file.fileno())
+            bring_to_disk(file)
         self._journal.unlink()
 
     def _chunks(self) -> Iterator[range]:

@@ -6,12 +6,13 @@ and at most one in part, which is cut off. The header says from the first how ma
 Shapes: V rows in all, D embedding length.
 """
 
-import os
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
+
+from cmpc_base.files import bring_to_disk
 
 __all__ = ["DamagedRows", "EmbeddingRows"]
 
@@ -67,8 +68,7 @@ class EmbeddingRows:
             self._num_appends += 1
             self._num_done += len(rows)
             if self._num_appends % SYNC_EVERY == 0 or self.is_whole:
-                file.flush()
-                os.fsync(file.fileno())
+                bring_to_disk(file)
 
     def read(self) -> npt.NDArray[np.float16]:
         """Return all rows, as a read-only memory map."""

@@ -71,7 +71,7 @@ def test_supernet_pick_control_and_a_network_made_by_hand(by_processes, material
 
 
 def test_gallery_network(by_processes, pictures, image_set, cache_dir, tmp_path):
-    training = GalleryTraining(num_steps=3, classes_per_batch=5, queue_size=7)
+    training = GalleryTraining(num_steps=3, classes_per_batch=5)
     settings = GallerySettings(
         data=str(pictures), depths="1,1", width=4, input_size_px=32, training=training
     )

@@ -157,7 +157,7 @@ def test_views_are_of_the_training_pictures_each_with_its_own_name_and_class(mat
 def test_views_are_embedded_once_and_only_their_embeddings_are_kept(material, monkeypatch):
     made = make_view_bank(material)
     monkeypatch.setattr(Gallery, "embed", None)  # calling it again would fail
-    monkeypatch.setattr(stage_module, "exclusive", None)  # a cache may be one that is only read
+    monkeypatch.setattr(stage_module, "lock", None)  # a cache may be one that is only read
 
     read = make_view_bank(material)
 

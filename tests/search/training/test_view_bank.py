@@ -74,7 +74,8 @@ def test_an_order_of_millions_of_views_is_drawn_once_an_epoch(bank, monkeypatch)
     for step in range(7):
         batches.at(step)
 
-    assert drawn == [(5, 0), (5, 1), (5, 2)]
+    assert drawn[:3] == [(5, 0), (5, 1), (5, 2)]
+    assert len(set(drawn)) == len(drawn) <= 4  # steps may be begun ahead
 
 
 def test_a_bank_without_labels_is_drawn_without_them(bank):
