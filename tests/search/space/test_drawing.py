@@ -6,7 +6,7 @@ from itertools import islice
 import pytest
 
 from cmpc_search.space.drawing import MacBins, MacRange, walk
-from cmpc_search.space.presets.shufflenet import SMALL
+from cmpc_search.space.presets.shufflenet import ELASTIC
 from cmpc_search.testing.toy_study import ToySpace
 
 SPACE = ToySpace(num_blocks=12)  # 72 to 672 MACs; the mean of a draw is 300
@@ -67,7 +67,7 @@ def test_a_walk_never_leaves_what_is_wanted_once_it_is_there():
 
 
 def test_draws_of_the_small_space_choose_among_all_sizes():
-    bins, rng = MacBins(SMALL, 20_000_000, num_bins=6), random.Random(0)
+    bins, rng = MacBins(ELASTIC, 20_000_000, num_bins=6), random.Random(0)
 
-    sizes = {SMALL.plan(bins.draw(rng)).input_size_px for _ in range(60)}
+    sizes = {ELASTIC.plan(bins.draw(rng)).input_size_px for _ in range(60)}
     assert sizes == {32, 48, 64, 96}

@@ -12,7 +12,7 @@ from cmpc_cost_models.targets.table import find_target
 from cmpc_cost_models.tuning.tasks import extract_tasks
 from cmpc_search.networks.onnx_export import export_network
 from cmpc_search.networks.plan_network import PlanNetwork
-from cmpc_search.space.presets.shufflenet import SMALL
+from cmpc_search.space.presets.shufflenet import ELASTIC
 from cmpc_search.stages.covering_networks import export_covering_networks
 
 TARGET = find_target("x86-64-v3")
@@ -23,7 +23,7 @@ def features_in(paths):
 
 
 ONE_SIZE = replace(
-    SMALL,
+    ELASTIC,
     input_size_px=32,
     smaller_inputs_px=(),
     stem_channels=(8,),
@@ -48,13 +48,13 @@ def test_no_architecture_has_a_kernel_that_the_covering_ones_lack(tmp_path):
 
 
 def test_where_sizes_are_choices_nearly_all_kernels_are_near_covering_ones(tmp_path):
-    covered = features_in(export_covering_networks(SMALL, tmp_path))
+    covered = features_in(export_covering_networks(ELASTIC, tmp_path))
 
-    drawn = kernels_of_drawn(SMALL, tmp_path)
+    drawn = kernels_of_drawn(ELASTIC, tmp_path)
     near = [one for one in drawn if min(map(one.distance, covered)) <= LARGEST_DISTANCE]
     assert len(near) > 0.85 * len(drawn)
 
 
 def test_every_network_of_the_small_space_runs_on_our_kernels_alone(tmp_path):
-    for path in export_covering_networks(SMALL, tmp_path):
+    for path in export_covering_networks(ELASTIC, tmp_path):
         assert plan_network(load_graph(path)).num_imported == 0

@@ -15,6 +15,7 @@ __all__ = ["SPACES", "load_space"]
 SPACES: "Registry[Space]" = Registry(
     "space",
     {
+        "elastic": "cmpc_search.space.presets.shufflenet:ELASTIC",
         "small": "cmpc_search.space.presets.shufflenet:SMALL",
         "spos": "cmpc_search.space.presets.shufflenet:SPOS",
     },

@@ -7,7 +7,13 @@ import pytest
 
 from cmpc_search.errors import BadArgument
 from cmpc_search.space.presets.catalogue import load_space
-from cmpc_search.space.presets.shufflenet import SMALL, SPOS, ShuffleNetSpace, Stage
+from cmpc_search.space.presets.shufflenet import (
+    ELASTIC,
+    SMALL,
+    SPOS,
+    ShuffleNetSpace,
+    Stage,
+)
 from cmpc_search.testing.spaces import SpaceContract
 
 # Sizes that halve unevenly: 21, 11, 6, 3 pixels.
@@ -24,7 +30,7 @@ UNEVEN = ShuffleNetSpace(
 
 
 # With a choice of everything that may be chosen.
-ELASTIC = replace(
+TINY_ELASTIC = replace(
     UNEVEN,
     name="elastic",
     smaller_inputs_px=(9, 12, 40),
@@ -43,9 +49,10 @@ class TestSpaces(SpaceContract):
             replace(SPOS, input_size_px=32),
             UNEVEN,
             replace(UNEVEN, has_layout_head=True, operators=(1, 3)),
+            TINY_ELASTIC,
             ELASTIC,
         ],
-        ids=["small", "spos", "uneven", "layout-head", "elastic"],
+        ids=["small", "spos", "uneven", "layout-head", "tiny-elastic", "elastic"],
     )
     def space(self, request):
         return request.param
@@ -98,9 +105,9 @@ def test_a_description_that_makes_no_network_is_refused(change, message):
 
 
 def test_a_key_names_what_there_is_and_marks_what_is_left_out():
-    architecture = ELASTIC.read("r12s2c4-d1-k3w0.4-x-d2-xcw1.0-k7w1.6-x-h9")
+    architecture = TINY_ELASTIC.read("r12s2c4-d1-k3w0.4-x-d2-xcw1.0-k7w1.6-x-h9")
 
-    plan = ELASTIC.plan(architecture)
+    plan = TINY_ELASTIC.plan(architecture)
     units = {step.name.rsplit(".", 2)[0] for step in plan.layers if "main" in step.name}
     assert plan.input_size_px == 12
     assert units == {"blocks.0", "blocks.2", "blocks.3"}
@@ -117,12 +124,12 @@ def test_a_key_names_what_there_is_and_marks_what_is_left_out():
 )
 def test_a_key_that_marks_too_little_or_too_much_is_refused(key):
     with pytest.raises(BadArgument, match="the word 'x' for blocks that are left out"):
-        ELASTIC.read(key)
+        TINY_ELASTIC.read(key)
 
 
 def test_networks_that_are_equal_are_one_architecture_and_are_counted_once():
     space = replace(
-        ELASTIC,
+        TINY_ELASTIC,
         stages=(Stage(10, 2, least_depth=1),),
         widths=(1.0,),
         operators=(0, 1),
@@ -135,10 +142,10 @@ def test_networks_that_are_equal_are_one_architecture_and_are_counted_once():
     assert len({space.plan(one) for one in drawn}) == len(drawn)
 
 
-def test_the_small_space_reaches_from_a_third_of_a_million_macs_to_twenty():
+def test_the_elastic_space_reaches_from_a_third_of_a_million_macs_to_twenty():
     rng = random.Random(0)
-    drawn = [SMALL.macs(SMALL.sample(rng)) for _ in range(200)]
+    drawn = [ELASTIC.macs(ELASTIC.sample(rng)) for _ in range(200)]
 
-    assert SMALL.macs(SMALL.smallest()) <= 0.3e6 < 20e6 <= SMALL.macs(SMALL.largest())
+    assert ELASTIC.macs(ELASTIC.smallest()) <= 0.3e6 < 20e6 <= ELASTIC.macs(ELASTIC.largest())
     assert min(drawn) < 0.6e6 < 10e6 < max(drawn)
-    assert len(list(SMALL.covering())) < 30
+    assert len(list(ELASTIC.covering())) < 30
