@@ -88,7 +88,7 @@ def likely_seconds(
     search: SearchSettings,
     train: TrainSettings,
 ) -> dict[Stage, float]:
-    """Return what each stage may take on two cores of a server, as a first guess.
+    """Return what each stage may take on two cores with AVX-512, as a first guess.
 
     How much slower this machine is, the pace of the stages will tell. ``gallery`` is None where no
     gallery network is trained. The guesses are those of the default settings on a data set of some
@@ -97,23 +97,23 @@ def likely_seconds(
     macs, batch = gallery_macs / USUAL_MACS, search.supernet.batch_size / 128
     finalist_steps = search.finalists * search.finalist.num_steps
     pick_steps = train.pick.num_steps + train.control_steps
-    trial_s, front_s, judged_s = (4.0, 15.0, 40.0) if search.needs_latency else (1.0, 0.0, 10.0)
+    trial_s, front_s, judged_s = (2.3, 12.0, 30.0) if search.needs_latency else (1.0, 0.0, 10.0)
     return {
-        Stage.DATA: 10.0,
+        Stage.DATA: 5.0,
         Stage.GALLERY: 3.0 if gallery is None else _gallery_seconds(gallery) * macs,
-        Stage.EMBEDDINGS: 10.0 * macs,
-        Stage.VIEWS: 30.0 + 3.0 * macs * search.views_per_image,
-        Stage.SUPERNET: 0.22 * batch * search.supernet.num_steps,
+        Stage.EMBEDDINGS: 2.5 * macs,
+        Stage.VIEWS: 5.0 + 1.4 * macs * search.views_per_image,
+        Stage.SUPERNET: 0.06 * batch * search.supernet.num_steps,
         Stage.SEARCH: trial_s * search.trials,
-        Stage.FINALISTS: 0.2 * batch * finalist_steps + 6.0 * search.finalists + front_s,
-        Stage.TRAINING: 0.2 * batch * pick_steps,
+        Stage.FINALISTS: 0.08 * batch * finalist_steps + front_s,
+        Stage.TRAINING: 0.06 * batch * pick_steps,
         Stage.EVALUATION: judged_s,
-        Stage.BUNDLE: 20.0,
+        Stage.BUNDLE: 3.0,
         Stage.INDEX: 1.0,
-        Stage.QUERIES: 3.0,
+        Stage.QUERIES: 5.0,
     }
 
 
 def _gallery_seconds(gallery: GallerySettings) -> float:
     training = gallery.training
-    return 0.02 * training.num_steps * training.classes_per_batch
+    return 0.0038 * training.num_steps * training.classes_per_batch

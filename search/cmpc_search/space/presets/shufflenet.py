@@ -259,8 +259,8 @@ SMALL = ShuffleNetSpace(
 )
 
 # From 0.1 to 40 million MACs: size of the image, stem, depths and head are choices too. A supernet
-# of so many unlike networks wants to be trained for long: after the 1,700 steps of the default,
-# which tell networks of `small` apart, it told nothing.
+# of so many unlike networks wants to be trained for long: after the 1,700 steps of the default the
+# best reward of a search was 0.005, where that of a search of `small` is 0.059.
 ELASTIC = ShuffleNetSpace(
     name="elastic",
     input_size_px=96,
