@@ -17,7 +17,7 @@ import errno
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import Enum
 from pathlib import Path
 from types import ModuleType
@@ -29,6 +29,7 @@ __all__ = [
     "PATIENCE_S",
     "LockOwner",
     "exclusive",
+    "exclusive_if_possible",
     "holder_of",
     "is_held",
     "lock",
@@ -62,6 +63,23 @@ def exclusive(path: Path, *, doing: str, on_wait: OnNotice | None = None) -> Ite
     """
     with path.open("a") as file:
         lock(file, LockOwner.PROCESS, doing=doing, on_wait=on_wait)
+        yield  # closing the file drops the lock
+
+
+@contextmanager
+def exclusive_if_possible(
+    path: Path, owner: LockOwner, *, doing: str, on_wait: OnNotice | None = None
+) -> Iterator[None]:
+    """Do as `exclusive` does, but run the block all the same where there are no locks.
+
+    It is for work of which two processes at once would write the same bytes.
+
+    Raises:
+        OSError: the system refuses the file.
+    """
+    with path.open("a") as file:
+        with suppress(OSError):
+            lock(file, owner, doing=doing, on_wait=on_wait)
         yield  # closing the file drops the lock
 
 

@@ -17,10 +17,11 @@ __all__ = ["shipped"]
 @cache_size_option
 @json_option
 def shipped(folder: Path, data: str, cache_dir: Path, as_json: bool) -> None:
-    """Take the network that comes with cmpc for a data set, trained for hours.
+    """Take the network that comes with cmpc for a data set, if one does.
 
-    It was trained on the training classes of that data set alone, which are compared with those
-    that are here. To train a network anew, see `cmpc gallery train`.
+    None comes with this version, so the command tells that. One that comes has learnt from the
+    training classes of that data set alone, which are compared with those that are here. To train
+    a network, see `cmpc gallery train`.
 
     \b
     Example:

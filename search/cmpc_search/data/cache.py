@@ -22,7 +22,7 @@ from typing import Any
 from cmpc_base.cache import Cache
 from cmpc_base.hashing import document_hash, file_hash
 from cmpc_base.json_files import read_json, write_json
-from cmpc_base.locks import LockOwner, lock
+from cmpc_base.locks import LockOwner, exclusive_if_possible
 from cmpc_base.progress import OnNotice
 from cmpc_search.errors import BadData
 
@@ -52,9 +52,10 @@ def unfinished_folder(final: Path, *, on_wait: OnNotice | None = None) -> Iterat
     """
     folder = final.with_name(f"{final.name}.unfinished")
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK_NAME).open("a") as file:
-        with suppress(OSError):  # a system without locks: two at once write the same bytes
-            lock(file, LockOwner.OPEN_FILE, doing=f"prepares {final.name}", on_wait=on_wait)
+    doing = f"prepares {final.name}"
+    with exclusive_if_possible(
+        folder / LOCK_NAME, LockOwner.OPEN_FILE, doing=doing, on_wait=on_wait
+    ):
         if (final / RECORD_NAME).exists():
             yield None
             return

@@ -5,8 +5,6 @@ CACHE/views/RECIPE/embeddings.npy   the gallery network's embeddings, as far as 
 """
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ import numpy.typing as npt
 
 from cmpc_base.cache import Cache
 from cmpc_base.hashing import document_hash
-from cmpc_base.locks import LockOwner, lock
+from cmpc_base.locks import LockOwner, exclusive_if_possible
 from cmpc_base.progress import OnNotice, Progress
 from cmpc_search.data.svg_styles import STYLES_VERSION
 from cmpc_search.gallery import Gallery
@@ -63,7 +61,8 @@ def make_view_bank(
     path = folder / EMBEDDINGS_FILE
     rows = _found_whole(path, material)
     if rows is None:
-        with _alone_in(folder, on_notice):
+        lock_path, doing = folder / LOCK_FILE, f"embeds the views of {folder}"
+        with exclusive_if_possible(lock_path, LockOwner.PROCESS, doing=doing, on_wait=on_notice):
             rows = _opened(path, material, on_notice or _log.warning)
             if not rows.is_whole:
                 _embed(rows, material, progress)
@@ -75,15 +74,6 @@ def make_view_bank(
         labels=material.gallery_bank.labels,
         memory=ViewMemory(rows.num_rows, maker.size_px, limit_bytes),
     )
-
-
-@contextmanager
-def _alone_in(folder: Path, on_notice: OnNotice | None) -> Iterator[None]:
-    with (folder / LOCK_FILE).open("a") as file:
-        with suppress(OSError):  # a system without locks: two at once write the same bytes
-            doing = f"embeds the views of {folder}"
-            lock(file, LockOwner.PROCESS, doing=doing, on_wait=on_notice)
-        yield  # closing the file drops the lock
 
 
 def _size_px_of(space: Space, architecture: Architecture | None) -> int:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from cmpc_base import locks
 from cmpc_search.compatibility.base import NO_LABEL
 from cmpc_search.data import load_image_set
 from cmpc_search.embeddings import EMBEDDINGS_FILE, read_embeddings
@@ -115,7 +116,7 @@ def test_views_are_embedded_in_a_cache_whose_file_system_has_no_locks(
     def refuse(*_, **__):
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(stage_module, "lock", refuse)
+    monkeypatch.setattr(locks, "lock", refuse)
     other_seed = settings.model_copy(update={"seed": 78})  # a bank that nobody has made
 
     bank = make_view_bank(load_material(other_seed, gallery_path, cache_dir=cache_dir))
@@ -157,7 +158,9 @@ def test_views_are_of_the_training_pictures_each_with_its_own_name_and_class(mat
 def test_views_are_embedded_once_and_only_their_embeddings_are_kept(material, monkeypatch):
     made = make_view_bank(material)
     monkeypatch.setattr(Gallery, "embed", None)  # calling it again would fail
-    monkeypatch.setattr(stage_module, "lock", None)  # a cache may be one that is only read
+    monkeypatch.setattr(
+        stage_module, "exclusive_if_possible", None
+    )  # a cache may be one that is only read
 
     read = make_view_bank(material)
 

@@ -82,8 +82,8 @@ def open_shipped(name: str) -> Path:
     """
     if name not in shipped_names():
         raise BadArgument(
-            f"a network must come with cmpc to be taken, got the data set {name!r} and networks "
-            f"for {shipped_names()}; train one with `cmpc gallery train`"
+            f"a network must come with cmpc for the data set {name!r}, it comes with "
+            f"{' and '.join(shipped_names()) or 'none'}; train one with `cmpc gallery train`"
         )
     return OWN_FOLDER / name
 
