@@ -7,6 +7,7 @@ import signal
 import numpy as np
 import pytest
 
+from cmpc_base import locks
 from cmpc_search.data import cache as cache_module
 from cmpc_search.data import load_image_set
 from cmpc_search.data import readers as readers_module
@@ -75,7 +76,7 @@ def test_a_file_system_without_locks_can_hold_the_cache(photos, tmp_path, monkey
     def refuse(*_, **__):
         raise OSError(errno.ENOLCK, "no locks available")
 
-    monkeypatch.setattr(cache_module, "lock", refuse)
+    monkeypatch.setattr(locks, "lock", refuse)
 
     assert len(load(photos, tmp_path)) == 36
 

@@ -17,7 +17,7 @@ from cmpc_search.training.settings import PickTraining
 @pytest.fixture
 def contest(settings, gallery_path, cache_dir):
     """A small pick in a space whose architectures read images of several sizes."""
-    several = settings.model_copy(update={"input_size_px": None})
+    several = settings.model_copy(update={"space": "elastic", "input_size_px": None})
     material = load_material(several, gallery_path, cache_dir=cache_dir)
     return Contest(
         material=material,

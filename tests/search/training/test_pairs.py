@@ -85,22 +85,23 @@ def test_images_of_no_class_are_classes_of_their_own_after_the_others(with_unkno
 
 def test_the_two_roles_see_an_image_of_no_class_in_two_styles(with_unknown):
     training = TRAINING.model_copy(update={"instance_classes": True, "num_steps": 100})
-    asked = []
+    asked = {}
 
     class Recording:
-        """Views that keep which styles were asked for."""
+        """Views that keep which styles were asked for; steps may be made ahead, in any order."""
 
         recipe, pictures = (
             getattr(views_of(with_unknown, seed=3), name) for name in ("recipe", "pictures")
         )
 
         def make(self, rows, numbers, compute, *, styles):
-            asked.append(styles)
+            asked[int(numbers[0])] = styles
             return torch.zeros(len(rows), 2, 2, 3, dtype=torch.uint8)
 
     found = PairBatches(with_unknown, training, Recording(), CPU)
     labels = torch.cat([found.at(number).labels.view(2, 2) for number in range(60)], dim=1)
-    queries, gallery = torch.cat([one.view(2, 2) for one in asked[:60]], dim=1)
+    in_turn = sorted(asked)[:60]
+    queries, gallery = torch.cat([asked[one].view(2, 2) for one in in_turn], dim=1)
 
     is_own = labels[0] >= found.num_classes
     assert set(queries[is_own].tolist()) == set(gallery[is_own].tolist()) == {0, 1, 2, 3}
