@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 # Both the first process, with a folder as its argument, and those that it starts.
 MODULE = """
-import json, os, sys, time
+import json, os, signal, sys, time
 from datetime import timedelta
 from pathlib import Path
 
@@ -75,6 +75,7 @@ def learn(folder, compute):
     save_file(network.state_dict(), folder / f"weights-{compute.world}-{compute.rank}")
 
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
 if len(sys.argv) == 1:
     serve_one_order(prepare)
 else:
