@@ -2,8 +2,8 @@
 #
 #   make setup    a virtual environment in .venv with everything cmpc needs
 #   make search   set up, then `cmpc pipeline`, the whole job on the default data: a gallery network,
-#                 search, train the pick, evaluate, build a bundle, query with it (10 to 45 minutes);
-#                 the gallery network comes with cmpc, if one does: GALLERY=train trains it anew
+#                 search, train the pick, evaluate, build a bundle, query with it (10 to 30 minutes);
+#                 the gallery network comes with cmpc: GALLERY=train trains it anew, for longer
 #   make check    lint, formatting, types and layers
 #   make test     the tests
 #

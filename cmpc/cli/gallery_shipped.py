@@ -1,4 +1,4 @@
-"""Which network comes with cmpc, ready trained?"""
+"""Take the network that comes with cmpc, ready trained."""
 
 from pathlib import Path
 
@@ -19,9 +19,8 @@ __all__ = ["shipped"]
 def shipped(folder: Path, data: str, cache_dir: Path, as_json: bool) -> None:
     """Take the network that comes with cmpc for a data set, if one does.
 
-    None comes with this version, so the command tells that. One that comes has learnt from the
-    training classes of that data set alone, which are compared with those that are here. To train
-    a network, see `cmpc gallery train`.
+    One comes for emoji. It was trained with the defaults of `cmpc gallery train`, on the training
+    classes of that data set alone, which are compared with those that are here.
 
     \b
     Example:

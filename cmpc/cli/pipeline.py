@@ -102,7 +102,7 @@ class PipelineOptions:
 @click.option("--trials", type=int, help="Candidates to score in all.  [default: 48]")
 @click.option("--budget-ms", type=float, help="Latency limit in milliseconds.")
 @click.option(
-    "--budget-mmacs", type=float, help="Limit in million multiply-accumulates.  [default: 2.6]"
+    "--budget-mmacs", type=float, help="Limit in million multiply-accumulates.  [default: 5.2]"
 )
 @click.option("--seed", type=int, help="Seed of everything drawn at random.  [default: 0]")
 @threads_option

@@ -128,7 +128,7 @@ def search(options: SearchOptions) -> None:
 
     \b
     Examples:
-      cmpc search runs/emoji --gallery galleries/emoji --target host --budget-mmacs 2.6
+      cmpc search runs/emoji --gallery galleries/emoji --target host --budget-mmacs 5.2
       cmpc search runs/faces --gallery galleries/faces --data faces.csv --cost macs
       cmpc search runs/board --gallery galleries/emoji --target arm
       cmpc search runs/board --gallery galleries/emoji --target arm --device rpc://board:9090

@@ -42,6 +42,7 @@ from cmpc_search.gallery.networks.torch_network import TorchNetwork
 from cmpc_search.gallery.record import SCHEMA_VERSION, GalleryRecord
 from cmpc_search.gallery.unfinished import RECORD_FILE, is_unfinished
 from cmpc_search.json_records import parsed_record
+from cmpc_search.networks.gallery.base import GalleryShape
 from cmpc_search.training.compute import here
 
 __all__ = [
@@ -152,6 +153,18 @@ class Gallery:
             return OnnxNetwork(self.path / ONNX_FILE, str(self.path / ONNX_FILE))
         return TorchNetwork(self.path / WEIGHTS_FILE, shape)
 
+    @cached_property
+    def _narrow_network(self) -> LargeNetwork:
+        """The network in bfloat16 where that is faster than as it is.
+
+        On an AMD EPYC with AVX-512 BF16 one thread embeds 500 images a second with a residual
+        network of 421 MMAC in torch's bfloat16, 240 with ONNX Runtime.
+        """
+        shape, is_fast = self.record.network, here().precision == "bfloat16"
+        if isinstance(shape, GalleryShape) and shape.is_dense and is_fast:
+            return TorchNetwork(self.path / WEIGHTS_FILE, shape)
+        return self._network
+
     def _without_network(self) -> BadGallery:
         return BadGallery(f"{self.path} must have a network to embed new images, it has none")
 
@@ -165,16 +178,15 @@ class Gallery:
     ) -> npt.NDArray[np.float32]:
         """uint8 [N, H, H, 3] of any size -> unit embeddings float32 [N, D].
 
-        ``is_narrow`` lets torch compute in bfloat16 where torch embeds at all: good enough for
-        what others learn from, not for what is searched.
+        ``is_narrow`` allows bfloat16 where that is faster: good enough for what others learn from,
+        not for what is searched.
 
         Raises:
             BadEmbeddings: the network gives NaN, infinities or zeros for some of ``item_names``.
             BadGallery: there is no network, or it fails.
         """
-        return unit_embeddings(
-            self._network, images, item_names, is_narrow=is_narrow, progress=progress
-        )
+        network = self._narrow_network if is_narrow else self._network
+        return unit_embeddings(network, images, item_names, is_narrow=is_narrow, progress=progress)
 
     def rows_of(self, image_set: ImageSet) -> npt.NDArray[np.float32]:
         """Return the kept embeddings in the order of ``image_set``, float32 [N, D].

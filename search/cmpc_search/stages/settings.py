@@ -30,6 +30,7 @@ from cmpc_search.study.rewards.catalogue import ACCURACY_REWARDS, REWARDS
 from cmpc_search.study.samplers.catalogue import SAMPLERS
 from cmpc_search.study.settings import Budget, StudySettings
 from cmpc_search.training.augmentation.choosing import DEFAULT_AUGMENTATION, AnyAugmentation
+from cmpc_search.training.augmentation.drawing import Drawing
 from cmpc_search.training.augmentation.photo import Photo
 from cmpc_search.training.settings import (
     FinalistTraining,
@@ -53,6 +54,9 @@ __all__ = [
 
 FREE_SETTINGS = ("trials", "finalists", "data", "gallery_path", "view_memory_mb")
 """What may change when a run is resumed; data and gallery are known by their hashes, not places."""
+
+IN_OTHER_STYLES = Drawing(style_share=0.3)
+"""How images differ where a gallery network is trained: it is large enough to learn from that."""
 
 MOST_BLOCKS = 100  # of a stage; the deepest network of the paper has 23
 GREATEST_SEED = 2**32 - 1  # what each library that draws takes
@@ -113,9 +117,17 @@ class GallerySettings(BaseModel):
         description="Decides which classes validate, and which images ask.",
     )
     training: GalleryTraining = GalleryTraining()
-    augmentation: AnyAugmentation = DEFAULT_AUGMENTATION
+    augmentation: AnyAugmentation = IN_OTHER_STYLES
 
     _suit = model_validator(mode="before")(_suited_to_photographs)
+
+    @field_validator("augmentation", mode="before")
+    @classmethod
+    def _add_to_default(cls, given: object) -> object:
+        """Let settings of drawings stand beside those that nobody set."""
+        if not isinstance(given, dict) or given.get("kind", IN_OTHER_STYLES.kind) != "drawing":
+            return given
+        return IN_OTHER_STYLES.model_dump() | given
 
     @field_validator("depths")
     @classmethod
@@ -262,7 +274,7 @@ class TrainSettings(BaseModel):
 class PipelineSearchSettings(SearchSettings):
     """A search within a budget, where nobody sets another: one that small devices can afford."""
 
-    budget_mmacs: float | None = Field(2.6, gt=0, le=1e12, description="Limit of million MACs.")
+    budget_mmacs: float | None = Field(5.2, gt=0, le=1e12, description="Limit of million MACs.")
 
 
 class PipelineSettings(BaseModel):

@@ -16,17 +16,20 @@ from cmpc_search.gallery import (
     GallerySources,
     embed_gallery,
     existing_gallery,
+    folder,
     import_gallery,
     open_gallery,
     read_classifier,
     save_gallery_network,
 )
+from cmpc_search.gallery.networks import torch_network
 from cmpc_search.gallery.networks.torch_network import TorchNetwork
 from cmpc_search.gallery.record import GalleryRecord
 from cmpc_search.networks.gallery.base import GalleryNetwork
 from cmpc_search.networks.onnx_export import export_network
 from cmpc_search.pixels import to_float
 from cmpc_search.testing.spaces import onnx_embedding
+from cmpc_search.training.compute import Compute
 from cmpc_search.training.embedding import embed_images
 
 FACTS = {"num_steps": 7}
@@ -66,6 +69,20 @@ def test_images_of_another_size_are_resized_before_they_are_embedded(gallery, im
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
     flat = np.full((1, 24, 24, 3), 77, np.uint8)
     np.testing.assert_array_equal(gallery.embed(flat), gallery.embed(flat[:, :8, :8]))
+
+
+@pytest.mark.parametrize("has_bfloat16", [True, False])
+def test_what_others_learn_from_is_narrow_where_that_is_fast(
+    gallery, image_set, monkeypatch, has_bfloat16
+):
+    monkeypatch.setattr(folder, "here", lambda: Compute(has_fast_bfloat16=has_bfloat16))
+    monkeypatch.setattr(torch_network, "here", lambda: Compute(has_fast_bfloat16=has_bfloat16))
+    exact, narrow = (
+        gallery.embed(image_set.images, is_narrow=is_narrow) for is_narrow in (False, True)
+    )
+
+    assert (exact == narrow).all() == (not has_bfloat16)
+    assert (exact * narrow).sum(axis=1).min() > 0.99
 
 
 def test_embeddings_are_made_once(gallery, image_set, monkeypatch):

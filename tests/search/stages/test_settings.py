@@ -54,6 +54,17 @@ def test_networks_are_timed_when_the_cost_or_the_budget_asks_for_it(given, expec
     assert SearchSettings.model_validate(given).needs_latency is expected
 
 
+@pytest.mark.parametrize(
+    ("given", "style_share"),
+    [({"max_scale": 1.3}, 0.3), ({"style_share": 0.0}, 0.0), ({"kind": "photo"}, 0.0)],
+    ids=str,
+)
+def test_what_is_set_of_how_gallery_images_differ_leaves_the_rest_as_it_is(given, style_share):
+    settings = GallerySettings.model_validate({"augmentation": given})
+
+    assert settings.augmentation.style_share == style_share
+
+
 @pytest.mark.parametrize("wrong", [{"csd.weight": 2}, {"scale": 8}], ids=str)
 def test_settings_of_no_part_of_a_method_are_told_how_they_are_written(wrong):
     with pytest.raises(ValidationError, match=r"no quotes, such as csd\.temperature = 0\.05"):

@@ -1,4 +1,4 @@
-"""Gallery networks that come with cmpc, each trained for hours on the data set it is named after.
+"""Gallery networks that come with cmpc, each trained on the data set it is named after.
 
     shipped/DATA/
       shipped.json             shape, recipe, and hashes of the classes and items it was trained on

@@ -55,6 +55,11 @@ class GalleryShape(ABC):
         return TORCH_EPSILON
 
     @property
+    def is_dense(self) -> bool:
+        """Whether most of its convolutions read all channels: those gain from bfloat16."""
+        return False
+
+    @property
     def pretrained_file(self) -> PretrainedFile | None:
         """Where published weights of this network are, if somebody publishes them."""
         return None

@@ -1,4 +1,4 @@
-"""Residual networks, from a small one for 32 px up to ResNet-101.
+"""Residual networks, from a small one for 64 px up to ResNet-101.
 
 Basic and bottleneck blocks as in He et al., CVPR 2016 (table 1); a bottleneck's stride sits in its
 first 1x1 convolution, as printed there, so ResNet-101 counts to the 7.6 GMAC of the CMP-NAS
@@ -52,6 +52,10 @@ class ResidualShape(GalleryShape):
                 "a residual network must have at least one block a stage and a positive width, "
                 f"got depths {self.depths} and width {self.width}"
             )
+
+    @property
+    def is_dense(self) -> bool:
+        return True
 
     def add_backbone(self, draft: PlanDraft) -> str:
         """Append stem and blocks."""
@@ -111,7 +115,7 @@ def _last(read: int, given: int, kernel: int) -> Convolution:
 # Wide and shallow at half the resolution: on a CPU its MACs cost a quarter of the time of the same
 # number spent on narrow layers at full resolution.
 RESIDUAL_SMALL = ResidualShape(
-    name="residual-small", input_size_px=32, depths=(2, 2, 2), width=64, has_layout_head=True
+    name="residual-small", input_size_px=64, depths=(2, 2, 2), width=64, has_layout_head=True
 )
 RESNET18 = ResidualShape(
     name="resnet18", input_size_px=224, depths=(2, 2, 2, 2), width=64, has_large_stem=True

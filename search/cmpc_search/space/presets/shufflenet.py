@@ -244,15 +244,16 @@ SPOS = ShuffleNetSpace(
     widths=(0.2, 0.4, 0.6, 0.8, 1.0, 1.2, 1.4, 1.6),
 )
 
-# The same shape for small images: 8 blocks at 32 px. The map is halved late and the stem is narrow,
-# since at this size detail is what there is and full resolution is what costs.
+# The same shape for small images: 8 blocks, a narrow stem, and full resolution nowhere, since that
+# is what costs. An image of 64 px whose stem halves it costs what one of 32 px costs whose stem
+# does not, and shows more.
 SMALL = ShuffleNetSpace(
     name="small",
-    input_size_px=32,
-    stem_channels=(8,),
-    stem_strides=(1,),
-    stages=(Stage(24, 2), Stage(64, 3), Stage(128, 3)),
-    head_channels=(192,),
+    input_size_px=64,
+    stem_channels=(10,),
+    stem_strides=(2,),
+    stages=(Stage(30, 2), Stage(80, 3), Stage(160, 3)),
+    head_channels=(60, 120, 240),
     embedding_dim=128,
     has_layout_head=True,
     widths=(0.2, 0.4, 0.6, 0.8, 1.0, 1.2),
