@@ -145,6 +145,7 @@ class SupernetTraining(QueryTraining):
     """How the supernet is trained: long enough to tell architectures apart."""
 
     num_steps: int = Field(1700, ge=1, description="Updates in all.")
+    learning_rate: float = Field(2e-2, gt=0, le=1000)
     random_paths: int = Field(1, ge=1, le=64, description="Architectures drawn at each step.")
     sandwich: bool = Field(
         False,
