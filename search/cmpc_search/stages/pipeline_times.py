@@ -18,7 +18,7 @@ from cmpc_search.stages.settings import GallerySettings, SearchSettings, TrainSe
 
 __all__ = ["Stage", "StageTimes", "likely_seconds", "read_times", "write_times"]
 
-USUAL_MACS = 105e6  # of the gallery network that is the default
+USUAL_MACS = 421e6  # of the gallery network that is the default
 
 
 class Stage(StrEnum):
@@ -97,16 +97,16 @@ def likely_seconds(
     macs, batch = gallery_macs / USUAL_MACS, search.supernet.batch_size / 128
     finalist_steps = search.finalists * search.finalist.num_steps
     pick_steps = train.pick.num_steps + train.control_steps
-    trial_s, front_s, judged_s = (2.3, 12.0, 30.0) if search.needs_latency else (1.0, 0.0, 10.0)
+    trial_s, front_s, judged_s = (2.5, 12.0, 25.0) if search.needs_latency else (1.0, 0.0, 10.0)
     return {
         Stage.DATA: 5.0,
         Stage.GALLERY: 3.0 if gallery is None else _gallery_seconds(gallery) * macs,
-        Stage.EMBEDDINGS: 2.5 * macs,
-        Stage.VIEWS: 5.0 + 1.4 * macs * search.views_per_image,
-        Stage.SUPERNET: 0.06 * batch * search.supernet.num_steps,
+        Stage.EMBEDDINGS: 14.0 * macs,
+        Stage.VIEWS: 5.0 + 7.1 * macs * search.views_per_image,
+        Stage.SUPERNET: 0.08 * batch * search.supernet.num_steps,
         Stage.SEARCH: trial_s * search.trials,
-        Stage.FINALISTS: 0.08 * batch * finalist_steps + front_s,
-        Stage.TRAINING: 0.06 * batch * pick_steps,
+        Stage.FINALISTS: 0.115 * batch * finalist_steps + front_s,
+        Stage.TRAINING: 0.08 * batch * pick_steps,
         Stage.EVALUATION: judged_s,
         Stage.BUNDLE: 3.0,
         Stage.INDEX: 1.0,
@@ -116,4 +116,4 @@ def likely_seconds(
 
 def _gallery_seconds(gallery: GallerySettings) -> float:
     training = gallery.training
-    return 0.0038 * training.num_steps * training.classes_per_batch
+    return 0.009 * training.num_steps * training.classes_per_batch
