@@ -75,10 +75,13 @@ class GalleryTask(Task):
         return {"classifier": classified, "contrast": settings.contrast_weight * partners}
 
     def _classified(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """Return the classifier's loss over the views of one class; 0 when there is none."""
+        """Return the classifier's loss over the views of one class; 0 when there is none.
+
+        It is a loss of the same parameters then: processes average gradients of all of them.
+        """
         settings, has_class = self.training_settings, labels != NO_LABEL
         if not has_class.any():
-            return embeddings.sum() * 0
+            return self.classifier(embeddings).sum() * 0
         return margin_cross_entropy(
             self.classifier(embeddings[has_class]),
             labels[has_class],

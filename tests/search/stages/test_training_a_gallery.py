@@ -78,7 +78,7 @@ def test_a_large_network_is_not_trained_like_a_small_one_without_a_word(settings
 
     assert (advice is not None) == is_advised
     assert advice is None or "resnet101 is about to be trained as residual-small" in advice
-    assert advice is None or "115,200 images in all" in advice
+    assert advice is None or "192,000 images in all" in advice
 
 
 def test_a_network_that_is_not_residual_has_no_depths_or_width():

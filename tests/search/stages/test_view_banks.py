@@ -34,6 +34,7 @@ from cmpc_search.stages.settings import SearchSettings
 from cmpc_search.stages.view_banks import make_view_bank
 from cmpc_search.testing.views import STILL
 from cmpc_search.training.augmentation.drawing import Drawing
+from cmpc_search.training.checkpoint import write_weights
 
 
 def test_a_network_that_gives_no_directions_for_views_is_told_with_the_items(
@@ -45,10 +46,11 @@ def test_a_network_that_gives_no_directions_for_views_is_told_with_the_items(
     for weight in broken.parameters():
         torch.nn.init.constant_(weight, torch.nan)
     export_network(broken, tmp_path / "gallery" / "network.onnx")
+    write_weights(tmp_path / "gallery" / "network.safetensors", broken)
     other_seed = settings.model_copy(update={"seed": 77})  # a bank that nobody has made
     material = load_material(other_seed, tmp_path / "gallery", cache_dir=cache_dir)
 
-    with pytest.raises(BadEmbeddings, match=r"network\.onnx gives must be finite .*class"):
+    with pytest.raises(BadEmbeddings, match=r"network\.\w+ gives must be finite .*class"):
         make_view_bank(material)
 
 

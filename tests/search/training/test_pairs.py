@@ -18,7 +18,9 @@ from cmpc_search.training.settings import GalleryTraining
 from cmpc_search.training.views import ANY_STYLE
 
 TINY = ResidualShape(name="tiny", input_size_px=16, depths=(1,), width=8, embedding_dim=6)
-TRAINING = GalleryTraining(num_steps=10, classes_per_batch=2)
+TRAINING = GalleryTraining(
+    num_steps=10, classes_per_batch=2, joined_share=0.0, instance_classes=False
+)
 
 
 @pytest.fixture
@@ -130,7 +132,7 @@ def test_directions_are_those_of_the_classes_that_have_a_name(with_unknown):
 
 
 def test_joined_pairs_have_the_same_part_of_the_same_neighbour_on_both_sides(shapes):
-    whole = GalleryTraining(num_steps=4, classes_per_batch=4, micro_batches=1)
+    whole = TRAINING.model_copy(update={"classes_per_batch": 4, "micro_batches": 1})
     views = views_of(shapes, seed=3)
     plain = PairBatches(shapes, whole, views, CPU).at(1)
     joined = PairBatches(shapes, whole.model_copy(update={"joined_share": 1.0}), views, CPU).at(1)

@@ -18,7 +18,14 @@ from cmpc_search.training.settings import GalleryTraining
 
 SHAPE = replace(EFFICIENTNET_LITE0, input_size_px=16, embedding_dim=8)
 # AdamW's first step moves each number by the learning rate, whatever its gradient.
-ONE_STEP = GalleryTraining(num_steps=1, classes_per_batch=6, learning_rate=1e-3, weight_decay=0)
+ONE_STEP = GalleryTraining(
+    num_steps=1,
+    classes_per_batch=6,
+    learning_rate=1e-3,
+    weight_decay=0,
+    ema_decay=0,
+    joined_share=0,
+)
 TINY = ResidualShape(name="tiny", input_size_px=16, depths=(1,), width=8, embedding_dim=6)
 
 
