@@ -81,7 +81,8 @@ class GalleryTask(Task):
         """
         settings, has_class = self.training_settings, labels != NO_LABEL
         if not has_class.any():
-            return self.classifier(embeddings).sum() * 0
+            nothing: Tensor = self.classifier(embeddings).sum() * 0
+            return nothing
         return margin_cross_entropy(
             self.classifier(embeddings[has_class]),
             labels[has_class],
