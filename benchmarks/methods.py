@@ -49,14 +49,19 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--views-per-item", type=int, default=1)
+    usual = QueryTraining.model_fields["learning_rate"].default
+    parser.add_argument("--learning-rate", type=float, default=usual)
     given = parser.parse_args()
     set_up_torch(1)
 
     settings = with_gallery_data(SearchSettings(), given.gallery)
     material = load_material(settings, given.gallery, cache_dir=default_cache_dir())
-    trial = Trial(
-        material, QueryTraining(num_steps=given.steps, views_per_item=given.views_per_item)
+    training = QueryTraining(
+        num_steps=given.steps,
+        views_per_item=given.views_per_item,
+        learning_rate=given.learning_rate,
     )
+    trial = Trial(material, training)
     print(trial.told, flush=True)
     reference = None
     for method in given.methods:

@@ -125,7 +125,7 @@ class GallerySettings(BaseModel):
     @classmethod
     def _add_to_default(cls, given: object) -> object:
         """Let settings of drawings stand beside those that nobody set."""
-        if not isinstance(given, dict) or given.get("kind", IN_OTHER_STYLES.kind) != "drawing":
+        if not isinstance(given, dict) or given.get("kind", "drawing") != "drawing":
             return given
         return IN_OTHER_STYLES.model_dump() | given
 

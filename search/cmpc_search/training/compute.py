@@ -93,8 +93,9 @@ class Compute:
     def embeds_with_torch(self) -> bool:
         """Whether torch runs a trained network faster than ONNX Runtime does: not on processors.
 
-        An EfficientNet-lite0 at 128 px takes a third of the time in ONNX Runtime on an AMD EPYC
-        with AVX-512, where torch computes in bfloat16, and a sixth of it beside torch's float32.
+        There only dense networks are faster in torch, and only in bfloat16. An EfficientNet-lite0
+        at 128 px takes a third of the time in ONNX Runtime on an AMD EPYC with AVX-512, where torch
+        computes in bfloat16, and a sixth of it beside torch's float32.
         """
         return self._is_cuda
 
