@@ -71,6 +71,12 @@ def gallery() -> None:
 @click.argument("folder", metavar="GALLERY", type=FOLDER)
 @click.option("--data", metavar="NAME|PATH", help="Data set.  [default: emoji]")
 @click.option(
+    "--further-data",
+    metavar="NAME|PATH",
+    multiple=True,
+    help="A data set whose pictures of training classes are trained on, too; can be repeated.",
+)
+@click.option(
     "--network",
     type=NameChoice(GALLERY_NETWORKS),
     help="Preset of the network.  [default: residual-small]",
@@ -109,7 +115,7 @@ def train(options: TrainGalleryOptions) -> None:
 
     \b
     Examples:
-      cmpc gallery train galleries/emoji --data emoji
+      cmpc gallery train galleries/emoji --data emoji --further-data emoji9
       cmpc gallery train galleries/sketches --data sketches.csv --input-size-px 64
       cmpc gallery train galleries/shop --data shop.csv --network efficientnet-lite2
     """

@@ -55,7 +55,7 @@ def test_it_is_no_partner_in_training_on_pairs(image_set):
     views = views_of(image_set, seed=0)
     batches = PairBatches(image_set, GalleryTraining(num_steps=2), views, CPU)
 
-    assert batches.num_classes == 2
+    assert batches.listed.num_classes == 2
     assert set(batches.at(0).item_ids.tolist()) == {0, 1, 2, 3}
 
 

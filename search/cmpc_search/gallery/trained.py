@@ -47,8 +47,9 @@ def existing_gallery(path: Path, image_set: ImageSet, *, facts: Any) -> Gallery 
 
 
 def _but_place(facts: Any) -> dict[str, Any]:
-    """Return the facts of a training without where its data were; what they are, a hash tells."""
-    return {name: value for name, value in dict(facts or {}).items() if name != "data"}
+    """Return the facts of a training without where its data were; what they are, hashes tell."""
+    places = ("data", "further_data")
+    return {name: value for name, value in dict(facts or {}).items() if name not in places}
 
 
 def checkpoint_of(path: Path, image_set: ImageSet, *, facts: Any) -> Path:

@@ -24,7 +24,10 @@ from cmpc_search.gallery import (
 from cmpc_search.gallery.record import DataUse
 from cmpc_search.gallery.shipped.packing import open_shipped, read_shipped, unpack_shipped
 from cmpc_search.stages.data_sets import prepare_data_set
-from cmpc_search.stages.gallery_training import train_gallery
+from cmpc_search.stages.gallery_training import (
+    train_gallery,
+    training_facts,
+)
 from cmpc_search.stages.settings import GallerySettings, absolute_data
 from cmpc_search.training.settings import GalleryTraining
 
@@ -111,14 +114,8 @@ def run_gallery_training(order: GalleryTrainOrder, observer: Observer = SILENT) 
     folder, settings = order.folder, order.settings
     if not (folder / RECORD_FILE).exists():
         check_free(folder)
-    image_set = prepare_data_set(
-        settings.data,
-        size_px=settings.shape.input_size_px,
-        split_seed=settings.split_seed,
-        cache_dir=order.cache_dir,
-        observer=observer,
-    )
-    if existing_gallery(folder, image_set, facts=settings.model_dump(mode="json")) is not None:
+    image_set, *further = _training_data(settings, order.cache_dir, observer)
+    if existing_gallery(folder, image_set, facts=training_facts(settings, further)) is not None:
         observer.notice(f"{folder} is trained already")
     elif advice := training_advice(settings):
         observer.notice(advice)
@@ -131,6 +128,22 @@ def run_gallery_training(order: GalleryTrainOrder, observer: Observer = SILENT) 
             progress=steps,
             on_wait=observer.notice,
         )
+
+
+def _training_data(
+    settings: GallerySettings, cache_dir: Path, observer: Observer
+) -> list[ImageSet]:
+    """Return the data set and the further ones, each as the network reads it."""
+    return [
+        prepare_data_set(
+            data,
+            size_px=settings.shape.input_size_px,
+            split_seed=settings.split_seed,
+            cache_dir=cache_dir,
+            observer=observer,
+        )
+        for data in (settings.data, *settings.further_data)
+    ]
 
 
 def run_gallery_embedding(order: GalleryEmbedOrder, observer: Observer = SILENT) -> EmbeddedGallery:

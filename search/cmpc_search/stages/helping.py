@@ -13,7 +13,12 @@ from cmpc_search.gallery import checkpoint_of
 from cmpc_search.runs import RunFolder
 from cmpc_search.stages.baselines.base import Contest
 from cmpc_search.stages.baselines.catalogue import BASELINES
-from cmpc_search.stages.gallery_training import load_training_set, training_views
+from cmpc_search.stages.gallery_training import (
+    load_further_sets,
+    load_training_set,
+    training_facts,
+    training_views,
+)
 from cmpc_search.stages.material import SearchMaterial, ordered_material
 from cmpc_search.stages.pick_training import QueryPlan, control_plan, pick_plan
 from cmpc_search.stages.seeds import Seed, SeedParts
@@ -97,15 +102,16 @@ def _gallery(order: Order) -> Work:
     cache_dir = Path(order["cache_dir"])
     image_set = load_training_set(settings, cache_dir=cache_dir)
     views = training_views(settings, cache_dir=cache_dir)
-    checkpoint = checkpoint_of(
-        Path(order["folder"]), image_set, facts=settings.model_dump(mode="json")
-    )
+    further = load_further_sets(settings, cache_dir=cache_dir)
+    facts = training_facts(settings, further)
+    checkpoint = checkpoint_of(Path(order["folder"]), image_set, facts=facts)
     return lambda compute: train_gallery_network(
         settings.shape,
         image_set,
         settings.training,
         views,
         Execution(compute=compute, checkpoint=checkpoint),
+        further,
     )
 
 

@@ -20,7 +20,14 @@ from cmpc_search.errors import BadGallery
 from cmpc_search.gallery import Gallery, embed_gallery, remember_views
 from cmpc_search.json_records import first_complaint
 from cmpc_search.runs import RunFolder
-from cmpc_search.stages.gallery_training import load_training_set, train_gallery
+from cmpc_search.stages.gallery_training import (
+    FURTHER_HASHES,
+    load_further_sets,
+    load_training_set,
+    settings_of,
+    train_gallery,
+    training_facts,
+)
 from cmpc_search.stages.material import SearchMaterial, load_material
 from cmpc_search.stages.settings import GallerySettings
 
@@ -78,7 +85,7 @@ def check_new_galleries(gallery: Gallery) -> GallerySettings:
             "trained it; it is your own: leave out --new-galleries"
         )
     try:
-        return GallerySettings.model_validate(training)
+        return settings_of(training)
     except ValidationError as error:
         raise BadGallery(
             f"new gallery networks are trained as that of {gallery.path} was, and this version of "
@@ -96,6 +103,7 @@ def make_new_gallery(
         BadGallery: the run's gallery network is not cmpc's, or its data have changed since.
     """
     alike = check_new_galleries(material.gallery)
+    _check_further_data(material, alike)
     settings = alike.model_copy(update={"seed": alike.seed + seed.number})
     searched = _load(material, settings, material.settings.data)
     training, training_set = _training_set(material, settings, searched)
@@ -108,6 +116,16 @@ def make_new_gallery(
     )
     embed_gallery(remember_views(gallery, material.gallery.record.views_per_item), searched)
     return gallery
+
+
+def _check_further_data(material: SearchMaterial, settings: GallerySettings) -> None:
+    further = load_further_sets(settings, cache_dir=material.cache_dir)
+    kept = material.gallery.record.training or {}
+    if training_facts(settings, further).get(FURTHER_HASHES) != kept.get(FURTHER_HASHES):
+        raise BadGallery(
+            f"a new gallery network must be trained on what that of {material.gallery.path} was, "
+            f"but of {', '.join(settings.further_data)} something has changed since"
+        )
 
 
 def _training_set(

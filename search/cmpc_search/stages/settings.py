@@ -116,6 +116,9 @@ class GallerySettings(BaseModel):
         le=GREATEST_SEED,
         description="Decides which classes validate, and which images ask.",
     )
+    further_data: tuple[DataName, ...] = Field(
+        (), description="Data sets whose pictures of training classes are trained on, too."
+    )
     training: GalleryTraining = GalleryTraining()
     augmentation: AnyAugmentation = IN_OTHER_STYLES
 
@@ -128,6 +131,16 @@ class GallerySettings(BaseModel):
         if not isinstance(given, dict) or given.get("kind", "drawing") != "drawing":
             return given
         return IN_OTHER_STYLES.model_dump() | given
+
+    @model_validator(mode="after")
+    def _check_further_data(self) -> "GallerySettings":
+        named = (self.data, *self.further_data)
+        if repeated := sorted({one for one in named if named.count(one) > 1}):
+            raise ValueError(
+                "data and further_data must name each data set once, got "
+                f"{' and '.join(repeated)} again"
+            )
+        return self
 
     @field_validator("depths")
     @classmethod

@@ -8,7 +8,7 @@ from cmpc_search.data import ImageSet
 from cmpc_search.training.augmentation.drawing import Drawing
 from cmpc_search.training.view_bank import ViewBank
 from cmpc_search.training.view_memory import ViewMemory
-from cmpc_search.training.views import Pictures, ViewMaker, ViewRecipe
+from cmpc_search.training.views import Pictures, Rows, ViewMaker, ViewRecipe
 
 __all__ = ["STILL", "bank_of", "views_of"]
 
@@ -35,7 +35,7 @@ def bank_of(
 
     ``gallery_embeddings`` are [V, D], ``labels`` int64 [V]; at most ``limit_bytes`` of views stay.
     """
-    pictures = Pictures(sources=(images.numpy(),), positions=np.arange(len(images)))
+    pictures = Pictures(sources=(Rows((images.numpy(),)),), positions=np.arange(len(images)))
     maker = ViewMaker(pictures, ViewRecipe(augmentation=STILL, seed=0), images.shape[1])
     embeddings: npt.NDArray[np.float16] = gallery_embeddings.half().numpy()
     return ViewBank(

@@ -8,7 +8,7 @@ alone learns slowly: its 1,000 directions each move only when their class turns 
 Every batch holds one query-role and one gallery-role image of each of its classes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Self
 
 import torch
@@ -105,6 +105,7 @@ def train_gallery_network(
     training: GalleryTraining,
     views: ViewMaker,
     execution: Execution,
+    further: Sequence[ImageSet] = (),
 ) -> tuple[GalleryNetwork, Tensor]:
     """Return the trained network and its class directions float32 [C, D].
 
@@ -112,8 +113,8 @@ def train_gallery_network(
     c-th of the sorted training classes of ``image_set``. They are the classifier's, or mean
     directions where embeddings are whitened after training.
 
-    Goes on from a checkpoint if there is one. ``views`` makes views of all images of ``image_set``;
-    its seed decides all that is drawn.
+    Goes on from a checkpoint if there is one. ``views`` makes views of all images of ``image_set``,
+    then of ``further``, whose training classes are learnt, too; its seed decides all that is drawn.
 
     Raises:
         BadData: fewer than two training classes have images of both roles.
@@ -121,17 +122,16 @@ def train_gallery_network(
         MissingLibrary: the network's published weights are wanted and not installed.
     """
     torch.manual_seed(views.recipe.seed)
-    batches = PairBatches(image_set, training, views, execution.compute)
+    batches = PairBatches(image_set, training, views, execution.compute, further)
     network = GalleryNetwork(shape)
     if training.pretrained:
         network.load_pretrained()
-    num_classes = batches.num_classes + batches.num_instances
-    task = GalleryTask(network, num_classes, training, execution.compute)
+    task = GalleryTask(network, batches.listed.num_labels, training, execution.compute)
     train(task, batches, training, execution)
     rebuild_batch_norms(network, clean_images(image_set))
     if training.whitening_power > 0:
         return _whitened(network, image_set, training.whitening_power)
-    directions = task.classifier.weight.detach()[: batches.num_classes]
+    directions = task.classifier.weight.detach()[: batches.listed.num_classes]
     return network, functional.normalize(directions, dim=1)
 
 

@@ -1,7 +1,9 @@
-"""Batches of pairs: one augmented image of each role of each of a step's classes.
+"""Batches of pairs: two augmented images of each of a step's classes, one of each role.
 
 An image of no known class can be a class of its own, where the data have it in several styles: the
 query side sees it in one of them and the gallery side in another.
+
+Further data sets bring other pictures of the training classes, and other classes (``pair_lists``).
 
 Two pairs can be joined: the same part of the one is pasted into both views of the other. That makes
 a thing which is of no class, seen from both sides, and the contrast between them learns from it.
@@ -9,7 +11,7 @@ a thing which is of no class, seen from both sides, and the contrast between the
 Shapes: B classes of a step, S pixels a side.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
@@ -19,22 +21,18 @@ from torch import Tensor
 
 from cmpc_search.compatibility.base import NO_LABEL, Step
 from cmpc_search.data import ImageSet
-from cmpc_search.errors import BadData
 from cmpc_search.pixels import to_float
 from cmpc_search.training.ahead import StepsAhead
 from cmpc_search.training.batches import EpochOrder
 from cmpc_search.training.compute import Compute
 from cmpc_search.training.draws import Draws
 from cmpc_search.training.mixing import Mixing
+from cmpc_search.training.pair_lists import ROLES, Pair, list_pairs
 from cmpc_search.training.settings import GalleryTraining
 from cmpc_search.training.views import ANY_STYLE, ViewMaker
 
 __all__ = ["PairBatches"]
 
-Pair = tuple[int, npt.NDArray[np.int64], npt.NDArray[np.int64]]
-"""A class, and where its images of each role are."""
-
-ROLES = ("query", "gallery")
 # Added to the seed of the views: for which images of a class are shown, in which styles, and which
 # pairs are joined.
 PICKING, STYLING, JOINING = 1, 2, 3
@@ -45,41 +43,32 @@ class PairBatches:
     """2 B views a step, those of query roles first.
 
     Attributes:
-        num_classes: Training classes; their labels come first.
-        num_instances: Images that are a class each; their labels follow.
+        listed: All pairs, and how many classes of each kind they are of.
 
     Args:
         image_set: Says which images are whose.
-        views: Makes views of all images of ``image_set``, read where they are.
+        views: Makes views of all images of ``image_set``, then of ``further``, read where they are.
+        further: Data sets that show training classes, too.
 
     Raises:
         BadData: fewer than two training classes have images of both roles.
     """
 
     def __init__(
-        self, image_set: ImageSet, training: GalleryTraining, views: ViewMaker, compute: Compute
+        self,
+        image_set: ImageSet,
+        training: GalleryTraining,
+        views: ViewMaker,
+        compute: Compute,
+        further: Sequence[ImageSet] = (),
     ) -> None:
         self._views, self._compute, self._num_steps = views, compute, training.num_steps
         self._joined_share = training.joined_share
-        by_role = [_by_class(image_set, role) for role in ROLES]
-        classes = sorted(set().union(*by_role))
-        self.num_classes = len(classes)
-        self._pairs = [
-            (label, by_role[0][name], by_role[1][name])
-            for label, name in enumerate(classes)
-            if all(name in images for images in by_role)
-        ]
-        if len(self._pairs) < 2:
-            raise BadData(
-                "at least two training classes must have images of both roles, "
-                f"got {len(self._pairs)} of {self.num_classes}"
-            )
-        alone = _of_no_class(image_set) if training.instance_classes and self._has_styles else []
-        self.num_instances = len(alone)
-        self._pairs += [(self.num_classes + number, one, one) for number, one in enumerate(alone)]
-        self._batch_size = min(training.classes_per_batch, len(self._pairs))
+        with_instances = training.instance_classes and self._has_styles
+        self.listed = list_pairs(image_set, further, with_instances=with_instances)
+        self._batch_size = min(training.classes_per_batch, len(self.listed.pairs))
         self._order = EpochOrder(
-            len(self._pairs),
+            len(self.listed.pairs),
             self._batch_size,
             seed=views.recipe.seed,
             parts=training.micro_batches,
@@ -93,14 +82,14 @@ class PairBatches:
 
     def _begun(self, number: int, part: int) -> Callable[[], Step]:
         places = np.arange(self._batch_size)[part :: self.num_parts]
-        chosen = [self._pairs[one] for one in self._order.at(number, part)]
+        chosen = [self.listed.pairs[one] for one in self._order.at(number, part)]
         return partial(self._step, number, chosen, self._numbers(number, places))
 
     def _step(self, number: int, chosen: list[Pair], numbers: Tensor) -> Step:
         place = self._compute.place
         items = self._picked(chosen, numbers)
-        labels = torch.tensor([pair[0] for pair in chosen]).repeat(2)
-        styles = torch.where(labels < self.num_classes, ANY_STYLE, self._two_styles(numbers))
+        labels = torch.tensor([pair.label for pair in chosen]).repeat(2)
+        styles = torch.where(labels < self._first_instance, ANY_STYLE, self._two_styles(numbers))
         views = to_float(self._views.make(items, numbers, self._compute, styles=styles))
         views, is_joined = self._joined(views, numbers)
         return Step(
@@ -135,13 +124,14 @@ class PairBatches:
         )
 
     def _picked(self, chosen: list[Pair], numbers: Tensor) -> Tensor:
-        """int64 [2 B], an image of each role of each class."""
-        images = [pair[1] for pair in chosen] + [pair[2] for pair in chosen]
-        shares = Draws(self._views.recipe.seed + PICKING, numbers).uniform()
-        picked = [
-            one[int(share * len(one))] for one, share in zip(images, shares.tolist(), strict=True)
-        ]
-        return torch.tensor(picked)
+        """int64 [2 B], an image for each side of each pair."""
+        shares = Draws(self._views.recipe.seed + PICKING, numbers).uniform().view(2, -1)
+        picked = [_pick(pair, *two) for pair, two in zip(chosen, shares.T.tolist(), strict=True)]
+        return torch.tensor(picked).T.flatten()
+
+    @property
+    def _first_instance(self) -> int:
+        return self.listed.num_labels - self.listed.num_instances
 
     @property
     def _has_styles(self) -> bool:
@@ -156,14 +146,11 @@ class PairBatches:
         return torch.cat((first, (first + 1 + further) % num_styles))
 
 
-def _by_class(image_set: ImageSet, role: str) -> dict[int, npt.NDArray[np.int64]]:
-    """Return the positions of the training images of a role, by class."""
-    positions = image_set.select(split="train", role=role)
-    labels = image_set.labels[positions]
-    return {int(label): positions[labels == label] for label in image_set.labels_in(positions)}
-
-
-def _of_no_class(image_set: ImageSet) -> list[npt.NDArray[np.int64]]:
-    """Return the position of each training image of no known class, as an array of its own."""
-    positions = image_set.select(split="train")
-    return list(positions[~image_set.has_class[positions], None])
+def _pick(pair: Pair, query_share: float, partner_share: float) -> tuple[int, int]:
+    """Return the positions of two images; of one pool they are two, where it has as many."""
+    at, size = int(query_share * len(pair.queries)), len(pair.partners)
+    if pair.is_of_one_pool:
+        partner = (at + 1 + int(partner_share * (size - 1))) % size
+    else:
+        partner = int(partner_share * size)
+    return int(pair.queries[at]), int(pair.partners[partner])

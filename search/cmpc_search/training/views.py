@@ -7,6 +7,7 @@ The images may be a memory map that is larger than the memory: only what a batch
 Shapes: T images that are shown, N views, H pixels a side of an image, S of a view.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,23 +33,58 @@ STREAMS = 4
 CHOICES, OWN, PARTNER, MIXED = range(STREAMS)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """Images of several sets, one set after the other, that stay where they are."""
+
+    parts: tuple[npt.NDArray[np.uint8], ...]
+
+    def __len__(self) -> int:
+        return sum(map(len, self.parts))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one of them."""
+        return self.parts[0].shape[1:]
+
+    def at(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+        """int64 [N] -> uint8 [N, H, H, 3]"""
+        if len(self.parts) == 1:
+            return self.parts[0][positions]
+        found = np.empty((len(positions), *self.shape), np.uint8)
+        ends = np.cumsum([len(part) for part in self.parts])
+        part_of = np.searchsorted(ends, positions, side="right")
+        for number in np.unique(part_of):
+            is_here, part = part_of == number, self.parts[number]
+            found[is_here] = part[positions[is_here] - (ends[number] - len(part))]
+        return found
+
+
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Pictures:
     """What views are made of.
 
     Attributes:
-        sources: Each uint8 [M, H, H, 3], most often a memory map: the images first, then the same
+        sources: Each uint8 [M, H, H, 3], most often of memory maps: the images first, then the same
             ones in other styles.
         positions: int64 [T], those that are shown.
     """
 
-    sources: tuple[npt.NDArray[np.uint8], ...]
+    sources: tuple["Rows", ...]
     positions: npt.NDArray[np.int64]
 
     @classmethod
     def of(cls, image_set: ImageSet, positions: npt.NDArray[np.int64]) -> "Pictures":
         """Return the images at ``positions`` of a set, with the styles that it was loaded with."""
-        return cls(sources=(image_set.images, *image_set.styles), positions=positions)
+        return cls(sources=_sources([image_set]), positions=positions)
+
+    @classmethod
+    def of_all(cls, image_sets: Sequence[ImageSet]) -> "Pictures":
+        """Return every image of some sets, one set after the other; one without a style of its own
+        is shown in each as in another that it has, or as it is.
+        """
+        sources = _sources(image_sets)
+        return cls(sources=sources, positions=np.arange(len(sources[0])))
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -56,10 +92,10 @@ class Pictures:
     def read(self, rows: Tensor, styles: Tensor) -> Tensor:
         """int64 [N], [N] -> uint8 [N, H, H, 3]: images by their place among the T, in a style."""
         positions, wanted = self.positions[rows.numpy()], styles.numpy()
-        pixels = np.empty((len(positions), *self.sources[0].shape[1:]), np.uint8)
+        pixels = np.empty((len(positions), *self.sources[0].shape), np.uint8)
         for style in np.unique(wanted):
             is_here = wanted == style
-            pixels[is_here] = self.sources[style][positions[is_here]]
+            pixels[is_here] = self.sources[style].at(positions[is_here])
         return torch.from_numpy(pixels)
 
 
@@ -81,10 +117,15 @@ class ViewMaker:
     size_px: int
 
     @classmethod
-    def of_all(cls, image_set: ImageSet, recipe: ViewRecipe, size_px: int) -> "ViewMaker":
-        """Return one that shows every image of a set."""
-        pictures = Pictures.of(image_set, np.arange(len(image_set)))
-        return cls(pictures, recipe, size_px)
+    def of_all(
+        cls,
+        image_set: ImageSet,
+        recipe: ViewRecipe,
+        size_px: int,
+        further: Sequence[ImageSet] = (),
+    ) -> "ViewMaker":
+        """Return one that shows every image of a set, then every one of further sets."""
+        return cls(Pictures.of_all((image_set, *further)), recipe, size_px)
 
     def is_mixed(self, numbers: Tensor) -> Tensor:
         """int64 [N] -> bool [N], whether the view of this number shows two images."""
@@ -146,6 +187,17 @@ class ViewMaker:
 
     def _draws(self, numbers: Tensor, stream: int) -> Draws:
         return Draws(self.recipe.seed, numbers * STREAMS + stream)
+
+
+def _sources(image_sets: Sequence[ImageSet]) -> tuple[Rows, ...]:
+    num_styles = max(len(one.styles) for one in image_sets)
+    in_styles = [[one.images, *_styles_of(one, num_styles)] for one in image_sets]
+    return tuple(Rows(parts) for parts in zip(*in_styles, strict=True))
+
+
+def _styles_of(image_set: ImageSet, num_styles: int) -> list[npt.NDArray[np.uint8]]:
+    styles = image_set.styles or (image_set.images,)
+    return [styles[number % len(styles)] for number in range(num_styles)]
 
 
 def _planes(pixels: Tensor) -> Tensor:

@@ -24,8 +24,17 @@ EMBEDDING_DIM = 8
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory):
     """Twelve classes of three pictures: a colour each, with noise."""
-    folder = tmp_path_factory.mktemp("pictures")
-    rng = np.random.default_rng(0)
+    return _coloured(tmp_path_factory.mktemp("pictures"), seed=0)
+
+
+@pytest.fixture(scope="session")
+def more_pictures(tmp_path_factory):
+    """Other pictures of classes of the same names."""
+    return _coloured(tmp_path_factory.mktemp("more"), seed=1)
+
+
+def _coloured(folder, *, seed):
+    rng = np.random.default_rng(seed)
     for label in range(12):
         colour = rng.integers(40, 215, 3)
         (folder / f"class{label:02}").mkdir()

@@ -70,10 +70,18 @@ def test_supernet_pick_control_and_a_network_made_by_hand(by_processes, material
         assert_alike(one, other)
 
 
-def test_gallery_network(by_processes, pictures, image_set, cache_dir, tmp_path):
+@pytest.mark.parametrize("has_further_data", [False, True])
+def test_gallery_network(
+    by_processes, has_further_data, pictures, image_set, cache_dir, tmp_path, more_pictures
+):
     training = GalleryTraining(num_steps=3, classes_per_batch=5)
     settings = GallerySettings(
-        data=str(pictures), depths="1,1", width=4, input_size_px=32, training=training
+        data=str(pictures),
+        further_data=(str(more_pictures),) if has_further_data else (),
+        depths="1,1",
+        width=4,
+        input_size_px=32,
+        training=training,
     )
 
     def work(processes):

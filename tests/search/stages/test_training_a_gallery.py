@@ -4,9 +4,10 @@ from contextlib import contextmanager
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 from cmpc_search.data import load_image_set
-from cmpc_search.errors import BadArgument
+from cmpc_search.errors import BadArgument, BadGallery
 from cmpc_search.gallery import save_gallery_network
 from cmpc_search.networks.gallery.base import GalleryNetwork
 from cmpc_search.stages import gallery_making, gallery_training
@@ -26,7 +27,7 @@ def test_who_waited_for_another_training_finds_it_done(tmp_path, image_set, monk
 
     @contextmanager
     def making(folder, *, on_wait):
-        facts = settings.model_dump(mode="json")
+        facts = gallery_training.training_facts(settings, ())
         save_gallery_network(folder, network, directions, image_set, facts=facts)
         yield
 
@@ -100,6 +101,38 @@ def test_views_are_made_of_pictures_as_large_as_their_kind_wants(
 
     views = gallery_training.training_views(settings, cache_dir=cache_dir)
 
-    assert views.pictures.sources[0].shape[1] == side_px
+    assert views.pictures.sources[0].shape == (side_px, side_px, 3)
     assert (views.size_px, views.recipe.seed) == (16, 6)
     assert views.recipe.augmentation.kind == kind
+
+
+def test_further_data_change_what_is_learnt_and_are_known_by_their_hash(
+    pictures, more_pictures, image_set, cache_dir, tmp_path
+):
+    alone = GallerySettings(
+        data=str(pictures),
+        depths="1",
+        width=2,
+        input_size_px=32,
+        training=GalleryTraining(num_steps=2, classes_per_batch=2),
+    )
+    both = alone.model_copy(update={"further_data": (str(more_pictures),)})
+    trained = {}
+    for name, settings in (("alone", alone), ("both", both)):
+        trained[name] = gallery_training.train_gallery(
+            tmp_path / name, settings, image_set, cache_dir=cache_dir
+        )
+
+    one, other = (trained[name].record for name in ("alone", "both"))
+    assert one.network_sha256 != other.network_sha256
+    assert one.data_sha256 == other.data_sha256 == image_set.sha256
+    more = load_image_set(str(more_pictures), size_px=32, cache_dir=cache_dir)
+    assert other.training["further_sha256"] == [more.sha256]
+    assert gallery_training.settings_of(other.training) == both
+    with pytest.raises(BadGallery, match="must be trained with these settings on this data"):
+        gallery_training.train_gallery(tmp_path / "both", alone, image_set, cache_dir=cache_dir)
+
+
+def test_data_are_trained_on_once():
+    with pytest.raises(ValidationError, match="must name each data set once, got emoji again"):
+        GallerySettings(data="emoji", further_data=("emoji9", "emoji"))

@@ -45,7 +45,7 @@ def test_queries_come_first_and_their_partners_of_the_same_classes_after_them(ba
 def test_an_epoch_holds_every_class_once(batches):
     drawn = [label for number in range(3) for label in batches.at(number).labels[:2].tolist()]
 
-    assert sorted(drawn) == [*range(batches.num_classes)]
+    assert sorted(drawn) == [*range(batches.listed.num_classes)]
 
 
 def test_a_step_is_a_function_of_its_number(batches, shapes):
@@ -71,7 +71,7 @@ def test_images_of_no_class_are_classes_of_their_own_after_the_others(with_unkno
     training = TRAINING.model_copy(update={"instance_classes": True, "num_steps": 100})
     found = PairBatches(with_unknown, training, views_of(with_unknown, seed=3), CPU)
 
-    assert (found.num_classes, found.num_instances) == (5, 8)
+    assert (found.listed.num_classes, found.listed.num_instances) == (5, 8)
     unknown = np.flatnonzero(with_unknown.labels == NO_CLASS)
     drawn = set()
     for number in range(6):  # 13 classes, two a step
@@ -105,7 +105,7 @@ def test_the_two_roles_see_an_image_of_no_class_in_two_styles(with_unknown):
     in_turn = sorted(asked)[:60]
     queries, gallery = torch.cat([asked[one].view(2, 2) for one in in_turn], dim=1)
 
-    is_own = labels[0] >= found.num_classes
+    is_own = labels[0] >= found.listed.num_classes
     assert set(queries[is_own].tolist()) == set(gallery[is_own].tolist()) == {0, 1, 2, 3}
     assert (queries != gallery)[is_own].all()
     assert (queries[~is_own] == ANY_STYLE).all()
@@ -118,7 +118,7 @@ def test_without_styles_or_unasked_no_image_is_a_class_of_its_own(with_unknown):
 
     for image_set, training in ((plain, asked), (with_unknown, TRAINING)):
         found = PairBatches(image_set, training, views_of(image_set, seed=3), CPU)
-        assert (found.num_classes, found.num_instances) == (5, 0)
+        assert (found.listed.num_classes, found.listed.num_instances) == (5, 0)
 
 
 def test_directions_are_those_of_the_classes_that_have_a_name(with_unknown):
