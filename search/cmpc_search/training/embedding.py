@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from cmpc_search.pixels import to_float
 from cmpc_search.training.compute import Compute, here
 
-__all__ = ["embed_batches", "embed_images", "image_batches"]
+__all__ = ["embed_batches", "embed_images", "embed_placed", "image_batches"]
 
 BATCH_SIZE = 256
 
@@ -39,7 +39,18 @@ def embed_batches(
     """float32 batches [n, 3, S, S] -> unit embeddings float32 [N, D], as `embed_images`."""
     compute = compute or here()
     network.eval()
-    with compute.hosting(network), torch.inference_mode():
+    with compute.hosting(network):
+        return embed_placed(network, batches, compute)
+
+
+def embed_placed(
+    network: nn.Module, batches: Iterable[Tensor], compute: Compute
+) -> npt.NDArray[np.float32]:
+    """Embed as `embed_batches`, with a network that is on the device and in eval mode already.
+
+    It is not touched, so several threads may do so at once.
+    """
+    with torch.inference_mode():
         parts = [network(compute.place(batch)).float().numpy(force=True) for batch in batches]
     embeddings: npt.NDArray[np.float32] = np.concatenate(parts)
     return embeddings

@@ -159,11 +159,12 @@ def embed_views(
 ) -> None:
     """Embed all views that ``rows`` has no embedding of yet, as ``maker`` makes them.
 
-    A process that is killed leaves what it has embedded, and another goes on there.
+    A process that is killed leaves what it has embedded, and another goes on there. Batches are
+    made and embedded side by side, a thread each: ``embed`` is asked by several at once.
     """
-    make = partial(_made, maker, execution.compute)
-    for shown, pixels in computed_ahead(make, _missing(rows)):
-        rows.append(embed(pixels, shown))
+    work = partial(_made_and_embedded, maker, embed, execution.compute)
+    for embeddings in computed_ahead(work, _missing(rows)):
+        rows.append(embeddings)
         if execution.progress is not None:
             execution.progress(len(rows), rows.num_rows)
 
@@ -180,8 +181,8 @@ def _missing(rows: EmbeddingRows) -> Iterator[Tensor]:
         yield torch.arange(start, min(start + BATCH_SIZE, rows.num_rows))
 
 
-def _made(
-    maker: ViewMaker, compute: Compute, numbers: Tensor
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
+def _made_and_embedded(
+    maker: ViewMaker, embed: EmbedViews, compute: Compute, numbers: Tensor
+) -> npt.NDArray[np.float32]:
     shown = numbers % len(maker.pictures)
-    return shown.numpy(), maker.make(shown, numbers, compute).numpy(force=True)
+    return embed(maker.make(shown, numbers, compute).numpy(force=True), shown.numpy())

@@ -17,7 +17,7 @@ from cmpc_search.training.mixing import Mixing
 from cmpc_search.training.settings import QueryTraining
 from cmpc_search.training.view_bank import ViewBank, embed_views, repeat_rows
 from cmpc_search.training.view_memory import ViewMemory
-from cmpc_search.training.views import Pictures, ViewMaker, ViewRecipe
+from cmpc_search.training.views import Pictures, Rows, ViewMaker, ViewRecipe
 
 NUM_VIEWS, BATCH_SIZE = 24, 8
 
@@ -93,7 +93,8 @@ VIEWS_PER_IMAGE = 20
 
 
 def maker_of(share=0.0, *, seed=0, size_px=8, augmentation=STILL, images=PAPER, styles=()):
-    pictures = Pictures(sources=(images, *styles), positions=np.arange(len(images)))
+    sources = tuple(Rows((one,)) for one in (images, *styles))
+    pictures = Pictures(sources=sources, positions=np.arange(len(images)))
     mixing = Mixing(share=share, max_patches=3, blended_share=0.3)
     return ViewMaker(
         pictures, ViewRecipe(augmentation=augmentation, mixing=mixing, seed=seed), size_px
@@ -244,6 +245,23 @@ def test_embedding_goes_on_where_a_kill_stopped_it(tmp_path):
     assert embedded_anew == [*(np.arange(256, 400) % 20), (400, 400)]
     assert (rows.read() == whole).all()
     assert path.read_bytes() == kept
+
+
+def test_batches_are_made_and_embedded_side_by_side_a_thread_each(tmp_path):
+    before, threads = torch.get_num_threads(), []
+    torch.set_num_threads(2)
+    try:
+        embed_views(
+            rows_in(tmp_path),
+            maker_of(),
+            lambda views, shown: threads.append(torch.get_num_threads()) or told(views, shown),
+            Execution(),
+        )
+    finally:
+        torch.set_num_threads(before)
+
+    assert threads == [1, 1]  # of two batches; that of 256 views and the rest
+    assert (np.load(tmp_path / "rows.npy").argmax(axis=1) == np.arange(400) % 20).all()
 
 
 def test_rows_of_ready_embeddings_are_repeated_for_every_view(tmp_path):

@@ -16,7 +16,7 @@ from cmpc_search.errors import BadGallery
 from cmpc_search.gallery.unfinished import RECORD_FILE
 from cmpc_search.networks.gallery.base import GalleryNetwork, GalleryShape
 from cmpc_search.training.compute import here
-from cmpc_search.training.embedding import embed_images
+from cmpc_search.training.embedding import embed_placed, image_batches
 
 __all__ = ["TorchNetwork"]
 
@@ -44,9 +44,13 @@ class TorchNetwork:
     def embed(
         self, images: npt.NDArray[np.uint8], *, is_narrow: bool = False
     ) -> npt.NDArray[np.float32]:
-        """Embed images; ``is_narrow`` computes in bfloat16 where that is fast."""
+        """Embed images; ``is_narrow`` computes in bfloat16 where that is fast.
+
+        Several threads may ask at once.
+        """
+        batches = image_batches(images, np.arange(len(images)))
         with self._compute.autocast() if is_narrow else nullcontext():
-            return embed_images(self._network, images, compute=self._compute)
+            return embed_placed(self._network, batches, self._compute)
 
 
 def _load_tensors(path: Path) -> dict[str, Tensor]:
