@@ -1,5 +1,6 @@
 """Images for training, search and evaluation: sources, preparation, splits, one preprocessing."""
 
+from cmpc_search.data.further import further_classes
 from cmpc_search.data.image_set import (
     NO_CLASS,
     ROLES,
@@ -28,6 +29,7 @@ __all__ = [
     "ImageSet",
     "SetCounts",
     "TemplateLists",
+    "further_classes",
     "gallery_item_names",
     "load_image",
     "load_image_set",

@@ -25,6 +25,7 @@ from cmpc_search.gallery.folder import Gallery, open_gallery, remember_data, rem
 from cmpc_search.gallery.importing import GallerySources, import_gallery
 from cmpc_search.gallery.record import OnnxReading
 from cmpc_search.gallery.trained import (
+    FURTHER_HASHES,
     checkpoint_of,
     existing_gallery,
     save_gallery_network,
@@ -32,6 +33,7 @@ from cmpc_search.gallery.trained import (
 from cmpc_search.gallery.unfinished import RECORD_FILE, check_free, making
 
 __all__ = [
+    "FURTHER_HASHES",
     "RECORD_FILE",
     "Gallery",
     "GallerySources",

@@ -6,17 +6,18 @@ The names of its data set would not do: the same class may be in another set too
 changed since. A network of the user's own has no such file.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from cmpc_base.json_files import write_json
-from cmpc_search.data import SPLITS, ImageSet
+from cmpc_search.data import SPLITS, ImageSet, further_classes
 from cmpc_search.errors import BadGallery
 from cmpc_search.json_records import read_record
 
-__all__ = ["KnownClass", "classes_in", "read_classes", "write_classes"]
+__all__ = ["KnownClass", "classes_beside", "classes_in", "read_classes", "write_classes"]
 
 CLASSES_FILE = "classes.json"
 
@@ -61,11 +62,28 @@ def classes_in(image_set: ImageSet) -> list[KnownClass]:
     ]
 
 
-def write_classes(gallery_path: Path, image_set: ImageSet, *, network_sha256: str) -> None:
-    """Keep what a network was trained on in its gallery's folder."""
+def classes_beside(image_set: ImageSet, further: Sequence[ImageSet]) -> tuple[KnownClass, ...]:
+    """Return the classes that only further data sets show a network in training."""
+    own = {one.key for one in classes_in(image_set)}
+    learnt = further_classes(image_set, further)
+    return tuple(
+        KnownClass(name=name, key=key, splits=("train",))
+        for key, name in learnt.items()
+        if key not in own
+    )
+
+
+def write_classes(
+    gallery_path: Path,
+    image_set: ImageSet,
+    beside: Sequence[KnownClass] = (),
+    *,
+    network_sha256: str,
+) -> None:
+    """Keep what a network was trained on, ``beside`` its data set too, in its gallery's folder."""
     document = {
         "network_sha256": network_sha256,
-        "classes": [asdict(one) for one in classes_in(image_set)],
+        "classes": [asdict(one) for one in (*classes_in(image_set), *beside)],
     }
     write_json(gallery_path / CLASSES_FILE, document)
 

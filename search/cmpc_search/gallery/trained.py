@@ -1,5 +1,6 @@
 """Keep a network that cmpc trained as a gallery, and know it again."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from cmpc_base.json_files import write_json
 from cmpc_cost_models.graphs.counting import count_network
 from cmpc_search.data import ImageSet
 from cmpc_search.errors import BadGallery
-from cmpc_search.gallery.classes import write_classes
+from cmpc_search.gallery.classes import KnownClass, write_classes
 from cmpc_search.gallery.classifier import training_classes, write_classifier
 from cmpc_search.gallery.folder import (
     CLASSIFIER_FILE,
@@ -25,7 +26,10 @@ from cmpc_search.networks.gallery.base import GalleryNetwork
 from cmpc_search.networks.onnx_export import export_network
 from cmpc_search.training.checkpoint import write_weights
 
-__all__ = ["checkpoint_of", "existing_gallery", "save_gallery_network"]
+__all__ = ["FURTHER_HASHES", "checkpoint_of", "existing_gallery", "save_gallery_network"]
+
+FURTHER_HASHES = "further_sha256"
+"""Among the facts of a training, where it had further data sets: their hashes, in their order."""
 
 
 def existing_gallery(path: Path, image_set: ImageSet, *, facts: Any) -> Gallery | None:
@@ -65,19 +69,21 @@ def save_gallery_network(
     image_set: ImageSet,
     *,
     facts: Any,
+    classes_beside: Sequence[KnownClass] = (),
     precision: str | None = None,
 ) -> Gallery:
     """Write a trained network, its ONNX form and its classifier; the record comes last.
 
-    ``facts`` are further JSON values to keep, such as how the network was trained; ``precision`` is
-    in which type it was, where nobody knows None.
+    ``facts`` are further JSON values to keep, such as how the network was trained;
+    ``classes_beside`` were learnt beside those of ``image_set``; ``precision`` is in which type it
+    was, where nobody knows None.
     """
     path.mkdir(parents=True, exist_ok=True)
     (path / RECORD_FILE).unlink(missing_ok=True)
     write_weights(path / WEIGHTS_FILE, network)
     network_sha256 = file_hash(path / WEIGHTS_FILE)
     write_classifier(path / CLASSIFIER_FILE, directions, training_classes(image_set))
-    write_classes(path, image_set, network_sha256=network_sha256)
+    write_classes(path, image_set, classes_beside, network_sha256=network_sha256)
     export_network(network, path / ONNX_FILE)
     counted = count_network(path / ONNX_FILE)
     record = GalleryRecord(

@@ -8,12 +8,14 @@ from typing import Any
 from cmpc_base.progress import OnNotice, Progress
 from cmpc_search.data import ImageSet, load_image_set
 from cmpc_search.gallery import (
+    FURTHER_HASHES,
     Gallery,
     checkpoint_of,
     existing_gallery,
     making,
     save_gallery_network,
 )
+from cmpc_search.gallery.classes import classes_beside
 from cmpc_search.stages.settings import GallerySettings
 from cmpc_search.stages.together import together
 from cmpc_search.training.execution import Execution
@@ -21,7 +23,6 @@ from cmpc_search.training.gallery_task import train_gallery_network
 from cmpc_search.training.views import ViewMaker, ViewRecipe
 
 __all__ = [
-    "FURTHER_HASHES",
     "load_further_sets",
     "load_training_set",
     "settings_of",
@@ -29,8 +30,6 @@ __all__ = [
     "training_facts",
     "training_views",
 ]
-
-FURTHER_HASHES = "further_sha256"
 
 
 def train_gallery(
@@ -76,7 +75,13 @@ def train_gallery(
                 settings.shape, image_set, settings.training, views, execution, further
             )
         trained = save_gallery_network(
-            folder, network, directions, image_set, facts=facts, precision=compute.precision
+            folder,
+            network,
+            directions,
+            image_set,
+            facts=facts,
+            classes_beside=classes_beside(image_set, further),
+            precision=compute.precision,
         )
         checkpoint.unlink(missing_ok=True)
     return trained

@@ -17,11 +17,10 @@ from pydantic import ValidationError
 from cmpc_base.progress import Progress
 from cmpc_search.data import ImageSet
 from cmpc_search.errors import BadGallery
-from cmpc_search.gallery import Gallery, embed_gallery, remember_views
+from cmpc_search.gallery import FURTHER_HASHES, Gallery, embed_gallery, remember_views
 from cmpc_search.json_records import first_complaint
 from cmpc_search.runs import RunFolder
 from cmpc_search.stages.gallery_training import (
-    FURTHER_HASHES,
     load_further_sets,
     load_training_set,
     settings_of,

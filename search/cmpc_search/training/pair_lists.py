@@ -4,8 +4,7 @@
     of further sets     any two images of a class, whatever set and role they are of
     instances           an image of no known class, with itself
 
-Further data sets bring other pictures of the training classes, and other classes. A class is the
-same one in two sets where its key is; what validates or tests in any of the sets is left out.
+Further data sets bring other pictures of the training classes, and other classes.
 """
 
 from collections import defaultdict
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cmpc_search.data import ImageSet
+from cmpc_search.data import ImageSet, further_classes
 from cmpc_search.errors import BadData
 
 __all__ = ["Pair", "PairList", "list_pairs"]
@@ -101,11 +100,9 @@ def _by_class(image_set: ImageSet, role: str) -> dict[int, Positions]:
 
 def _pools(image_set: ImageSet, further: Sequence[ImageSet]) -> list[tuple[str, Positions]]:
     """Return the images of each class that further sets show, of all sets, by the class's key."""
-    everywhere = (image_set, *further)
-    kept_out = {key for one in everywhere for key in _keys(one, ("validation", "test"))}
-    shown = {key for one in further for key in _keys(one, ("train",))} - kept_out
+    shown = further_classes(image_set, further)
     found: dict[str, list[int]] = defaultdict(list)
-    for one, first in _with_offsets(everywhere):
+    for one, first in _with_offsets((image_set, *further)):
         positions = one.select(split="train")
         for position in positions[one.has_class[positions]]:
             key = one.class_keys[one.labels[position]]
@@ -116,12 +113,6 @@ def _pools(image_set: ImageSet, further: Sequence[ImageSet]) -> list[tuple[str, 
         for key, positions in sorted(found.items())
         if len(positions) > 1
     ]
-
-
-def _keys(image_set: ImageSet, splits: Sequence[str]) -> set[str]:
-    """Return the keys of the classes that have images in any of some splits."""
-    labels = [label for one in splits for label in image_set.labels_in(image_set.select(split=one))]
-    return {image_set.class_keys[label] for label in labels}
 
 
 def _of_no_class(image_sets: Sequence[ImageSet]) -> Iterator[Positions]:

@@ -1,6 +1,7 @@
 """A network is shipped in half the bytes, embeds as before, and fits no other split of classes."""
 
 import json
+import tomllib
 from dataclasses import replace
 
 import numpy as np
@@ -9,9 +10,17 @@ import torch
 from safetensors.torch import load_file
 
 from cmpc_search.errors import BadArgument, BadGallery
-from cmpc_search.gallery import open_gallery, save_gallery_network
+from cmpc_search.gallery import FURTHER_HASHES, open_gallery, save_gallery_network
+from cmpc_search.gallery.classes import classes_beside, read_classes
 from cmpc_search.gallery.shipped import packing
-from cmpc_search.gallery.shipped.packing import open_shipped, pack_shipped, unpack_shipped
+from cmpc_search.gallery.shipped.packing import (
+    open_shipped,
+    pack_shipped,
+    read_shipped,
+    unpack_shipped,
+)
+from cmpc_search.stages.gallery_training import settings_of
+from cmpc_search.stages.settings import GallerySettings
 
 
 @pytest.fixture
@@ -57,6 +66,48 @@ def test_what_is_shipped_is_half_as_large_and_says_what_it_is(gallery, shipped_f
     assert told["licences"] == list(image_set.licences)
     assert {"cmpc", "torch"} <= told["versions"].keys()
     assert (shipped_folder / "training.log").read_text() == "step 1: loss 2.0\n"
+
+
+def test_what_further_data_taught_is_shipped_with_it(
+    tmp_path, gallery, image_set, log_path, make_network
+):
+    further = replace(
+        image_set,
+        class_names=("fox", *image_set.class_names[1:]),
+        class_keys=("fox", *image_set.class_keys[1:]),
+        split=np.where(image_set.labels == 0, 0, image_set.split).astype(np.int8),
+        licences=("MIT",),
+        sha256="f" * 64,
+    )
+    (beside,) = classes_beside(image_set, (further,))
+    trained = save_gallery_network(
+        tmp_path / "trained",
+        make_network(0),
+        gallery.classifier_of(image_set),
+        image_set,
+        facts={"data": "dots", "further_data": ["more"], FURTHER_HASHES: [further.sha256]},
+        classes_beside=(beside,),
+    )
+    with pytest.raises(BadGallery, match="packed with the data that it was trained on"):
+        pack_shipped(trained.path, tmp_path / "without", image_set, log_path=log_path)
+
+    shipped = pack_shipped(
+        trained.path, tmp_path / "dots", image_set, log_path=log_path, further=(further,)
+    )
+    made = unpack_shipped(tmp_path / "dots", tmp_path / "made", image_set)
+
+    assert (beside.key, beside.splits) == ("fox", ("train",))
+    assert shipped.licences == [*image_set.licences, "MIT"]
+    assert beside in read_classes(made.path, network_sha256=made.network_sha256)
+
+
+def test_the_recipe_of_what_comes_with_cmpc_trains_it_anew():
+    for name in packing.shipped_names():
+        folder = open_shipped(name)
+        recipe = tomllib.loads((folder / "recipe.toml").read_text())["gallery"]
+
+        told = settings_of(read_shipped(folder).training)
+        assert GallerySettings.model_validate(recipe) == told
 
 
 @pytest.mark.parametrize(

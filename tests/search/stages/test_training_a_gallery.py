@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from cmpc_search.data import load_image_set
 from cmpc_search.errors import BadArgument, BadGallery
 from cmpc_search.gallery import save_gallery_network
+from cmpc_search.gallery.classes import read_classes
 from cmpc_search.networks.gallery.base import GalleryNetwork
 from cmpc_search.stages import gallery_making, gallery_training
 from cmpc_search.stages.gallery_making import (
@@ -129,6 +130,10 @@ def test_further_data_change_what_is_learnt_and_are_known_by_their_hash(
     more = load_image_set(str(more_pictures), size_px=32, cache_dir=cache_dir)
     assert other.training["further_sha256"] == [more.sha256]
     assert gallery_training.settings_of(other.training) == both
+    assert {
+        known.name
+        for known in read_classes(trained["both"].path, network_sha256=other.network_sha256)
+    } == set(image_set.class_names)
     with pytest.raises(BadGallery, match="must be trained with these settings on this data"):
         gallery_training.train_gallery(tmp_path / "both", alone, image_set, cache_dir=cache_dir)
 

@@ -6,8 +6,10 @@ classes are divided as they were then. How pictures are rendered may differ by a
 
 import hashlib
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +24,15 @@ from cmpc_base.json_files import write_json
 from cmpc_search.data import ImageSet
 from cmpc_search.data.text import normalised_text
 from cmpc_search.errors import BadArgument, BadGallery
-from cmpc_search.gallery.classes import classes_in
+from cmpc_search.gallery.classes import KnownClass, classes_beside, classes_in
 from cmpc_search.gallery.classifier import read_classifier, write_classifier
 from cmpc_search.gallery.folder import CLASSIFIER_FILE, WEIGHTS_FILE, Gallery, open_gallery
 from cmpc_search.gallery.record import AnyShape, DataUse
-from cmpc_search.gallery.trained import existing_gallery, save_gallery_network
+from cmpc_search.gallery.trained import (
+    FURTHER_HASHES,
+    existing_gallery,
+    save_gallery_network,
+)
 from cmpc_search.gallery.unfinished import making
 from cmpc_search.json_records import read_record
 from cmpc_search.networks.gallery.base import GalleryNetwork, GalleryShape
@@ -58,6 +64,7 @@ class Shipped:
         versions: Of the libraries that it was trained with.
         licences: Of its data.
         precision: In which type it was trained; None where nobody knows.
+        classes_beside: Those that it learnt beside the training classes of its data.
     """
 
     network: AnyShape
@@ -67,6 +74,7 @@ class Shipped:
     versions: dict[str, str]
     licences: list[str]
     precision: str | None = None
+    classes_beside: tuple[KnownClass, ...] = ()
 
 
 def shipped_names() -> list[str]:
@@ -89,12 +97,17 @@ def open_shipped(name: str) -> Path:
 
 
 def pack_shipped(
-    gallery_folder: Path, out_folder: Path, image_set: ImageSet, *, log_path: Path
+    gallery_folder: Path,
+    out_folder: Path,
+    image_set: ImageSet,
+    *,
+    log_path: Path,
+    further: Sequence[ImageSet] = (),
 ) -> Shipped:
     """Write the network of a trained gallery to ``out_folder`` as it is shipped.
 
-    ``image_set`` is what it was trained on, at the size that it reads; ``log_path`` is what its
-    training told.
+    ``image_set`` is what it was trained on, and ``further`` the further data sets, each at the size
+    that it reads; ``log_path`` is what its training told.
 
     Raises:
         BadArgument: it is larger than what is shipped, or the folder is there already.
@@ -104,7 +117,8 @@ def pack_shipped(
     shape, training = gallery.record.network, gallery.record.training
     if not isinstance(shape, GalleryShape) or training is None:
         raise BadGallery(f"{gallery_folder} must hold a network that cmpc trained to be shipped")
-    if gallery.record.data_sha256 != image_set.sha256:
+    told = [gallery.record.data_sha256, *training.get(FURTHER_HASHES, ())]
+    if told != [one.sha256 for one in (image_set, *further)]:
         raise BadGallery(f"{gallery_folder} must be packed with the data that it was trained on")
     weights = save({name: _packed(one) for name, one in _weights_in(gallery_folder).items()})
     if len(weights) > MOST_BYTES:
@@ -116,10 +130,11 @@ def pack_shipped(
         network=shape,
         training=training,
         classes_sha256=_classes_hash(image_set),
-        train_items_sha256=_train_items_hash(image_set),
+        train_items_sha256=_train_items_hash((image_set, *further)),
         versions={library: version(library) for library in LIBRARIES},
-        licences=list(image_set.licences),
+        licences=list(dict.fromkeys(chain(image_set.licences, *(one.licences for one in further)))),
         precision=gallery.record.precision,
+        classes_beside=classes_beside(image_set, further),
     )
     out_folder.mkdir(parents=True)
     with replacing(out_folder / WEIGHTS_FILE) as file:
@@ -162,6 +177,7 @@ def unpack_shipped(shipped_folder: Path, folder: Path, image_set: ImageSet) -> G
             directions,
             image_set,
             facts=facts,
+            classes_beside=shipped.classes_beside,
             precision=shipped.precision,
         )
 
@@ -217,9 +233,10 @@ def _classes_hash(image_set: ImageSet) -> str:
     return document_hash(sorted([one.key, *one.splits] for one in classes_in(image_set)))
 
 
-def _train_items_hash(image_set: ImageSet) -> str:
+def _train_items_hash(image_sets: Sequence[ImageSet]) -> str:
     digest = hashlib.sha256()
-    for position in image_set.select(split="train"):
-        digest.update(image_set.item_names[position].encode() + b"\0")
-        digest.update(image_set.images[position].tobytes())
+    for image_set in image_sets:
+        for position in image_set.select(split="train"):
+            digest.update(image_set.item_names[position].encode() + b"\0")
+            digest.update(image_set.images[position].tobytes())
     return digest.hexdigest()
