@@ -55,9 +55,16 @@ class PairList:
 
 
 def list_pairs(
-    image_set: ImageSet, further: Sequence[ImageSet], *, with_instances: bool
+    image_set: ImageSet,
+    further: Sequence[ImageSet],
+    *,
+    with_instances: bool,
+    further_share: float = 1.0,
 ) -> PairList:
     """List the pairs of a data set and of further ones.
+
+    Those of the data set itself are listed several times where those of further ones would be more
+    than ``further_share`` of all.
 
     Raises:
         BadData: fewer than two training classes of ``image_set`` have images of both roles.
@@ -75,19 +82,23 @@ def list_pairs(
             f"got {len(pairs)} of {len(classes)}"
         )
     label_of = {image_set.class_keys[name]: label for label, name in enumerate(classes)}
-    for pool in _pools(image_set, further):
-        label = label_of.setdefault(pool[0], len(label_of))
-        pairs.append(Pair(label=label, queries=pool[1], partners=pool[1]))
-    alone = list(_of_no_class((image_set, *further))) if with_instances else []
-    pairs += [
+    others = [
+        Pair(label=label_of.setdefault(key, len(label_of)), queries=pool, partners=pool)
+        for key, pool in _pools(image_set, further)
+    ]
+    alone = _of_no_class((image_set, *further)) if with_instances else ()
+    instances = [
         Pair(label=len(label_of) + number, queries=one, partners=one)
         for number, one in enumerate(alone)
     ]
+    num_own = sum(int(pair.queries[0]) < len(image_set) for pair in instances)
+    own, others = [*pairs, *instances[:num_own]], [*others, *instances[num_own:]]
+    wanted = len(others) * (1 - further_share) / further_share
     return PairList(
-        pairs=pairs,
+        pairs=own * max(1, round(wanted / len(own))) + others,
         num_classes=len(classes),
         num_further_classes=len(label_of) - len(classes),
-        num_instances=len(alone),
+        num_instances=len(instances),
     )
 
 

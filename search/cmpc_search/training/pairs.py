@@ -65,7 +65,12 @@ class PairBatches:
         self._views, self._compute, self._num_steps = views, compute, training.num_steps
         self._joined_share = training.joined_share
         with_instances = training.instance_classes and self._has_styles
-        self.listed = list_pairs(image_set, further, with_instances=with_instances)
+        self.listed = list_pairs(
+            image_set,
+            further,
+            with_instances=with_instances,
+            further_share=training.further_share,
+        )
         self._batch_size = min(training.classes_per_batch, len(self.listed.pairs))
         self._order = EpochOrder(
             len(self.listed.pairs),

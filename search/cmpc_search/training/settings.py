@@ -97,6 +97,13 @@ class GalleryTraining(Training):
         le=1,
         description="Share of the pairs of a batch that get a part of another pair on both sides.",
     )
+    further_share: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="Most of the pairs, about, that are of further data; the rest are of the data "
+        "set itself.",
+    )
     pretrained: bool = Field(True, description="Start from published weights, if there are any.")
     backbone_rate_share: float = Field(
         0.1,

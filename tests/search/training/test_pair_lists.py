@@ -71,6 +71,16 @@ def test_what_validates_in_any_of_the_sets_brings_no_further_pairs(shapes, furth
     assert {len(pair.queries) for pair in pools} == {8, 16}  # of the set that is shared, of both
 
 
+def test_further_pairs_are_no_more_than_their_share(shapes, further):
+    def listed(share):
+        return list_pairs(shapes, (further,), with_instances=False, further_share=share).pairs
+
+    assert [sum(pair.is_of_one_pool for pair in listed(share)) for share in (0.2, 0.5, 1)] == [
+        5
+    ] * 3
+    assert [len(listed(share)) for share in (0.2, 0.5, 1)] == [5 + 18, 5 + 6, 5 + 6]
+
+
 def test_pictures_of_no_class_in_further_data_are_classes_after_all_others(shapes, further):
     unnamed = replace(further, labels=np.where(further.labels == 3, NO_CLASS, further.labels))
 
