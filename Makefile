@@ -43,11 +43,14 @@ GALLERY ?=
 # What comes of another gallery network never mixes with what comes of the default one.
 NAME := emoji$(if $(GALLERY),-$(GALLERY))
 RUN := runs/$(NAME)
+# Trained anew it is trained as the one that comes with cmpc was; what that learnt from npm brings.
+RECIPE := search/cmpc_search/gallery/shipped/emoji/recipe.toml
+NETWORK := $(if $(GALLERY),--gallery-network $(GALLERY) $(if $(filter train,$(GALLERY)),--config $(RECIPE)))
 
 # Exit code 3: all is done and kept, but some latency was unstable, as it says. Go on.
 search: doctor
 	$(BIN)/cmpc pipeline $(RUN) --gallery galleries/$(NAME) --out bundles/$(NAME) \
-	  $(if $(GALLERY),--gallery-network $(GALLERY)) || [ $$? -eq 3 -a -e $(RUN)/queries.png ]
+	  $(NETWORK) || [ $$? -eq 3 -a -e $(RUN)/queries.png ]
 
 # A process for each processor, each with whole files of tests: their fixtures are made once.
 PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile

@@ -19,8 +19,8 @@ __all__ = ["shipped"]
 def shipped(folder: Path, data: str, cache_dir: Path, as_json: bool) -> None:
     """Take the network that comes with cmpc for a data set, if one does.
 
-    One comes for emoji. It was trained with the defaults of `cmpc gallery train`, on the training
-    classes of that data set alone, which are compared with those that are here.
+    One comes for emoji. It was trained on the training classes of that data set alone, as two
+    houses draw them and as those of emoji9 do; they are compared with those that are here.
 
     \b
     Example:
