@@ -244,16 +244,17 @@ SPOS = ShuffleNetSpace(
     widths=(0.2, 0.4, 0.6, 0.8, 1.0, 1.2, 1.4, 1.6),
 )
 
-# The same shape for small images: 8 blocks, a narrow stem, and full resolution nowhere, since that
-# is what costs. An image of 64 px whose stem halves it costs what one of 32 px costs whose stem
-# does not, and shows more.
+# The same shape for small images: 3 to 6 blocks, a narrow stem, and full resolution nowhere, since
+# that is what costs. An image of 64 px whose stem halves it costs what one of 32 px costs whose
+# stem does not, and shows more. Shallow networks learn in minutes what deep ones don't: after 600
+# steps three blocks of 2.6 MMAC had a mAP of 0.444 on validation classes, eight of 3.9 MMAC 0.419.
 SMALL = ShuffleNetSpace(
     name="small",
     input_size_px=64,
-    stem_channels=(10,),
+    stem_channels=(4, 8, 16),
     stem_strides=(2,),
-    stages=(Stage(30, 2), Stage(80, 3), Stage(160, 3)),
-    head_channels=(60, 120, 240),
+    stages=(Stage(32, 2, least_depth=1), Stage(80, 2, least_depth=1), Stage(160, 2, least_depth=1)),
+    head_channels=(60, 120, 240, 480),
     embedding_dim=128,
     has_layout_head=True,
     widths=(0.2, 0.4, 0.6, 0.8, 1.0, 1.2),
