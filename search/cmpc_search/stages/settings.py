@@ -194,7 +194,9 @@ class SearchSettings(BaseModel):
     method_settings: dict[str, dict[str, int | float | str]] = Field(
         {}, description="Settings of the method's parts, such as csd.temperature = 0.05."
     )
-    reward: RewardName = Field("product", description="What is maximised.")
+    # Of three supernets it ordered 16 architectures each as their own trainings do with a Kendall's
+    # tau of 0.62, 0.67 and 0.52; the product of both mAPs with 0.60, 0.72 and 0.35.
+    reward: RewardName = Field("mrr+cosine", description="What is maximised.")
     metric: Metric = Field("map", description="Accuracy that the reward is of.")
     views_per_query: int = Field(
         4, ge=1, le=64, description="Views of each validation query, itself and mild warps."
@@ -206,7 +208,7 @@ class SearchSettings(BaseModel):
     budget_ms: float | None = Field(None, gt=0, le=1e12, description="Latency limit, ms.")
     budget_mmacs: float | None = Field(None, gt=0, le=1e12, description="Limit of million MACs.")
     seed: int = Field(0, ge=0, le=GREATEST_SEED)
-    views_per_image: int = Field(24, ge=1, description="Views of each training image.")
+    views_per_image: int = Field(12, ge=1, description="Views of each training image.")
     mixed_share: float = Field(0.4, ge=0, le=1, description="Share of views of two images.")
     finalists: int = Field(
         5, ge=0, description="Candidates that are trained on their own before the pick; 0: none."
