@@ -69,6 +69,30 @@ def list_pairs(
     Raises:
         BadData: fewer than two training classes of ``image_set`` have images of both roles.
     """
+    by_roles, label_of = _of_both_roles(image_set)
+    num_classes = len(label_of)
+    of_pools = [
+        Pair(label=label_of.setdefault(key, len(label_of)), queries=pool, partners=pool)
+        for key, pool in _pools(image_set, further)
+    ]
+    alone = _of_no_class((image_set, *further)) if with_instances else ()
+    instances = [
+        Pair(label=number, queries=one, partners=one)
+        for number, one in enumerate(alone, start=len(label_of))
+    ]
+    num_own = sum(int(pair.queries[0]) < len(image_set) for pair in instances)
+    own, others = [*by_roles, *instances[:num_own]], [*of_pools, *instances[num_own:]]
+    times = max(1, round(len(others) * (1 - further_share) / (further_share * len(own))))
+    return PairList(
+        pairs=own * times + others,
+        num_classes=num_classes,
+        num_further_classes=len(label_of) - num_classes,
+        num_instances=len(instances),
+    )
+
+
+def _of_both_roles(image_set: ImageSet) -> tuple[list[Pair], dict[str, int]]:
+    """Return the pairs of a set's own training classes, and the label of each class by its key."""
     by_role = [_by_class(image_set, role) for role in ROLES]
     classes = sorted(set().union(*by_role))
     pairs = [
@@ -81,25 +105,7 @@ def list_pairs(
             "at least two training classes must have images of both roles, "
             f"got {len(pairs)} of {len(classes)}"
         )
-    label_of = {image_set.class_keys[name]: label for label, name in enumerate(classes)}
-    others = [
-        Pair(label=label_of.setdefault(key, len(label_of)), queries=pool, partners=pool)
-        for key, pool in _pools(image_set, further)
-    ]
-    alone = _of_no_class((image_set, *further)) if with_instances else ()
-    instances = [
-        Pair(label=len(label_of) + number, queries=one, partners=one)
-        for number, one in enumerate(alone)
-    ]
-    num_own = sum(int(pair.queries[0]) < len(image_set) for pair in instances)
-    own, others = [*pairs, *instances[:num_own]], [*others, *instances[num_own:]]
-    wanted = len(others) * (1 - further_share) / further_share
-    return PairList(
-        pairs=own * max(1, round(wanted / len(own))) + others,
-        num_classes=len(classes),
-        num_further_classes=len(label_of) - len(classes),
-        num_instances=len(instances),
-    )
+    return pairs, {image_set.class_keys[name]: label for label, name in enumerate(classes)}
 
 
 def _by_class(image_set: ImageSet, role: str) -> dict[int, Positions]:
