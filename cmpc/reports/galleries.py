@@ -21,6 +21,8 @@ def gallery_report(found: "Gallery") -> Report:
         "embedding_dim": found.embedding_dim,
         "network_sha256": found.network_sha256,
     }
+    if further := (found.record.training or {}).get("further_data"):
+        facts["further_data"] = ", ".join(further)
     if found.record.reading is not None:
         facts |= found.record.reading.model_dump(exclude_unset=True)
     if found.crop_share is not None:
