@@ -1,6 +1,6 @@
 """Images for training, search and evaluation: sources, preparation, splits, one preprocessing."""
 
-from cmpc_search.data.further import further_classes
+from cmpc_search.data.further import class_finder, further_classes
 from cmpc_search.data.image_set import (
     NO_CLASS,
     ROLES,
@@ -29,6 +29,7 @@ __all__ = [
     "ImageSet",
     "SetCounts",
     "TemplateLists",
+    "class_finder",
     "further_classes",
     "gallery_item_names",
     "load_image",

@@ -31,11 +31,6 @@ class KnownClass:
     splits: tuple[str, ...]
     """In which splits its images are: several in a closed set."""
 
-    @property
-    def has_own_key(self) -> bool:
-        """Whether more than its name says which class it is."""
-        return self.key != self.name
-
 
 @dataclass(frozen=True, slots=True)
 class _Classes:

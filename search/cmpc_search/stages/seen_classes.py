@@ -4,7 +4,7 @@ A number on unseen classes and one on classes of a closed set are different clai
 prints an accuracy says which one it is.
 """
 
-from cmpc_search.data import ImageSet
+from cmpc_search.data import ImageSet, class_finder
 from cmpc_search.errors import BadGallery
 from cmpc_search.gallery import Gallery, read_classifier
 from cmpc_search.gallery.classes import KnownClass, classes_in, read_classes
@@ -61,18 +61,9 @@ def classes_seen_elsewhere(
 
 
 def _common(some: list[KnownClass], others: list[KnownClass]) -> list[KnownClass]:
-    """Return those of ``some`` that are among ``others``, by keys; by names where one lacks a key.
-
-    "Grinning face with smiling eyes" is another emoji to Unicode than to CLDR: keys know better.
-    """
-    keys = {other.key for other in others}
-    names = {other.name for other in others}
-    names_without_key = {other.name for other in others if not other.has_own_key}
-    return [
-        one
-        for one in some
-        if one.key in keys or one.name in (names_without_key if one.has_own_key else names)
-    ]
+    """Return those of ``some`` that are among ``others``."""
+    is_known = class_finder((other.key, other.name) for other in others)
+    return [one for one in some if is_known(one.key, one.name)]
 
 
 def _seen_by_own_network(gallery: Gallery, held_out: list[KnownClass]) -> SeenClasses:

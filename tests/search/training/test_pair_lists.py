@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from cmpc_search.data import NO_CLASS
+from cmpc_search.data import NO_CLASS, further_classes
 from cmpc_search.testing.views import views_of
 from cmpc_search.training.compute import CPU
 from cmpc_search.training.execution import Execution
@@ -69,6 +69,20 @@ def test_what_validates_in_any_of_the_sets_brings_no_further_pairs(shapes, furth
     shown = {class_of(position, shapes, further) for pair in pools for position in pair.queries}
     assert shown == {"shape 0", "shape 3", "shape 4", "shape 5", "shape 7"}
     assert {len(pair.queries) for pair in pools} == {8, 16}  # of the set that is shared, of both
+
+
+def test_a_class_that_validates_is_kept_out_by_its_name_where_one_set_has_no_keys(shapes, further):
+    keyed = replace(shapes, class_keys=tuple(f"1F60{label}" for label in range(7)))
+
+    assert further_classes(keyed, (further,)).keys() == {
+        "shape 0",
+        "shape 3",
+        "shape 4",
+        "shape 5",
+        "shape 7",
+    }
+    both_keyed = replace(further, class_keys=tuple(f"2F60{label}" for label in range(7)))
+    assert "2F602" in further_classes(keyed, (both_keyed,))  # another class of the same name
 
 
 def test_further_pairs_are_no_more_than_their_share(shapes, further):
