@@ -9,7 +9,6 @@ images, as candidates of the search are judged too.
 """
 
 import hashlib
-from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,6 @@ from cmpc_search.evaluation.catalogue import PROTOCOLS
 from cmpc_search.evaluation.judgement import PairAccuracy, judge, judge_pair
 from cmpc_search.evaluation.outcomes import SeedResult, write_outcomes
 from cmpc_search.evaluation.templates import Templates
-from cmpc_search.networks.plan_network import PlanNetwork
 from cmpc_search.runs import RunFolder, reopen_run
 from cmpc_search.runs.evaluation import (
     Amortised,
@@ -35,13 +33,13 @@ from cmpc_search.runs.evaluation import (
     read_evaluation,
     write_evaluation,
 )
-from cmpc_search.stages.accuracy import OPEN_SET, Side, evaluate_both_ways
+from cmpc_search.stages.accuracy import evaluate_both_ways
 from cmpc_search.stages.costs import device_costs, network_cost
 from cmpc_search.stages.material import SearchMaterial, load_run_material, target_of
 from cmpc_search.stages.other_data import on_other_data
 from cmpc_search.stages.scored_queries import SPLIT, scored_names, scored_queries
-from cmpc_search.stages.seeds import parts_of
-from cmpc_search.stages.template_judging import TemplateJudge, template_items
+from cmpc_search.stages.seed_results import results_of_seeds
+from cmpc_search.stages.template_judging import template_items
 from cmpc_search.stages.trained_picks import (
     TrainedPick,
     control_of,
@@ -53,8 +51,6 @@ __all__ = [
     "EvaluationOrder",
     "amortised_macs",
     "evaluate_run",
-    "result_of",
-    "results_of_seeds",
     "run_evaluation",
 ]
 
@@ -179,47 +175,6 @@ def amortised_macs(query_macs: int, gallery_macs: int, queries_per_gallery_image
     return (gallery_macs + ratio * query_macs) / (1 + ratio)
 
 
-def results_of_seeds(
-    run: RunFolder,
-    material: SearchMaterial,
-    picks: Sequence[TrainedPick],
-    protocol: Protocol = OPEN_SET,
-) -> tuple[SeedResult, ...]:
-    """Return what each trained network finds in the test split, and its gallery network with it.
-
-    Raises:
-        BadRun: a pick was trained to fit another gallery network than the one that is there.
-    """
-    materials = [_material_of(run, material, pick) for pick in picks]
-    return tuple(
-        result_of(pick.load(own), own, seed=pick.seed, protocol=protocol)
-        for pick, own in zip(picks, materials, strict=True)
-    )
-
-
-def result_of(
-    network: PlanNetwork, material: SearchMaterial, *, seed: int, protocol: Protocol = OPEN_SET
-) -> SeedResult:
-    """Return what a network finds in the test split, and the gallery network of ``material``."""
-    image_set, rows = material.image_set, material.gallery_rows
-    own_size = material.images_at(network.plan.image.size_px)
-    if isinstance(protocol, Templates) and material.templates is not None:
-        judge_of = TemplateJudge(
-            image_set=image_set, templates=material.templates, gallery_rows=rows
-        )
-        paragon, both = judge_of.paragon(), judge_of.both_ways(network, own_size)
-    else:
-        sides = (Side(image_set, SPLIT, role).chosen_from(rows) for role in ("query", "gallery"))
-        paragon = protocol.evaluate(*sides)
-        both = evaluate_both_ways(network, own_size, SPLIT, rows, protocol)
-    return SeedResult(
-        seed=seed,
-        paragon=paragon,
-        homogeneous=both.homogeneous,
-        heterogeneous=both.heterogeneous,
-    )
-
-
 def _kept_in(run: RunFolder, material: SearchMaterial) -> RunFolder:
     """Return whose files hold what is found: the run's own, or those of other data."""
     other = material.other_data
@@ -274,18 +229,6 @@ def _amortised(
         return None
     macs = amortised_macs(query.macs, gallery.macs, queries_per_gallery_image)
     return Amortised(queries_per_gallery_image=queries_per_gallery_image, macs=macs)
-
-
-def _material_of(run: RunFolder, material: SearchMaterial, pick: TrainedPick) -> SearchMaterial:
-    """Return the material with the gallery network that a pick was trained to fit."""
-    own = parts_of(run, material, pick.seed_of_parts).material
-    if own.gallery.network_sha256 != pick.gallery_network_sha256:
-        raise BadRun(
-            f"{pick.folder} must be judged beside the gallery network that it was trained to fit "
-            f"({pick.gallery_network_sha256}), got {own.gallery.network_sha256} in "
-            f"{own.gallery.path}; run `cmpc train` again"
-        )
-    return own
 
 
 def _asked(material: SearchMaterial, protocol: Protocol) -> ImageSet:

@@ -22,9 +22,9 @@ from cmpc_search.space.base import Architecture
 from cmpc_search.stages.baselines.base import Baseline, Contest
 from cmpc_search.stages.baselines.in_space import PICK
 from cmpc_search.stages.comparing import Contender, compared, failed_row, paragon_row
-from cmpc_search.stages.evaluating import result_of
 from cmpc_search.stages.pick_training import QueryPlan
 from cmpc_search.stages.scored_queries import scored_queries
+from cmpc_search.stages.seed_results import result_of
 from cmpc_search.stages.seeds import SeedParts
 from cmpc_search.stages.trained_picks import TrainedPick
 from cmpc_search.stages.training import prepare_supernet

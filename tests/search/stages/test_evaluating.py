@@ -30,13 +30,9 @@ from cmpc_search.runs import RunFolder
 from cmpc_search.runs.evaluation import NetworkCost, OtherData, SeenClasses, read_evaluation
 from cmpc_search.stages import costs, evaluating
 from cmpc_search.stages import scored_queries as scored_queries_module
-from cmpc_search.stages.evaluating import (
-    EvaluationOrder,
-    amortised_macs,
-    evaluate_run,
-    results_of_seeds,
-)
+from cmpc_search.stages.evaluating import EvaluationOrder, amortised_macs, evaluate_run
 from cmpc_search.stages.scored_queries import scored_names
+from cmpc_search.stages.seed_results import results_of_seeds
 from cmpc_search.stages.seeds import Seed
 
 RUN = RunFolder(Path("run"))
