@@ -88,7 +88,7 @@ class SearchOptions:
     type=NameChoice(REWARDS),
     help="What is maximised; homogeneous, heterogeneous and product are R1, R2 and R3 of CMP-NAS, "
     "mrr is the mean reciprocal rank of M(q, g), cosine that to the gallery network's embedding of "
-    "the query.  [default: product]",
+    "the query.  [default: mrr+cosine]",
 )
 @click.option(
     "--cost",

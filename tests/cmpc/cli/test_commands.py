@@ -16,6 +16,7 @@ from cmpc.commands import COMMANDS
 from cmpc.settings.resolution import key_paths
 from cmpc_search.stages.settings import (
     GallerySettings,
+    PipelineSearchSettings,
     PipelineSettings,
     SearchSettings,
     TrainSettings,
@@ -45,6 +46,13 @@ SETTINGS_FLAGS = {
     )
 }
 
+DEFAULTS = {
+    "cmpc search": SearchSettings(),
+    "cmpc gallery train": GallerySettings(),
+    "cmpc pipeline": PipelineSearchSettings(),
+}
+TAKEN_FROM_ELSEWHERE = {("cmpc search", "data")}  # the gallery's, where nobody names others
+
 
 @pytest.mark.parametrize("name", COMMAND_LINES)
 def test_help_of_each_command_shows_an_example_that_names_it(name):
@@ -59,6 +67,23 @@ def test_each_option_says_what_it_is_for(name):
     options = [p for p in COMMAND_LINES[name].params if isinstance(p, click.Option)]
 
     assert [option.name for option in options if not option.help] == []
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_a_default_that_help_tells_is_that_of_the_settings(name):
+    options = [p for p in COMMAND_LINES[name].params if isinstance(p, click.Option)]
+    told = {p.name: re.search(r"\[default: (.+)\]", p.help) for p in options if p.help}
+    values = {field: getattr(DEFAULTS[name], field, None) for field in told}
+    plain = {
+        field
+        for field, value in values.items()
+        if isinstance(value, str | int | float) and (name, field) not in TAKEN_FROM_ELSEWHERE
+    }
+
+    assert len(plain) >= 4
+    assert {field: told[field] and told[field][1] for field in plain} == {
+        field: str(values[field]) for field in plain
+    }
 
 
 def test_a_command_or_an_option_comes_and_goes_on_purpose_only():
