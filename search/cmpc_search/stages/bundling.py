@@ -19,7 +19,8 @@ from cmpc_search.data.preprocessing import our_preprocessing
 from cmpc_search.embeddings import GALLERY_NETWORK_KEY, SPLIT_SEED_KEY
 from cmpc_search.errors import BadArgument
 from cmpc_search.runs import RunFolder
-from cmpc_search.stages.material import CROP_SHARE_KEY, search_settings_of, target_of
+from cmpc_search.stages.material import CROP_SHARE_KEY
+from cmpc_search.stages.run_material import search_settings_of, target_of
 from cmpc_search.stages.shipping import ShippedNetwork, Shipper
 from cmpc_search.stages.trained_picks import trained_pick
 

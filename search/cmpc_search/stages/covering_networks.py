@@ -18,7 +18,7 @@ from cmpc_search.networks.onnx_export import export_network
 from cmpc_search.networks.plan_network import PlanNetwork
 from cmpc_search.runs import RunFolder
 from cmpc_search.space.base import Space
-from cmpc_search.stages.material import search_settings_of
+from cmpc_search.stages.run_material import search_settings_of
 from cmpc_search.stages.supernet import WEIGHTS_FILE
 from cmpc_search.training.compute import CPU
 

@@ -35,8 +35,9 @@ from cmpc_search.runs.evaluation import (
 )
 from cmpc_search.stages.accuracy import evaluate_both_ways
 from cmpc_search.stages.costs import device_costs, network_cost
-from cmpc_search.stages.material import SearchMaterial, load_run_material, target_of
+from cmpc_search.stages.material import SearchMaterial
 from cmpc_search.stages.other_data import on_other_data
+from cmpc_search.stages.run_material import load_run_material, target_of
 from cmpc_search.stages.scored_queries import SPLIT, scored_names, scored_queries
 from cmpc_search.stages.seed_results import results_of_seeds
 from cmpc_search.stages.template_judging import template_items

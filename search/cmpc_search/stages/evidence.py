@@ -27,8 +27,9 @@ from cmpc_search.stages.baselines.base import Contest
 from cmpc_search.stages.baselines.catalogue import BASELINES
 from cmpc_search.stages.baselines.in_space import the_pick
 from cmpc_search.stages.match import Failures, Match
-from cmpc_search.stages.material import SearchMaterial, load_run_material
+from cmpc_search.stages.material import SearchMaterial
 from cmpc_search.stages.rank_correlation import ANEW, RankCorrelationOrder, run_rank_correlation
+from cmpc_search.stages.run_material import load_run_material
 from cmpc_search.stages.seeds import Seed, parts_of
 from cmpc_search.stages.trained_picks import TrainedPick, picked_architecture, trained_picks
 from cmpc_search.training.settings import PickTraining

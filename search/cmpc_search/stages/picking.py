@@ -6,7 +6,7 @@ from pathlib import Path
 from cmpc_base.progress import SILENT, Observer
 from cmpc_search.runs import RunFolder, read_pick, reopen_run, write_pick
 from cmpc_search.runs.finals import Standing, read_standing
-from cmpc_search.stages.material import search_settings_of
+from cmpc_search.stages.run_material import search_settings_of
 from cmpc_search.stages.settings import SearchSettings
 from cmpc_search.study.front import pick
 from cmpc_search.study.loop import load_candidates

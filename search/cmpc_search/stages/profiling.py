@@ -13,7 +13,7 @@ from cmpc_cost_models.targets.table import find_target
 from cmpc_cost_models.timing.settings import MeasureSettings
 from cmpc_search.errors import BadArgument, BadRun
 from cmpc_search.runs import RunFolder, read_pick, reopen_run
-from cmpc_search.stages.material import target_of
+from cmpc_search.stages.run_material import target_of
 from cmpc_search.stages.trained_picks import trained_pick
 from cmpc_search.study.loop import load_candidates
 from cmpc_search.study.records import Candidate

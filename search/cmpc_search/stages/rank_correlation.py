@@ -31,8 +31,9 @@ from cmpc_search.networks.shared import Supernet
 from cmpc_search.runs import RunFolder, reopen_run
 from cmpc_search.space.base import Architecture
 from cmpc_search.stages.judging import ValidationJudge
-from cmpc_search.stages.material import SearchMaterial, load_run_material
+from cmpc_search.stages.material import SearchMaterial
 from cmpc_search.stages.pick_training import pick_plan
+from cmpc_search.stages.run_material import load_run_material
 from cmpc_search.stages.seeds import Seed, parts_of
 from cmpc_search.stages.settings import TrainSettings
 from cmpc_search.stages.supernet import load_supernet

@@ -22,7 +22,7 @@ from cmpc_cost_models.tuning.tasks import TuningTask, extract_tasks
 from cmpc_cost_models.tuning.tuner import TaskReport, TuneProgress, TuneSettings, tune
 from cmpc_search.runs import reopen_run
 from cmpc_search.stages.covering_networks import export_covering_networks, space_of_run
-from cmpc_search.stages.material import target_of
+from cmpc_search.stages.run_material import target_of
 
 __all__ = ["TuneOrder", "TuneResult", "TuneTotals", "run_tuning", "totals_of"]
 

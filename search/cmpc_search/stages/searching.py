@@ -29,13 +29,8 @@ from cmpc_search.runs import RunFolder, note_session, open_run, set_aside, write
 from cmpc_search.runs.finals import Standing, read_standing
 from cmpc_search.stages.costs import device_costs
 from cmpc_search.stages.finals import measure_front, train_finalists
-from cmpc_search.stages.material import (
-    SearchMaterial,
-    load_material,
-    place_facts,
-    space_facts,
-    target_facts,
-)
+from cmpc_search.stages.material import SearchMaterial, load_material
+from cmpc_search.stages.run_material import place_facts, space_facts, target_facts
 from cmpc_search.stages.scoring import CandidateScorer
 from cmpc_search.stages.settings import FREE_SETTINGS, SearchSettings, as_of_today
 from cmpc_search.stages.supernet import has_supernet, load_supernet, make_supernet

@@ -26,7 +26,7 @@ from cmpc_cost_models.targets.machine import cpu_model
 from cmpc_search.runs import RunFolder
 from cmpc_search.runs.evaluation import read_evaluation
 from cmpc_search.stages.costs import make_meter
-from cmpc_search.stages.material import search_settings_of, target_of
+from cmpc_search.stages.run_material import search_settings_of, target_of
 from cmpc_search.stages.trained_picks import TrainedPick
 
 __all__ = ["ShippedNetwork", "Shipper"]

@@ -23,7 +23,8 @@ from cmpc_search.networks.plan_network import PlanNetwork
 from cmpc_search.runs import RunFolder, read_pick
 from cmpc_search.space.base import Architecture
 from cmpc_search.space.plan import Plan
-from cmpc_search.stages.material import SearchMaterial, search_settings_of
+from cmpc_search.stages.material import SearchMaterial
+from cmpc_search.stages.run_material import search_settings_of
 from cmpc_search.stages.seeds import Seed
 from cmpc_search.stages.settings import GREATEST_SEED
 

@@ -12,9 +12,10 @@ from cmpc_base.locks import exclusive
 from cmpc_base.progress import SILENT, Observer, Progress
 from cmpc_search.runs import RunFolder, reopen_run
 from cmpc_search.space.base import Architecture
-from cmpc_search.stages.material import SearchMaterial, load_run_material
+from cmpc_search.stages.material import SearchMaterial
 from cmpc_search.stages.pick_training import control_plan, pick_plan
 from cmpc_search.stages.picking import PickOrder, run_pick
+from cmpc_search.stages.run_material import load_run_material
 from cmpc_search.stages.seeds import (
     Seed,
     SeedParts,

@@ -11,7 +11,7 @@ from cmpc_cost_models.targets.table import find_target
 from cmpc_cost_models.targets.toolchain import find_toolchain
 from cmpc_search.data import load_image
 from cmpc_search.runs import reopen_run
-from cmpc_search.stages.material import load_run_material
+from cmpc_search.stages.run_material import load_run_material
 from cmpc_search.stages.trained_picks import trained_picks
 
 pytestmark = pytest.mark.slow

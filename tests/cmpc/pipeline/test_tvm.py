@@ -8,7 +8,7 @@ import pytest
 
 from cmpc_search.data import load_image
 from cmpc_search.runs import reopen_run
-from cmpc_search.stages.material import load_run_material
+from cmpc_search.stages.run_material import load_run_material
 from cmpc_search.stages.trained_picks import trained_picks
 from cmpc_search.training.embedding import embed_images
 

@@ -13,7 +13,7 @@ from cmpc_cost_models.targets.table import find_target
 from cmpc_search.errors import SearchError
 from cmpc_search.runs import note_session, open_run, read_pick, reopen_run, write_pick
 from cmpc_search.space.presets.catalogue import load_space
-from cmpc_search.stages.material import search_settings_of, target_of
+from cmpc_search.stages.run_material import search_settings_of, target_of
 from cmpc_search.stages.settings import SearchSettings
 from cmpc_search.stages.trained_picks import PickFacts, TrainedPick
 from cmpc_search.study.records import Accuracy, Candidate, CandidateScore

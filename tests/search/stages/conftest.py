@@ -15,7 +15,8 @@ from cmpc_search.gallery import GallerySources, embed_gallery, import_gallery, s
 from cmpc_search.networks.gallery.base import GalleryNetwork
 from cmpc_search.networks.gallery.residual import ResidualShape
 from cmpc_search.runs import open_run
-from cmpc_search.stages.material import load_material, space_facts
+from cmpc_search.stages.material import load_material
+from cmpc_search.stages.run_material import space_facts
 from cmpc_search.stages.settings import SearchSettings
 
 EMBEDDING_DIM = 8

@@ -13,8 +13,8 @@ from cmpc_search.runs import open_run, write_pick
 from cmpc_search.stages.baselines import hand_made
 from cmpc_search.stages.evaluating import EvaluationOrder, run_evaluation
 from cmpc_search.stages.evidence import EvidenceOrder, run_evidence
-from cmpc_search.stages.material import place_facts, space_facts
 from cmpc_search.stages.pick_training import QueryPlan
+from cmpc_search.stages.run_material import place_facts, space_facts
 from cmpc_search.stages.settings import TrainSettings
 from cmpc_search.stages.supernet import WEIGHTS_FILE
 from cmpc_search.stages.training import TrainOrder, run_training

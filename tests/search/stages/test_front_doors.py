@@ -31,7 +31,7 @@ from cmpc_search import (
 )
 from cmpc_search.errors import BadArgument, BadRun
 from cmpc_search.pixels import to_float
-from cmpc_search.stages.material import load_run_material
+from cmpc_search.stages.run_material import load_run_material
 from cmpc_search.testing.spaces import onnx_embedding
 
 TRIALS = 3

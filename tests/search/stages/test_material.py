@@ -13,7 +13,8 @@ from cmpc_search.errors import BadGallery, BadRun
 from cmpc_search.gallery import embed_gallery, open_gallery, remember_views
 from cmpc_search.space.presets.shufflenet import SMALL
 from cmpc_search.stages import material as material_module
-from cmpc_search.stages.material import load_material, load_run_material, space_facts
+from cmpc_search.stages.material import load_material
+from cmpc_search.stages.run_material import load_run_material, space_facts
 from cmpc_search.stages.settings import SearchSettings
 
 

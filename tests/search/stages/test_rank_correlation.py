@@ -7,13 +7,13 @@ from cmpc_base.json_files import read_json
 from cmpc_search.networks.shared import Supernet
 from cmpc_search.runs import open_run
 from cmpc_search.stages import rank_correlation
-from cmpc_search.stages.material import place_facts, space_facts
 from cmpc_search.stages.rank_correlation import (
     JudgedTwice,
     RankCorrelationOrder,
     run_rank_correlation,
     taus_of,
 )
+from cmpc_search.stages.run_material import place_facts, space_facts
 from cmpc_search.stages.supernet import WEIGHTS_FILE
 from cmpc_search.study.records import Accuracy
 from cmpc_search.study.rewards.base import RewardFacts

@@ -14,8 +14,9 @@ from cmpc_search.gallery import Gallery, embed_gallery, open_gallery
 from cmpc_search.runs import RunFolder, open_run
 from cmpc_search.stages import pick_training, supernet, view_banks
 from cmpc_search.stages.gallery_training import train_gallery
-from cmpc_search.stages.material import load_material, space_facts
+from cmpc_search.stages.material import load_material
 from cmpc_search.stages.pick_training import control_plan
+from cmpc_search.stages.run_material import space_facts
 from cmpc_search.stages.seed_results import results_of_seeds
 from cmpc_search.stages.seeds import Seed, check_new_galleries, make_new_gallery, parts_of
 from cmpc_search.stages.settings import GallerySettings, TrainSettings
