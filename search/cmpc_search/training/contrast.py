@@ -44,16 +44,19 @@ class EmbeddingQueue(nn.Module):
 def contrast(embeddings: Tensor, labels: Tensor, queue: EmbeddingQueue, *, scale: float) -> Tensor:
     """Cross-entropy of finding each image's partner in the other half of the batch, both ways.
 
+    Another image of its own class is nothing to be told from, in the batch or in the queue.
+
     Args:
         embeddings: [2 B, D], queries first, of unit length.
         labels: int64 [2 B].
     """
     queries, gallery = embeddings.chunk(2)
-    scores = scale * queries @ gallery.T
+    own, of_gallery = labels[: len(queries), None], labels[len(queries) :]
     partner = torch.arange(len(queries), device=embeddings.device)
+    is_again = (of_gallery == own) & (own != NO_LABEL) & (partner != partner[:, None])
+    scores = (scale * queries @ gallery.T).masked_fill(is_again, -torch.inf)
     # A copy: the gradient needs what is kept now, and the queue moves on before it is asked for.
     kept = scale * queries @ queue.embeddings.clone().T
-    own = labels[: len(queries), None]
     is_other = (queue.labels != own) & (queue.labels != NO_LABEL)
     kept = kept.masked_fill(~is_other, -torch.inf)
     across = functional.cross_entropy(torch.cat([scores, kept], dim=1), partner)

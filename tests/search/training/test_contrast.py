@@ -6,6 +6,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from cmpc_search.compatibility.base import NO_LABEL
 from cmpc_search.networks.gallery.residual import ResidualShape
 from cmpc_search.testing.views import views_of
 from cmpc_search.training.contrast import EmbeddingQueue, contrast
@@ -24,6 +25,20 @@ def test_partners_are_found_both_ways():
     found = contrast(embeddings, torch.tensor([5, 6, 5, 6]), EmbeddingQueue(0, 4), scale=3.0)
 
     assert found.item() == pytest.approx(math.log(1 + math.exp(-3)), rel=1e-5)
+
+
+def test_two_pairs_of_a_class_are_not_told_from_each_other():
+    """Two joined pairs are: nobody knows what class they are of."""
+    embeddings = AXES[[0, 0, 1, 0, 0, 1]]
+
+    def found(one: int, two: int) -> float:
+        labels = torch.tensor([one, two, 6]).repeat(2)
+        return contrast(embeddings, labels, EmbeddingQueue(0, 4), scale=3.0).item()
+
+    first, third = math.log(1 + math.exp(-3)), math.log(1 + 2 * math.exp(-3))
+    assert found(5, 5) == pytest.approx((2 * first + third) / 3, rel=1e-5)
+    joined = math.log(2 + math.exp(-3))
+    assert found(NO_LABEL, NO_LABEL) == pytest.approx((2 * joined + third) / 3, rel=1e-5)
 
 
 def test_what_is_kept_counts_for_queries_unless_it_is_of_their_class():
