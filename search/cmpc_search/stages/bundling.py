@@ -22,7 +22,7 @@ from cmpc_search.runs import RunFolder
 from cmpc_search.stages.material import CROP_SHARE_KEY
 from cmpc_search.stages.run_material import search_settings_of, target_of
 from cmpc_search.stages.shipping import ShippedNetwork, Shipper
-from cmpc_search.stages.trained_picks import trained_pick
+from cmpc_search.stages.trained_picks import TrainedPick, trained_pick
 
 __all__ = ["BundleOrder", "build_bundle"]
 
@@ -70,7 +70,8 @@ def build_bundle(run: RunFolder, order: BundleOrder, observer: Observer = SILENT
     )
     if order.folder.exists():
         evaluated = shipper.evaluated()
-        return _existing(order.folder, evaluated.compiled if evaluated else shipper.compiled())
+        compiled = evaluated.compiled if evaluated else shipper.compiled()
+        return _existing(order.folder, trained, compiled)
     shipped = shipper.shipped()
     verify = verifier(trained.onnx_path, shipped.compiled, toolchain) if can_verify else None
     return write_bundle(
@@ -103,12 +104,23 @@ def _contents(shipper: Shipper, shipped: ShippedNetwork) -> BundleContents:
     )
 
 
-def _existing(folder: Path, compiled: CompiledNetwork) -> Bundle:
+def _existing(folder: Path, trained: TrainedPick, compiled: CompiledNetwork) -> Bundle:
     """Return the bundle in ``folder`` if it is of this network."""
     existing = open_bundle(folder, must_run_here=False)
-    if existing.network_sha256 != compiled.sha256:
-        raise BadArgument(f"{folder} must not hold another bundle; choose another folder")
-    return existing
+    if existing.network_sha256 == compiled.sha256:
+        return existing
+    provenance = existing.manifest["provenance"]
+    there = provenance.get("architecture"), provenance.get("seed")
+    how = (
+        "from other weights, for another processor or by another cmpc"
+        if there == (trained.architecture, trained.seed)
+        else f"of {there[0]}, seed {there[1]}"
+    )
+    raise BadArgument(
+        f"{folder} must hold a bundle of {trained.architecture}, seed {trained.seed}, as it is "
+        f"compiled now, or not be there, and has one that was made {how}; remove it or choose "
+        "another folder"
+    )
 
 
 def _why_unverified(toolchain: Toolchain) -> str:

@@ -14,6 +14,7 @@ from cmpc_base.json_files import read_json, write_json
 from cmpc_base.progress import Silence
 from cmpc_base.trimming import trim
 from cmpc_cost_models import Cost, Measurement
+from cmpc_cost_models.bundles.opening import open_bundle
 from cmpc_cost_models.compiling.entries import find_compiled, keep_compiled
 from cmpc_cost_models.compiling.network import compile_network
 from cmpc_cost_models.graphs.writing import GraphWriter
@@ -199,6 +200,24 @@ def test_what_nobody_measured_is_measured_before_it_ships(
     assert bundle.cost_doubts == ("a neighbour woke",)
     assert bundle.why_unmeasured is None
     assert any("or it is gone" in one for one in told.notices) == (reason != "predicted")
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"), [("another seed", "seed 1"), ("other bytes", "for another processor")]
+)
+def test_another_bundle_stays_and_is_told(run, picked, host, tmp_path, measure_with, reason, told):
+    path, _ = (leave_network(run, picked, seed) for seed in (0, 1))
+    measure_with()
+    there = build_bundle(run, order(tmp_path, seed=1 if reason == "another seed" else 0))
+    if reason == "other bytes":
+        compiled = compile_network(path, host, cache_dir=tmp_path / "cache")
+        measured = latency_of(compiled).to_json() | {"artefact_sha256": altered(compiled)}
+        leave_evaluation(run, Cost.from_json(measured))
+
+    with pytest.raises(BadArgument, match=f"{told}.*choose another folder"):
+        build_bundle(run, order(tmp_path))
+
+    assert open_bundle(there.folder).network_sha256 == there.network_sha256
 
 
 def test_where_the_same_bytes_are_compiled_again_their_latency_is_known(
