@@ -69,7 +69,8 @@ def fill_lowers(scratch, n, q, b, lanes, codes, fact_QF):
     An upper bound adds to what the codes say all that they may lack, and a margin for float32's
     rounding, of which half is more than enough for that of both bounds (``encode_queries``). So
     the lower bound is twice that below. The offset may be 2^-20 too high (``gain_and_offset``);
-    2^-120 makes good what underflows.
+    2^-120 makes good what underflows. An offset that float32 cannot hold was cut off, which is well
+    above the score: then nothing is known from below.
     """
     stage, bound_B2, offset_BL = num_stages(codes.bits) - 1, codes.bounds, codes.offsets
     column = STAGE_FACTS * stage
@@ -83,6 +84,7 @@ def fill_lowers(scratch, n, q, b, lanes, codes, fact_QF):
         offset = offset_BL[b, lane] if offset_BL.size else np.float32(0)
         upper = scratch.hit_uppers[n, lane]
         lower = upper - codes.gains[b, lane] * spread + offset * np.float32(2.0**-18)
+        lower = lower if offset > -LARGEST else np.float32(-np.inf)
         scratch.lane_lowers[lane] = known_lower(upper, lower - np.float32(2.0**-120))
 
 
