@@ -2,35 +2,92 @@
 
     .NAME.PROCESS-RANDOM.tmp --fsync, rename--> NAME --fsync of the folder--> kept
 
-Every file that takes the place of another is written through here.
+Every file that takes the place of another, or must not, is written through here.
 """
 
 import errno
 import os
+import re
 import secrets
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
-__all__ = ["bring_to_disk", "is_file", "replacing", "temporary_beside", "write_text"]
+__all__ = [
+    "bring_to_disk",
+    "creating",
+    "is_file",
+    "made_for",
+    "replacing",
+    "temporary_beside",
+    "write_text",
+]
 
 NUM_NAME_CHARACTERS = 48  # of the file's own in its temporary name: a name has 255 bytes at most
+TEMPORARY = re.compile(r"\.(.+)\.\d{1,10}-[0-9a-f]{8}\.tmp", re.DOTALL)
+NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}  # such as FAT says
 
 
-@contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
+def replacing(
+    path: Path, *, check: Callable[[], object] | None = None
+) -> AbstractContextManager[BinaryIO]:
     """Open a file that takes the place of ``path`` when the body ends, and vanishes if it fails.
 
     A link is followed: what it points to is replaced. An existing file keeps its permissions, a new
     one gets those that the umask leaves; missing folders are made. A library that can only write by
     name may be given ``file.name``.
 
+    Args:
+        check: Called when all is on the disk, just before the old file goes; it stays if this
+            raises.
+
     Raises:
         OSError: ``path`` is there and no regular file, or the file system refuses. The error names
             ``path`` and not the temporary file.
     """
+
+    def put(temporary: Path, target: Path) -> None:
+        if check is not None:
+            check()
+        temporary.replace(target)
+
+    return _writing(path, put)
+
+
+def creating(path: Path) -> AbstractContextManager[BinaryIO]:
+    """Open a file that gets the name ``path`` when the body ends, whole, if nobody has it then.
+
+    Of several processes that create one file, on several machines too, one succeeds. Only where the
+    file system has no hard links, two within microseconds may both do.
+
+    Raises:
+        FileExistsError: somebody has it; theirs stays.
+        OSError: as `replacing`.
+    """
+    return _writing(path, _put_if_free)
+
+
+def _put_if_free(temporary: Path, target: Path) -> None:
+    """Rename a file, unlike ``rename`` only if nothing has that name."""
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        # A file server whose answer got lost was asked again: the name is of our own file.
+        if not os.path.samestat(temporary.stat(), target.stat()):
+            raise
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from error
+        temporary.rename(target)
+
+
+@contextmanager
+def _writing(path: Path, put: Callable[[Path, Path], object]) -> Iterator[BinaryIO]:
+    """Open a temporary file; ``put`` gives it the name of the target once it is on the disk."""
     target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
     kept_mode = _mode_of(target)
@@ -48,7 +105,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             bring_to_disk(written)
         if _mode_of(temporary) != mode:  # some file systems refuse even what changes nothing
             temporary.chmod(mode)
-        temporary.replace(target)
+        put(temporary, target)
         _sync_folder(target.parent)
     except OSError as error:
         if error.errno is None or error.filename not in (None, os.fspath(temporary)):
@@ -82,6 +139,12 @@ def temporary_beside(path: Path) -> Path:
     """Return a free name beside ``path`` that says which process took it, see `leftovers`."""
     start = path.name[:NUM_NAME_CHARACTERS]
     return path.with_name(f".{start}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+
+
+def made_for(name: str) -> str | None:
+    """Return which name, or 48 characters of it, a temporary file was to get; None for others."""
+    match = TEMPORARY.fullmatch(name)
+    return None if match is None else match[1]
 
 
 def is_file(path: Path) -> bool:

@@ -33,7 +33,7 @@ def changed_report(path: Path, changed: "ChangedIndex", name: str) -> Report:
 
 def _facts(path: Path, opened: "AnyIndex") -> dict[str, object]:
     """Return what people ask about an index."""
-    files = sorted(path.glob("*.index")) if path.is_dir() else [path]
+    files = opened.stored_files
     parts = opened.bytes_by_part()
     num_bytes = sum(size for part, size in parts.items() if part != "names")
     return {
@@ -44,7 +44,7 @@ def _facts(path: Path, opened: "AnyIndex") -> dict[str, object]:
         "mode": opened.settings.mode,
         "storage": opened.settings.storage,
         "num_files": len(files),
-        "num_bytes": sum(file.stat().st_size for file in files),
+        "num_bytes": sum(file.num_bytes for file in files),
         "bytes_per_vector": num_bytes / max(1, len(opened)),
         "has_names": opened.item_names is not None,
         "has_labels": opened.labels is not None,

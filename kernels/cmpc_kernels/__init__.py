@@ -15,7 +15,7 @@ Imports point down: evaluation and engines, gallery, nearest, compiled, checks, 
 
 from cmpc_kernels.engines.faiss_engine import FaissIndex, FaissSettings
 from cmpc_kernels.engines.faiss_files import from_faiss, to_faiss
-from cmpc_kernels.errors import BadArgument, BadIndexFile, KernelsError
+from cmpc_kernels.errors import BadArgument, BadIndexFile, IndexChanged, KernelsError
 from cmpc_kernels.evaluation.metrics import retrieval_scores, tar_at_far, tpir_at_fpir
 from cmpc_kernels.evaluation.ranking import QueryRanks, rank_right_items
 from cmpc_kernels.evaluation.recall import Recall, measure_recall
@@ -36,6 +36,7 @@ __all__ = [
     "FaissSettings",
     "GalleryIndex",
     "IgnoredPairs",
+    "IndexChanged",
     "IndexSettings",
     "KernelsError",
     "Neighbours",

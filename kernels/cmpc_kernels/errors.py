@@ -4,11 +4,12 @@ CmpcError
 +-- KernelsError
     +-- BadArgument (ValueError)  a value, shape or dtype breaks a stated condition
     +-- BadIndexFile (BadFile)    an index file is truncated, altered or of another version
+    +-- IndexChanged              somebody else changed an index since it was opened
 """
 
 from cmpc_base import errors
 
-__all__ = ["BadArgument", "BadIndexFile", "KernelsError"]
+__all__ = ["BadArgument", "BadIndexFile", "IndexChanged", "KernelsError"]
 
 
 class KernelsError(errors.CmpcError):
@@ -21,3 +22,7 @@ class BadArgument(KernelsError, errors.BadArgument):
 
 class BadIndexFile(KernelsError, errors.BadFile):
     """An index file is truncated, altered or of another version."""
+
+
+class IndexChanged(KernelsError):
+    """Somebody else changed an index since it was opened; nothing of theirs was touched."""

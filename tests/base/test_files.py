@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cmpc_base.files import replacing
+from cmpc_base.files import creating, made_for, replacing, temporary_beside
 
 
 def mode_of(path):
@@ -152,3 +152,62 @@ def test_an_error_names_the_file_and_not_the_temporary_one(tmp_path):
     with pytest.raises(FileNotFoundError) as other, replacing(path):
         Path(tmp_path / "another").read_bytes()
     assert other.value.filename == str(tmp_path / "another")
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_of_two_who_create_a_file_one_does_and_the_other_is_told(has_links, tmp_path, monkeypatch):
+    def no_links(*_):
+        raise PermissionError(errno.EPERM, "no links here")
+
+    path = tmp_path / "made" / "file"
+    if not has_links:
+        monkeypatch.setattr(os, "link", no_links)
+
+    late = creating(path)
+    late.__enter__().write(b"late")
+    with creating(path) as first:
+        first.write(b"first")
+    with pytest.raises(FileExistsError) as told:
+        late.__exit__(None, None, None)
+
+    assert told.value.filename == str(path)
+    assert path.read_bytes() == b"first"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_file_server_that_was_asked_twice_has_created_the_file(tmp_path, monkeypatch):
+    link = os.link
+
+    def twice(*names):
+        link(*names)
+        link(*names)
+
+    monkeypatch.setattr(os, "link", twice)
+    with creating(tmp_path / "file") as file:
+        file.write(b"once")
+
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_what_may_stop_a_replacement_is_asked_when_all_is_written(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+
+    def refuse():
+        (written,) = tmp_path.glob(".file.*.tmp")
+        assert written.read_bytes() == b"new"
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"), replacing(path, check=refuse) as file:
+        file.write(b"new")
+
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_temporary_name_tells_whose_it_is(tmp_path):
+    assert made_for(temporary_beside(tmp_path / "a.1-00000000.tmp").name) == "a.1-00000000.tmp"
+    assert made_for(temporary_beside(tmp_path / ("n" * 99)).name) == "n" * 48
+    assert [made_for(name) for name in ("a.tmp", ".a.tmp", ".a.1.tmp", "a.1-00000000.tmp")] == [
+        *(None, None, None, None)
+    ]

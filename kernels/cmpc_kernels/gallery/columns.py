@@ -78,10 +78,6 @@ class Columns:
         assert num_rows <= self.num_rows
         self.num_rows = num_rows
 
-    def take(self, positions: npt.NDArray[np.int64]) -> "Columns":
-        """Return copies of the rows at these positions."""
-        return Columns({name: self[name][positions] for name in self})
-
 
 def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     """Return an array that begins on a cache line, so that no vector of a row straddles two."""

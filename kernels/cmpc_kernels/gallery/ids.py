@@ -3,7 +3,7 @@
 A position is a row of the stored arrays; an id is what callers hold, and it never changes:
 
     id        ascending in the order of addition, never given twice; found by bisection
-    removal   marks the row; ``compact`` drops marked rows, and positions move while ids stay
+    removal   marks the row; ``ItemTable.take`` drops marked ones: positions move while ids stay
 
 Ids ascend with positions, so "the lower id first" and "the earlier row first" are one rule. As long
 as they have no gap they are ``first_id`` + position, and nothing is stored.
@@ -126,11 +126,6 @@ class Ids:
                 is_kept_G[:] = self._is_kept_G
             is_kept_G[positions] = False
             self._is_kept_G = is_kept_G
-
-    def compact(self) -> None:
-        """Forget the removed rows."""
-        self._ids = Columns({"ids": self.kept_ids()})
-        self.num_rows, self._is_kept_G = len(self), None
 
     def mask(self, allow: npt.ArrayLike | None) -> npt.NDArray[np.bool_] | None:
         """Return bool [G], which rows may be found; None if all may.

@@ -21,10 +21,12 @@ from cmpc_kernels.errors import BadArgument
 from cmpc_kernels.gallery.chunks import EmbeddingSource
 from cmpc_kernels.gallery.encoding import EncodedRows, check_dimension
 from cmpc_kernels.gallery.ids import Ids, check_new_ids
+from cmpc_kernels.gallery.index_file import IndexFile, StoredAs
 from cmpc_kernels.gallery.index_layout import read_index, write_index
 from cmpc_kernels.gallery.items import ItemTable
 from cmpc_kernels.gallery.searchable import KeptIndex
 from cmpc_kernels.gallery.settings import IndexSettings
+from cmpc_kernels.locks import index_lock
 from cmpc_kernels.records import Neighbours
 
 __all__ = ["GalleryIndex"]
@@ -33,8 +35,9 @@ __all__ = ["GalleryIndex"]
 class GalleryIndex(KeptIndex):
     """An index over gallery embeddings. Make one with ``build`` or ``load``."""
 
-    def __init__(self, rows: EncodedRows, items: ItemTable) -> None:
+    def __init__(self, rows: EncodedRows, items: ItemTable, *stored: StoredAs) -> None:
         self._rows, self._items = rows, items
+        self._stored = {one.path: one for one in stored}
 
     @classmethod
     def build(
@@ -105,15 +108,41 @@ class GalleryIndex(KeptIndex):
         Raises:
             BadIndexFile: the file is no index, of another version, cut off or altered.
         """
-        return cls(*read_index(Path(path), verify=verify))
+        file = IndexFile.open(Path(path))
+        if verify:
+            file.verify()
+        return cls.of_file(file)
+
+    @classmethod
+    def of_file(cls, file: IndexFile) -> Self:
+        """Return the index in an open file.
+
+        Raises:
+            BadIndexFile: another kind of writer wrote it.
+        """
+        return cls(*read_index(file), file.stored_as)
 
     def save(self, path: str | os.PathLike[str]) -> str:
         """Write the index to one file, whole or not at all; return the SHA-256 of its header.
 
         A link is followed, and a file that is there keeps its permissions. Who loads an index,
-        changes it and saves it holds ``index_lock`` meanwhile.
+        changes it and saves it there holds ``index_lock`` meanwhile, so as not to be refused.
+
+        Raises:
+            IndexChanged: this index was loaded from the file, or saved to it, and somebody else has
+                written it since; their change stays.
         """
-        return write_index(Path(path), self._rows, self._items)
+        Path(os.path.realpath(path)).parent.mkdir(parents=True, exist_ok=True)
+        with index_lock(path, if_possible=True):
+            return self.write(Path(path))
+
+    def write(self, path: Path) -> str:
+        """Save without the lock, under a name that nobody else knows."""
+        opened = self._stored.get(Path(os.path.realpath(path)))
+        stored = write_index(path, self._rows, self._items, opened)
+        self._stored.pop(stored.path, None)
+        self._stored[stored.path] = stored  # the last one
+        return stored.header_sha256
 
     def __len__(self) -> int:
         return len(self._items.ids)
@@ -130,6 +159,11 @@ class GalleryIndex(KeptIndex):
     def ids(self) -> npt.NDArray[np.int64]:
         """The ids of the items, int64 [items], ascending; names and labels come in this order."""
         return self._items.ids.kept_ids()
+
+    @property
+    def stored_files(self) -> tuple[StoredAs, ...]:
+        """The file that it was loaded from or last saved to, if any, as that was then."""
+        return tuple(self._stored.values())[-1:]
 
     @property
     def id_bounds(self) -> tuple[int, int] | None:
@@ -215,8 +249,14 @@ class GalleryIndex(KeptIndex):
     def compact(self) -> None:
         """Give back the place of removed items; every other id stays."""
         if self._items.ids.has_removed:
-            self._rows = self._compacted()
-            self._items.compact()
+            kept = self._items.ids.kept_positions()
+            self._rows, self._items = self._rows.take(kept), self._items.take(kept)
+
+    def without(self, ids: npt.ArrayLike) -> "GalleryIndex":
+        """Return a compact index without some items, whose ids stay; this one stays as it is."""
+        known = self._items.ids
+        kept = np.setdiff1d(known.kept_positions(), known.positions_of(ids))
+        return GalleryIndex(self._rows.take(kept), self._items.take(kept))
 
     def merge(self, other: "GalleryIndex") -> npt.NDArray[np.int64]:
         """Add all items of another index with equal settings; return their new ids, int64 [N]."""

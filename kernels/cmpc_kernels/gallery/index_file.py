@@ -17,7 +17,8 @@ No byte is free: each is a constant, fixed by another one, or under a checksum, 
 noticed. Sections begin on a cache line, hence are aligned when the file is mapped. Nothing is
 executed on reading: JSON and plain numbers only. A writer fills a temporary file beside the target
 and renames it, so a reader sees the old index or the new one. An index that is open keeps the file
-it was opened from, even when another takes its name.
+it was opened from, even when another takes its name; it may itself take the name again only as long
+as none has.
 """
 
 import hashlib
@@ -26,31 +27,147 @@ import mmap
 import os
 import struct
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 
 from cmpc_base.files import replacing
-from cmpc_kernels.errors import BadIndexFile
+from cmpc_kernels.errors import BadIndexFile, IndexChanged
 from cmpc_kernels.gallery.columns import Array
 
-__all__ = ["altered", "header_sha256", "read_index_file", "write_index_file"]
+__all__ = ["IndexFile", "StoredAs", "altered", "write_index_file"]
 
 MAGIC = b"cmpcgidx"
 VERSION = 2
-PREFIX = struct.Struct("<8sIQ32s")
+CHECKSUM_BYTES = 32
+PREFIX = struct.Struct(f"<8sIQ{CHECKSUM_BYTES}s")
 ALIGNMENT_BYTES = 64
 PIECE_BYTES = 1 << 22  # hashed and written while it is in the cache
 DTYPES = frozenset(["|i1", "|u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", "<f2", "<f4", "<f8"])
 NO_DIGEST = "0" * 64
 
 
-def write_index_file(path: Path, facts: Mapping[str, Any], sections: Mapping[str, Array]) -> str:
-    """Write the file atomically; return its header's SHA-256 in hexadecimal digits."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredAs:
+    """Which file an index was read from or written to, and what that held then.
+
+    Attributes:
+        path: Of the file itself, links followed.
+        header_sha256: Of the header: a short name for all of the content.
+        inode, mtime_ns, num_bytes: What the file system said of the file.
+    """
+
+    path: Path
+    header_sha256: str
+    inode: int
+    mtime_ns: int
+    num_bytes: int
+
+    @classmethod
+    def of(cls, path: Path, file: BinaryIO, header_sha256: str) -> Self:
+        """Take down what an open file is."""
+        found = os.fstat(file.fileno())
+        return cls(
+            path=Path(os.path.realpath(path)),
+            header_sha256=header_sha256,
+            inode=found.st_ino,
+            mtime_ns=found.st_mtime_ns,
+            num_bytes=found.st_size,
+        )
+
+    def check_unchanged(self) -> None:
+        """Refuse to go on if the file holds something else by now; one that is gone is no loss.
+
+        Raises:
+            IndexChanged: it does.
+        """
+        try:
+            with self.path.open("rb") as file:
+                start = file.read(PREFIX.size)
+        except FileNotFoundError:
+            return
+        if start[-CHECKSUM_BYTES:].hex() != self.header_sha256:
+            raise IndexChanged(
+                f"{self.path} must be what it was when this index was opened to be replaced, and "
+                f"somebody else changed it meanwhile; open it again and repeat the change"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class IndexFile:
+    """An index file that is open: facts, and sections as read-only arrays.
+
+    The arrays stay on disk until they are read, and what they hold is what the file held when it
+    was opened, whatever takes its name. ``checksums`` are those of the sections, by name.
+    """
+
+    path: Path
+    stored_as: StoredAs
+    facts: dict[str, Any]
+    sections: dict[str, Array]
+    checksums: dict[str, str]
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Map a file; the header, the layout and the length are checked, the sections are not.
+
+        Raises:
+            BadIndexFile: the file is no index, of another version, cut off or altered.
+        """
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size < PREFIX.size:
+                raise no_index(path, file.read(len(MAGIC)))
+            content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            stored_as = StoredAs.of(path, file, PREFIX.unpack(content[: PREFIX.size])[-1].hex())
+        header_json = checked_header(path, content)
+        facts, entries = parse_header(path, header_json)
+        end = PREFIX.size + len(header_json)
+        start = aligned(end)
+        expected = start + (entries[-1]["offset"] + size_bytes(entries[-1]) if entries else 0)
+        if len(content) != expected:
+            raise altered(path, f"it must have {expected} bytes and has {len(content)}")
+        sections = {}
+        for entry in entries:
+            at = start + entry["offset"]
+            if at < end or any(content[end:at]):
+                raise altered(path, f"there are bytes before its section {entry['name']!r}")
+            sections[entry["name"]] = map_section(content, at, entry)
+            end = at + size_bytes(entry)
+        return cls(
+            path=path,
+            stored_as=stored_as,
+            facts=facts,
+            sections=sections,
+            checksums={entry["name"]: entry["sha256"] for entry in entries},
+        )
+
+    def verify(self) -> None:
+        """Read all sections and compare their checksums.
+
+        Raises:
+            BadIndexFile: a section was altered.
+        """
+        for name, array in self.sections.items():
+            if sha256_of(array) != self.checksums[name]:
+                raise altered(self.path, f"its section {name!r} does not match its checksum")
+
+
+def write_index_file(
+    path: Path, facts: Mapping[str, Any], sections: Mapping[str, Array], opened: StoredAs | None
+) -> StoredAs:
+    """Write the file, whole or not at all.
+
+    Args:
+        opened: What the file must hold still to be replaced; by default anything.
+
+    Raises:
+        IndexChanged: it holds something else, and stays as it is.
+    """
     contiguous = {name: np.ascontiguousarray(array) for name, array in sections.items()}
     entries = lay_out(contiguous)
-    with replacing(path) as file:
+    with replacing(path, check=None if opened is None else opened.check_unchanged) as file:
         # Digests are of one length, so a header with blank ones already has the right size.
         start = aligned(PREFIX.size + len(header_of(facts, entries)))
         for entry, array in zip(entries, contiguous.values(), strict=True):
@@ -61,47 +178,8 @@ def write_index_file(path: Path, facts: Mapping[str, Any], sections: Mapping[str
         checksum = hashlib.sha256(header)
         file.seek(0)
         file.write(PREFIX.pack(MAGIC, VERSION, len(header), checksum.digest()) + header)
-    return checksum.hexdigest()
-
-
-def read_index_file(path: Path, *, verify: bool) -> tuple[dict[str, Any], dict[str, Array]]:
-    """Return the facts and the sections as read-only arrays that stay on disk until they are read.
-
-    The header, the layout and the file's length are always checked; the sections' checksums only
-    if ``verify``, since that reads the whole file.
-
-    Raises:
-        BadIndexFile: the file is no index, of another version, cut off or altered.
-    """
-    with path.open("rb") as file:
-        if os.fstat(file.fileno()).st_size < PREFIX.size:
-            raise no_index(path, file.read(len(MAGIC)))
-        content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    header_json = checked_header(path, content)
-    facts, entries = parse_header(path, header_json)
-    end = PREFIX.size + len(header_json)
-    start = aligned(end)
-    sections = {}
-    for entry in entries:
-        at = start + entry["offset"]
-        if at < end or any(content[end:at]):
-            raise altered(path, f"there are bytes before its section {entry['name']!r}")
-        array = map_section(content, at, entry)
-        if verify and sha256_of(array) != entry["sha256"]:
-            raise altered(path, f"its section {entry['name']!r} does not match its checksum")
-        sections[entry["name"]] = array
-        end = at + array.nbytes
-    return facts, sections
-
-
-def header_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's header as the file states it: a short name for its content."""
-    with path.open("rb") as file:
-        prefix = file.read(PREFIX.size)
-    if len(prefix) < PREFIX.size or not prefix.startswith(MAGIC):
-        raise no_index(path, prefix[: len(MAGIC)])
-    checksum: bytes = PREFIX.unpack(prefix)[3]
-    return checksum.hex()
+        file.flush()
+        return StoredAs.of(path, file, checksum.hexdigest())
 
 
 def altered(path: Path, reason: str) -> BadIndexFile:
@@ -179,10 +257,6 @@ def parse_header(path: Path, header_json: bytes) -> tuple[dict[str, Any], list[d
             raise ValueError("two sections have one name")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise altered(path, f"its header cannot be read ({error!r})") from error
-    start = aligned(PREFIX.size + len(header_json))
-    expected = start + (entries[-1]["offset"] + size_bytes(entries[-1]) if entries else 0)
-    if (actual := path.stat().st_size) != expected:
-        raise altered(path, f"it must have {expected} bytes and has {actual}")
     return facts, entries
 
 

@@ -22,7 +22,7 @@ from cmpc_kernels.errors import BadArgument
 from cmpc_kernels.gallery.columns import Array
 from cmpc_kernels.gallery.encoding import EncodedRows
 from cmpc_kernels.gallery.ids import Ids
-from cmpc_kernels.gallery.index_file import altered, read_index_file, write_index_file
+from cmpc_kernels.gallery.index_file import IndexFile, StoredAs, altered, write_index_file
 from cmpc_kernels.gallery.items import ItemTable
 from cmpc_kernels.gallery.names import Names
 from cmpc_kernels.gallery.settings import IndexSettings
@@ -39,8 +39,10 @@ ITEM_SECTIONS = {
 }
 
 
-def write_index(path: Path, rows: EncodedRows, items: ItemTable) -> str:
-    """Write an index to one file, whole or not at all; return the SHA-256 of its header."""
+def write_index(
+    path: Path, rows: EncodedRows, items: ItemTable, opened: StoredAs | None
+) -> StoredAs:
+    """Write an index to one file, whole or not at all; see ``write_index_file``."""
     facts = {
         "settings": rows.settings.to_json(),
         "dimension": rows.dimension,
@@ -48,17 +50,17 @@ def write_index(path: Path, rows: EncodedRows, items: ItemTable) -> str:
         "first_id": items.ids.first_id,
         "next_id": items.ids.next_id,
     }
-    return write_index_file(path, facts, rows.arrays() | items.sections())
+    return write_index_file(path, facts, rows.arrays() | items.sections(), opened)
 
 
-def read_index(path: Path, *, verify: bool) -> tuple[EncodedRows, ItemTable]:
+def read_index(file: IndexFile) -> tuple[EncodedRows, ItemTable]:
     """Return embeddings and items; their arrays stay on disk until they are read.
 
     Raises:
-        BadIndexFile: the file is no index, of another version, cut off or altered.
+        BadIndexFile: the file is not what ``write_index`` wrote.
     """
-    facts, sections = read_index_file(path, verify=verify)
-    settings, numbers = parse_facts(path, facts)
+    path, sections = file.path, file.sections
+    settings, numbers = parse_facts(path, file.facts)
     items = read_items(path, numbers, sections)
     arrays = {name: array for name, array in sections.items() if name not in ITEM_SECTIONS}
     try:

@@ -37,9 +37,9 @@ class ItemTable:
     @property
     def labels(self) -> npt.NDArray[np.int64] | None:
         """The labels of the rows that are not removed, int64 [items]."""
-        if self._labels is None or not self.ids.has_removed:
+        if self._label_G is None or not self.ids.has_removed:
             return self._label_G
-        return self._labels.take(self.ids.kept_positions())["labels"].view(np.int64)
+        return self._label_G[self.ids.kept_positions()]
 
     def check_new(
         self, num_new: int, names: Sequence[str] | None, labels: npt.ArrayLike | None
@@ -68,12 +68,19 @@ class ItemTable:
             self._labels.append({"labels": labels})
         return self.ids.append(num_new, ids)
 
-    def compact(self) -> None:
-        """Drop the removed rows; every other id stays."""
-        names, labels = self.names, self.labels
-        self._names = names
-        self._labels = None if labels is None else Columns({"labels": labels})
-        self.ids.compact()
+    def take(self, positions: npt.NDArray[np.int64]) -> "ItemTable":
+        """Return a copy of the rows at these ascending positions; each keeps its id."""
+        known = self.ids
+        return ItemTable(
+            Ids(
+                len(positions),
+                first_id=known.first_id,
+                next_id=known.next_id,
+                ids=known.at(positions),
+            ),
+            names=None if self._names is None else self._names.take(positions),
+            labels=None if self._label_G is None else self._label_G[positions],
+        )
 
     def names_of(self, ids: npt.ArrayLike) -> list[str]:
         """Return the names of items by their ids [N]."""

@@ -1,7 +1,6 @@
 """The files of a sharded gallery: how a stream is cut into them, and that each is the one meant."""
 
 import itertools
-import secrets
 from collections.abc import Iterator, Sequence, Sized
 from dataclasses import replace
 from pathlib import Path
@@ -16,13 +15,13 @@ from cmpc_kernels.gallery.chunks import Chunks, EmbeddingSource
 from cmpc_kernels.gallery.encoding import check_dimension
 from cmpc_kernels.gallery.ids import check_ids, check_mask
 from cmpc_kernels.gallery.index import GalleryIndex
-from cmpc_kernels.gallery.index_file import header_sha256
-from cmpc_kernels.gallery.shard_manifest import MANIFEST_NAME, Manifest, ShardFile
+from cmpc_kernels.gallery.index_file import IndexFile
+from cmpc_kernels.gallery.shard_changes import ShardChange
+from cmpc_kernels.gallery.shard_manifest import Manifest, ShardFile
 
 __all__ = [
-    "are_ascending",
     "open_shard",
-    "save_shard",
+    "open_shards",
     "split_filter",
     "with_shards",
     "write_shards",
@@ -30,65 +29,80 @@ __all__ = [
 
 
 def write_shards(
-    folder: Path,
+    change: ShardChange,
     manifest: Manifest,
     embeddings: EmbeddingSource,
     item_names: Sequence[str] | None,
     labels: npt.ArrayLike | None,
 ) -> Manifest:
-    """Write items behind the last one, a shard at a time; return a manifest that names them too.
-
-    On failure nothing is left behind.
-    """
+    """Write items behind the last one, a shard at a time; return a manifest that names them too."""
     num_new, files, dimension = 0, list(manifest.shards), manifest.dimension or None
     label_N = None if labels is None else check_unmasked("labels", labels)
-    try:
-        for pieces in cut(Chunks.of(embeddings), manifest.rows_per_shard):
-            part = slice(num_new, num_new + manifest.rows_per_shard)
-            shard = GalleryIndex.build_with(
-                manifest.settings,
-                pieces,
-                item_names=None if item_names is None else item_names[part],
-                labels=None if label_N is None else label_N[part],
-                first_id=manifest.next_id + num_new,
-            )
-            check_dimension(shard.dimension, dimension)
-            dimension, num_new = shard.dimension, num_new + len(shard)
-            files.append(save_shard(folder, shard))
-        check_total("item_names", item_names, num_new)
-        check_total("labels", label_N, num_new)
-    except BaseException:
-        for file in files[len(manifest.shards) :]:
-            (folder / file.file).unlink(missing_ok=True)
-        raise
+    for pieces in cut(Chunks.of(embeddings), manifest.rows_per_shard):
+        part = slice(num_new, num_new + manifest.rows_per_shard)
+        shard = GalleryIndex.build_with(
+            manifest.settings,
+            pieces,
+            item_names=None if item_names is None else item_names[part],
+            labels=None if label_N is None else label_N[part],
+            first_id=manifest.next_id + num_new,
+        )
+        check_dimension(shard.dimension, dimension)
+        dimension, num_new = shard.dimension, num_new + len(shard)
+        files.append(change.save(shard))
+    check_total("item_names", item_names, num_new)
+    check_total("labels", label_N, num_new)
     assert dimension is not None, "chunks end with an error if there is none"
     next_id = manifest.next_id + num_new
     return replace(manifest, shards=tuple(files), dimension=dimension, next_id=next_id)
 
 
-def open_shard(folder: Path, file: ShardFile, manifest: Manifest, *, verify: bool) -> GalleryIndex:
+def open_shards(folder: Path, manifest: Manifest, *, verify: bool) -> list[GalleryIndex]:
+    """Open the shards of a manifest: all of them before the first one is read."""
+    files = [open_file(folder, shard) for shard in manifest.shards]
+    if verify:
+        for file in files:
+            file.verify()
+    shards = [as_shard(file, manifest) for file in files]
+    if not are_ascending(shards, manifest.next_id):
+        raise BadIndexFile(
+            f"the shards of {folder} must hold ascending ids, and do not; build it again"
+        )
+    return shards
+
+
+def open_shard(folder: Path, shard: ShardFile, manifest: Manifest) -> GalleryIndex:
+    """Open one shard without reading it."""
+    return as_shard(open_file(folder, shard), manifest)
+
+
+def open_file(folder: Path, shard: ShardFile) -> IndexFile:
     """Open one file of a folder if it is the one that the manifest means."""
-    path = folder / file.file
+    path = folder / shard.file
     try:
-        is_meant = header_sha256(path) == file.header_sha256
+        file = IndexFile.open(path)
     except OSError as error:
         raise BadIndexFile(
-            f"the gallery {folder} must have its shard {file.file}: {error.strerror}; "
+            f"the gallery {folder} must have its shard {shard.file}: {error.strerror}; "
             f"copy it again or build the gallery again"
         ) from error
-    shard = GalleryIndex.load(path, verify=verify)
-    if not is_meant or (shard.settings, shard.dimension) != (manifest.settings, manifest.dimension):
-        raise BadIndexFile(
-            f"{path} must be the file that {MANIFEST_NAME} names, and is another; "
-            f"copy the whole folder again or build the gallery again"
-        )
+    if file.stored_as.header_sha256 != shard.header_sha256:
+        raise another_file(path)
+    return file
+
+
+def as_shard(file: IndexFile, manifest: Manifest) -> GalleryIndex:
+    shard = GalleryIndex.of_file(file)
+    if (shard.settings, shard.dimension) != (manifest.settings, manifest.dimension):
+        raise another_file(file.path)
     return shard
 
 
-def save_shard(folder: Path, shard: GalleryIndex) -> ShardFile:
-    """Write a shard under a name that no other has."""
-    name = f"shard-{secrets.token_hex(4)}.index"
-    return ShardFile(file=name, header_sha256=shard.save(folder / name))
+def another_file(path: Path) -> BadIndexFile:
+    return BadIndexFile(
+        f"{path} must be the file that the manifest names, and is another; "
+        f"copy the whole folder again or build the gallery again"
+    )
 
 
 def are_ascending(shards: Sequence[GalleryIndex], next_id: int) -> bool:

@@ -1,25 +1,34 @@
 """The manifest of a sharded gallery: which files belong to it, and that they are those.
 
-    {"format": "cmpc sharded gallery index", "version": 1,
+    folder/manifest-41.json     what the gallery was until the last change
+    folder/manifest-42.json     what it is:
+
+    {"format": "cmpc sharded gallery index", "version": 2, "generation": 42,
      "dimension": 128, "rows_per_shard": 1000000, "next_id": 2500000,
      "settings": {...as in settings.py},
      "shards": [{"file": "shard-4f2a90c1.index", "header_sha256": "..."}, ...]}
 
-A shard's header holds the checksums of its arrays, so the manifest vouches for all of it.
+Every change makes the next generation, and only one writer can: the name of its manifest is taken
+only if nobody has it. The highest one counts. Version 1 was a ``manifest.json`` that was written
+over; it counts as generation 0. A shard's header holds the checksums of its arrays, so the manifest
+vouches for all of it.
 """
 
+import json
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from cmpc_base.json_files import read_json, write_json
+from cmpc_base.files import creating
+from cmpc_base.json_files import read_json
 from cmpc_kernels.errors import BadArgument, BadIndexFile
 from cmpc_kernels.gallery.settings import IndexSettings
 
-__all__ = ["MANIFEST_NAME", "Manifest", "ShardFile"]
+__all__ = ["Manifest", "ShardFile", "generation_of", "manifest_name", "newest_generation"]
 
-MANIFEST_NAME = "manifest.json"
-FORMAT, VERSION = "cmpc sharded gallery index", 1
+FORMAT, VERSION = "cmpc sharded gallery index", 2
+MANIFEST = re.compile(r"manifest(?:-([1-9]\d{0,17}))?\.json")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,43 +41,61 @@ class ShardFile:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Manifest:
-    """All that is known of a gallery beside its shards; ``next_id`` is the next item's."""
+    """All that is known of a gallery beside its shards.
+
+    Attributes:
+        next_id: The next item's.
+        generation: How many changes there were, the first build among them.
+    """
 
     settings: IndexSettings
     dimension: int
     rows_per_shard: int
     next_id: int
     shards: tuple[ShardFile, ...]
+    generation: int = 0
 
-    def write(self, folder: Path) -> None:
-        """Replace the manifest of a folder, whole or not at all."""
-        content = {"format": FORMAT, "version": VERSION, **asdict(self)}
-        write_json(folder / MANIFEST_NAME, content)
+    @property
+    def file_names(self) -> set[str]:
+        """The names of its shards."""
+        return {shard.file for shard in self.shards}
 
-    @classmethod
-    def read(cls, folder: Path) -> "Manifest":
-        """Read the manifest of a folder.
+    def create(self, folder: Path) -> None:
+        """Write the manifest of its generation, whole.
 
         Raises:
-            BadIndexFile: there is none, or it is not what ``write`` wrote.
+            FileExistsError: somebody else did.
         """
-        path = folder / MANIFEST_NAME
+        content = {"format": FORMAT, "version": VERSION, **asdict(self)}
+        with creating(folder / manifest_name(self.generation)) as file:
+            file.write(json.dumps(content, indent=2, allow_nan=False).encode())
+
+    @classmethod
+    def read(cls, folder: Path, generation: int | None) -> "Manifest":
+        """Read a manifest of a folder.
+
+        Raises:
+            BadIndexFile: it is not there, or not what ``create`` or an earlier version wrote.
+        """
         advice = "give a folder made by ShardedIndex.build"
+        if generation is None:
+            raise BadIndexFile(f"{folder} must hold the manifest of a gallery; {advice}")
+        path = folder / manifest_name(generation)
         content = read_json(path, error=BadIndexFile, advice=advice)
         try:
-            format_and_version = content.pop("format"), content.pop("version")
-            if format_and_version != (FORMAT, VERSION):
-                raise ValueError(f"its format and version are {format_and_version}")
-            return cls.parse(content)
+            return cls.parse(content, generation)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise BadIndexFile(
-                f"{path} must be a manifest of version {VERSION} as it was written, and is not "
-                f"({error!r}); build the gallery again"
+                f"{path} must be a manifest of version {version_of(generation)} as it was written, "
+                f"and is not ({error!r}); build the gallery again"
             ) from error
 
     @classmethod
-    def parse(cls, content: dict[str, Any]) -> "Manifest":
+    def parse(cls, content: dict[str, Any], generation: int) -> "Manifest":
         """Return the manifest in a JSON object; anything amiss is an error that ``read`` tells."""
+        told = content.pop("format"), content.pop("version"), content.setdefault("generation", 0)
+        if told != (FORMAT, version_of(generation), generation):
+            raise ValueError(f"its format, version and generation are {told}")
         try:
             settings = IndexSettings(**content.pop("settings"))
         except BadArgument as error:
@@ -81,3 +108,23 @@ class Manifest:
         if any(Path(shard.file).name != shard.file for shard in shards) or not shards:
             raise ValueError("its shards must be files of the folder")
         return manifest
+
+
+def version_of(generation: int) -> int:
+    return VERSION if generation else 1
+
+
+def manifest_name(generation: int) -> str:
+    return f"manifest-{generation}.json" if generation else "manifest.json"
+
+
+def generation_of(name: str) -> int | None:
+    """Return the generation whose manifest has this name; None for any other file."""
+    match = MANIFEST.fullmatch(name)
+    return None if match is None else int(match[1] or 0)
+
+
+def newest_generation(folder: Path) -> int | None:
+    """Return the generation of the gallery in a folder; None where there is no gallery."""
+    found = [generation_of(path.name) for path in folder.glob("manifest*.json")]
+    return max((number for number in found if number is not None), default=None)

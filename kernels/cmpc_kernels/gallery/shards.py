@@ -1,13 +1,13 @@
 """One gallery in several index files: larger than memory, or grown a file at a time.
 
-    folder/manifest.json            which shards there are (shard_manifest.py)
+    folder/manifest-42.json         which shards there are (shard_manifest.py)
     folder/shard-4f2a90c1.index     items with the lowest ids
     folder/shard-93bc07d2.index     ...
 
 A search goes through the shards one by one, each memory-mapped, and keeps the best k: the answer is
-that of one index over everything. Shards hold ascending ids, so ties fall to the lower id. A change
-writes new files, then replaces the manifest, then deletes what nobody names any more: whoever opens
-the folder finds the old gallery or the new one. One writer at a time: hold ``index_lock``.
+that of one index over everything. Shards hold ascending ids, so ties fall to the lower id. Whoever
+opens the folder finds the gallery before a change or after it, and a change that was made of an
+older one is refused (shard_changes.py).
 """
 
 import os
@@ -20,29 +20,31 @@ import numpy as np
 import numpy.typing as npt
 
 from cmpc_kernels.checks import check_count
-from cmpc_kernels.errors import BadArgument, BadIndexFile
+from cmpc_kernels.errors import BadArgument, BadIndexFile, IndexChanged
 from cmpc_kernels.gallery.chunks import EmbeddingSource
 from cmpc_kernels.gallery.ids import check_ids
 from cmpc_kernels.gallery.index import GalleryIndex
+from cmpc_kernels.gallery.index_file import StoredAs
 from cmpc_kernels.gallery.items import refuse_half
 from cmpc_kernels.gallery.merging import best_of
 from cmpc_kernels.gallery.names import ChainedNames
 from cmpc_kernels.gallery.searchable import KeptIndex
 from cmpc_kernels.gallery.settings import IndexSettings
+from cmpc_kernels.gallery.shard_changes import ShardChange, changing_shards
 from cmpc_kernels.gallery.shard_files import (
-    are_ascending,
     open_shard,
-    save_shard,
+    open_shards,
     split_filter,
     with_shards,
     write_shards,
 )
-from cmpc_kernels.gallery.shard_manifest import MANIFEST_NAME, Manifest, ShardFile
+from cmpc_kernels.gallery.shard_manifest import Manifest, newest_generation
 from cmpc_kernels.records import Neighbours
 
 __all__ = ["ShardedIndex", "open_index"]
 
 ROWS_PER_SHARD = 1_000_000
+MAX_OPENINGS = 100  # of a folder that is changed twice while it is opened, each time
 
 
 class ShardedIndex(KeptIndex):
@@ -66,9 +68,12 @@ class ShardedIndex(KeptIndex):
 
         Never more than one shard is in memory; embeddings may be a stream. The folder must hold no
         gallery yet. See ``GalleryIndex.build`` for what embeddings and settings may be.
+
+        Raises:
+            IndexChanged: somebody else built one there meanwhile.
         """
         path, chosen = Path(folder), settings or IndexSettings()
-        if (path / MANIFEST_NAME).exists():
+        if cls.is_in(path):
             raise BadArgument(f"{path} must hold no gallery yet; choose another or remove it")
         path.mkdir(parents=True, exist_ok=True)
         blank = Manifest(
@@ -78,9 +83,10 @@ class ShardedIndex(KeptIndex):
             next_id=0,
             shards=(),
         )
-        manifest = write_shards(path, blank, embeddings, item_names, labels)
-        manifest.write(path)
-        return cls.open(path, verify=False)
+        with changing_shards(path, None) as change:
+            written = write_shards(change, blank, embeddings, item_names, labels)
+            shards = open_shards(path, written, verify=False)
+            return cls(path, change.commit(written), shards)
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str], *, verify: bool = True) -> Self:
@@ -88,15 +94,26 @@ class ShardedIndex(KeptIndex):
 
         Raises:
             BadIndexFile: a file is missing, altered, or not the one that the manifest names.
+            IndexChanged: others change it faster than it can be opened.
         """
         path = Path(folder)
-        manifest = Manifest.read(path)
-        shards = [open_shard(path, shard, manifest, verify=verify) for shard in manifest.shards]
-        if not are_ascending(shards, manifest.next_id):
-            raise BadIndexFile(
-                f"the shards of {path} must hold ascending ids, and do not; build it again"
-            )
-        return cls(path, manifest, shards)
+        for _ in range(MAX_OPENINGS):
+            generation = newest_generation(path)
+            try:
+                manifest = Manifest.read(path, generation)
+                return cls(path, manifest, open_shards(path, manifest, verify=verify))
+            except BadIndexFile:
+                if newest_generation(path) == generation:
+                    raise
+        raise IndexChanged(
+            f"{path} must stay as it is while it is opened, and was changed {MAX_OPENINGS} times "
+            f"meanwhile; try again when those who change it have finished"
+        )
+
+    @staticmethod
+    def is_in(folder: Path) -> bool:
+        """Say whether a folder holds the shards of a gallery."""
+        return newest_generation(folder) is not None
 
     def __len__(self) -> int:
         return sum(map(len, self.shards))
@@ -127,6 +144,11 @@ class ShardedIndex(KeptIndex):
         labels = [shard.labels for shard in self.shards]
         kept = [label_N for label_N in labels if label_N is not None]
         return np.concatenate(kept) if len(kept) == len(labels) else None
+
+    @property
+    def stored_files(self) -> tuple[StoredAs, ...]:
+        """The files of the shards, as they were when they were opened."""
+        return tuple(file for shard in self.shards for file in shard.stored_files)
 
     def bytes_by_part(self) -> dict[str, int]:
         """Return what rows, codes and the rest take, as ``GalleryIndex.bytes_by_part``."""
@@ -175,16 +197,26 @@ class ShardedIndex(KeptIndex):
         item_names: Sequence[str] | None = None,
         labels: npt.ArrayLike | None = None,
     ) -> npt.NDArray[np.int64]:
-        """Write items as further shards, all or none; return their ids, int64 [N]."""
+        """Write items as further shards, all or none; return their ids, int64 [N].
+
+        Raises:
+            IndexChanged: somebody else changed the folder since it was opened; theirs stays.
+        """
         if len(self):
             refuse_half("item_names", has=self.item_names is not None, comes=item_names is not None)
             refuse_half("labels", has=self.labels is not None, comes=labels is not None)
         first_id = self._manifest.next_id
-        self._replace(write_shards(self.folder, self._manifest, embeddings, item_names, labels))
+        with changing_shards(self.folder, self._manifest) as change:
+            written = write_shards(change, self._manifest, embeddings, item_names, labels)
+            self._commit(change, written)
         return np.arange(first_id, self._manifest.next_id)
 
     def remove(self, ids: npt.ArrayLike) -> None:
-        """Remove items by their ids, all or none; the shards that hold them are written anew."""
+        """Remove items by their ids, all or none; the shards that hold them are written anew.
+
+        Raises:
+            IndexChanged: somebody else changed the folder since it was opened; theirs stays.
+        """
         wanted = np.unique(check_ids(ids))
         parts = [wanted[np.isin(wanted, shard.ids)] for shard in self.shards]
         if sum(map(len, parts)) < len(wanted):
@@ -193,31 +225,23 @@ class ShardedIndex(KeptIndex):
                 f"every id to remove must be in the gallery, got {missing.size} that are not, "
                 f"first {missing[0]}"
             )
+        if not len(wanted):
+            return
+        with changing_shards(self.folder, self._manifest) as change:
+            files = [
+                change.save(shard.without(part)) if len(part) else file
+                for file, shard, part in zip(self._manifest.shards, self.shards, parts, strict=True)
+            ]
+            self._commit(change, replace(self._manifest, shards=tuple(files)))
 
-        files = [
-            self._without(file, part) if len(part) else file
-            for file, part in zip(self._manifest.shards, parts, strict=True)
-        ]
-        self._replace(replace(self._manifest, shards=tuple(files)))
-
-    def _without(self, file: ShardFile, ids: npt.NDArray[np.int64]) -> ShardFile:
-        """Write a shard anew without some items."""
-        shard = GalleryIndex.load(self.folder / file.file, verify=False)
-        shard.remove(ids)
-        shard.compact()
-        return save_shard(self.folder, shard)
-
-    def _replace(self, manifest: Manifest) -> None:
-        """Make a manifest the folder's, open what is new, and delete what it does not name."""
+    def _commit(self, change: ShardChange, manifest: Manifest) -> None:
+        """Open what is new in a manifest, make it the folder's, and be that gallery."""
         known = dict(zip(self._manifest.shards, self.shards, strict=True))
-        manifest.write(self.folder)
-        self.shards = tuple(
-            known[file] if file in known else open_shard(self.folder, file, manifest, verify=False)
+        shards = tuple(
+            known[file] if file in known else open_shard(self.folder, file, manifest)
             for file in manifest.shards
         )
-        for file in known.keys() - set(manifest.shards):
-            (self.folder / file.file).unlink(missing_ok=True)
-        self._manifest = manifest
+        self._manifest, self.shards = change.commit(manifest), shards
 
 
 def open_index(path: str | os.PathLike[str], *, verify: bool = True) -> GalleryIndex | ShardedIndex:

@@ -1,6 +1,11 @@
-"""Add items to an index and remove some; every other item keeps its id."""
+"""Add items to an index and remove some; every other item keeps its id.
 
-from collections.abc import Sequence
+Who else changes the index meanwhile is waited for. Where that can't be known, as on some disks that
+machines share, the change is made anew of what the others left.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,13 +14,15 @@ import numpy.typing as npt
 
 from cmpc_base.name_lists import read_names
 from cmpc_base.progress import SILENT, Observer
-from cmpc_kernels import GalleryIndex, open_index
+from cmpc_kernels import GalleryIndex, IndexChanged, open_index
 from cmpc_search.directions import check_directions
 from cmpc_search.embeddings import Embeddings, read_embeddings
 from cmpc_search.errors import BadArgument
 from cmpc_search.stages.indexing import AnyIndex, changing
 
 __all__ = ["ChangedIndex", "add_items", "known_ids", "remove_items"]
+
+MAX_TRIES = 20  # each of them met a change by somebody else
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,16 +44,17 @@ def add_items(
     Raises:
         BadArgument: they are of another network, or items of the index already.
         BadEmbeddings: they can't be read, or have no direction where one is needed.
+        IndexChanged: others change the index faster than it can be read.
     """
     found = read_embeddings(embeddings, ids_path=ids_path)
-    with changing(index_path, observer):
-        opened = open_index(index_path)
+
+    def add(opened: AnyIndex) -> int:
         _check_fits(opened, found)
         if opened.metric == "cosine":
             check_directions(found.rows, found.item_names, str(embeddings))
-        ids = opened.add(found.rows, item_names=found.item_names, labels=found.labels)
-        _save(opened, index_path)
-    return ChangedIndex(num_changed=len(ids), num_items=len(opened))
+        return len(opened.add(found.rows, item_names=found.item_names, labels=found.labels))
+
+    return _changed(index_path, add, observer)
 
 
 def remove_items(index_path: Path, names_path: Path, observer: Observer = SILENT) -> ChangedIndex:
@@ -54,10 +62,11 @@ def remove_items(index_path: Path, names_path: Path, observer: Observer = SILENT
 
     Raises:
         BadArgument: a name is no item's.
+        IndexChanged: others change the index faster than it can be read.
     """
     names = read_names(names_path)
-    with changing(index_path, observer):
-        opened = open_index(index_path)
+
+    def remove(opened: AnyIndex) -> int:
         ids, unknown = known_ids(opened, names)
         if unknown:
             raise BadArgument(
@@ -65,8 +74,27 @@ def remove_items(index_path: Path, names_path: Path, observer: Observer = SILENT
                 f"not, such as {unknown[0]!r}; take them out of the file"
             )
         opened.remove(ids)
-        _save(opened, index_path)
-    return ChangedIndex(num_changed=len(ids), num_items=len(opened))
+        return len(ids)
+
+    return _changed(index_path, remove, observer)
+
+
+def _changed(path: Path, change: Callable[[AnyIndex], int], observer: Observer) -> ChangedIndex:
+    """Read, change and write an index; ``change`` returns how many items came or went."""
+    for _ in range(MAX_TRIES - 1):
+        with suppress(IndexChanged):
+            return _changed_once(path, change, observer)
+    return _changed_once(path, change, observer)
+
+
+def _changed_once(
+    path: Path, change: Callable[[AnyIndex], int], observer: Observer
+) -> ChangedIndex:
+    with changing(path, observer):
+        opened = open_index(path)
+        num_changed = change(opened)
+        _save(opened, path)
+    return ChangedIndex(num_changed=num_changed, num_items=len(opened))
 
 
 def known_ids(opened: AnyIndex, names: Sequence[str]) -> tuple[npt.NDArray[np.int64], list[str]]:

@@ -129,17 +129,19 @@ def run_faiss_import(
 def changing(path: Path, observer: Observer = SILENT) -> Iterator[None]:
     """Keep every other program from changing an index while the block reads, changes, writes it.
 
+    Where the file system has no locks nobody is kept from it; who writes last then is refused.
+
     Raises:
         BadArgument: it is one file of a folder of shards: changed alone, it would not fit the
             others any more.
     """
     folder = path.resolve().parent
-    if path.is_file() and path.name.startswith("shard-") and (folder / "manifest.json").is_file():
+    if path.is_file() and path.name.startswith("shard-") and ShardedIndex.is_in(folder):
         raise BadArgument(
             f"an index must be changed as a whole, {path} is one file of the folder {folder}; "
             f"name the folder"
         )
-    with index_lock(path, on_wait=observer.notice):
+    with index_lock(path, on_wait=observer.notice, if_possible=True):
         yield
 
 

@@ -159,7 +159,11 @@ def test_items_come_and_go_and_the_others_keep_their_ids(shards, embeddings, tmp
     document("build", embeddings, "--out", path, *shards)
     (tmp_path / "gone.txt").write_text("item/0\nitem/41\n")
 
+    num_bytes = document("info", path)["num_bytes"]
     assert document("remove", path, tmp_path / "gone.txt")["num_items"] == 58
+    told = document("info", path)
+    assert told["num_files"] == (3 if shards else 1)  # those that were replaced do not count
+    assert told["num_bytes"] < 1.5 * num_bytes
     again = write_items(tmp_path / "again.safetensors", ["item/0", "item/60"])
     assert document("add", path, again)["num_items"] == 60
 
@@ -346,7 +350,10 @@ def test_what_does_not_fit_is_refused(options, message, embeddings, tmp_path):
 
 
 def test_info_on_something_else_says_so(embeddings, tmp_path):
-    for path, message in [(embeddings, "must begin with 'cmpcgidx'"), (tmp_path, "manifest.json")]:
+    for path, message in [
+        (embeddings, "must begin with 'cmpcgidx'"),
+        (tmp_path, "must hold the manifest"),
+    ]:
         result = invoke("info", path)
         assert result.exit_code == 1
         assert message in result.stderr

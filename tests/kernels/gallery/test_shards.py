@@ -48,9 +48,9 @@ def test_scores_that_differ_only_beyond_float32_rank_alike_across_shards(tmp_pat
 def test_memory_holds_one_shard_at_a_time(tmp_path, monkeypatch):
     """The stream is read no further than the shard that is being written."""
     read, written = [], []
-    save = GalleryIndex.save
+    write = GalleryIndex.write
     monkeypatch.setattr(
-        GalleryIndex, "save", lambda self, path: written.append(len(read)) or save(self, path)
+        GalleryIndex, "write", lambda self, path: written.append(len(read)) or write(self, path)
     )
 
     def stream():
@@ -111,16 +111,19 @@ def folder(rng, tmp_path):
     return tmp_path / "g"
 
 
+MANIFEST = "manifest-1.json"
+
+
 def shards_of(folder):
-    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest = json.loads((folder / MANIFEST).read_text())
     return [folder / shard["file"] for shard in manifest["shards"]]
 
 
 def edited(change):
     def damage(folder):
-        manifest = json.loads((folder / "manifest.json").read_text())
+        manifest = json.loads((folder / MANIFEST).read_text())
         change(manifest)
-        (folder / "manifest.json").write_text(json.dumps(manifest))
+        (folder / MANIFEST).write_text(json.dumps(manifest))
 
     return damage
 
@@ -145,21 +148,21 @@ def flipped(folder):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda folder: (folder / "manifest.json").unlink(), "manifest.json must be .*: No such"),
-        (
-            lambda folder: (folder / "manifest.json").write_text("[" * 9999),
-            "must be a readable JSON",
-        ),
-        (lambda folder: (folder / "manifest.json").write_text("3"), "must hold a JSON object"),
+        (lambda folder: (folder / MANIFEST).unlink(), "must hold the manifest of a gallery"),
+        (lambda folder: (folder / MANIFEST).write_text("[" * 9999), "must be a readable JSON"),
+        (lambda folder: (folder / MANIFEST).write_text("3"), "must hold a JSON object"),
+        (lambda folder: (folder / MANIFEST).rename(folder / "manifest.json"), "index', 2, 1"),
+        (lambda folder: (folder / MANIFEST).rename(folder / "manifest-2.json"), "index', 2, 1"),
         (lambda folder: shards_of(folder)[1].unlink(), "must have its shard shard-.*index"),
-        (swap, "must be the file that manifest.json names"),
-        (foreign, "must be the file that manifest.json names"),
+        (swap, "must be the file that the manifest names"),
+        (foreign, "must be the file that the manifest names"),
         (flipped, "does not match its checksum"),
         (edited(lambda m: m["shards"].reverse()), "must hold ascending ids"),
         (edited(lambda m: m.update(next_id=7)), "must hold ascending ids"),
         (edited(lambda m: m["shards"].clear()), "must be a manifest"),
         (edited(lambda m: m["shards"][0].update(file="../x.index")), "files of the folder"),
-        (edited(lambda m: m.update(version=2)), "manifest of version 1"),
+        (edited(lambda m: m.update(version=3)), "manifest of version 2"),
+        (edited(lambda m: m.pop("generation")), "manifest of version 2"),
         (edited(lambda m: m.update(dimension="3")), "must be whole numbers"),
         (edited(lambda m: m.update(colour="red")), "must be a manifest"),
         (edited(lambda m: m["settings"].update(metric="hamming")), "no metric is called"),
