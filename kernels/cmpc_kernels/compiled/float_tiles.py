@@ -25,6 +25,7 @@ from cmpc_kernels.compiled.intrinsics import (
     as_float32,
     call_llvm,
     dot_instruction,
+    widen_half,
 )
 
 __all__ = ["FLOAT_QUERIES", "TAIL", "dot_queries", "dot_query"]
@@ -135,8 +136,7 @@ class _Dots(Emitter):
         if not self.is_half:
             return self.load("row_GD", self.times(place, 4), self.vector)
         bits = self.load("row_GD", self.times(place, 2), ir.VectorType(I16, self.vector.count))
-        half = self.builder.bitcast(bits, ir.VectorType(ir.HalfType(), self.vector.count))
-        return self.builder.fpext(half, self.vector)
+        return widen_half(self.builder, bits)
 
     def _load_tail(self, place):
         return self.load("tail", self.times(place, 4), self.vector)

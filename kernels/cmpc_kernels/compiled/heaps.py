@@ -10,8 +10,8 @@ distance travels with a minus. Equal scores rank by lower id.
 import numpy as np
 from numba import njit
 
-from cmpc_kernels.compiled.intrinsics import as_float32
-from cmpc_kernels.compiled.options import ENTRANCE, FASTMATH, INNER
+from cmpc_kernels.compiled.lane_sums import sum_products, sum_squared_differences
+from cmpc_kernels.compiled.options import ENTRANCE, INNER
 from cmpc_kernels.metrics import COSINE, IP, L2
 
 LOST = 2.0**-36  # of a sum of 65,536 numbers, in float64
@@ -50,25 +50,19 @@ def sift_down(score_K, id_K, size, score, item):
     score_K[slot], id_K[slot] = score, item
 
 
-@njit(fastmath=FASTMATH, **INNER)
+@njit(**INNER)
 def exact_score(query_QD, q, row_GD, g, metric):
-    """Return the score of one pair in float64; NaN if it has none."""
-    score = 0.0
+    """Return the score of one pair in float64, the same on every processor; NaN if it has none.
+
+    The sums are those of ``lane_sums.py``; a cosine is <q, x> / |q| / |x|, divided in this order.
+    """
     if metric == L2:
-        for d in range(row_GD.shape[1]):
-            difference = np.float64(query_QD[q, d]) - np.float64(as_float32(row_GD[g, d]))
-            score -= difference * difference
-        return score
+        return -sum_squared_differences(query_QD, q, row_GD, g)
+    score = sum_products(query_QD, q, row_GD, g)
     if metric == IP:
-        for d in range(row_GD.shape[1]):
-            score += np.float64(query_QD[q, d]) * np.float64(as_float32(row_GD[g, d]))
         return score
-    query_square = row_square = 0.0
-    for d in range(row_GD.shape[1]):
-        query, row = np.float64(query_QD[q, d]), np.float64(as_float32(row_GD[g, d]))
-        score += query * row
-        query_square += query * query
-        row_square += row * row
+    query_square = sum_products(query_QD, q, query_QD, q)
+    row_square = sum_products(row_GD, g, row_GD, g)
     if query_square == 0 or row_square == 0:
         return score  # zero, or NaN
     return score / np.sqrt(query_square) / np.sqrt(row_square)

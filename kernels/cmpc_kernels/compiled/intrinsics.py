@@ -36,20 +36,19 @@ __all__ = [
     "prefetch_row",
     "splat",
     "splat_constant",
+    "widen_half",
 ]
 
 LANES = 16  # rows of a block, and lanes of a vector; LLVM splits vectors the machine lacks
 I1, I8, I16, I32, I64 = map(ir.IntType, (1, 8, 16, 32, 64))
 F32 = ir.FloatType()
 I32_LANES, F32_LANES = ir.VectorType(I32, LANES), ir.VectorType(F32, LANES)
+IS_X86 = binding.get_process_triple().startswith(("x86", "i686"))
 
 
 def dot_instruction():
     """Return the name of the best dot instruction of the processor that Numba compiles for."""
-    features = config.CPU_FEATURES
-    if features is None:
-        features = codegen.get_host_cpu_features()  # without what NUMBA_ENABLE_AVX=0 takes away
-    present = {name[1:] for name in features.split(",") if name.startswith("+")}
+    features, present = cpu_features(), present_features()
     if {"avx512f", "avx512vnni"} <= present:
         return "vnni512"
     for feature, instruction in (("avxvnni", "vnni256"), ("avx2", "avx2"), ("dotprod", "sdot")):
@@ -57,6 +56,18 @@ def dot_instruction():
             return instruction
     target = binding.get_process_triple(), config.CPU_NAME or binding.get_host_cpu_name(), features
     return "sdot" if compiles_to_sdot(*target) else "portable"
+
+
+def cpu_features():
+    """Return the features of the processor that Numba compiles for, as LLVM writes them."""
+    if config.CPU_FEATURES is not None:
+        return config.CPU_FEATURES
+    return codegen.get_host_cpu_features()  # without what NUMBA_ENABLE_AVX=0 takes away
+
+
+def present_features():
+    """Return the names of those that it has."""
+    return {name[1:] for name in cpu_features().split(",") if name.startswith("+")}
 
 
 SIGNED_DOT = """
@@ -144,6 +155,33 @@ def _emit_portable_dot(builder, sums, codes, queries):
     return sums
 
 
+def widen_half(builder, bits):
+    """Emit float32 of float16, one number or a vector, from its bits; every value exactly.
+
+    An x86 processor without F16C would call a function for it that Numba has not.
+    """
+    count = getattr(bits.type, "count", None)
+
+    def of(kind):
+        return kind if count is None else ir.VectorType(kind, count)
+
+    def constant(number):
+        return ir.Constant(of(I32), number if count is None else [number] * count)
+
+    if not IS_X86 or "f16c" in present_features():
+        return builder.fpext(builder.bitcast(bits, of(ir.HalfType())), of(F32))
+    wide = builder.zext(bits, of(I32))
+    rest = builder.shl(builder.and_(wide, constant(0x7FFF)), constant(13))
+    # Exponents count from 15 there and from 127 here: times 2^112, which makes denormals right too.
+    scale = builder.bitcast(constant(239 << 23), of(F32))
+    finite = builder.bitcast(builder.fmul(builder.bitcast(rest, of(F32)), scale), of(I32))
+    special = builder.or_(rest, constant(0x7F800000))
+    is_special = builder.icmp_unsigned(">=", rest, constant(0x7C00 << 13))
+    sign = builder.shl(builder.and_(wide, constant(0x8000)), constant(16))
+    size = builder.select(is_special, special, finite)
+    return builder.bitcast(builder.or_(size, sign), of(F32))
+
+
 def call_llvm(builder, name, result_type, arguments):
     """Emit the call of one of LLVM's own functions."""
     function_type = ir.FunctionType(result_type, [argument.type for argument in arguments])
@@ -186,7 +224,7 @@ def _as_float32(context, value):
     def generate(context, builder, signature, arguments):
         if signature.args[0] == types.float32:
             return arguments[0]
-        return builder.fpext(builder.bitcast(arguments[0], ir.HalfType()), F32)
+        return widen_half(builder, arguments[0])
 
     return types.float32(value), generate
 

@@ -10,8 +10,9 @@ their definition, in plain NumPy, in ``reference.py``. The rules that those thre
   under "ip" an inner product of +inf (ranked first), -inf or NaN (never ranked).
 - Slots that no item can fill, because k exceeds the gallery or pairs have no score, hold the
   id -1 and the worst score, as in FAISS.
-- A pair's score depends on the two rows alone, not on their place, the batch or the threads.
-- A pair's score is computed in float64, and rounded to float32 after the ranking.
+- A pair's score depends on the two rows alone, not on their place, the batch, the threads or the
+  processor: it is summed in float64 in one order (``reference.sum_in_lanes``), and rounded to
+  float32 after the ranking. So all give the same ids, ties included.
 
 Few queries are compared in float32, many through 8-bit codes that are made on the way, a piece of
 the gallery at a time; both only say which rows need the exact score (``compiled/scans.py``).
