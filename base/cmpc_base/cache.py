@@ -8,6 +8,7 @@
             kernels/      machine code of single kernels, which networks share
             reference/    the networks that are timed in turn with every other
             schedules/    what tuning measured, a database for each processor
+            verified/     which index files were found to be what was written
             benchmarks/   what the benchmarks compile
             users/        a locked file for each process that uses the cache, see ``cache_users``
 
@@ -53,6 +54,7 @@ KINDS = (
     Kind(name="compiled", what="compiled networks and their timings"),
     Kind(name="kernels", what="machine code of kernels"),
     Kind(name="reference", what="the network timed with every other"),
+    Kind(name="verified", what="which indexes were verified"),
     Kind(name="packages", what="downloads that data sets are made of", is_made_again=False),
     Kind(name="runtimes", what="downloaded runtimes of TVM", is_made_again=False),
     Kind(name="schedules", what="tuned schedules", is_made_again=False),
@@ -97,6 +99,10 @@ class Cache:
     @property
     def schedules(self) -> Path:
         return self.path / "schedules"
+
+    @property
+    def verified(self) -> Path:
+        return self.path / "verified"
 
     @property
     def benchmarks(self) -> Path:

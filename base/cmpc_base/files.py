@@ -20,6 +20,7 @@ __all__ = [
     "creating",
     "is_file",
     "made_for",
+    "make_folder",
     "replacing",
     "temporary_beside",
     "write_text",
@@ -89,7 +90,7 @@ def _put_if_free(temporary: Path, target: Path) -> None:
 def _writing(path: Path, put: Callable[[Path, Path], object]) -> Iterator[BinaryIO]:
     """Open a temporary file; ``put`` gives it the name of the target once it is on the disk."""
     target = Path(os.path.realpath(path))
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     kept_mode = _mode_of(target)
     first_mode = 0o666 if kept_mode is None else 0o600  # never more open than the file it replaces
     temporary = temporary_beside(target)
@@ -139,6 +140,14 @@ def temporary_beside(path: Path) -> Path:
     """Return a free name beside ``path`` that says which process took it, see `leftovers`."""
     start = path.name[:NUM_NAME_CHARACTERS]
     return path.with_name(f".{start}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, so that they outlive a power failure."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _sync_folder(folder.parent)
 
 
 def made_for(name: str) -> str | None:

@@ -1,4 +1,4 @@
-"""The commands that add items to an index and remove some; every other item keeps its id."""
+"""The commands that add items to an index, remove some and recode all; each keeps its id."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import click
 
 from cmpc.cli.options import EXISTING_FILE, EXISTING_PATH, ids_option, json_option
 
-__all__ = ["add", "remove"]
+__all__ = ["add", "recode", "remove"]
 
 
 @click.command()
@@ -55,3 +55,26 @@ def remove(index_path: Path, names_path: Path, as_json: bool) -> None:
 
     changed = remove_items(index_path, names_path, TerminalObserver())
     publish(changed_report(index_path, changed, "num_removed"), as_json=as_json)
+
+
+@click.command()
+@click.argument("index_path", metavar="INDEX", type=EXISTING_PATH)
+@json_option
+def recode(index_path: Path, as_json: bool) -> None:
+    """Make the codes of an index anew of its rows.
+
+    That mends an index whose codes a faulty version of cmpc wrote; `cmpc index info` tells the
+    version. Embeddings, ids and names stay as they are. An index in fast mode keeps codes only:
+    build it again.
+
+    \b
+    Example:
+      cmpc index recode shop.index
+    """
+    from cmpc.cli.publishing import publish
+    from cmpc.progress import TerminalObserver
+    from cmpc.reports.index import changed_report
+    from cmpc_search.stages.index_changes import recode_items
+
+    changed = recode_items(index_path, TerminalObserver())
+    publish(changed_report(index_path, changed, "num_recoded"), as_json=as_json)

@@ -26,7 +26,7 @@ def index_report(path: Path, opened: "AnyIndex") -> Report:
 
 
 def changed_report(path: Path, changed: "ChangedIndex", name: str) -> Report:
-    """Tell how many items came or went, under ``name``."""
+    """Tell how many items came, went or were made anew, under ``name``."""
     facts = {"index": path, name: changed.num_changed, "num_items": changed.num_items}
     return facts_report("index", facts)
 
@@ -49,6 +49,7 @@ def _facts(path: Path, opened: "AnyIndex") -> dict[str, object]:
         "has_names": opened.item_names is not None,
         "has_labels": opened.labels is not None,
         "network_sha256": opened.network_sha256,
+        "written_by": ", ".join(sorted({file.written_by or "unknown" for file in files})),
     }
 
 

@@ -22,6 +22,7 @@ from cmpc_kernels.evaluation.recall import Recall, measure_recall
 from cmpc_kernels.evaluation.score_tiles import IgnoredPairs
 from cmpc_kernels.evaluation.verification import VerificationRate, verification_rates
 from cmpc_kernels.gallery.index import GalleryIndex
+from cmpc_kernels.gallery.index_file import StoredAs
 from cmpc_kernels.gallery.quantizer import QuantizedQueries, QueryContract, QueryQuantizer
 from cmpc_kernels.gallery.settings import IndexSettings
 from cmpc_kernels.gallery.shards import ShardedIndex, open_index
@@ -47,6 +48,7 @@ __all__ = [
     "Recall",
     "RetrievalScores",
     "ShardedIndex",
+    "StoredAs",
     "VerificationRate",
     "from_faiss",
     "index_lock",

@@ -8,6 +8,7 @@ To append, that last block is packed anew and all before it stay as they are. Ro
 came; only float16 rows under "cosine" get the length 1 first, where rounding loses least.
 """
 
+from collections.abc import Iterator
 from typing import Any, Self
 
 import numpy as np
@@ -44,6 +45,11 @@ class EncodedRows:
             row_ND = unit_rows(row_ND) if settings.metric == "cosine" else within_half(row_ND)
         if settings.mode == "exact":
             row_ND = row_ND.astype(settings.storage)  # codes bound what is stored, not what came
+        return cls._coded(settings, row_ND)
+
+    @classmethod
+    def _coded(cls, settings: IndexSettings, row_ND: npt.NDArray[Any]) -> Self:
+        """Make the codes of rows that are as they are stored."""
         encoder = encode_binary if settings.code_bits == 1 else encode_int8
         codes = encoder(row_ND, metric=settings.metric)
         return cls(settings, codes, row_ND if settings.mode == "exact" else None)
@@ -54,17 +60,26 @@ class EncodedRows:
     ) -> "EncodedRows":
         """Encode embeddings a piece at a time, all of the given dimension if there is one."""
         chunks = Chunks.of(embeddings)
-        rows: EncodedRows | None = None
-        for chunk_ND in chunks:
+
+        def encode(chunk_ND: npt.NDArray[Any]) -> EncodedRows:
             check_dimension(chunk_ND.shape[1], dimension)
-            piece = cls.encode(settings, chunk_ND)
-            if rows is None:
-                rows = piece
-                rows.reserve(chunks.num_rows or 0)
-            else:
-                rows.append(piece)
-        assert rows is not None, "chunks end with an error if there is none"
-        return rows
+            return cls.encode(settings, chunk_ND)
+
+        return joined(map(encode, chunks), chunks.num_rows or 0)
+
+    def recoded(self) -> "EncodedRows":
+        """Return a copy whose codes are made anew of its rows.
+
+        Raises:
+            BadArgument: no rows are kept.
+        """
+        if self.row_GD is None:
+            raise BadArgument(
+                "an index must keep its rows to have its codes made anew, one in fast mode keeps "
+                "codes only; build it again of its embeddings"
+            )
+        pieces = (self._coded(self.settings, row_ND) for row_ND in Chunks.of(self.row_GD))
+        return joined(pieces, len(self))
 
     @classmethod
     def from_arrays(
@@ -175,6 +190,15 @@ def codes_from(
         num_rows=num_rows,
         dimension=dimension,
     )
+
+
+def joined(pieces: Iterator[EncodedRows], num_rows: int) -> EncodedRows:
+    """Return one or more pieces as a whole of ``num_rows``, or of any number if that is 0."""
+    first = next(pieces)  # chunks end with an error if there is none
+    first.reserve(num_rows)
+    for piece in pieces:
+        first.append(piece)
+    return first
 
 
 def num_blocks(num_rows: int) -> int:

@@ -17,12 +17,14 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from cmpc_base.files import make_folder
 from cmpc_kernels.errors import BadArgument
 from cmpc_kernels.gallery.chunks import EmbeddingSource
 from cmpc_kernels.gallery.encoding import EncodedRows, check_dimension
 from cmpc_kernels.gallery.ids import Ids, check_new_ids
-from cmpc_kernels.gallery.index_file import IndexFile, StoredAs
+from cmpc_kernels.gallery.index_file import IndexFile, StoredAs, Verify
 from cmpc_kernels.gallery.index_layout import read_index, write_index
+from cmpc_kernels.gallery.index_writing import clearing
 from cmpc_kernels.gallery.items import ItemTable
 from cmpc_kernels.gallery.searchable import KeptIndex
 from cmpc_kernels.gallery.settings import IndexSettings
@@ -99,18 +101,18 @@ class GalleryIndex(KeptIndex):
         return cls(rows, items)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], *, verify: bool = True) -> Self:
+    def load(cls, path: str | os.PathLike[str], *, verify: Verify = True) -> Self:
         """Open a saved index; its arrays stay on disk and are paged in as they are searched.
 
-        ``verify=False`` skips the checksums of the arrays, which read the whole file. The header,
-        the version, the layout and the file's length are always checked.
+        ``verify=False`` skips the checksums of the arrays, which read the whole file, and a
+        function is asked whether to. The header, the version, the layout and the file's length are
+        always checked.
 
         Raises:
             BadIndexFile: the file is no index, of another version, cut off or altered.
         """
         file = IndexFile.open(Path(path))
-        if verify:
-            file.verify()
+        file.verify(verify)
         return cls.of_file(file)
 
     @classmethod
@@ -132,14 +134,19 @@ class GalleryIndex(KeptIndex):
             IndexChanged: this index was loaded from the file, or saved to it, and somebody else has
                 written it since; their change stays.
         """
-        Path(os.path.realpath(path)).parent.mkdir(parents=True, exist_ok=True)
-        with index_lock(path, if_possible=True):
+        make_folder(Path(os.path.realpath(path)).parent)
+        with index_lock(path, if_possible=True), clearing(Path(path)):
             return self.write(Path(path))
 
     def write(self, path: Path) -> str:
         """Save without the lock, under a name that nobody else knows."""
         opened = self._stored.get(Path(os.path.realpath(path)))
-        stored = write_index(path, self._rows, self._items, opened)
+        try:
+            stored = write_index(path, self._rows, self._items, opened)
+        except FileNotFoundError:  # who replaced the file took what was being written for left over
+            if opened is not None:
+                opened.check_unchanged()
+            raise
         self._stored.pop(stored.path, None)
         self._stored[stored.path] = stored  # the last one
         return stored.header_sha256
@@ -257,6 +264,16 @@ class GalleryIndex(KeptIndex):
         known = self._items.ids
         kept = np.setdiff1d(known.kept_positions(), known.positions_of(ids))
         return GalleryIndex(self._rows.take(kept), self._items.take(kept))
+
+    def recode(self) -> None:
+        """Make the codes anew of the rows, which stay as they are to the bit.
+
+        That mends an index which a faulty version wrote; ``stored_files`` tell the version.
+
+        Raises:
+            BadArgument: it keeps codes only, and no rows.
+        """
+        self._rows = self._rows.recoded()
 
     def merge(self, other: "GalleryIndex") -> npt.NDArray[np.int64]:
         """Add all items of another index with equal settings; return their new ids, int64 [N]."""

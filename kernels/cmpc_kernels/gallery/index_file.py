@@ -8,6 +8,7 @@
     52          H           header, a JSON object in UTF-8:
                               "facts": what the index is, an object (see index_layout.py)
                               "sections": a list of {name, dtype, shape, offset, sha256}
+                              "written_by": "cmpc" and its version; older files have none
     52 + H      0 to 63     zeros, up to the next multiple of 64, called S
     S + offset  any         a section: an array row by row, of the NumPy ``dtype`` (such as "<f4")
     between     0 to 63     zeros, up to the next section's offset, a multiple of 64
@@ -26,27 +27,36 @@ import json
 import mmap
 import os
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 import numpy as np
 
-from cmpc_base.files import replacing
 from cmpc_kernels.errors import BadIndexFile, IndexChanged
 from cmpc_kernels.gallery.columns import Array
 
-__all__ = ["IndexFile", "StoredAs", "altered", "write_index_file"]
+__all__ = [
+    "DTYPES",
+    "MAGIC",
+    "PREFIX",
+    "VERSION",
+    "IndexFile",
+    "StoredAs",
+    "Verify",
+    "aligned",
+    "altered",
+    "bytes_of",
+    "size_bytes",
+]
 
 MAGIC = b"cmpcgidx"
 VERSION = 2
 CHECKSUM_BYTES = 32
 PREFIX = struct.Struct(f"<8sIQ{CHECKSUM_BYTES}s")
 ALIGNMENT_BYTES = 64
-PIECE_BYTES = 1 << 22  # hashed and written while it is in the cache
 DTYPES = frozenset(["|i1", "|u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", "<f2", "<f4", "<f8"])
-NO_DIGEST = "0" * 64
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,22 +66,25 @@ class StoredAs:
     Attributes:
         path: Of the file itself, links followed.
         header_sha256: Of the header: a short name for all of the content.
+        written_by: Which version of which program wrote it: "cmpc 0.2.0"; None if it does not say.
         inode, mtime_ns, num_bytes: What the file system said of the file.
     """
 
     path: Path
     header_sha256: str
+    written_by: str | None
     inode: int
     mtime_ns: int
     num_bytes: int
 
     @classmethod
-    def of(cls, path: Path, file: BinaryIO, header_sha256: str) -> Self:
+    def of(cls, path: Path, file: BinaryIO, header: bytes) -> Self:
         """Take down what an open file is."""
         found = os.fstat(file.fileno())
         return cls(
             path=Path(os.path.realpath(path)),
-            header_sha256=header_sha256,
+            header_sha256=hashlib.sha256(header).hexdigest(),
+            written_by=json.loads(header).get("written_by"),
             inode=found.st_ino,
             mtime_ns=found.st_mtime_ns,
             num_bytes=found.st_size,
@@ -93,6 +106,10 @@ class StoredAs:
                 f"{self.path} must be what it was when this index was opened to be replaced, and "
                 f"somebody else changed it meanwhile; open it again and repeat the change"
             )
+
+
+Verify = bool | Callable[[StoredAs], bool]
+"""Whether the checksums of a file are compared, or who decides that for each file."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -120,9 +137,9 @@ class IndexFile:
             if os.fstat(file.fileno()).st_size < PREFIX.size:
                 raise no_index(path, file.read(len(MAGIC)))
             content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-            stored_as = StoredAs.of(path, file, PREFIX.unpack(content[: PREFIX.size])[-1].hex())
-        header_json = checked_header(path, content)
-        facts, entries = parse_header(path, header_json)
+            header_json = checked_header(path, content)
+            facts, entries = parse_header(path, header_json)
+            stored_as = StoredAs.of(path, file, header_json)
         end = PREFIX.size + len(header_json)
         start = aligned(end)
         expected = start + (entries[-1]["offset"] + size_bytes(entries[-1]) if entries else 0)
@@ -143,43 +160,17 @@ class IndexFile:
             checksums={entry["name"]: entry["sha256"] for entry in entries},
         )
 
-    def verify(self) -> None:
-        """Read all sections and compare their checksums.
+    def verify(self, verify: Verify = True) -> None:
+        """Read all sections and compare their checksums, if ``verify`` says so.
 
         Raises:
             BadIndexFile: a section was altered.
         """
+        if not (verify if isinstance(verify, bool) else verify(self.stored_as)):
+            return
         for name, array in self.sections.items():
             if sha256_of(array) != self.checksums[name]:
                 raise altered(self.path, f"its section {name!r} does not match its checksum")
-
-
-def write_index_file(
-    path: Path, facts: Mapping[str, Any], sections: Mapping[str, Array], opened: StoredAs | None
-) -> StoredAs:
-    """Write the file, whole or not at all.
-
-    Args:
-        opened: What the file must hold still to be replaced; by default anything.
-
-    Raises:
-        IndexChanged: it holds something else, and stays as it is.
-    """
-    contiguous = {name: np.ascontiguousarray(array) for name, array in sections.items()}
-    entries = lay_out(contiguous)
-    with replacing(path, check=None if opened is None else opened.check_unchanged) as file:
-        # Digests are of one length, so a header with blank ones already has the right size.
-        start = aligned(PREFIX.size + len(header_of(facts, entries)))
-        for entry, array in zip(entries, contiguous.values(), strict=True):
-            file.seek(start + entry["offset"])  # a gap that is skipped reads as zeros
-            entry["sha256"] = write_section(file, array)
-        file.truncate(max(start, file.tell()))
-        header = header_of(facts, entries)
-        checksum = hashlib.sha256(header)
-        file.seek(0)
-        file.write(PREFIX.pack(MAGIC, VERSION, len(header), checksum.digest()) + header)
-        file.flush()
-        return StoredAs.of(path, file, checksum.hexdigest())
 
 
 def altered(path: Path, reason: str) -> BadIndexFile:
@@ -195,32 +186,6 @@ def no_index(path: Path, start: bytes) -> BadIndexFile:
         f"an index file must begin with {MAGIC.decode()!r}, got {start!r} in {path}; "
         f"give a file written by GalleryIndex.save"
     )
-
-
-def lay_out(sections: Mapping[str, Array]) -> list[dict[str, Any]]:
-    """Give each section its place, one behind the other."""
-    entries, offset = [], 0
-    for name, array in sections.items():
-        assert array.dtype.str in DTYPES, f"section {name} has the dtype {array.dtype}"
-        shape = list(array.shape)
-        entry = {"name": name, "dtype": array.dtype.str, "shape": shape, "offset": offset}
-        entries.append(entry | {"sha256": NO_DIGEST})
-        offset = aligned(offset + array.nbytes)
-    return entries
-
-
-def header_of(facts: Mapping[str, Any], entries: list[dict[str, Any]]) -> bytes:
-    return json.dumps({"facts": facts, "sections": entries}, allow_nan=False).encode()
-
-
-def write_section(file: BinaryIO, array: Array) -> str:
-    """Write an array, a piece at a time; return its SHA-256."""
-    digest, content = hashlib.sha256(), bytes_of(array)
-    for start in range(0, len(content), PIECE_BYTES):
-        piece = content[start : start + PIECE_BYTES]
-        digest.update(piece)
-        file.write(piece)
-    return digest.hexdigest()
 
 
 def checked_header(path: Path, content: mmap.mmap) -> bytes:
@@ -248,6 +213,8 @@ def parse_header(path: Path, header_json: bytes) -> tuple[dict[str, Any], list[d
         facts, entries = header["facts"], header["sections"]
         if not isinstance(facts, dict) or not all(is_sound(entry) for entry in entries):
             raise ValueError("facts or sections are not as documented")
+        if not isinstance(header.get("written_by"), str | None):
+            raise ValueError("its writer is not named as documented")
         offset = 0
         for entry in entries:
             if entry["offset"] != offset:

@@ -22,7 +22,8 @@ from cmpc_kernels.errors import BadArgument
 from cmpc_kernels.gallery.columns import Array
 from cmpc_kernels.gallery.encoding import EncodedRows
 from cmpc_kernels.gallery.ids import Ids
-from cmpc_kernels.gallery.index_file import IndexFile, StoredAs, altered, write_index_file
+from cmpc_kernels.gallery.index_file import IndexFile, StoredAs, altered
+from cmpc_kernels.gallery.index_writing import write_index_file
 from cmpc_kernels.gallery.items import ItemTable
 from cmpc_kernels.gallery.names import Names
 from cmpc_kernels.gallery.settings import IndexSettings

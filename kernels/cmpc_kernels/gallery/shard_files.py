@@ -15,7 +15,7 @@ from cmpc_kernels.gallery.chunks import Chunks, EmbeddingSource
 from cmpc_kernels.gallery.encoding import check_dimension
 from cmpc_kernels.gallery.ids import check_ids, check_mask
 from cmpc_kernels.gallery.index import GalleryIndex
-from cmpc_kernels.gallery.index_file import IndexFile
+from cmpc_kernels.gallery.index_file import IndexFile, Verify
 from cmpc_kernels.gallery.shard_changes import ShardChange
 from cmpc_kernels.gallery.shard_manifest import Manifest, ShardFile
 
@@ -57,12 +57,11 @@ def write_shards(
     return replace(manifest, shards=tuple(files), dimension=dimension, next_id=next_id)
 
 
-def open_shards(folder: Path, manifest: Manifest, *, verify: bool) -> list[GalleryIndex]:
+def open_shards(folder: Path, manifest: Manifest, *, verify: Verify) -> list[GalleryIndex]:
     """Open the shards of a manifest: all of them before the first one is read."""
     files = [open_file(folder, shard) for shard in manifest.shards]
-    if verify:
-        for file in files:
-            file.verify()
+    for file in files:
+        file.verify(verify)
     shards = [as_shard(file, manifest) for file in files]
     if not are_ascending(shards, manifest.next_id):
         raise BadIndexFile(

@@ -19,12 +19,13 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from cmpc_base.files import make_folder
 from cmpc_kernels.checks import check_count
 from cmpc_kernels.errors import BadArgument, BadIndexFile, IndexChanged
 from cmpc_kernels.gallery.chunks import EmbeddingSource
 from cmpc_kernels.gallery.ids import check_ids
 from cmpc_kernels.gallery.index import GalleryIndex
-from cmpc_kernels.gallery.index_file import StoredAs
+from cmpc_kernels.gallery.index_file import StoredAs, Verify
 from cmpc_kernels.gallery.items import refuse_half
 from cmpc_kernels.gallery.merging import best_of
 from cmpc_kernels.gallery.names import ChainedNames
@@ -75,7 +76,7 @@ class ShardedIndex(KeptIndex):
         path, chosen = Path(folder), settings or IndexSettings()
         if cls.is_in(path):
             raise BadArgument(f"{path} must hold no gallery yet; choose another or remove it")
-        path.mkdir(parents=True, exist_ok=True)
+        make_folder(path)
         blank = Manifest(
             settings=chosen,
             dimension=0,
@@ -89,7 +90,7 @@ class ShardedIndex(KeptIndex):
             return cls(path, change.commit(written), shards)
 
     @classmethod
-    def open(cls, folder: str | os.PathLike[str], *, verify: bool = True) -> Self:
+    def open(cls, folder: str | os.PathLike[str], *, verify: Verify = True) -> Self:
         """Open a folder that ``build`` wrote; ``verify`` as in ``GalleryIndex.load``.
 
         Raises:
@@ -234,6 +235,21 @@ class ShardedIndex(KeptIndex):
             ]
             self._commit(change, replace(self._manifest, shards=tuple(files)))
 
+    def recode(self) -> None:
+        """Write all shards anew with codes made of their rows; see ``GalleryIndex.recode``.
+
+        Raises:
+            BadArgument: they keep codes only, and no rows.
+            IndexChanged: somebody else changed the folder since it was opened; theirs stays.
+        """
+        with changing_shards(self.folder, self._manifest) as change:
+            files = []
+            for shard in self.shards:
+                copy = shard.without([])
+                copy.recode()
+                files.append(change.save(copy))
+            self._commit(change, replace(self._manifest, shards=tuple(files)))
+
     def _commit(self, change: ShardChange, manifest: Manifest) -> None:
         """Open what is new in a manifest, make it the folder's, and be that gallery."""
         known = dict(zip(self._manifest.shards, self.shards, strict=True))
@@ -244,7 +260,9 @@ class ShardedIndex(KeptIndex):
         self._manifest, self.shards = change.commit(manifest), shards
 
 
-def open_index(path: str | os.PathLike[str], *, verify: bool = True) -> GalleryIndex | ShardedIndex:
+def open_index(
+    path: str | os.PathLike[str], *, verify: Verify = True
+) -> GalleryIndex | ShardedIndex:
     """Open an index file, or a folder of shards; both are searched alike."""
     if Path(path).is_dir():
         return ShardedIndex.open(path, verify=verify)

@@ -1,4 +1,4 @@
-"""Add items to an index and remove some; every other item keeps its id.
+"""Add items to an index, remove some, or make their codes anew; every item keeps its id.
 
 Who else changes the index meanwhile is waited for. Where that can't be known, as on some disks that
 machines share, the change is made anew of what the others left.
@@ -20,14 +20,14 @@ from cmpc_search.embeddings import Embeddings, read_embeddings
 from cmpc_search.errors import BadArgument
 from cmpc_search.stages.indexing import AnyIndex, changing
 
-__all__ = ["ChangedIndex", "add_items", "known_ids", "remove_items"]
+__all__ = ["ChangedIndex", "add_items", "known_ids", "recode_items", "remove_items"]
 
 MAX_TRIES = 20  # each of them met a change by somebody else
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChangedIndex:
-    """How many items came or went, and how many there are now."""
+    """How many items came, went or were made anew, and how many there are now."""
 
     num_changed: int
     num_items: int
@@ -79,8 +79,23 @@ def remove_items(index_path: Path, names_path: Path, observer: Observer = SILENT
     return _changed(index_path, remove, observer)
 
 
+def recode_items(index_path: Path, observer: Observer = SILENT) -> ChangedIndex:
+    """Make the codes of all items anew of their rows.
+
+    Raises:
+        BadArgument: the index keeps codes only.
+        IndexChanged: others change the index faster than it can be read.
+    """
+
+    def recode(opened: AnyIndex) -> int:
+        opened.recode()
+        return len(opened)
+
+    return _changed(index_path, recode, observer)
+
+
 def _changed(path: Path, change: Callable[[AnyIndex], int], observer: Observer) -> ChangedIndex:
-    """Read, change and write an index; ``change`` returns how many items came or went."""
+    """Read, change and write an index; ``change`` returns how many items it met."""
     for _ in range(MAX_TRIES - 1):
         with suppress(IndexChanged):
             return _changed_once(path, change, observer)

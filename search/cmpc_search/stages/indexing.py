@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from cmpc_base.files import make_folder
 from cmpc_base.progress import SILENT, Observer
 from cmpc_kernels import (
     GalleryIndex,
@@ -168,7 +169,7 @@ def _write(
     """Write a file or, if shards have a size, a folder."""
     path = order.index_path
     if order.rows_per_shard is not None:
-        path.mkdir(parents=True, exist_ok=True)
+        make_folder(path)
         with changing(path, observer):
             return ShardedIndex.build(
                 path,
@@ -187,7 +188,7 @@ def _write(
 
 def _save_new(built: GalleryIndex, path: Path, observer: Observer) -> None:
     """Write an index file, in place of one that may be there; make its folder if there is none."""
-    path.resolve().parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.resolve().parent)
     with changing(path, observer):
         built.save(path)
 

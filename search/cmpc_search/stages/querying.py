@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from cmpc_base.cache import Cache
 from cmpc_base.name_lists import read_names
 from cmpc_base.progress import SILENT, Observer
 from cmpc_cost_models.bundles.opening import Bundle, open_bundle
-from cmpc_kernels import Neighbours, open_index
+from cmpc_kernels import Neighbours
 from cmpc_search.data.preprocessing import image_size_of
 from cmpc_search.embeddings import gallery_network_of, split_seed_of
 from cmpc_search.errors import BadArgument
@@ -17,6 +18,7 @@ from cmpc_search.stages.answers import Answer, Item, KnownItems, answers
 from cmpc_search.stages.data_sets import prepare_data_set
 from cmpc_search.stages.index_changes import known_ids
 from cmpc_search.stages.indexing import AnyIndex
+from cmpc_search.stages.verified_indexes import open_verified
 
 __all__ = ["QueryOrder", "run_query"]
 
@@ -50,7 +52,7 @@ def run_query(order: QueryOrder, observer: Observer = SILENT) -> list[Answer]:
     Raises:
         BadArgument: a query has no picture, or the index does not say which network made it.
     """
-    index = open_index(order.index_path)
+    index = open_verified(order.index_path, Cache(order.cache_dir))
     allowed = None if order.allow_path is None else _allowed(index, order.allow_path, observer)
     bundle = open_bundle(order.bundle)
     space = gallery_network_of(bundle)

@@ -1,5 +1,6 @@
 """What `cmpc index` writes and says of it; `cmpc query` is tested with bundles."""
 
+import importlib.metadata
 import json
 import subprocess
 import sys
@@ -114,6 +115,7 @@ def test_info_says_what_build_said_and_what_queries_must_be(embeddings, tmp_path
     contract = found.pop("query_contract")
     assert found == built
     assert (contract["dimension"], contract["network_sha256"]) == (16, "ab" * 32)
+    assert found["written_by"] == f"cmpc {importlib.metadata.version('cmpc')}"
     assert 4 * 16 < found["bytes_per_vector"] < 8 * 16
 
 
@@ -211,6 +213,18 @@ def test_what_programs_add_at_once_is_all_there(shards, embeddings, tmp_path):
     opened = open_index(path)
     assert len(set(opened.item_names)) == len(opened) == 210
     assert not list(tmp_path.rglob("*lock"))
+
+
+@pytest.mark.parametrize("shards", [[], ["--rows-per-shard", 25]])
+def test_codes_are_made_anew_unless_there_is_nothing_to_make_them_of(shards, embeddings, tmp_path):
+    document("build", embeddings, "--out", tmp_path / "exact", *shards)
+    document("build", embeddings, "--out", tmp_path / "fast", "--mode", "fast", *shards)
+
+    told = document("recode", tmp_path / "exact")
+    refused = invoke("recode", tmp_path / "fast")
+
+    assert (told["num_recoded"], told["num_items"]) == (60, 60)
+    assert (refused.exit_code, "keeps codes only" in refused.stderr) == (2, True)
 
 
 def test_bare_rows_get_names_and_a_network_where_they_are_indexed(tmp_path):

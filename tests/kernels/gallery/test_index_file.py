@@ -1,16 +1,27 @@
 """An index gives the same answers after a trip through its file, and a damaged file is refused."""
 
 import hashlib
+import importlib.metadata
 import json
 import os
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from cmpc_kernels import BadIndexFile, GalleryIndex, IndexSettings, KernelsError
+from cmpc_kernels import (
+    BadArgument,
+    BadIndexFile,
+    GalleryIndex,
+    IndexSettings,
+    KernelsError,
+    ShardedIndex,
+    open_index,
+)
+from cmpc_kernels.gallery.shard_changes import changing_shards
 
 NAMES = ["openmoji/1F600", "twemoji/1F600", "ünï/\n\"'", "", "\udcff"]
 
@@ -203,6 +214,7 @@ def section(which, **changes):
         lambda header: header["sections"].pop(),
         lambda header: header["sections"].clear(),
         lambda header: header.update(sections={"a": 1}),
+        lambda header: header.update(written_by=["cmpc"]),
     ],
 )
 def test_a_header_that_contradicts_itself_is_refused(saved, change):
@@ -262,3 +274,58 @@ def test_an_index_can_be_saved_over_the_file_it_is_mapped_from(rng, tmp_path):
     index.save(path)
 
     np.testing.assert_array_equal(GalleryIndex.load(path).rows, np.delete(gallery, 3, axis=0))
+
+
+def test_a_file_says_which_version_wrote_it_and_an_old_one_says_nothing(saved):
+    content, path = saved
+    path.write_bytes(content)
+    (file,) = GalleryIndex.load(path).stored_files
+    assert file.written_by == f"cmpc {importlib.metadata.version('cmpc')}"
+    assert (file.num_bytes, file.inode) == (len(content), path.stat().st_ino)
+
+    path.write_bytes(with_header(content, lambda header: header.pop("written_by")))
+    assert GalleryIndex.load(path).stored_files[0].written_by is None
+    assert GalleryIndex.build(np.ones((1, 2), np.float32)).stored_files == ()
+
+
+@pytest.mark.parametrize("storage", ["float32", "float16"])
+@pytest.mark.parametrize("metric", ["cosine", "ip", "l2"])
+@pytest.mark.parametrize("folder", [False, True])
+def test_codes_that_a_faulty_version_wrote_are_made_anew(folder, metric, storage, rng, tmp_path):
+    gallery = rng.standard_normal((300, 24), dtype=np.float32)
+    settings, path = IndexSettings(metric=metric, storage=storage), tmp_path / "shop"
+    right = GalleryIndex.build_with(settings, gallery, ids=np.arange(300) * 2)
+    right.remove([0, 8])
+    expected = right.search(gallery, 5)
+    wrong = GalleryIndex.build_with(settings, rng.permuted(gallery), ids=np.arange(300) * 2)
+    wrong.remove([0, 8])
+    wrong._rows._rows = right._rows._rows  # right rows under the codes of others
+    if folder:
+        faulty = ShardedIndex.build(path, gallery[:0], settings)
+        faulty.shards = (wrong,)
+        with changing_shards(path, faulty._manifest) as change:
+            files = (change.save(wrong),)
+            change.commit(replace(faulty._manifest, shards=files, next_id=600))
+    else:
+        wrong.save(path)
+
+    faulty = open_index(path)
+    rows = np.concatenate(faulty.stored_embeddings()) if folder else faulty.rows
+    assert not np.array_equal(faulty.search(gallery, 5).ids, expected.ids)
+    faulty.recode()
+    if not folder:
+        faulty.save(path)
+
+    mended = open_index(path)
+    found = mended.search(gallery, 5)
+    np.testing.assert_array_equal(found.ids, expected.ids)
+    np.testing.assert_array_equal(found.scores, expected.scores)
+    kept = np.concatenate(mended.stored_embeddings()) if folder else mended.rows
+    assert kept.tobytes() == rows.tobytes()
+
+
+def test_codes_without_rows_can_not_be_made_anew():
+    index = GalleryIndex.build(np.eye(3, dtype=np.float32), mode="fast")
+
+    with pytest.raises(BadArgument, match=r"must keep its rows .*; build it again"):
+        index.recode()

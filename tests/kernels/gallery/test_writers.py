@@ -1,6 +1,8 @@
 """Several who read, change and write one gallery: each change is kept or refused, none is lost."""
 
 import errno
+import os
+import re
 import shutil
 from pathlib import Path
 
@@ -249,11 +251,13 @@ def test_what_version_0_1_0_wrote_is_opened_answers_and_changes(name, tmp_path):
     row_GD = np.array([[3, 1], [-2, 5], [0, 4], [1, 1], [7, -1], [9, 9]], np.float32)
     index = open_index(path)
 
+    assert {file.written_by for file in index.stored_files} == {None}
     assert index.ids.tolist() == [0, 1, 2, 4]
     assert list(index.item_names) == ["cup", "hat", "ünï", "key"]
     assert index.labels.tolist() == [4, 0, 3, 2]
     assert index.add(ONE, item_names=["new"], labels=[7]).tolist() == [5]
     save(index, path)
+    assert not (path / "manifest.json").exists()  # that version must not take it for the gallery
     index = open_index(path)
     index.remove([1])
     save(index, path)
@@ -263,7 +267,103 @@ def test_what_version_0_1_0_wrote_is_opened_answers_and_changes(name, tmp_path):
     found = open_index(path).search(row_GD, 3)
     np.testing.assert_array_equal(found.ids, left[expected.ids])
     np.testing.assert_array_equal(found.scores, expected.scores)
-    assert not (path / "manifest.json").exists()  # that version must not take it for the gallery
+
+
+@pytest.mark.usefixtures("_locks")
+@pytest.mark.parametrize("folder", [False, True])
+def test_what_killed_writers_left_is_gone_after_the_next_write(folder, tmp_path):
+    path = tmp_path / "shop"
+    if folder:
+        ShardedIndex.build(path, ROWS)
+        left = [".shard-00000000.index.1-00000000.tmp", ".manifest-7.json.1-00000000.tmp"]
+        left, place = [*left, "shard-00000000.index", ".lock"], path
+        others = ["shard-of-mine.index", ".shop.1-00000000.tmp", "manifest-of-mine.json"]
+    else:
+        GalleryIndex.build(ROWS).save(path)
+        left, place = [".shop.1-00000000.tmp", ".shop.22-a0000000.tmp", ".shop.lock"], tmp_path
+        others = [".shop.index.1-00000000.tmp", ".shop.1.tmp", "shop.1-00000000.tmp"]
+    for name in [*left, *others]:
+        (place / name).write_bytes(b"left")
+    before = {found.name for found in place.iterdir()}
+    opened = open_index(path)
+
+    add(opened, path)
+
+    after = {found.name for found in place.iterdir()}
+    assert before - after == set(left)
+    assert all((place / name).exists() for name in others)
+
+
+def test_a_file_is_on_the_disk_before_what_it_replaces_goes(tmp_path, monkeypatch):
+    """In the order of calls: contents, their folder, the manifest, its folder, then removals."""
+    folder, calls = tmp_path / "above" / "shop", []
+
+    def note(name, place):
+        function = getattr(os, name)
+
+        def noted(*arguments, **options):
+            found = Path(place(arguments)).name
+            if (name, found[:1]) != ("unlink", "."):  # temporary files and locks
+                calls.append((name, re.sub(r"^\.?(shard|manifest).*", r"\1", found)))
+            return function(*arguments, **options)
+
+        monkeypatch.setattr(os, name, noted)
+
+    note("fsync", lambda arguments: os.readlink(f"/proc/self/fd/{arguments[0]}"))
+    note("replace", lambda arguments: arguments[1])
+    note("link", lambda arguments: arguments[1])
+    note("unlink", lambda arguments: arguments[0])
+    index = ShardedIndex.build(folder, ROWS, rows_per_shard=2)
+    assert calls[:2] == [("fsync", tmp_path.name), ("fsync", "above")]
+    index.remove([0])
+    calls.clear()
+    index.remove([1])
+
+    assert calls == [
+        *(("fsync", "shard"), ("replace", "shard"), ("fsync", "shop")),
+        *(("fsync", "manifest"), ("link", "manifest"), ("fsync", "shop")),
+        *(("unlink", "manifest"), ("unlink", "shard")),
+    ]
+
+
+def test_a_removal_that_fails_half_way_changes_nothing(tmp_path, monkeypatch):
+    folder = tmp_path / "shop"
+    index = ShardedIndex.build(folder, ROWS, rows_per_shard=2)
+    files, write = files_in(folder), GalleryIndex.write
+
+    def second_fails(shard, path):
+        monkeypatch.setattr(GalleryIndex, "write", full)
+        return write(shard, path)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    monkeypatch.setattr(GalleryIndex, "write", second_fails)
+    with pytest.raises(OSError, match="no space"):
+        index.remove([0, 2])
+
+    assert files_in(folder) == files
+    assert index.ids.tolist() == open_index(folder).ids.tolist() == [0, 1, 2, 3]
+
+
+def test_an_interruption_after_the_commit_leaves_the_change_whole(tmp_path, monkeypatch):
+    folder = tmp_path / "shop"
+    index = ShardedIndex.build(folder, ROWS)
+
+    create = shard_files.Manifest.create
+
+    def interrupted(*arguments):
+        create(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shard_files.Manifest, "create", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        index.add(ONE)
+    monkeypatch.undo()
+
+    assert open_index(folder).ids.tolist() == [0, 1, 2, 3, 4]
+    with pytest.raises(IndexChanged):
+        index.add(ONE)
 
 
 def test_a_lock_that_a_thread_holds_it_may_take_again(tmp_path):
