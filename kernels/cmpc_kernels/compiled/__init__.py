@@ -6,5 +6,5 @@ code_tiles     a scan's innermost loops over codes, float_tiles over rows; emitt
 encoders       rows and queries to codes
 lane_sums      sums that are the same on every processor
 scores, counts tiles of inner products, and what metrics count in them
-options        how all of them are compiled
+options        how all of them are compiled, and caching, where the code is kept
 """

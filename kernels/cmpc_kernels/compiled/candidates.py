@@ -33,7 +33,7 @@ from cmpc_kernels.compiled.heaps import (
     threshold_reached_by,
 )
 from cmpc_kernels.compiled.intrinsics import LANES, lowest_bit, prefetch_row
-from cmpc_kernels.compiled.options import INNER
+from cmpc_kernels.compiled.options import inner
 
 __all__ = ["ALL_LANES", "add_candidates", "collect", "is_full", "known_lower", "make_room"]
 
@@ -42,7 +42,7 @@ NUM_AHEAD = 6  # rows that are on their way from memory while one is scored
 LARGEST = np.float32(1e38)  # a bound beyond may have overflowed
 
 
-@njit(**INNER)
+@inner()
 def collect(scratch, num_hits, is_last, first_row, codes, query, gallery, heaps):
     """Take in rows that the filter let through; after the last of them, score what is left.
 
@@ -120,7 +120,7 @@ def is_full(scratch, q):
     return scratch.counts[q] > scratch.rows.shape[1] - LANES
 
 
-@njit(**INNER)
+@inner()
 def make_room(scratch, q, is_over, query, gallery, heaps):
     """Forget a query's candidates that cannot be among the best; score them if no rows follow."""
     num_kept = heaps.ids.shape[1]
@@ -132,7 +132,7 @@ def make_room(scratch, q, is_over, query, gallery, heaps):
         score_best_first(scratch, q, query, gallery, heaps)
 
 
-@njit(**INNER)
+@inner()
 def raise_threshold(scratch, q, num_kept, error, fact_QF):
     """Raise a query's threshold as far as its candidates allow, and forget who do not reach it.
 
@@ -150,7 +150,7 @@ def raise_threshold(scratch, q, num_kept, error, fact_QF):
     fact_QF[q, THRESHOLD], scratch.counts[q] = threshold, kept
 
 
-@njit(**INNER)
+@inner()
 def score_best_first(scratch, q, query, gallery, heaps):
     """Offer one query's candidates to its heap, the best bounds first: soon no other beats it."""
     upper_C, row_C, score_K = scratch.uppers[q], scratch.rows[q], heaps.scores[q]
@@ -171,7 +171,7 @@ def score_best_first(scratch, q, query, gallery, heaps):
     scratch.counts[q] = 0
 
 
-@njit(**INNER)
+@inner()
 def move_forward(upper_C, row_C, count, bound):
     """Exchange candidates so that those come first that reach the bound; return their number."""
     first, last = 0, count
@@ -213,7 +213,7 @@ def _row_score(stored, row, query, q, metric):
     return lambda stored, row, query, q, metric: exact_score(query.rows, q, stored, row, metric)
 
 
-@njit(**INNER)
+@inner()
 def coarse_score(codes, row, query, q):
     """Return, in float64, what the codes say of a row's score."""
     b, lane, width = row // LANES, row % LANES, min(codes.bits, 4)

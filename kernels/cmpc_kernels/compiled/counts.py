@@ -3,14 +3,14 @@ F prefixes.
 
 Each takes a tile of scores, [B, C], that ``scores.fill_scores`` filled, and keeps counts only:
 that is what makes a metric over Q x G pairs need no Q x G memory. A NaN score marks a pair to be
-ignored. Callers split the queries among threads, whose parts never meet. This file calls nothing
-that is compiled elsewhere, so Numba's cache notices every change.
+ignored. Callers split the queries among threads, whose parts never meet.
 """
 # Numba infers the types here, and has no stubs.
 # mypy: ignore-errors
 
 import numpy as np
-from numba import njit
+
+from cmpc_kernels.compiled.options import entrance, inner
 
 __all__ = [
     "count_ahead",
@@ -23,13 +23,13 @@ __all__ = [
 # No fast-math: these loops compare and count, and a NaN must lose every comparison.
 
 
-@njit(cache=True)
+@inner()
 def bucket_of(score, floor, scale, num_buckets):
     """Return the bucket of a score of at least ``floor``: no lower for a higher score."""
     return np.int64(min((score - floor) * scale, np.float32(num_buckets - 1)))
 
 
-@njit(nogil=True, cache=True)
+@entrance()
 def fill_buckets(first_B, right_score_P, floor_B, scale_B, start_BT):
     """Count each query's right scores by bucket, from the last: start[t] are in t or higher ones.
 
@@ -52,7 +52,7 @@ def fill_buckets(first_B, right_score_P, floor_B, scale_B, start_BT):
             start_BT[b, t] += start_BT[b, t + 1]
 
 
-@njit(nogil=True, cache=True)
+@entrance()
 def count_ahead(
     score_BC, first_item, first_B, floor_B, scale_B, start_BT, right_score_P, right_item_P, count_P
 ):
@@ -85,7 +85,7 @@ def count_ahead(
                 count_P[low] += 1
 
 
-@njit(nogil=True, cache=True)
+@entrance()
 def ignore_same_camera(score_BC, label_B, camera_B, item_label_C, item_camera_C):
     """Ignore each pair that shows one identity to one camera."""
     for b in range(score_BC.shape[0]):
@@ -94,7 +94,7 @@ def ignore_same_camera(score_BC, label_B, camera_B, item_label_C, item_camera_C)
                 score_BC[b, c] = np.nan
 
 
-@njit(cache=True)
+@inner()
 def ordered_key(bits):
     """Map a float32's bits to 0 .. 2^32 - 1 in the order of the numbers; -1 for NaN."""
     if bits & 0x7FFFFFFF > 0x7F800000:
@@ -104,7 +104,7 @@ def ordered_key(bits):
     return np.int64(bits) + 0x80000000
 
 
-@njit(nogil=True, cache=True)
+@entrance()
 def count_prefixes(bit_BC, label_B, item_label_C, count_2H):
     """Count pairs by the upper half of their score's key: impostors, then genuine ones."""
     for b in range(bit_BC.shape[0]):
@@ -115,7 +115,7 @@ def count_prefixes(bit_BC, label_B, item_label_C, count_2H):
                 count_2H[kind, key >> 16] += 1
 
 
-@njit(nogil=True, cache=True)
+@entrance()
 def count_keys_under(prefix_F, bit_BC, label_B, item_label_C, count_F2L):
     """Count pairs by the lower half of their key, those under one of a few prefixes."""
     for b in range(bit_BC.shape[0]):

@@ -32,7 +32,7 @@ from cmpc_kernels.compiled.code_tiles import (
     THRESHOLD,
 )
 from cmpc_kernels.compiled.intrinsics import LANES, as_float32
-from cmpc_kernels.compiled.options import ENTRANCE, FASTMATH, INNER
+from cmpc_kernels.compiled.options import FASTMATH, entrance, inner
 from cmpc_kernels.metrics import COSINE, IP
 
 __all__ = [
@@ -49,7 +49,7 @@ QUERY_LEVELS = 127
 LONGEST_QUERY = 2.0**100  # products of longer ones may overflow in a tile
 
 
-@njit(fastmath=FASTMATH, **INNER)
+@inner(fastmath=FASTMATH)
 def first_step(value_D, bits):
     """Return the step to start from; 0 if a value is NaN or infinite."""
     largest, square, num_bad = np.float32(0), np.float64(0), 0
@@ -66,13 +66,13 @@ def first_step(value_D, bits):
     return max(np.float32(1.596 * np.sqrt(square / value_D.size)), MIN_STEP)
 
 
-@njit(**ENTRANCE)
+@entrance()
 def num_stages(bits):
     """Return in how many planes the codes come, and are looked at."""
     return 2 if bits == 8 else 1
 
 
-@njit(fastmath=FASTMATH, **INNER)
+@inner(fastmath=FASTMATH)
 def round_row(value_D, step, bits, code_D):
     """Fill the codes for a step; return |r| / s and |u - z|, both up, and a better step."""
     top = np.float32(2**bits - 1)
@@ -92,7 +92,7 @@ def round_row(value_D, step, bits, code_D):
     return (np.sqrt(lost) + slack) * up, np.sqrt(kept) * up, step * product / kept
 
 
-@njit(**INNER)
+@inner()
 def rounding(D, top, size):
     """Return a factor for what sums of D numbers lose, and a term for what differences lose."""
     return 1 + (D + 16) * 2.0**-22, 2.0**-21 * (size + 2 * top * np.sqrt(np.float64(D)))
@@ -149,7 +149,7 @@ def gain_and_offset(value_D, step, metric):
     return step, np.float32(-half)
 
 
-@njit(fastmath=FASTMATH, **INNER)
+@inner(fastmath=FASTMATH)
 def encode_block(row_GD, first, metric, bits, quad, gain, offset, bound, value_D, code_C):
     """Fill one block's codes, four bytes of a row as one number: ``quad`` is uint32 [W, 16].
 
@@ -201,7 +201,7 @@ def pack_block(quad, bits, packed, rest):
                 rest[v, lane] = low
 
 
-@njit(**ENTRANCE)
+@entrance()
 def encode_blocks(row_GD, metric, bits, packed, rest, gain, offset, bound, quad, value_D, code_C):
     """Fill blocks of 16 rows each; see ``RowCodes``. Planes come as uint32 [B, V, 16].
 
@@ -214,7 +214,7 @@ def encode_blocks(row_GD, metric, bits, packed, rest, gain, offset, bound, quad,
         pack_block(quad, bits, packed[b], rest[b])
 
 
-@njit(**ENTRANCE)
+@entrance()
 def encode_queries(query_QD, bits, is_coarse, code, total, fact, length_Q):
     """Fill each query's signed bytes, their sum, its length, and the facts that tiles must know.
 

@@ -8,10 +8,9 @@ distance travels with a minus. Equal scores rank by lower id.
 # mypy: ignore-errors
 
 import numpy as np
-from numba import njit
 
 from cmpc_kernels.compiled.lane_sums import sum_products, sum_squared_differences
-from cmpc_kernels.compiled.options import ENTRANCE, INNER
+from cmpc_kernels.compiled.options import entrance, inner
 from cmpc_kernels.metrics import COSINE, IP, L2
 
 LOST = 2.0**-36  # of a sum of 65,536 numbers, in float64
@@ -29,13 +28,13 @@ __all__ = [
 ]
 
 
-@njit(**INNER)
+@inner()
 def is_worse(score, item, other_score, other_item):
     """Say whether an item ranks below another: a lower score, or the same score and a higher id."""
     return score < other_score or (score == other_score and item > other_item)
 
 
-@njit(**INNER)
+@inner()
 def sift_down(score_K, id_K, size, score, item):
     """Replace the root, which is the worst of the first ``size`` entries, and restore the heap."""
     slot, child = 0, 1
@@ -50,7 +49,7 @@ def sift_down(score_K, id_K, size, score, item):
     score_K[slot], id_K[slot] = score, item
 
 
-@njit(**INNER)
+@inner()
 def exact_score(query_QD, q, row_GD, g, metric):
     """Return the score of one pair in float64, the same on every processor; NaN if it has none.
 
@@ -68,7 +67,7 @@ def exact_score(query_QD, q, row_GD, g, metric):
     return score / np.sqrt(query_square) / np.sqrt(row_square)
 
 
-@njit(**INNER)
+@inner()
 def filter_threshold(score, length, metric):
     """Return, rounded down to float32, what a row's bound must reach to beat a score.
 
@@ -81,7 +80,7 @@ def filter_threshold(score, length, metric):
     return round_down(score - score_error(length, metric))
 
 
-@njit(**INNER)
+@inner()
 def score_error(length, metric):
     """Return by how much bounds of rows may differ that are equal by their float64 scores.
 
@@ -91,21 +90,21 @@ def score_error(length, metric):
     return LOST * length * length if metric == L2 else LOST * length if metric == COSINE else 0.0
 
 
-@njit(**INNER)
+@inner()
 def round_down(number):
     """Return the largest float32 that is not above."""
     rounded = np.float32(number)
     return rounded if rounded <= number else np.nextafter(rounded, np.float32(-np.inf))
 
 
-@njit(**INNER)
+@inner()
 def offer(score, item, score_K, id_K):
     """Keep an item if it beats the worst one kept."""
     if score > -np.inf and is_worse(score_K[0], id_K[0], score, item):
         sift_down(score_K, id_K, score_K.size, score, item)
 
 
-@njit(**INNER)
+@inner()
 def threshold_reached_by(score_N, num_kept, threshold):
     """Return a float32 threshold that ``num_kept`` scores reach, and hardly more.
 
@@ -137,7 +136,7 @@ def threshold_reached_by(score_N, num_kept, threshold):
     return low
 
 
-@njit(**ENTRANCE)
+@entrance()
 def round_scores(score_QK, rounded_QK):
     """Fill float32 scores; what float32 cannot hold is infinite. (NumPy would warn, or be told.)"""
     for q in range(score_QK.shape[0]):
@@ -145,7 +144,7 @@ def round_scores(score_QK, rounded_QK):
             rounded_QK[q, k] = np.float32(score_QK[q, k])
 
 
-@njit(**ENTRANCE)
+@entrance()
 def merge_shards(score_SQK, id_SQK):
     """Merge all shards into shard 0 and sort it, best first."""
     for q in range(score_SQK.shape[1]):

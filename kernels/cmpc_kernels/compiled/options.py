@@ -5,14 +5,28 @@ which it keeps of every array at every call, is switched off: that is half of wh
 compile, and much of what a call would cost. So compiled functions must not allocate: they fill
 arrays that their caller holds (``_nrt`` is Numba's own option, for code of this kind).
 """
+# Numba has no stubs.
+# mypy: ignore-errors
 
-from typing import Any
+from numba import njit
 
-__all__ = ["ENTRANCE", "FASTMATH", "INNER"]
+from cmpc_kernels.compiled.caching import keep_code
+
+__all__ = ["FASTMATH", "entrance", "inner"]
 
 # Sums may be reordered, so that they become vectors; NaN and infinity keep their meaning.
 FASTMATH = {"nsz", "contract", "reassoc"}
-# Of functions that Python calls, and of those that only compiled ones may call: from Python they
-# would crash, as to unpack their arguments is not compiled.
-ENTRANCE: dict[str, Any] = {"cache": True, "nogil": True, "no_cfunc_wrapper": True, "_nrt": False}
-INNER: dict[str, Any] = {**ENTRANCE, "no_cpython_wrapper": True}
+OPTIONS = {"nogil": True, "no_cfunc_wrapper": True, "_nrt": False}
+
+
+def entrance(**options):
+    """Return the decorator of a function that Python calls; ``options`` are Numba's."""
+    return lambda function: keep_code(njit(**OPTIONS, **options)(function))
+
+
+def inner(**options):
+    """Return the decorator of a function that only compiled ones call.
+
+    From Python it would crash: how to unpack its arguments is not compiled.
+    """
+    return entrance(no_cpython_wrapper=True, **options)

@@ -34,7 +34,7 @@ from cmpc_kernels.compiled.code_tiles import (
 from cmpc_kernels.compiled.encoders import encode_block, num_stages
 from cmpc_kernels.compiled.float_tiles import FLOAT_QUERIES, dot_queries, dot_query
 from cmpc_kernels.compiled.intrinsics import LANES, as_float32
-from cmpc_kernels.compiled.options import ENTRANCE
+from cmpc_kernels.compiled.options import entrance
 from cmpc_kernels.compiled.unpacking import unpack
 from cmpc_kernels.metrics import COSINE, L2
 
@@ -45,7 +45,7 @@ ZERO = np.int64(0)
 LONGEST = np.float32(2.0**60)  # products of longer vectors may overflow
 
 
-@njit(**ENTRANCE)
+@entrance()
 def scan_singly(codes, first_block, last_block, query, gallery, heaps, scratch):
     """Offer the rows of some blocks to every heap, one block and one query at a time."""
     packed, rests, shifts, bits = codes.packed, codes.rests, codes.shifts, codes.bits
@@ -76,7 +76,7 @@ def scan_singly(codes, first_block, last_block, query, gallery, heaps, scratch):
                 waiting = ZERO
 
 
-@njit(**ENTRANCE)
+@entrance()
 def scan_together(codes, first_block, last_block, query, gallery, heaps, scratch):
     """Do the same for many queries, a tile at a time; blocks must fill the tiles."""
     num_hits, Q = ZERO, query.rows.shape[0]
@@ -120,7 +120,7 @@ def scan_bytes(b, codes, query, scratch, num_hits):
     return num_hits
 
 
-@njit(**ENTRANCE)
+@entrance()
 def scan_plain(first_row, last_row, query, gallery, heaps, scratch, codes, room):
     """Do the same for rows without codes: give them 8-bit codes on the way, a tile at a time.
 
@@ -140,7 +140,7 @@ def scan_plain(first_row, last_row, query, gallery, heaps, scratch, codes, room)
             collect(scratch, num_hits, is_last, first, codes, query, gallery, heaps)
 
 
-@njit(**ENTRANCE)
+@entrance()
 def scan_rows(first_row, last_row, query, gallery, heaps, scratch, room):
     """Do the same for fewer queries: the filter is float32, and reads each row once.
 

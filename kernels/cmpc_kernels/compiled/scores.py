@@ -8,7 +8,6 @@ every processor: a tie is a tie.
 # mypy: ignore-errors
 
 import numpy as np
-from numba import njit
 
 from cmpc_kernels.compiled.lane_sums import (
     TILE_ITEMS,
@@ -16,11 +15,12 @@ from cmpc_kernels.compiled.lane_sums import (
     sum_products,
     tile_products,
 )
+from cmpc_kernels.compiled.options import entrance
 
 __all__ = ["fill_scores", "fill_unit_rows"]
 
 
-@njit(nogil=True, cache=True)
+@entrance()
 def fill_scores(query_QD, gallery_GD, first, last, score_QG):
     """Fill some columns of the matrix of inner products; a NaN becomes -inf: no neighbour.
 
@@ -36,7 +36,7 @@ def fill_scores(query_QD, gallery_GD, first, last, score_QG):
                     score_QG[q + i, g + j] = score if score == score else -np.inf
 
 
-@njit(nogil=True, cache=True)
+@entrance()
 def fill_unit_rows(row_ND, unit_ND):
     """Divide each row by its length, which float64 holds for any float32 row; zero stays zero."""
     for n in range(row_ND.shape[0]):
