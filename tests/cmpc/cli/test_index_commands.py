@@ -191,27 +191,26 @@ def test_items_that_are_there_are_not_added_again(shards, embeddings, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("shards", [[], ["--rows-per-shard", 300]])
-def test_what_programs_add_at_once_is_all_there(shards, embeddings, tmp_path):
+def test_what_programs_add_and_remove_at_once_all_happens(shards, embeddings, tmp_path):
     path, count = tmp_path / "shop", 50
     document("build", embeddings, "--out", path, *shards)
+    (tmp_path / "gone.txt").write_text("item/0\nitem/7\n")
     sources = [
         write_items(tmp_path / f"{n}.safetensors", [f"new/{n}/{item}" for item in range(count)])
         for n in range(3)
     ]
-    adding = "import sys; from cmpc.cli import command_line; command_line(sys.argv[1:])"
+    changing = "import sys; from cmpc.cli import command_line; command_line(sys.argv[1:])"
+    changes = [*(["add", path, source] for source in sources), ["remove", path, "gone.txt"]]
 
     programs = [
-        subprocess.Popen(
-            [sys.executable, "-c", adding, "index", "add", str(path), str(source), "--json"],
-            stdout=subprocess.PIPE,
-        )
-        for source in sources
+        subprocess.Popen([sys.executable, "-c", changing, "index", *change], cwd=tmp_path)
+        for change in changes
     ]
-    said = [json.loads(program.communicate(timeout=60)[0])["num_items"] for program in programs]
 
-    assert sorted(said) == [110, 160, 210]
+    assert [program.wait(timeout=120) for program in programs] == [0, 0, 0, 0]
     opened = open_index(path)
-    assert len(set(opened.item_names)) == len(opened) == 210
+    assert len(set(opened.item_names)) == len(opened) == 60 + 3 * count - 2
+    assert not {"item/0", "item/7"} & set(opened.item_names)
     assert not list(tmp_path.rglob("*lock"))
 
 
