@@ -92,3 +92,11 @@ def test_labels_of_every_integer_type_that_fit_are_taken():
         assert GalleryIndex.build(ROWS, labels=LABELS.astype(dtype)).labels.tolist() == [0, 1, 2, 3]
     largest = np.array([0, 1, 2, 2**63 - 1], np.uint64)
     assert GalleryIndex.build(ROWS, labels=largest).labels[3] == 2**63 - 1
+
+
+def test_an_id_named_twice_is_removed_once_and_one_that_is_gone_is_refused(tmp_path):
+    for index in (GalleryIndex.build(ROWS), ShardedIndex.build(tmp_path / "shards", ROWS)):
+        index.remove([1, 1])
+        assert index.ids.tolist() == [0, 2, 3]
+        with pytest.raises(BadArgument, match="1 that are not, first 1"):
+            index.remove([1])

@@ -231,5 +231,8 @@ def coarse_score(codes, row, query, q):
                     value = 16 * value + (low >> shift & mask)
                 products += value * np.int64(code_QC[q, 4 * (v * parts + part) + i])
     centred = products - query.totals[q] * (2**codes.bits - 1) / 2
-    score = np.float64(codes.gains[b, lane]) * (np.float64(query.facts[q, SCALE]) * centred)
+    gain = np.float64(codes.gains[b, lane])
+    if gain != gain and packed[b, 0, lane]:
+        gain = 0.0  # a zero row's under "cosine" once was NaN, too, but of such rows codes are 0
+    score = gain * (np.float64(query.facts[q, SCALE]) * centred)
     return score + np.float64(codes.offsets[b, lane]) if codes.offsets.size else score

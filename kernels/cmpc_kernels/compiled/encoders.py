@@ -144,7 +144,7 @@ def gain_and_offset(value_D, step, metric):
     for d in range(value_D.size):
         square += np.float64(value_D[d]) * np.float64(value_D[d])
     if metric == COSINE:
-        return np.float32(step / np.sqrt(square) if square > 0 else np.nan), np.float32(0)
+        return np.float32(step / np.sqrt(square) if square > 0 else 0), np.float32(0)
     half = min(square / 2 * (1 - 2.0**-20), np.float64(MAX_FLOAT32))  # down: it is subtracted
     return step, np.float32(-half)
 

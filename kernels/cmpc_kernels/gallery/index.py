@@ -250,7 +250,10 @@ class GalleryIndex(KeptIndex):
         return self._items.append(len(new), *fitting)
 
     def remove(self, ids: npt.ArrayLike) -> None:
-        """Remove items by their ids, all or none; ``compact`` gives their place back."""
+        """Remove items by their ids, all or none; ``compact`` gives their place back.
+
+        An id that is named twice counts once.
+        """
         self._items.ids.remove(ids)
 
     def compact(self) -> None:

@@ -215,6 +215,8 @@ class ShardedIndex(KeptIndex):
     def remove(self, ids: npt.ArrayLike) -> None:
         """Remove items by their ids, all or none; the shards that hold them are written anew.
 
+        An id that is named twice counts once.
+
         Raises:
             IndexChanged: somebody else changed the folder since it was opened; theirs stays.
         """

@@ -9,8 +9,8 @@ vectors that a scan works with:
                              apart, the first in the low bits; of 8-bit codes the upper four bits
     rests[b, v, lane, i]     the lower four bits of 8-bit codes, alike; else nothing [B, 0, 16, 4].
                              A search reads them only where the upper ones leave a doubt
-    gains[b, lane]           the row's step; under "cosine" divided by its length; NaN for a row
-                             that holds NaN or infinite values (or no direction): always looked at
+    gains[b, lane]           the row's step; under "cosine" divided by its length, 0 for a zero row;
+                             NaN for a row that holds NaN or infinite values: always looked at
     offsets[b, lane]         under "l2": minus half the squared length, else nothing [B, 0]
     bounds[b]                the block's largest errors and sizes, two numbers for each plane
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
-from cmpc_kernels.compiled.code_tiles import BATCH_BLOCKS, BATCH_QUERIES, NUM_FACTS
+from cmpc_kernels.compiled.code_tiles import BATCH_BLOCKS, BATCH_QUERIES, NUM_FACTS, THRESHOLD
 from cmpc_kernels.compiled.encoders import encode_queries
 from cmpc_kernels.compiled.float_tiles import FLOAT_QUERIES, TAIL
 from cmpc_kernels.compiled.intrinsics import LANES
@@ -125,6 +125,7 @@ class QueryCodes(NamedTuple):
         encode_queries(
             query_QD, bits, is_coarse, query.codes, query.totals, query.facts, query.lengths
         )
+        query.facts[num_queries:, THRESHOLD] = np.inf  # or a tile would stop for what pads it
         return query
 
     def some(self, queries: slice) -> Self:

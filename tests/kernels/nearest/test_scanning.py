@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,8 +10,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from cmpc_kernels import BadArgument, reference
+from cmpc_kernels.compiled import code_tiles, unpacking
+from cmpc_kernels.compiled.code_tiles import BATCH_BLOCKS, THRESHOLD
+from cmpc_kernels.compiled.intrinsics import LANES
 from cmpc_kernels.nearest import scanning, threads
-from cmpc_kernels.nearest.codes import encode_binary, encode_int8
+from cmpc_kernels.nearest.codes import RowCodes, encode_binary, encode_int8
+from cmpc_kernels.nearest.scan_arguments import CodeArrays, Heaps, QueryCodes, Scratch
 from cmpc_kernels.nearest.scanning import search_exact, search_fast
 
 ENCODERS = {1: encode_binary, 8: encode_int8}
@@ -208,6 +213,45 @@ def test_scores_come_in_float64_for_those_who_merge(metric, rng):
     np.testing.assert_array_equal(found.scores[:, :50], expected)
     assert (found.ids[:, 50:] == -1).all()
     assert np.isinf(found.scores[:, 50:]).all()
+
+
+@every_width
+@pytest.mark.parametrize("num_queries", [1, 9])
+@pytest.mark.parametrize("gain", [0, np.nan], ids=["as written now", "as written before"])
+def test_a_zero_row_has_the_cosine_zero_by_its_codes_too(bits, num_queries, gain):
+    # Of NaN nothing is known, and it is no neighbour.
+    rows = np.array([[0, 0], [2, 0], [-3, 0], [np.nan, 0]], np.float32)
+    queries = np.full((num_queries, 2), [1, 0], np.float32)
+    codes = ENCODERS[bits](rows, metric="cosine")
+    arrays = codes.arrays()
+    assert arrays["gains"][0, 0] == 0
+    gains = arrays["gains"].copy()
+    gains[0, 0] = gain
+    facts = {"bits": bits, "metric": "cosine", "num_rows": 4, "dimension": 2}
+    codes = RowCodes.from_arrays(arrays | {"gains": gains}, **facts)
+
+    fast = search_fast(queries, codes, 4, metric="cosine")
+    exact = search_exact(queries, rows, codes, 4, metric="cosine")
+
+    for found in (fast, exact):
+        assert found.ids.tolist() == [[1, 0, 2, -1]] * num_queries
+        assert (found.scores[:, 1] == 0).all()
+
+
+def test_a_tile_does_not_stop_for_queries_that_pad_it(rng):
+    rows = rng.standard_normal((BATCH_BLOCKS * LANES, 24), dtype=np.float32)
+    codes = CodeArrays.of(encode_int8(rows))
+    query = QueryCodes.of(rows[:1], 8)
+    query.facts[0, THRESHOLD] = 1e9  # no row reaches it
+    heaps = Heaps.empty(1, 1, 3).some(0, slice(0, 1))
+    scratch = Scratch.together(heaps, len(rows), query.codes.shape[1] // 4)
+    for block in range(BATCH_BLOCKS):
+        unpacking._plain_unpack(codes.packed, codes.rests, block, (0, 4), scratch.bytes, block)
+    tile = numba.njit(lambda *arguments: code_tiles.scan_batch(*arguments))
+    arguments = (scratch.bytes, 0, (0,), 0, query.codes, query.totals, query.facts, 0, codes.gains)
+    outputs = (scratch.sums, scratch.tile_uppers, scratch.masks)
+
+    assert not tile(*arguments, codes.offsets, codes.bounds, 0, 1, *outputs)
 
 
 def test_what_does_not_belong_together_is_refused():
