@@ -33,16 +33,25 @@ from cmpc_kernels.compiled.code_tiles import (
 )
 from cmpc_kernels.compiled.encoders import encode_block, num_stages
 from cmpc_kernels.compiled.float_tiles import FLOAT_QUERIES, dot_queries, dot_query
+from cmpc_kernels.compiled.heaps import filter_threshold
 from cmpc_kernels.compiled.intrinsics import LANES, as_float32
 from cmpc_kernels.compiled.options import entrance
 from cmpc_kernels.compiled.unpacking import unpack
 from cmpc_kernels.metrics import COSINE, L2
 
-__all__ = ["scan_plain", "scan_rows", "scan_singly", "scan_together"]
+__all__ = ["scan_plain", "scan_rows", "scan_singly", "scan_together", "set_thresholds"]
 
 # A number with a type: for one that is written out, Numba compiles what is called once more.
 ZERO = np.int64(0)
 LONGEST = np.float32(2.0**60)  # products of longer vectors may overflow
+
+
+@entrance()
+def set_thresholds(score_Q, query, metric):
+    """Begin each query with the threshold of a score that its rows must reach; -inf is none."""
+    for q in range(score_Q.size):
+        if score_Q[q] > -np.inf:
+            query.facts[q, THRESHOLD] = filter_threshold(score_Q[q], query.lengths[q], metric)
 
 
 @entrance()

@@ -151,8 +151,9 @@ class EncodedRows:
         *,
         allow: npt.NDArray[np.bool_] | None,
         num_threads: int | None,
+        floor: npt.NDArray[np.float64] | None = None,
     ) -> Neighbours:
-        """Return positions and scores, in float64, of the nearest rows."""
+        """Return positions and scores, in float64, of the nearest rows; see ``search_exact``."""
         metric, row_GD = self.settings.metric, self.row_GD
         if row_GD is None:
             return search_fast(
@@ -173,6 +174,7 @@ class EncodedRows:
             allow=allow,
             num_threads=num_threads,
             in_float64=True,
+            floor=floor,
         )
 
     def _codes_of(self, num_rows: int, dimension: int) -> RowCodes:

@@ -226,10 +226,16 @@ class GalleryIndex(KeptIndex):
         *,
         allow: npt.ArrayLike | None,
         num_threads: int | None,
+        floor: npt.NDArray[np.float64] | None = None,
     ) -> Neighbours:
-        """Return what ``search`` does for queries that are checked, with scores in float64."""
+        """Return what ``search`` does for queries that are checked, with scores in float64.
+
+        ``floor`` is float64 [Q], scores as returned: items that are worse need not be found.
+        """
         mask_G = self._items.ids.mask(allow)
-        found = self._rows.search(query_QD, num_kept, allow=mask_G, num_threads=num_threads)
+        found = self._rows.search(
+            query_QD, num_kept, allow=mask_G, num_threads=num_threads, floor=floor
+        )
         return Neighbours(scores=found.scores, ids=self._items.ids.at(found.ids))
 
     def stored_embeddings(self) -> EmbeddingSource | None:

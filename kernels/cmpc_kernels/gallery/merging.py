@@ -8,7 +8,7 @@ import numpy as np
 from cmpc_kernels.compiled.heaps import round_scores
 from cmpc_kernels.records import Neighbours
 
-__all__ = ["best_of", "rounded"]
+__all__ = ["best_of", "best_of_two", "rounded"]
 
 
 def best_of(parts: Iterable[Neighbours], num_kept: int, metric: str) -> Neighbours:

@@ -4,10 +4,10 @@
     folder/shard-4f2a90c1.index     items with the lowest ids
     folder/shard-93bc07d2.index     ...
 
-A search goes through the shards one by one, each memory-mapped, and keeps the best k: the answer is
-that of one index over everything. Shards hold ascending ids, so ties fall to the lower id. Whoever
-opens the folder finds the gallery before a change or after it, and a change that was made of an
-older one is refused (shard_changes.py).
+The answer is that of one index over everything (shard_search.py). Each shard is memory-mapped, and
+holds higher ids than those before it, so ties fall to the lower id. Whoever opens the folder finds
+the gallery before a change or after it, and a change that was made of an older one is refused
+(shard_changes.py).
 """
 
 import os
@@ -27,7 +27,6 @@ from cmpc_kernels.gallery.ids import check_ids
 from cmpc_kernels.gallery.index import GalleryIndex
 from cmpc_kernels.gallery.index_file import StoredAs, Verify
 from cmpc_kernels.gallery.items import refuse_half
-from cmpc_kernels.gallery.merging import best_of
 from cmpc_kernels.gallery.names import ChainedNames
 from cmpc_kernels.gallery.searchable import KeptIndex
 from cmpc_kernels.gallery.settings import IndexSettings
@@ -40,6 +39,7 @@ from cmpc_kernels.gallery.shard_files import (
     write_shards,
 )
 from cmpc_kernels.gallery.shard_manifest import Manifest, newest_generation
+from cmpc_kernels.gallery.shard_search import search_shards
 from cmpc_kernels.records import Neighbours
 
 __all__ = ["ShardedIndex", "open_index"]
@@ -178,12 +178,8 @@ class ShardedIndex(KeptIndex):
         num_threads: int | None,
     ) -> Neighbours:
         """Return what an index over all shards would, with scores in float64."""
-        parts = zip(self.shards, split_filter(self.shards, allow), strict=True)
-        found = (
-            shard.search_unrounded(query_QD, num_kept, allow=allowed, num_threads=num_threads)
-            for shard, allowed in parts
-        )
-        return best_of(found, num_kept, self.metric)
+        allowed = split_filter(self.shards, allow)
+        return search_shards(self.shards, query_QD, num_kept, allowed, num_threads)
 
     def stored_embeddings(self) -> EmbeddingSource | None:
         """Return the rows of all shards, one shard after the other."""

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from cmpc_kernels.checks import check_count, check_metric, check_pair, check_rows
 from cmpc_kernels.compiled.code_tiles import BATCH_BLOCKS, BATCH_QUERIES
 from cmpc_kernels.compiled.heaps import merge_shards, round_scores
-from cmpc_kernels.compiled.scans import scan_singly, scan_together
+from cmpc_kernels.compiled.scans import scan_singly, scan_together, set_thresholds
 from cmpc_kernels.errors import BadArgument
 from cmpc_kernels.metrics import METRIC_NUMBERS
 from cmpc_kernels.nearest.codes import RowCodes, plain_rows
@@ -52,17 +52,21 @@ def search_exact(
     allow: npt.NDArray[np.bool_] | None = None,
     num_threads: int | None = None,
     in_float64: bool = False,
+    floor: npt.NDArray[np.float64] | None = None,
 ) -> Neighbours:
     """Return the ``k`` best rows of each query, best first, by their float64 scores.
 
     ``queries`` is float32 or float16 [Q, D], ``rows`` the same [G, D], ``codes`` those of the rows
     for this metric, with any number of bits. ``allow`` is bool [G]: which rows may be found.
     ``in_float64`` leaves the scores unrounded, for those who merge the answers of several parts.
+    ``floor`` is float64 [Q], scores as returned: rows that are worse need not be found.
     """
     num_kept = check_count(k)
     query_QD, row_GD = check_pair(queries, rows)
     _check_codes(codes, metric, row_GD.shape)
     query = QueryCodes.of(query_QD, codes.bits)
+    if floor is not None:
+        set_thresholds(-floor if metric == "l2" else floor, query, METRIC_NUMBERS[metric])
     heaps = _scan(query, plain_rows(row_GD), codes, num_kept, metric, allow, num_threads)
     return neighbours(heaps, num_kept, metric, in_float64=in_float64)
 

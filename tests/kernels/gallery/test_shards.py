@@ -5,6 +5,8 @@ import shutil
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from cmpc_kernels import (
     BadArgument,
@@ -13,7 +15,9 @@ from cmpc_kernels import (
     IndexSettings,
     ShardedIndex,
     open_index,
+    reference,
 )
+from cmpc_kernels.gallery import shard_search
 
 
 @pytest.mark.parametrize("metric", ["cosine", "ip", "l2"])
@@ -34,6 +38,70 @@ def test_shards_answer_as_one_index(metric, mode, rows_per_shard, rng, tmp_path)
         found = index.search(queries, 30)
         np.testing.assert_array_equal(found.ids, expected.ids)
         np.testing.assert_array_equal(found.scores, expected.scores)
+
+
+@pytest.fixture(params=[1, 3])
+def num_threads(request, monkeypatch):
+    """Threads, whatever the work is worth."""
+    monkeypatch.setattr(shard_search, "num_useful_threads", lambda *_: request.param)
+    return request.param
+
+
+@settings(
+    max_examples=15,
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(data=st.data())
+def test_shards_that_begin_with_what_others_found_answer_as_one_index(num_threads, data):
+    """Small whole numbers, or those next to them: scores are equal, or nearly, across shards."""
+    metric = data.draw(st.sampled_from(["cosine", "ip", "l2"]))
+    scale = data.draw(st.sampled_from([1e-20, 1, 3e18]))
+    numbers = st.lists(
+        st.lists(st.integers(-2, 2), min_size=2, max_size=2), min_size=20, max_size=60
+    )
+    dimension = data.draw(st.sampled_from([1, 2]))  # codes of one number have next to no error
+    rows = np.array([[0, 1], *data.draw(numbers)], np.float32)[:, :dimension] * np.float32(scale)
+    is_moved = data.draw(st.booleans())
+    if is_moved:
+        seed = data.draw(st.integers(0, 99))
+        rows *= 1 + np.random.default_rng(seed).integers(-2, 3, rows.shape) * np.float32(2**-23)
+    queries = np.array([[1, 0], [-2, 1], [0, 0], [1, 1]], np.float32)[:, :dimension]
+    queries = queries * np.float32(scale)
+    k = data.draw(st.integers(1, 4))
+    step = data.draw(st.integers(1, 7))
+    shards = [
+        GalleryIndex.build_with(IndexSettings(metric=metric), rows[n : n + step], first_id=n)
+        for n in range(0, len(rows), step)
+    ]
+
+    found = shard_search.search_shards(shards, queries, k, [None] * len(shards), num_threads)
+
+    expected = GalleryIndex.build(rows, metric).search(queries, k)
+    np.testing.assert_array_equal(found.ids, expected.ids)
+    np.testing.assert_array_equal(found.scores.astype(np.float32), expected.scores)
+    if metric != "cosine" and not is_moved:
+        np.testing.assert_array_equal(found.ids, reference.topk(queries, rows, k, metric).ids)
+
+
+def test_a_shard_need_not_find_what_those_before_it_have_better(monkeypatch):
+    floors, search = [], GalleryIndex.search_unrounded
+
+    def noted(shard, *arguments, floor, **options):
+        floors.append(floor.tolist())
+        return search(shard, *arguments, floor=floor, **options)
+
+    monkeypatch.setattr(GalleryIndex, "search_unrounded", noted)
+    rows = np.array([[3], [9], [1], [2], [8], [7]], np.float32)
+    shards = [GalleryIndex.build(rows[n : n + 2], "l2") for n in (0, 2, 4)]
+    shard_search.search_shards(shards, np.zeros((1, 1), np.float32), 2, [None] * 3, 1)
+
+    assert floors == [[np.inf], [81], [4]]
+    found = search(
+        shards[2], np.zeros((1, 1), "f4"), 2, allow=None, num_threads=1, floor=np.array([4.0])
+    )
+    assert found.ids.tolist() == [[-1, -1]]
 
 
 def test_scores_that_differ_only_beyond_float32_rank_alike_across_shards(tmp_path):
