@@ -41,10 +41,12 @@ from cmpc_kernels.compiled.unpacking import one_code
 __all__ = [
     "BASE",
     "BATCH_BLOCKS",
+    "BATCH_LEVELS",
     "BATCH_QUERIES",
     "LENGTH",
     "MARGIN",
     "NUM_FACTS",
+    "QUERY_LEVELS",
     "RESIDUAL",
     "SCALE",
     "STAGE_FACTS",
@@ -61,14 +63,21 @@ STAGE_FACTS, NUM_FACTS = 4, 10
 
 BATCH_BLOCKS, BATCH_QUERIES = (2, 8) if dot_instruction() == "vnni512" else (1, 4)
 
+# The largest code of a query. AVX2's fastest instruction for products of bytes stops at 2^15 - 1,
+# where two are added: with bytes of up to 255 it is exact for 2 * 255 * 63 = 32,130. Exact searches
+# in batches take that: their bounds are of the codes as they are, so the answer is the same. What a
+# search by codes alone finds does depend on them, so it has all of int8 on every processor.
+QUERY_LEVELS = 127
+BATCH_LEVELS = 63 if dot_instruction() == "avx2" else QUERY_LEVELS
+
 
 def _make_tile(num_blocks, num_queries, *, keeps_sums, has_start):
     """Return the intrinsic for tiles of that many blocks and queries."""
 
     @intrinsic
     def scan_tile(
-        context, packed, place, shifts, weight, code, total, fact, q, gain, offset, bound, b, stage,
-        sums, upper, mask
+        context, stored, packed, place, shifts, weight, code, total, fact, q, gain, offset, bound,
+        b, stage, sums, upper, mask
     ):  # fmt: skip
         """Set mask[i, j], bit by bit: may row 16 * (b + i) + bit beat query q + j's threshold?
 
@@ -78,7 +87,8 @@ def _make_tile(num_blocks, num_queries, *, keeps_sums, has_start):
         float32 [B, 2 or 4], two for each stage. Sums are shifted by ``weight`` bits, and int32
         [16] ``sums`` may hold what to add, and is told. ``upper``, float32 [I, J, 16], is told what
         was compared. Returns whether any bit is set, in one bit or more. A NaN never excludes a
-        row.
+        row. ``stored`` are the gallery's rows: where they are codes alone, a batch's query codes
+        reach QUERY_LEVELS, and else BATCH_LEVELS.
         """
 
         def generate(context, builder, signature, arguments):
@@ -88,8 +98,8 @@ def _make_tile(num_blocks, num_queries, *, keeps_sums, has_start):
             return tile.emit()
 
         arguments = (
-            packed, place, shifts, weight, code, total, fact, q, gain, offset, bound, b, stage,
-            sums, upper, mask,
+            stored, packed, place, shifts, weight, code, total, fact, q, gain, offset, bound, b,
+            stage, sums, upper, mask,
         )  # fmt: skip
         return types.int32(*arguments), generate
 
@@ -100,13 +110,14 @@ class _Tile(Emitter):
     """The code of one tile, while it is being written."""
 
     NAMES = (
-        "packed", "place", "shifts", "weight", "code", "total", "fact", "q", "gain", "offset",
-        "bound", "b", "stage", "sums", "upper", "mask",
+        "stored", "packed", "place", "shifts", "weight", "code", "total", "fact", "q", "gain",
+        "offset", "bound", "b", "stage", "sums", "upper", "mask",
     )  # fmt: skip
 
     def __init__(self, context, builder, signature, arguments):
         super().__init__(self.NAMES, context, builder, signature, arguments)
-        self.num_parts = signature.args[2].count
+        self.num_parts = signature.args[3].count
+        self.is_coarse = isinstance(signature.args[0], types.BaseTuple)
         self.instruction = dot_instruction()
         self.is_signed = self.instruction == "sdot" and self.num_parts == 1
         self.zeros = cgutils.alloca_once_value(builder, ir.Constant(F32_LANES, [0.0] * LANES))
@@ -156,9 +167,16 @@ class _Tile(Emitter):
                     for i, vector in enumerate(parts):
                         slot = slots[i][j][part % num_sums]
                         before = builder.load(slot)
-                        after = emit_dot(builder, self.instruction, before, vector, query)
+                        factors = (before, vector, query, self._largest_pair())
+                        after = emit_dot(builder, self.instruction, *factors)
                         builder.store(after, slot)
         return [[self._add([builder.load(part) for part in slot]) for slot in row] for row in slots]
+
+    def _largest_pair(self):
+        """Return what two products may come to."""
+        largest_code = 2 ** (8 // self.num_parts) - 1
+        is_narrow = not (self.keeps_sums or self.is_coarse)
+        return 2 * largest_code * (BATCH_LEVELS if is_narrow else QUERY_LEVELS)
 
     def _load_codes(self, i, vector):
         first = self.builder.mul(self.plus(self.value["place"], i), self.shape["packed"][1])
@@ -239,8 +257,8 @@ def _make_plain_tile(num_blocks, num_queries, *, keeps_sums, has_start):
     """Return the same in NumPy: the definition, and what runs when Numba is switched off."""
 
     def scan_tile(
-        packed, place, shifts, weight, code, total, fact, q, gain, offset, bound, b, stage, sums,
-        upper, mask
+        stored, packed, place, shifts, weight, code, total, fact, q, gain, offset, bound, b, stage,
+        sums, upper, mask
     ):  # fmt: skip
         width = 8 // len(shifts)
         for i in range(num_blocks):

@@ -45,7 +45,6 @@ __all__ = [
 
 MIN_STEP = np.float32(2.0**-100)  # rows of smaller values are nearly zero, and get codes of zero
 MAX_FLOAT32 = np.float32(3.4028234e38)
-QUERY_LEVELS = 127
 LONGEST_QUERY = 2.0**100  # products of longer ones may overflow in a tile
 
 
@@ -215,13 +214,14 @@ def encode_blocks(row_GD, metric, bits, packed, rest, gain, offset, bound, quad,
 
 
 @entrance()
-def encode_queries(query_QD, bits, is_coarse, code, total, fact, length_Q):
+def encode_queries(query_QD, bits, levels, is_coarse, code, total, fact, length_Q):
     """Fill each query's signed bytes, their sum, its length, and the facts that tiles must know.
 
-    The facts are the scale t, the threshold -inf, and for each stage the base, which is -t z sum(v)
-    (with y - h for z in the first of two), |q|, |p| and a margin, which the base includes, for
-    underflow and the tile's float32 arithmetic, which rounds numbers of at most t 2^bits sum|v|. A
-    coarse scan asks what codes say: |q| and |p| are 0, but for t |v| where codes are still to come.
+    No byte is beyond ``levels``. The facts are the scale t, the threshold -inf, and for each stage
+    the base, which is -t z sum(v) (with y - h for z in the first of two), |q|, |p| and a margin,
+    which the base includes, for underflow and the tile's float32 arithmetic, which rounds numbers
+    of at most t 2^bits sum|v|. A coarse scan asks what codes say: |q| and |p| are 0, but for t |v|
+    where codes are still to come.
     """
     up = 1 + 2.0**-16
     for q in range(query_QD.shape[0]):
@@ -234,12 +234,12 @@ def encode_queries(query_QD, bits, is_coarse, code, total, fact, length_Q):
         if not length < LONGEST_QUERY:  # no row is excluded by what is not a number
             code[q], total[q], fact[q], fact[q, THRESHOLD] = 0, 0, np.nan, -np.inf
             continue
-        scale = np.float32(max(largest / QUERY_LEVELS, 2.0**-126))
+        scale = np.float32(max(largest / levels, 2.0**-126))
         residual = magnitude = square = 0.0
         total[q] = 0
         for d in range(query_QD.shape[1]):
             value = np.float64(query_QD[q, d])
-            rounded = min(max(np.rint(value / scale), -QUERY_LEVELS), QUERY_LEVELS)
+            rounded = min(max(np.rint(value / scale), -levels), levels)
             code[q, d] = np.int8(rounded)
             total[q] += np.int32(rounded)
             magnitude += abs(rounded)

@@ -5,7 +5,8 @@ language, over vectors of 16 lanes. Only ``emit_dot`` differs between processors
 
     "vnni512"   AVX-512 VNNI   vpdpbusd, 64 products an instruction
     "vnni256"   AVX-VNNI       vpdpbusd, 32
-    "avx2"      AVX2           vpmaddwd on even and odd bytes: exact, where vpmaddubsw saturates
+    "avx2"      AVX2           vpmaddubsw, 32, where it can't saturate; else vpmaddwd on even and
+                               odd bytes
     "sdot"      Arm dotprod    sdot, 16
     "portable"  any            shifts, masks and multiplications that LLVM turns into vectors
 
@@ -97,10 +98,11 @@ def compiles_to_sdot(triple, cpu_name, features):
     return "sdot" in machine.emit_assembly(binding.parse_assembly(SIGNED_DOT))
 
 
-def emit_dot(builder, instruction, sum_vector, code_vector, query_vector):
+def emit_dot(builder, instruction, sum_vector, code_vector, query_vector, largest_pair=None):
     """Emit lane sums of four products each: unsigned bytes of codes, signed bytes of queries.
 
-    "sdot" takes the codes as signed: with 8 bits they come 128 lower, and the sums start higher.
+    ``largest_pair`` is what two products may come to, if that is known. "sdot" takes the codes as
+    signed: with 8 bits they come 128 lower, and the sums start higher.
     """
     if instruction == "vnni512":
         name = "llvm.x86.avx512.vpdpbusd.512"
@@ -109,6 +111,8 @@ def emit_dot(builder, instruction, sum_vector, code_vector, query_vector):
         return _emit_portable_dot(builder, sum_vector, code_vector, query_vector)
     width = {"vnni256": 8, "avx2": 8, "sdot": 4}[instruction]
     emit_part = {"vnni256": _emit_vnni256, "avx2": _emit_avx2, "sdot": _emit_sdot}[instruction]
+    if instruction == "avx2" and largest_pair is not None and largest_pair < 2**15:
+        emit_part = _emit_avx2_pairs
     parts = []
     for first in range(0, LANES, width):
         lanes = [_cut(builder, v, first, width) for v in (sum_vector, code_vector, query_vector)]
@@ -143,6 +147,16 @@ def _emit_avx2(builder, sums, codes, queries):
         product = call_llvm(builder, "llvm.x86.avx2.pmadd.wd", sums.type, arguments)
         sums = builder.add(sums, product)
     return sums
+
+
+def _emit_avx2_pairs(builder, sums, codes, queries):
+    """Emit vpmaddubsw, which adds two products in 16 bits and stops at the largest number there."""
+    byte_type, words = ir.VectorType(I8, 32), ir.VectorType(I16, 16)
+    parts = [builder.bitcast(vector, byte_type) for vector in (codes, queries)]
+    pairs = call_llvm(builder, "llvm.x86.avx2.pmadd.ub.sw", words, parts)
+    ones = ir.Constant(words, [1] * 16)
+    fours = call_llvm(builder, "llvm.x86.avx2.pmadd.wd", sums.type, [pairs, ones])
+    return builder.add(sums, fours)
 
 
 def _emit_portable_dot(builder, sums, codes, queries):

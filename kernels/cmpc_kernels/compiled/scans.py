@@ -58,6 +58,7 @@ def set_thresholds(score_Q, query, metric):
 def scan_singly(codes, first_block, last_block, query, gallery, heaps, scratch):
     """Offer the rows of some blocks to every heap, one block and one query at a time."""
     packed, rests, shifts, bits = codes.packed, codes.rests, codes.shifts, codes.bits
+    rows = gallery.rows
     gains, offsets, bounds = codes.gains, codes.offsets, codes.bounds
     code, total, fact, Q = query.codes, query.totals, query.facts, query.rows.shape[0]
     sums, upper, mask = scratch.sums, scratch.tile_uppers, scratch.masks
@@ -66,12 +67,12 @@ def scan_singly(codes, first_block, last_block, query, gallery, heaps, scratch):
     for b in range(first_block, last_block):
         for q in range(Q):
             hits = scan_first(
-                packed, b, shifts, weight, code, total, fact, q, gains, offsets, bounds, b, 0,
+                rows, packed, b, shifts, weight, code, total, fact, q, gains, offsets, bounds, b, 0,
                 sums, upper, mask,
             )  # fmt: skip
             if hits and bits == 8:
                 hits = scan_rest(
-                    rests, b, shifts, 0, code, total, fact, q, gains, offsets, bounds, b, 1,
+                    rows, rests, b, shifts, 0, code, total, fact, q, gains, offsets, bounds, b, 1,
                     sums, upper, mask,
                 )  # fmt: skip
             if hits:
@@ -92,7 +93,7 @@ def scan_together(codes, first_block, last_block, query, gallery, heaps, scratch
     for b in range(first_block, last_block, BATCH_BLOCKS):
         for i in range(BATCH_BLOCKS):
             unpack(codes.packed, codes.rests, b + i, codes.shifts, scratch.bytes, i)
-        num_hits = scan_bytes(b, codes, query, scratch, num_hits)
+        num_hits = scan_bytes(b, codes, query, gallery, scratch, num_hits)
         is_last = b == last_block - BATCH_BLOCKS
         if num_hits >= Q or is_last:
             collect(scratch, num_hits, is_last, ZERO, codes, query, gallery, heaps)
@@ -100,7 +101,7 @@ def scan_together(codes, first_block, last_block, query, gallery, heaps, scratch
 
 
 @njit(inline="always")
-def scan_bytes(b, codes, query, scratch, num_hits):
+def scan_bytes(b, codes, query, gallery, scratch, num_hits):
     """Add the hits among a tile of blocks, in bytes, and all queries; return how many there are.
 
     Block b is the first, as in ``codes.gains``.
@@ -114,8 +115,8 @@ def scan_bytes(b, codes, query, scratch, num_hits):
     stage, Q = num_stages(codes.bits) - 1, query.rows.shape[0]
     for q in range(0, Q, BATCH_QUERIES):
         if not scan_batch(
-            scratch.bytes, 0, (0,), 0, query.codes, query.totals, query.facts, q, codes.gains,
-            codes.offsets, codes.bounds, b, stage, scratch.sums, upper, mask,
+            gallery.rows, scratch.bytes, 0, (0,), 0, query.codes, query.totals, query.facts, q,
+            codes.gains, codes.offsets, codes.bounds, b, stage, scratch.sums, upper, mask,
         ):  # fmt: skip
             continue
         for i in range(BATCH_BLOCKS):
@@ -143,7 +144,7 @@ def scan_plain(first_row, last_row, query, gallery, heaps, scratch, codes, room)
                 part_GD, i * LANES, gallery.metric, codes.bits, room.bytes[i], room.gains[i],
                 room.offsets[i], room.bounds[i], room.row_values, room.row_codes,
             )  # fmt: skip
-        num_hits = scan_bytes(ZERO, codes, query, scratch, ZERO)
+        num_hits = scan_bytes(ZERO, codes, query, gallery, scratch, ZERO)
         is_last = first + tile_rows >= last_row
         if num_hits or is_last:
             collect(scratch, num_hits, is_last, first, codes, query, gallery, heaps)

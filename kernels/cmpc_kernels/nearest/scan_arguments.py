@@ -9,7 +9,14 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
-from cmpc_kernels.compiled.code_tiles import BATCH_BLOCKS, BATCH_QUERIES, NUM_FACTS, THRESHOLD
+from cmpc_kernels.compiled.code_tiles import (
+    BATCH_BLOCKS,
+    BATCH_LEVELS,
+    BATCH_QUERIES,
+    NUM_FACTS,
+    QUERY_LEVELS,
+    THRESHOLD,
+)
 from cmpc_kernels.compiled.encoders import encode_queries
 from cmpc_kernels.compiled.float_tiles import FLOAT_QUERIES, TAIL
 from cmpc_kernels.compiled.intrinsics import LANES
@@ -24,6 +31,7 @@ __all__ = [
     "QueryCodes",
     "Scratch",
     "TileRoom",
+    "is_batch",
     "parts_of",
 ]
 
@@ -122,8 +130,10 @@ class QueryCodes(NamedTuple):
             facts=np.zeros((num_padded, NUM_FACTS), np.float32),
             lengths=np.empty(num_queries),
         )
+        is_narrow = is_batch(num_queries) and not is_coarse
+        levels = BATCH_LEVELS if is_narrow else QUERY_LEVELS
         encode_queries(
-            query_QD, bits, is_coarse, query.codes, query.totals, query.facts, query.lengths
+            query_QD, bits, levels, is_coarse, query.codes, query.totals, query.facts, query.lengths
         )
         query.facts[num_queries:, THRESHOLD] = np.inf  # or a tile would stop for what pads it
         return query
@@ -242,6 +252,11 @@ class FloatRoom(NamedTuple):
             np.zeros((LANES, TAIL), np.float32),
             *np.empty((5, LANES), np.float32),
         )
+
+
+def is_batch(num_queries: int) -> bool:
+    """Say whether that many queries are scanned for by tiles, or one by one."""
+    return num_queries > BATCH_QUERIES // 2
 
 
 def parts_of(queries: range, num_kept: int) -> list[slice]:

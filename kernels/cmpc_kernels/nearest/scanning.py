@@ -32,6 +32,7 @@ from cmpc_kernels.nearest.scan_arguments import (
     Heaps,
     QueryCodes,
     Scratch,
+    is_batch,
     parts_of,
 )
 from cmpc_kernels.nearest.threads import num_useful_threads, run_parts
@@ -175,7 +176,7 @@ class _Scan(NamedTuple):
     def _scan(self, shard: int, some: slice, first_block: int, last_block: int) -> None:
         query, heaps = self.query.some(some), self.heaps.some(shard, some)
         middle, num_rows = first_block, self.gallery.stop
-        if len(query.rows) > BATCH_QUERIES // 2:
+        if is_batch(len(query.rows)):
             middle = last_block - (last_block - first_block) % BATCH_BLOCKS
             scratch = Scratch.together(heaps, num_rows, query.codes.shape[1] // 4)
             scan_together(self.codes, first_block, middle, query, self.gallery, heaps, scratch)

@@ -87,9 +87,9 @@ def upper_bounds(codes, query, hit_N3):
             tile = code_tiles._make_plain_tile(1, 1, keeps_sums=True, has_start=has_start)
             upper = np.empty((1, 1, LANES), np.float32)
             tile(
-                plane, b, codes.shifts, weight if codes.bits == 8 else 0, query.codes, query.totals,
-                query.facts, q, codes.gains, codes.offsets, codes.bounds, b, stage, sums, upper,
-                mask,
+                (), plane, b, codes.shifts, weight if codes.bits == 8 else 0, query.codes,
+                query.totals, query.facts, q, codes.gains, codes.offsets, codes.bounds, b, stage,
+                sums, upper, mask,
             )  # fmt: skip
             upper_NL[n] = upper[0, 0]
     return upper_NL

@@ -20,19 +20,20 @@ NEEDS = {
 }
 
 
-def written_dot(instruction):
+def written_dot(instruction, largest_pair=None):
     """Return a module whose function dot(sums, codes, queries) adds to the sums."""
     module = ir.Module(name=instruction)
     arguments = [I32_LANES.as_pointer()] * 3
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), arguments), "dot")
     builder = ir.IRBuilder(function.append_basic_block())
     vectors = [builder.load(argument, align=1) for argument in function.args]
-    builder.store(emit_dot(builder, instruction, *vectors), function.args[0], align=1)
+    total = emit_dot(builder, instruction, *vectors, largest_pair)
+    builder.store(total, function.args[0], align=1)
     builder.ret_void()
     return str(module)
 
 
-def compiled_dot(instruction):
+def compiled_dot(instruction, largest_pair=None):
     triple, name = binding.get_process_triple(), binding.get_host_cpu_name()
     features = binding.get_host_cpu_features()
     is_there = all(features.get(feature) for feature in NEEDS[instruction])
@@ -44,7 +45,7 @@ def compiled_dot(instruction):
         cpu=name, features=features.flatten(), jit=True
     )
     engine = binding.create_mcjit_compiler(
-        binding.parse_assembly(written_dot(instruction)), machine
+        binding.parse_assembly(written_dot(instruction, largest_pair)), machine
     )
     engine.finalize_object()
     call = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3)(engine.get_function_address("dot"))
@@ -67,6 +68,23 @@ def test_products_are_summed_exactly_at_the_extremes_too(instruction, rng):
         dot(sums.ctypes.data, code.ctypes.data, query.ctypes.data)
         np.testing.assert_array_equal(sums, expected)
     assert engine
+
+
+@pytest.mark.parametrize(("code", "query"), [(15, 127), (255, 63), (1, 127)])
+def test_pairs_of_products_that_fit_16_bits_are_summed_exactly_by_avx2(code, query, rng):
+    engine, dot = compiled_dot("avx2", 2 * code * query)
+    for sign in (1, -1):
+        codes = np.full((LANES, 4), code, np.uint8)
+        queries = np.full((LANES, 4), sign * query, np.int8)
+        sums = np.zeros(LANES, np.int32)
+        dot(sums.ctypes.data, codes.ctypes.data, queries.ctypes.data)
+        assert (sums == sign * 4 * code * query).all()
+    assert engine
+
+
+def test_avx2_takes_its_fast_instruction_only_where_a_pair_can_not_saturate():
+    for largest_pair, is_fast in [(2**15 - 1, True), (2**15, False), (None, False)]:
+        assert ("pmadd.ub.sw" in written_dot("avx2", largest_pair)) == is_fast
 
 
 @pytest.mark.parametrize(
@@ -107,6 +125,7 @@ def test_the_features_that_numba_compiles_for_decide(features, instruction, monk
 
 
 def test_switched_off_avx_is_not_used(monkeypatch):
+    monkeypatch.setattr(config, "CPU_FEATURES", None)
     monkeypatch.setattr(config, "ENABLE_AVX", 0)
 
     assert dot_instruction() in {"sdot", "portable"}
@@ -130,7 +149,7 @@ def test_an_arm_processor_has_sdot_by_its_name(triple, name, features, is_there)
     assert intrinsics.compiles_to_sdot(triple, name, features) == is_there
 
 
-def signed_dot(builder, _, sums, codes, queries):
+def signed_dot(builder, _, sums, codes, queries, __):
     """Do what Arm's sdot does, of which this processor may have none: both sides are signed."""
     for byte in range(4):
         left, right = intrinsics.splat_constant(24 - 8 * byte), intrinsics.splat_constant(24)
@@ -169,9 +188,9 @@ def test_a_compiled_tile_lets_through_what_its_definition_does(bits, instruction
             found, expected = np.zeros((2, 1, 1), np.uint16)
             found_sums, expected_sums = start.copy(), start.copy()
             found_bound, expected_bound = np.zeros((2, 1, 1, LANES), np.float32)
-            any_found = compiled(*arguments, b, stage, found_sums, found_bound, found)
+            any_found = compiled((), *arguments, b, stage, found_sums, found_bound, found)
             plain = code_tiles._make_plain_tile(1, 1, **options)
-            any_expected = plain(*arguments, b, stage, expected_sums, expected_bound, expected)
+            any_expected = plain((), *arguments, b, stage, expected_sums, expected_bound, expected)
             assert bool(any_found) == bool(any_expected)
             np.testing.assert_array_equal(found, expected)
             np.testing.assert_array_equal(found_sums, expected_sums)
@@ -181,12 +200,18 @@ def test_a_compiled_tile_lets_through_what_its_definition_does(bits, instruction
 
 
 @pytest.mark.skipif(config.DISABLE_JIT, reason="there is nothing compiled to compare with")
-def test_a_batch_tile_lets_through_what_its_definition_does(rng):
+@pytest.mark.parametrize("kind", ["rows", "codes alone"])
+def test_a_batch_tile_lets_through_what_its_definition_does(kind, rng):
+    levels, stored = code_tiles.QUERY_LEVELS, ()
+    if kind == "rows":
+        levels, stored = code_tiles.BATCH_LEVELS, np.empty((0, 1), np.float32)
     options = {"keeps_sums": False, "has_start": False}
     compiled = numba.njit(lambda *arguments: code_tiles.scan_batch(*arguments))
     blocks, queries = code_tiles.BATCH_BLOCKS, code_tiles.BATCH_QUERIES
     packed = rng.integers(0, 2**32, (blocks + 1, 9, LANES), dtype=np.uint32)
-    code = rng.integers(-127, 128, (2 * queries, 36), dtype=np.int8)
+    packed[:, 2:5] = 2**32 - 1  # where sums of pairs are as large as they get
+    code = rng.integers(-levels, levels + 1, (2 * queries, 36), dtype=np.int8)
+    code[queries + 1], code[queries + 2] = levels, -levels
     fact = np.abs(rng.standard_normal((2 * queries, code_tiles.NUM_FACTS), dtype=np.float32))
     gain, offset = rng.standard_normal((2, blocks + 2, LANES), dtype=np.float32)
     bound = np.abs(rng.standard_normal((blocks + 2, 2), dtype=np.float32))
@@ -195,10 +220,10 @@ def test_a_batch_tile_lets_through_what_its_definition_does(rng):
     arguments = (packed, 1, (0,), 0, code, total, fact, queries, gain, offset, bound, 2, 0, sums)
 
     found_bound, expected_bound = np.zeros((2, blocks, queries, LANES), np.float32)
-    compiled(*arguments, found_bound, found)
+    compiled(stored, *arguments, found_bound, found)
 
     plain = code_tiles._make_plain_tile(blocks, queries, **options)
-    plain(*arguments, expected_bound, expected)
+    plain(stored, *arguments, expected_bound, expected)
     np.testing.assert_array_equal(found, expected)
     np.testing.assert_allclose(found_bound, expected_bound, rtol=1e-5, atol=1e-2)
     assert 0 < np.unpackbits(expected.view(np.uint8)).mean() < 1

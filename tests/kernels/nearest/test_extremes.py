@@ -1,11 +1,16 @@
 """The exact answer at both ends of float32, over every path, against NumPy's long double."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cmpc_kernels import GalleryIndex, topk
+from cmpc_kernels.compiled.intrinsics import IS_X86
 
 METRICS = ["cosine", "ip", "l2"]
 LARGEST = np.finfo(np.float32).max
@@ -112,3 +117,18 @@ def test_half_precision_rows_get_the_true_answer_from_denormals_to_the_largest(m
     for path in ("index", "topk"):
         found = ids_by(path, queries, rows, 5, metric, np.ones(90, bool))
         assert_nearest(found, queries, rows, metric, np.ones(90, bool))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not IS_X86, reason="an x86 processor runs older ones' code")
+def test_code_for_a_processor_with_avx2_alone_gives_the_true_answers_too():
+    here = os.path.dirname(__file__)
+    files = [os.path.join(here, name) for name in ("test_extremes.py", "test_scanning.py")]
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow", *files],
+        env=os.environ | {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx2,+fma,+f16c"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout

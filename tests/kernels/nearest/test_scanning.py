@@ -11,7 +11,13 @@ from hypothesis.extra import numpy as npst
 
 from cmpc_kernels import BadArgument, reference
 from cmpc_kernels.compiled import code_tiles, unpacking
-from cmpc_kernels.compiled.code_tiles import BATCH_BLOCKS, THRESHOLD
+from cmpc_kernels.compiled.code_tiles import (
+    BATCH_BLOCKS,
+    BATCH_LEVELS,
+    BATCH_QUERIES,
+    QUERY_LEVELS,
+    THRESHOLD,
+)
 from cmpc_kernels.compiled.intrinsics import LANES
 from cmpc_kernels.nearest import scanning, threads
 from cmpc_kernels.nearest.codes import RowCodes, encode_binary, encode_int8
@@ -248,10 +254,21 @@ def test_a_tile_does_not_stop_for_queries_that_pad_it(rng):
     for block in range(BATCH_BLOCKS):
         unpacking._plain_unpack(codes.packed, codes.rests, block, (0, 4), scratch.bytes, block)
     tile = numba.njit(lambda *arguments: code_tiles.scan_batch(*arguments))
-    arguments = (scratch.bytes, 0, (0,), 0, query.codes, query.totals, query.facts, 0, codes.gains)
+    place = (rows, scratch.bytes, 0, (0,), 0, query.codes, query.totals, query.facts, 0)
     outputs = (scratch.sums, scratch.tile_uppers, scratch.masks)
 
-    assert not tile(*arguments, codes.offsets, codes.bounds, 0, 1, *outputs)
+    assert not tile(*place, codes.gains, codes.offsets, codes.bounds, 0, 1, *outputs)
+
+
+@pytest.mark.parametrize("is_coarse", [False, True], ids=["exact", "fast"])
+@pytest.mark.parametrize("num_queries", [1, BATCH_QUERIES // 2, BATCH_QUERIES // 2 + 1, 90])
+def test_queries_have_no_code_that_their_tiles_can_not_sum(num_queries, is_coarse, rng):
+    rows = rng.standard_normal((num_queries, 24), dtype=np.float32)
+
+    largest = np.abs(QueryCodes.of(rows, 8, is_coarse=is_coarse).codes.astype(int)).max()
+
+    is_narrow = num_queries > BATCH_QUERIES // 2 and not is_coarse
+    assert largest == (BATCH_LEVELS if is_narrow else QUERY_LEVELS)
 
 
 def test_what_does_not_belong_together_is_refused():
