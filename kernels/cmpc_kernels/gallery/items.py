@@ -99,12 +99,10 @@ class ItemTable:
 
         A name that no item has adds nothing.
         """
-        known = self.names
-        if known is None:
+        if self._names is None:
             raise BadArgument("the items of this index have no names; go by their ids")
-        wanted = set(names)
-        is_wanted = np.fromiter((name in wanted for name in known), np.bool_, len(known))
-        return self.ids.kept_ids()[is_wanted]
+        positions = self._names.positions_of(names)
+        return self.ids.at(np.intersect1d(positions, self.ids.kept_positions()))
 
     def sections(self) -> dict[str, Array]:
         """Return all that must be stored, as arrays."""

@@ -17,6 +17,8 @@ from cmpc_kernels.gallery.columns import Columns
 __all__ = ["ChainedNames", "Names", "check_names"]
 
 PIECE_NAMES = 1 << 16  # decoded at a time
+MARK_BYTES = 8
+MIXER = 0x9E3779B97F4A7C15  # odd, with bits in all places: 2^64 over the golden ratio
 ENCODING_ERRORS = "surrogatepass"  # file names that are no text come as lone surrogates
 
 
@@ -78,6 +80,35 @@ class Names(Sequence[str]):
             raise BadIndexFile(
                 f"a name at positions {first} to {stop} is no UTF-8; {REBUILD}"
             ) from error
+
+    def positions_of(self, names: Iterable[str]) -> npt.NDArray[np.int64]:
+        """Return the positions of all that are one of these names, ascending; few are decoded."""
+        wanted = set(names)
+        asked = Names.of(wanted)
+        wanted_mark_N = asked._marks(0, len(asked))
+        found = [
+            position
+            for first in range(0, len(self), PIECE_NAMES)
+            for position in first
+            + np.flatnonzero(np.isin(self._marks(first, first + PIECE_NAMES), wanted_mark_N))
+            if self[int(position)] in wanted
+        ]
+        return np.array(found, np.int64)
+
+    def _marks(self, first: int, stop: int) -> npt.NDArray[np.uint64]:
+        """Return a number for each of some names, equal for equal ones: length and last 8 bytes."""
+        end_N = self.end_G[first:stop]
+        start = int(self.end_G[first - 1]) if first else 0
+        last = int(end_N[-1]) if len(end_N) else 0
+        text_T = np.concatenate([np.zeros(MARK_BYTES, np.uint8), self.text_T[start:last]])
+        num_windows = len(text_T) - MARK_BYTES + 1
+        ending_T = np.ndarray(num_windows, "<u8", text_T.data, strides=(1,))
+        length_N = np.diff(end_N, prepend=start)
+        ending_N = ending_T[np.clip(end_N - start, 0, num_windows - 1)]  # a file may be altered
+        num_foreign_N = np.clip(MARK_BYTES - length_N, 0, MARK_BYTES).astype(np.uint64)
+        ending_N = np.where(num_foreign_N < MARK_BYTES, ending_N >> 8 * num_foreign_N, 0)
+        mark_N: npt.NDArray[np.uint64] = ending_N ^ length_N.astype(np.uint64) * np.uint64(MIXER)
+        return mark_N
 
     def extend(self, names: "Names") -> None:
         """Put names behind the last one."""

@@ -142,7 +142,7 @@ def _check_fits(opened: AnyIndex, found: Embeddings) -> None:
         return
     if found.item_names is None:
         raise BadArgument("the items of this index have names; name the new ones with --ids")
-    if there := set(found.item_names).intersection(opened.item_names):
+    if there := set(opened.names_of(opened.ids_of(found.item_names))):
         raise BadArgument(
             f"items to add must not be in the index yet, {len(there)} of {len(found.rows)} are, "
             f"such as {min(there)!r}; remove them first with `cmpc index remove`"

@@ -1,0 +1,48 @@
+"""Names are found among millions without each of them becoming a string."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cmpc_kernels import GalleryIndex
+from cmpc_kernels.gallery import names as names_file
+from cmpc_kernels.gallery.names import Names
+
+words = st.text(st.sampled_from("abü\0\udcff/"), max_size=12)
+endings = st.sampled_from(["", ".png", "/thumbnail.png"])
+some_names = st.lists(st.builds("{}{}".format, words, endings), max_size=30)
+
+
+@pytest.mark.parametrize("piece", [3, 1 << 16])
+def test_positions_are_those_of_equal_names(piece, monkeypatch):
+    monkeypatch.setattr(names_file, "PIECE_NAMES", piece)
+
+    @settings(max_examples=150, derandomize=True)
+    @given(known=some_names, others=some_names, data=st.data())
+    def check(known, others, data):
+        wanted = data.draw(st.lists(st.sampled_from([*known, *others, ""])))
+        found = Names.of(known).positions_of(wanted)
+        assert found.tolist() == [n for n, name in enumerate(known) if name in wanted]
+
+    check()
+
+
+def test_hardly_any_name_is_decoded_to_find_a_few(monkeypatch):
+    names, decoded, decode = Names.of(f"item/{n}" for n in range(100_000)), [], Names._decode
+
+    def counted(self, first, stop):
+        decoded.append(stop - first)
+        return decode(self, first, stop)
+
+    monkeypatch.setattr(Names, "_decode", counted)
+
+    assert names.positions_of(["item/7", "item/99999", "item/100000"]).tolist() == [7, 99_999]
+    assert sum(decoded) == 2
+
+
+def test_items_that_were_removed_are_found_by_no_name():
+    index = GalleryIndex.build(np.eye(4, dtype=np.float32), item_names=["a", "b", "a", "c"])
+    index.remove([0])
+
+    assert index.ids_of(["a", "c", "d"]).tolist() == [2, 3]
