@@ -174,10 +174,12 @@ def info(index_path: Path, verify: bool, as_json: bool) -> None:
 def check_target(options: BuildIndexOptions) -> None:
     """Refuse a target that would take something from the user, before anything is read."""
     from cmpc.cli.output_files import INDEX, check_new_folder, check_output
+    from cmpc_kernels import ShardedIndex
 
     path = options.index_path
     if options.rows_per_shard is not None:
-        check_new_folder("--out", path)
+        if not ShardedIndex.is_unfinished_in(path):
+            check_new_folder("--out", path)
     elif path.is_dir():
         raise click.UsageError(f"--out must be a file, {path} is a folder; or set --rows-per-shard")
     else:

@@ -22,8 +22,9 @@ from typing import BinaryIO
 from cmpc_base.locks import LockOwner, lock
 from cmpc_base.progress import OnNotice
 
-__all__ = ["index_lock"]
+__all__ = ["FOLDER_LOCK", "index_lock"]
 
+FOLDER_LOCK = ".lock"  # stays where its holder was killed
 NUM_NAME_CHARACTERS = 56  # of the index in the name of its lock: a name has 255 bytes at most
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
@@ -50,7 +51,7 @@ def index_lock(
     """
     target = Path(os.path.realpath(path))
     beside = target.with_name(f".{target.name[:NUM_NAME_CHARACTERS]}.lock")
-    lock_path = target / ".lock" if target.is_dir() else beside
+    lock_path = target / FOLDER_LOCK if target.is_dir() else beside
     if lock_path in _held.get():
         yield
         return

@@ -28,12 +28,12 @@ from cmpc_kernels.gallery.shard_manifest import (
     manifest_name,
     newest_generation,
 )
-from cmpc_kernels.locks import index_lock
+from cmpc_kernels.locks import FOLDER_LOCK, index_lock
 
-__all__ = ["ShardChange", "changing_shards"]
+__all__ = ["ShardChange", "changing_shards", "is_unfinished"]
 
 NUM_KEPT = 2  # manifests
-SHARD = re.compile(r"shard-[0-9a-f]{8}\.index")
+SHARD = re.compile(r"shard-(?:[0-9a-f]{8}){1,2}\.index")
 
 
 class ShardChange:
@@ -45,7 +45,7 @@ class ShardChange:
 
     def save(self, shard: GalleryIndex) -> ShardFile:
         """Write a shard under a name that no other has."""
-        name = f"shard-{secrets.token_hex(4)}.index"
+        name = f"shard-{secrets.token_hex(8)}.index"
         self._saved.add(name)
         return ShardFile(file=name, header_sha256=shard.write(self._folder / name))
 
@@ -130,3 +130,14 @@ def changing_shards(folder: Path, before: Manifest | None) -> Iterator[ShardChan
             if isinstance(error, OSError | BadIndexFile):  # another one removed what this needs
                 change.check_is_next()
             raise
+
+
+def is_unfinished(folder: Path) -> bool:
+    """Say whether all there is in a folder was left by a build that was killed, or still goes on.
+
+    Shards alone might be a gallery whose manifest is lost; the lock tells who put them there.
+    """
+    if not (folder / FOLDER_LOCK).is_file():
+        return False
+    names = [path.name for path in folder.iterdir() if not path.name.startswith(".")]
+    return all(SHARD.fullmatch(name) for name in names)

@@ -6,7 +6,7 @@
     {"format": "cmpc sharded gallery index", "version": 2, "generation": 42,
      "dimension": 128, "rows_per_shard": 1000000, "next_id": 2500000,
      "settings": {...as in settings.py},
-     "shards": [{"file": "shard-4f2a90c1.index", "header_sha256": "..."}, ...]}
+     "shards": [{"file": "shard-4f2a90c17d03b2ee.index", "header_sha256": "..."}, ...]}
 
 Every change makes the next generation, and only one writer can: the name of its manifest is taken
 only if nobody has it. The highest one counts. Version 1 was a ``manifest.json`` that was written

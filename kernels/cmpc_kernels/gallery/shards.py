@@ -1,8 +1,8 @@
 """One gallery in several index files: larger than memory, or grown a file at a time.
 
-    folder/manifest-42.json         which shards there are (shard_manifest.py)
-    folder/shard-4f2a90c1.index     items with the lowest ids
-    folder/shard-93bc07d2.index     ...
+    folder/manifest-42.json                 which shards there are (shard_manifest.py)
+    folder/shard-4f2a90c17d03b2ee.index     items with the lowest ids
+    folder/shard-93bc07d2a1f6485c.index     ...
 
 The answer is that of one index over everything (shard_search.py). Each shard is memory-mapped, and
 holds higher ids than those before it, so ties fall to the lower id. Whoever opens the folder finds
@@ -30,7 +30,7 @@ from cmpc_kernels.gallery.items import refuse_half
 from cmpc_kernels.gallery.names import ChainedNames
 from cmpc_kernels.gallery.searchable import KeptIndex
 from cmpc_kernels.gallery.settings import IndexSettings
-from cmpc_kernels.gallery.shard_changes import ShardChange, changing_shards
+from cmpc_kernels.gallery.shard_changes import ShardChange, changing_shards, is_unfinished
 from cmpc_kernels.gallery.shard_files import (
     open_shard,
     open_shards,
@@ -115,6 +115,11 @@ class ShardedIndex(KeptIndex):
     def is_in(folder: Path) -> bool:
         """Say whether a folder holds the shards of a gallery."""
         return newest_generation(folder) is not None
+
+    @staticmethod
+    def is_unfinished_in(folder: Path) -> bool:
+        """Say whether a folder holds nothing but what a build left that was killed."""
+        return is_unfinished(folder)
 
     def __len__(self) -> int:
         return sum(map(len, self.shards))

@@ -214,6 +214,43 @@ def test_what_programs_add_and_remove_at_once_all_happens(shards, embeddings, tm
     assert not list(tmp_path.rglob("*lock"))
 
 
+def test_a_build_that_was_killed_is_begun_again_in_its_folder(embeddings, tmp_path):
+    path = tmp_path / "shop"
+    killed = f"""
+import os, signal, numpy
+from cmpc_kernels import ShardedIndex
+def embeddings():
+    yield numpy.ones((40, 16), numpy.float32)
+    os.kill(os.getpid(), signal.SIGKILL)
+ShardedIndex.build({str(path)!r}, embeddings(), rows_per_shard=20)
+"""
+    assert subprocess.run([sys.executable, "-c", killed], check=False).returncode == -9
+    left = set(path.iterdir())
+    assert len(left) == 2
+
+    build = ("build", embeddings, "--out", path, "--rows-per-shard", 25)
+    assert document(*build)["num_files"] == 3
+    assert len(list(path.iterdir())) == 4
+    assert not left & set(path.iterdir())
+    again = invoke(*build)
+    assert (again.exit_code, "new or empty folder" in again.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("others", ["", "notes.txt", "manifest-3.json"])
+def test_shards_that_no_killed_build_left_are_not_built_over(others, embeddings, tmp_path):
+    path = tmp_path / "shop"
+    document("build", embeddings, "--out", path, "--rows-per-shard", 25)
+    (path / "manifest-1.json").rename(path / (others or "../manifest-1.json"))
+    if others:
+        (path / ".lock").touch()
+    before = set(path.iterdir())
+
+    result = invoke("build", embeddings, "--out", path, "--rows-per-shard", 25)
+
+    assert (result.exit_code, "new or empty folder" in result.stderr) == (2, True)
+    assert set(path.iterdir()) == before
+
+
 @pytest.mark.parametrize("shards", [[], ["--rows-per-shard", 25]])
 def test_codes_are_made_anew_unless_there_is_nothing_to_make_them_of(shards, embeddings, tmp_path):
     document("build", embeddings, "--out", tmp_path / "exact", *shards)
