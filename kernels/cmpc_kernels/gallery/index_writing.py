@@ -66,7 +66,9 @@ def clearing(path: Path) -> Iterator[None]:
     with what is replaced now, and will be refused. Names beyond 48 characters can't be told apart.
     """
     target = Path(os.path.realpath(path))
-    left_over = [one for one in target.parent.iterdir() if made_for(one.name) == target.name]
+    left_over: list[Path] = []
+    with suppress(PermissionError):  # a folder may be one to write to and not to look into
+        left_over += [one for one in target.parent.iterdir() if made_for(one.name) == target.name]
     yield
     for one in left_over:
         with suppress(OSError):
