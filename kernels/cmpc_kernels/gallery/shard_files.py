@@ -1,5 +1,6 @@
 """The files of a sharded gallery: how a stream is cut into them, and that each is the one meant."""
 
+import errno
 import itertools
 from collections.abc import Iterator, Sequence, Sized
 from dataclasses import replace
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cmpc_base.errors import MachineFault
 from cmpc_kernels.checks import check_unmasked
 from cmpc_kernels.errors import BadArgument, BadIndexFile
 from cmpc_kernels.gallery.chunks import Chunks, EmbeddingSource
@@ -76,14 +78,27 @@ def open_shard(folder: Path, shard: ShardFile, manifest: Manifest) -> GalleryInd
 
 
 def open_file(folder: Path, shard: ShardFile) -> IndexFile:
-    """Open one file of a folder if it is the one that the manifest means."""
+    """Open one file of a folder if it is the one that the manifest means.
+
+    Raises:
+        BadIndexFile: it is not there, or another.
+        MachineFault: this process may open no more files.
+        OSError: the system refuses it.
+    """
     path = folder / shard.file
     try:
         file = IndexFile.open(path)
-    except OSError as error:
+    except FileNotFoundError as error:
         raise BadIndexFile(
-            f"the gallery {folder} must have its shard {shard.file}: {error.strerror}; "
+            f"the gallery {folder} must have its shard {shard.file}, and has not; "
             f"copy it again or build the gallery again"
+        ) from error
+    except OSError as error:
+        if error.errno != errno.EMFILE:
+            raise
+        raise MachineFault(
+            f"each shard of the gallery {folder} is an open file, and the system allows this "
+            f"process fewer; raise the limit with `ulimit -n`, or build it again of larger shards"
         ) from error
     if file.stored_as.header_sha256 != shard.header_sha256:
         raise another_file(path)

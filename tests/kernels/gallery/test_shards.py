@@ -1,6 +1,8 @@
 """A folder of shards answers as one index does, and a folder that was tampered with is refused."""
 
 import json
+import os
+import resource
 import shutil
 
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cmpc_base.errors import MachineFault
 from cmpc_kernels import (
     BadArgument,
     BadIndexFile,
@@ -242,6 +245,19 @@ def test_a_folder_that_was_tampered_with_is_refused(damage, message, folder):
 
     with pytest.raises(BadIndexFile, match=message):
         open_index(folder)
+
+
+def test_a_system_that_allows_too_few_open_files_is_named_and_not_the_gallery(folder):
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)
+    os.close(lowest_free := os.dup(0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free + 1, allowed[1]))
+    try:
+        with pytest.raises(MachineFault, match="raise the limit with `ulimit -n`"):
+            open_index(folder)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, allowed)
+
+    assert len(open_index(folder)) == 8
 
 
 def test_a_copied_folder_is_the_same_gallery(folder, tmp_path):
