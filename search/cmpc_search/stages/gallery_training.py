@@ -48,9 +48,10 @@ def train_gallery(
     trains; the other waits, tells ``on_wait`` for whom, and finds it done.
 
     Raises:
-        BadArgument: the folder holds something else.
+        BadArgument: the folder holds something else, or the settings name no student that there is.
         BadGallery: the folder holds a gallery that was trained otherwise, or on other data.
     """
+    student = settings.student_plan
     further = load_further_sets(settings, cache_dir=cache_dir)
     facts = training_facts(settings, further)
     found = existing_gallery(folder, image_set, facts=facts)
@@ -72,7 +73,13 @@ def train_gallery(
         with together(order, settings.training) as compute:
             execution = Execution(compute=compute, checkpoint=checkpoint, progress=progress)
             network, directions = train_gallery_network(
-                settings.shape, image_set, settings.training, views, execution, further
+                settings.shape,
+                image_set,
+                settings.training,
+                views,
+                execution,
+                further,
+                student,
             )
         trained = save_gallery_network(
             folder,

@@ -112,6 +112,7 @@ def _gallery(order: Order) -> Work:
         views,
         Execution(compute=compute, checkpoint=checkpoint),
         further,
+        settings.student_plan,
     )
 
 

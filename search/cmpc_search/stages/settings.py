@@ -24,6 +24,7 @@ from cmpc_search.networks.gallery.base import GalleryShape
 from cmpc_search.networks.gallery.catalogue import GALLERY_NETWORKS
 from cmpc_search.networks.gallery.residual import ResidualShape
 from cmpc_search.space.base import Space
+from cmpc_search.space.plan import Plan
 from cmpc_search.space.presets.catalogue import load_space
 from cmpc_search.study.rewards.base import Metric
 from cmpc_search.study.rewards.catalogue import ACCURACY_REWARDS, REWARDS
@@ -119,6 +120,11 @@ class GallerySettings(BaseModel):
     further_data: tuple[DataName, ...] = Field(
         (), description="Data sets whose pictures of training classes are trained on, too."
     )
+    student: str | None = Field(
+        None,
+        description="Small network that learns along, so that the gallery network stays where "
+        "small ones can follow: space and architecture, such as small:KEY.",
+    )
     training: GalleryTraining = GalleryTraining()
     augmentation: AnyAugmentation = IN_OTHER_STYLES
 
@@ -171,6 +177,21 @@ class GallerySettings(BaseModel):
             )
         depths = () if self.depths is None else tuple(map(int, self.depths.split(",")))
         return replace(sized, depths=depths or sized.depths, width=self.width or sized.width)
+
+    @property
+    def student_plan(self) -> Plan | None:
+        """The student, if there is one: it reads what the gallery network reads.
+
+        Raises:
+            BadArgument: no architecture of its space is called so.
+            UnknownName: there is no such space.
+        """
+        if self.student is None:
+            return None
+        name, _, key = self.student.partition(":")
+        size_px = self.shape.input_size_px
+        space = load_space(name, embedding_dim=self.embedding_dim, input_size_px=size_px)
+        return space.plan(space.read(key))
 
 
 class SearchSettings(BaseModel):

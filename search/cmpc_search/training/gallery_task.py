@@ -6,6 +6,12 @@ class within the batch, which is the search task itself. With a few images a cla
 alone learns slowly: its 1,000 directions each move only when their class turns up.
 
 Every batch holds one query-role and one gallery-role image of each of its classes.
+
+A student can learn along: a small network that follows the embeddings of the large one, which in
+turn is drawn towards what the student makes of the same views (after Park et al., "Learning
+student-friendly teacher networks for knowledge distillation", NeurIPS 2021). What a large network
+learns of its training classes by heart no small one can follow, and it helps nobody with others.
+The student goes when the training ends: query networks learn from the gallery network alone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,6 +26,8 @@ from cmpc_search.data import ImageSet, numbered_from_zero
 from cmpc_search.networks.gallery.base import GalleryNetwork, GalleryShape
 from cmpc_search.networks.gallery.whitening import whitened
 from cmpc_search.networks.heads import CosineClassifier, class_means, margin_cross_entropy
+from cmpc_search.networks.plan_network import PlanNetwork
+from cmpc_search.space.plan import Plan
 from cmpc_search.training.compute import Compute
 from cmpc_search.training.contrast import EmbeddingQueue, contrast
 from cmpc_search.training.embedding import embed_images
@@ -32,6 +40,8 @@ from cmpc_search.training.task import Task
 from cmpc_search.training.views import ViewMaker
 
 __all__ = ["train_gallery_network"]
+
+FOLLOWING_WEIGHT = 10.0  # of the student's only loss: as in `Regression`
 
 
 class GalleryTask(Task):
@@ -64,10 +74,12 @@ class GalleryTask(Task):
         return self.training_settings.backbone_rate_share if is_pretrained else 1.0
 
     def losses(self, step: Step) -> Mapping[str, Tensor]:
-        assert step.labels is not None
         with self.compute.autocast():
             embeddings = self.network(step.views)
-        embeddings = embeddings.float()
+        return self._losses_of(embeddings.float(), step)
+
+    def _losses_of(self, embeddings: Tensor, step: Step) -> dict[str, Tensor]:
+        assert step.labels is not None
         settings = self.training_settings
         partners = contrast(embeddings, step.labels, self.queue, scale=settings.contrast_scale)
         self._seen.append((embeddings.detach().chunk(2)[1], step.labels.chunk(2)[1]))
@@ -99,6 +111,40 @@ class GalleryTask(Task):
         self._seen.clear()
 
 
+class StudentFriendlyTask(GalleryTask):
+    """The gallery network, its classifier and a student that follows it."""
+
+    def __init__(
+        self,
+        network: GalleryNetwork,
+        num_classes: int,
+        training: GalleryTraining,
+        compute: Compute,
+        student: PlanNetwork,
+    ) -> None:
+        super().__init__(network, num_classes, training, compute)
+        self.student = student
+
+    def rate_share(self, parameter_name: str) -> float:
+        if parameter_name.startswith("student."):
+            return self.training_settings.student_rate_share
+        return super().rate_share(parameter_name)
+
+    def _losses_of(self, embeddings: Tensor, step: Step) -> dict[str, Tensor]:
+        followed = self.student(step.views)
+        weight = self.training_settings.student_weight * step.progress
+        return {
+            **super()._losses_of(embeddings, step),
+            "student": FOLLOWING_WEIGHT * _distance(followed, embeddings.detach()),
+            "to the student": weight * _distance(embeddings, followed.detach()),
+        }
+
+
+def _distance(embeddings: Tensor, aims: Tensor) -> Tensor:
+    """Return the mean of 1 - cosine of unit embeddings float32 [N, D]."""
+    return 1 - (embeddings * aims).sum(dim=1).mean()
+
+
 def train_gallery_network(
     shape: GalleryShape,
     image_set: ImageSet,
@@ -106,6 +152,7 @@ def train_gallery_network(
     views: ViewMaker,
     execution: Execution,
     further: Sequence[ImageSet] = (),
+    student: Plan | None = None,
 ) -> tuple[GalleryNetwork, Tensor]:
     """Return the trained network and its class directions float32 [C, D].
 
@@ -115,6 +162,7 @@ def train_gallery_network(
 
     Goes on from a checkpoint if there is one. ``views`` makes views of all images of ``image_set``,
     then of ``further``, whose training classes are learnt, too; its seed decides all that is drawn.
+    A network of the plan ``student``, which reads images of the same size, learns along.
 
     Raises:
         BadData: fewer than two training classes have images of both roles.
@@ -126,7 +174,10 @@ def train_gallery_network(
     network = GalleryNetwork(shape)
     if training.pretrained:
         network.load_pretrained()
-    task = GalleryTask(network, batches.listed.num_labels, training, execution.compute)
+    parts = network, batches.listed.num_labels, training, execution.compute
+    task = GalleryTask(*parts)
+    if student is not None:
+        task = StudentFriendlyTask(*parts, PlanNetwork(student))
     train(task, batches, training, execution)
     rebuild_batch_norms(network, clean_images(image_set))
     if training.whitening_power > 0:

@@ -104,6 +104,19 @@ class GalleryTraining(Training):
         description="Most of the pairs, about, that are of further data; the rest are of the data "
         "set itself.",
     )
+    student_weight: float = Field(
+        10.0,
+        ge=0,
+        le=1e6,
+        description="Weight of the distance to the student, if one learns along; it rises from 0 "
+        "at the first step to this at the last.",
+    )
+    student_rate_share: float = Field(
+        7.5,
+        gt=0,
+        le=1e6,
+        description="Learning rate of the student, as a share of that of the gallery network.",
+    )
     pretrained: bool = Field(True, description="Start from published weights, if there are any.")
     backbone_rate_share: float = Field(
         0.1,

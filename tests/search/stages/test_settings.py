@@ -3,9 +3,12 @@
 import tomllib
 
 import pytest
+import torch
 from pydantic import ValidationError
 
+from cmpc_base.errors import BadArgument
 from cmpc_search.errors import BadRun
+from cmpc_search.networks.plan_network import PlanNetwork
 from cmpc_search.runs import open_run
 from cmpc_search.stages.settings import GallerySettings, SearchSettings, as_of_today
 
@@ -157,3 +160,31 @@ def test_named_sets_of_photographs_are_varied_as_such_unless_another_kind_is_set
     drawn = settings.model_validate({"data": "grocery", "augmentation": {"kind": "drawing"}})
     assert drawn.augmentation.kind == "drawing"
     assert settings.model_validate(drawn.model_dump(mode="json")) == drawn
+
+
+def test_a_student_reads_what_the_gallery_network_reads_and_embeds_as_long():
+    settings = GallerySettings(
+        student="small:c4-d1-k3w0.2-x-d1-xcw0.2-x-d1-xcw0.2-x-h60",
+        input_size_px=48,
+        embedding_dim=32,
+    )
+
+    plan = settings.student_plan
+
+    assert plan is not None
+    assert plan.input_size_px == 48
+    assert PlanNetwork(plan)(torch.zeros(2, 3, 48, 48)).shape == (2, 32)
+    assert GallerySettings().student_plan is None
+
+
+@pytest.mark.parametrize(
+    ("student", "told"),
+    [
+        ("smal:c4", "did you mean 'small'"),
+        ("small", "must have 11 words"),
+        ("small:c4", "got 1 in"),
+    ],
+)
+def test_a_student_that_there_is_not_is_told(student, told):
+    with pytest.raises(BadArgument, match=told):
+        _ = GallerySettings(student=student).student_plan
