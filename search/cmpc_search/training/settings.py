@@ -181,7 +181,7 @@ class SupernetTraining(QueryTraining):
 class PickTraining(QueryTraining):
     """How a picked network is trained on its own."""
 
-    num_steps: int = Field(2200, ge=1, description="Updates in all.")
+    num_steps: int = Field(3000, ge=1, description="Updates in all.")
     unmixed_share: float = Field(
         0.1,
         ge=0,
