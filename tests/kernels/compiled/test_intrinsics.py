@@ -34,6 +34,8 @@ def written_dot(instruction, largest_pair=None):
 
 
 def compiled_dot(instruction, largest_pair=None):
+    binding.initialize_native_target()  # as Numba does where it compiles
+    binding.initialize_native_asmprinter()
     triple, name = binding.get_process_triple(), binding.get_host_cpu_name()
     features = binding.get_host_cpu_features()
     is_there = all(features.get(feature) for feature in NEEDS[instruction])
