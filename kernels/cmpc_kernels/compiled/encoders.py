@@ -15,6 +15,9 @@ holds of x = s (y - z) + r', where r' = r + s (l - 7.5). What l adds to a score 
 
 Everything is measured from the numbers as they were rounded, so nothing is assumed of the data.
 Whatever rounding the measuring itself suffers is added on top; the additions are marked "up".
+
+Codes, steps and what makes scores of them are the same on every processor, so that a search by
+codes alone finds the same rows. Only what is measured is summed as each does it fastest.
 """
 # Numba infers the types here, and has no stubs.
 # mypy: ignore-errors
@@ -32,6 +35,7 @@ from cmpc_kernels.compiled.code_tiles import (
     THRESHOLD,
 )
 from cmpc_kernels.compiled.intrinsics import LANES, as_float32
+from cmpc_kernels.compiled.lane_sums import sum_products
 from cmpc_kernels.compiled.options import FASTMATH, entrance, inner
 from cmpc_kernels.metrics import COSINE, IP
 
@@ -49,20 +53,14 @@ LONGEST_QUERY = 2.0**100  # products of longer ones may overflow in a tile
 
 
 @inner(fastmath=FASTMATH)
-def first_step(value_D, bits):
-    """Return the step to start from; 0 if a value is NaN or infinite."""
-    largest, square, num_bad = np.float32(0), np.float64(0), 0
+def largest_step(value_D):
+    """Return the step of 8 bits, which fits the largest value; 0 if one is NaN or infinite."""
+    largest, num_bad = np.float32(0), 0
     for d in range(value_D.size):
         size = abs(value_D[d])
         num_bad += not size <= MAX_FLOAT32
         largest = max(largest, size)
-        square += np.float64(size) * np.float64(size)
-    if num_bad:
-        return np.float32(0)
-    if bits == 8:
-        return max(largest * np.float32(2 / 255), MIN_STEP)
-    # The best step of one bit for normal values: Max, "Quantizing for minimum distortion", 1960.
-    return max(np.float32(1.596 * np.sqrt(square / value_D.size)), MIN_STEP)
+    return max(largest * np.float32(2 / 255), MIN_STEP) if num_bad == 0 else np.float32(0)
 
 
 @entrance()
@@ -71,24 +69,42 @@ def num_stages(bits):
     return 2 if bits == 8 else 1
 
 
-@inner(fastmath=FASTMATH)
-def round_row(value_D, step, bits, code_D):
-    """Fill the codes for a step; return |r| / s and |u - z|, both up, and a better step."""
+@inner()
+def fill_codes(value_D, step, bits, code_D):
+    """Fill the codes for a step. (Without fast-math: no operation is fused with another.)"""
     top = np.float32(2**bits - 1)
     middle, inverse = top / np.float32(2), np.float32(1) / step
-    lost = kept = size = product = np.float32(0)
     for d in range(value_D.size):
-        value = value_D[d] * inverse
-        place = min(max(value + (middle + np.float32(0.5)), np.float32(0)), top + np.float32(0.5))
-        code = np.int32(place)
-        code_D[d] = np.uint8(code)
-        centred = np.float32(code) - middle
+        place = value_D[d] * inverse + (middle + np.float32(0.5))
+        place = min(max(place, np.float32(0)), top + np.float32(0.5))
+        code_D[d] = np.uint8(np.int32(place))
+
+
+@inner()
+def fitted_step(value_D, bits, code_D):
+    """Return the step that loses least, in squares, with the codes as they are."""
+    middle = (2**bits - 1) / 2
+    product = kept = 0.0
+    for d in range(value_D.size):
+        centred = np.float64(code_D[d]) - middle
+        product += np.float64(value_D[d]) * centred
+        kept += centred * centred
+    return min(max(np.float32(product / kept), MIN_STEP), MAX_FLOAT32)
+
+
+@inner(fastmath=FASTMATH)
+def measure_row(value_D, step, bits, code_D):
+    """Return what codes lose: |r| / s and |u - z|, both up."""
+    top = np.float32(2**bits - 1)
+    middle, inverse = top / np.float32(2), np.float32(1) / step
+    lost = kept = size = np.float32(0)
+    for d in range(value_D.size):
+        value, centred = value_D[d] * inverse, np.float32(code_D[d]) - middle
         lost += (value - centred) * (value - centred)
         kept += centred * centred
-        product += value * centred
         size += value * value
     up, slack = rounding(value_D.size, top, np.sqrt(size))
-    return (np.sqrt(lost) + slack) * up, np.sqrt(kept) * up, step * product / kept
+    return (np.sqrt(lost) + slack) * up, np.sqrt(kept) * up
 
 
 @inner()
@@ -120,28 +136,25 @@ def halve_row(value_D, step, code_D):
 @njit(inline="always")
 def encode_row(value_D, bits, code_D):
     """Fill one row's codes; return the step (0: NaN or infinite values), |r| / s and |u - z|."""
-    step = first_step(value_D, bits)
+    step = largest_step(value_D)
     if step == 0:
         code_D[:] = 0
         return step, 0.0, 0.0
-    lost, kept, better = round_row(value_D, step, bits, code_D)
-    if bits < 8:
-        for _ in range(2):  # least squares given the codes, then the codes given the step
-            step = min(max(np.float32(better), MIN_STEP), MAX_FLOAT32)
-            lost, kept, better = round_row(value_D, step, bits, code_D)
+    fill_codes(value_D, step, bits, code_D)
+    if bits < 8:  # a code is a sign, whatever the step
+        step = fitted_step(value_D, bits, code_D)
+    lost, kept = measure_row(value_D, step, bits, code_D)
     return step, lost, kept
 
 
-@njit(inline="always")
-def gain_and_offset(value_D, step, metric):
+@inner()
+def gain_and_offset(row_GD, g, step, metric):
     """Return what turns a row's whole numbers into its score."""
     if step == 0:
         return np.float32(np.nan), np.float32(0)  # NaN: never excluded
     if metric == IP:
         return step, np.float32(0)
-    square = 0.0
-    for d in range(value_D.size):
-        square += np.float64(value_D[d]) * np.float64(value_D[d])
+    square = sum_products(row_GD, g, row_GD, g)
     if metric == COSINE:
         return np.float32(step / np.sqrt(square) if square > 0 else 0), np.float32(0)
     half = min(square / 2 * (1 - 2.0**-20), np.float64(MAX_FLOAT32))  # down: it is subtracted
@@ -173,7 +186,7 @@ def encode_block(row_GD, first, metric, bits, quad, gain, offset, bound, value_D
             lost, kept = halve_row(value_D, step, code_C[:D])
             bound[0] = max(bound[0], np.float32(lost * (1 + 2.0**-20)))
             bound[1] = max(bound[1], np.float32(kept * (1 + 2.0**-20)))
-        gain[lane], offset[lane : lane + 1] = gain_and_offset(value_D, step, metric)
+        gain[lane], offset[lane : lane + 1] = gain_and_offset(row_GD, first + lane, step, metric)
         for w in range(quad.shape[0]):
             number = np.uint32(0)
             for i in range(4):
