@@ -25,7 +25,7 @@ def test_two_writers_that_are_killed_and_four_readers_lose_and_leave_nothing(
     assert (ran.returncode, ran.stderr) == (0, "")
     told = json.loads(ran.stdout)
     assert told.pop("num_killed") >= num_killed
-    assert told.pop("num_kept") >= num_killed
+    assert told.pop("num_kept") > num_killed // 4
     assert told == {
         "num_died_otherwise": 0,
         "num_failed_readers": 0,
