@@ -94,7 +94,7 @@ def search_fast(
     # The codes speak of <q, x>, <q, x> / |x| or <q, x> - |x|^2 / 2.
     length_Q1 = query.lengths[:, np.newaxis]
     if metric == "cosine":
-        heaps.scores[:] /= np.where(length_Q1 == 0, 1, length_Q1)
+        heaps.scores[:] /= np.where((length_Q1 > 0) & (length_Q1 < np.inf), length_Q1, 1)
     elif metric == "l2":
         heaps.scores[:] = -np.maximum(length_Q1**2 - 2 * heaps.scores, 0)
     heaps.scores[heaps.ids < 0] = -np.inf

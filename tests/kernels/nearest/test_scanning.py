@@ -244,6 +244,19 @@ def test_a_zero_row_has_the_cosine_zero_by_its_codes_too(bits, num_queries, gain
         assert (found.scores[:, 1] == 0).all()
 
 
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="NumPy computes what is infinite then")
+@every_metric
+def test_an_infinite_query_finds_nothing_by_codes_and_causes_no_warning(metric, rng):
+    codes = encode_int8(rng.standard_normal((20, 7), dtype=np.float32), metric=metric)
+    query_QD = np.full((1, 7), np.inf, np.float32)
+
+    with np.errstate(all="raise"):
+        found = search_fast(query_QD, codes, 2, metric=metric)
+
+    assert found.ids.tolist() == [[-1, -1]]
+    assert np.abs(found.scores).tolist() == [[np.inf, np.inf]]
+
+
 def test_a_tile_does_not_stop_for_queries_that_pad_it(rng):
     rows = rng.standard_normal((BATCH_BLOCKS * LANES, 24), dtype=np.float32)
     codes = CodeArrays.of(encode_int8(rows))
