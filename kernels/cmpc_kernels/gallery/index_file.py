@@ -1,25 +1,14 @@
-"""The file of a gallery index: what each byte means, how it is written, when it is refused.
+"""The file of a gallery index: how it is opened, and when it is refused.
 
-    offset      bytes       content (integers are little-endian)
-    0           8           magic, b"cmpcgidx"
-    8           4           version, uint32, now 2
-    12          8           H, the header's length, uint64
-    20          32          SHA-256 of the header
-    52          H           header, a JSON object in UTF-8:
-                              "facts": what the index is, an object (see index_layout.py)
-                              "sections": a list of {name, dtype, shape, offset, sha256}
-                              "written_by": "cmpc" and its version; older files have none
-    52 + H      0 to 63     zeros, up to the next multiple of 64, called S
-    S + offset  any         a section: an array row by row, of the NumPy ``dtype`` (such as "<f4")
-    between     0 to 63     zeros, up to the next section's offset, a multiple of 64
-                            the file ends with the last section
+    prefix | header, JSON: facts, sections, written_by | section | section | ...
 
-No byte is free: each is a constant, fixed by another one, or under a checksum, so any change is
-noticed. Sections begin on a cache line, hence are aligned when the file is mapped. Nothing is
-executed on reading: JSON and plain numbers only. A writer fills a temporary file beside the target
-and renames it, so a reader sees the old index or the new one. An index that is open keeps the file
-it was opened from, even when another takes its name; it may itself take the name again only as long
-as none has.
+``docs/index-format.md`` says what each byte means, for readers in other languages too. No byte is
+free: each is a constant, fixed by another one, or under a checksum, so any change is noticed.
+Sections begin on a cache line, hence are aligned when the file is mapped. Nothing is executed on
+reading: JSON and plain numbers only. A writer fills a temporary file beside the target and renames
+it, so a reader sees the old index or the new one. An index that is open keeps the file it was
+opened from, even when another takes its name; it may itself take the name again only as long as
+none has.
 """
 
 import hashlib

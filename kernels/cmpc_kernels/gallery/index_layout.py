@@ -1,16 +1,10 @@
-"""What the sections of an index file mean, and when they contradict each other.
+"""What an index is as facts and sections of its file, and when these contradict each other.
 
-    section         dtype         shape     content
-    rows            <f4 or <f2    [G, D]    the embeddings; in exact mode only
-    codes.*         see codes.py  [B, ...]  codes of 16 rows a block, and what bounds their error
-    ids             <i8           [G]       ascending; without it the ids are first_id + position
-    is_removed      |u1           [G]       1 where an item was removed; if any was
-    labels          <i8           [G]       if items have labels
-    name_ends       <i8           [G]       where each name ends in name_text; if items have names
-    name_text       |u1           [T]       names in UTF-8
+    settings.py, numbers      --> facts
+    encoding.py: rows, codes  --> sections "rows", "codes.*"
+    items.py: ids, names ...  --> sections "ids", "is_removed", "labels", "name_ends", "name_text"
 
-The facts are the settings (settings.py), ``dimension`` D, ``num_rows`` G, and ``first_id`` and
-``next_id``: ids lie between them.
+``docs/index-format.md`` lists them with their dtypes and shapes.
 """
 
 from pathlib import Path
