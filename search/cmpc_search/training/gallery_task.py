@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from cmpc_search.compatibility.base import NO_LABEL, Step
+from cmpc_search.compatibility.regression import RegressionSettings
 from cmpc_search.data import ImageSet, numbered_from_zero
 from cmpc_search.networks.gallery.base import GalleryNetwork, GalleryShape
 from cmpc_search.networks.gallery.whitening import whitened
@@ -41,7 +42,7 @@ from cmpc_search.training.views import ViewMaker
 
 __all__ = ["train_gallery_network"]
 
-FOLLOWING_WEIGHT = 10.0  # of the student's only loss: as in `Regression`
+FOLLOWING_WEIGHT = RegressionSettings().weight  # a student follows as query networks do
 
 
 class GalleryTask(Task):
@@ -175,9 +176,11 @@ def train_gallery_network(
     if training.pretrained:
         network.load_pretrained()
     parts = network, batches.listed.num_labels, training, execution.compute
-    task = GalleryTask(*parts)
-    if student is not None:
-        task = StudentFriendlyTask(*parts, PlanNetwork(student))
+    task = (
+        GalleryTask(*parts)
+        if student is None
+        else StudentFriendlyTask(*parts, PlanNetwork(student))
+    )
     train(task, batches, training, execution)
     rebuild_batch_norms(network, clean_images(image_set))
     if training.whitening_power > 0:
