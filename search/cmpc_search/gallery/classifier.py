@@ -1,7 +1,7 @@
 """The directions of classes that a classifier learnt, in a file that names the classes."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -16,7 +16,13 @@ from cmpc_search.data.text import normalised_text
 from cmpc_search.directions import unit_rows
 from cmpc_search.errors import BadGallery
 
-__all__ = ["check_knows", "read_classifier", "training_classes", "write_classifier"]
+__all__ = [
+    "check_knows",
+    "directions_for",
+    "read_classifier",
+    "training_classes",
+    "write_classifier",
+]
 
 
 def read_classifier(path: Path) -> dict[str, Tensor]:
@@ -51,6 +57,29 @@ def training_classes(image_set: ImageSet) -> list[str]:
     """Name the classes that have training images, in the order of their labels."""
     labels = image_set.labels_in(image_set.select(split="train"))
     return [image_set.class_names[label] for label in labels]
+
+
+def directions_for(
+    image_set: ImageSet, stored: Mapping[str, Tensor], keys: Mapping[str, str]
+) -> dict[str, Tensor]:
+    """Return those of the stored directions that are of classes of a set, by its names of them.
+
+    A class is known by its key; by its name where one of the two has no key but its name.
+
+    Args:
+        image_set: The classes that are asked for.
+        stored: A direction float32 [D] by the name of its class.
+        keys: Keys of stored classes by their names; one that isn't here has no key but its name.
+    """
+    by_key = {keys.get(name, name): direction for name, direction in stored.items()}
+    found = {}
+    for key, name in zip(image_set.class_keys, image_set.class_names, strict=True):
+        direction = by_key.get(key, by_key.get(name))
+        if direction is None and key == name:
+            direction = stored.get(name)
+        if direction is not None:
+            found[name] = direction
+    return found
 
 
 def check_knows(classifier: Collection[str], image_set: ImageSet, path: Path) -> None:

@@ -30,8 +30,10 @@ from cmpc_search.data import ImageSet
 from cmpc_search.directions import unit_rows
 from cmpc_search.embeddings import Embeddings, embeddings_files, read_embeddings
 from cmpc_search.errors import BadGallery
+from cmpc_search.gallery.classes import read_classes
 from cmpc_search.gallery.classifier import (
     check_knows,
+    directions_for,
     read_classifier,
     training_classes,
 )
@@ -236,7 +238,10 @@ class Gallery:
         path = self.path / CLASSIFIER_FILE
         if not path.exists():
             return None
-        stored, names = read_classifier(path), training_classes(image_set)
+        known = read_classes(self.path, network_sha256=self.network_sha256) or []
+        keys = {one.name: one.key for one in known}
+        stored = directions_for(image_set, read_classifier(path), keys)
+        names = training_classes(image_set)
         lacking = [name for name in names if name not in stored]
         if not lacking:
             return torch.stack([stored[name] for name in names])

@@ -22,6 +22,7 @@ from cmpc_search.gallery import (
     read_classifier,
     save_gallery_network,
 )
+from cmpc_search.gallery.classes import write_classes
 from cmpc_search.gallery.networks import torch_network
 from cmpc_search.gallery.networks.torch_network import TorchNetwork
 from cmpc_search.gallery.record import GalleryRecord
@@ -214,6 +215,16 @@ def test_directions_are_matched_by_name_whatever_their_order_and_company(gallery
     found = gallery.classifier_of(image_set)  # of ant, cat, elk
 
     torch.testing.assert_close(found, torch.eye(4, 6)[[3, 2, 1]])
+
+
+def test_directions_are_of_the_class_of_the_same_key_whatever_other_data_call_it(
+    gallery, image_set, directions
+):
+    keyed = replace(image_set, class_keys=("1", "2", "3", "4", "5"))
+    write_classes(gallery.path, keyed, network_sha256=gallery.network_sha256)
+    renamed = replace(keyed, class_names=("cat", "bee", "ant", "dog", "moose"))
+
+    torch.testing.assert_close(gallery.classifier_of(renamed), directions)
 
 
 @pytest.mark.parametrize(
