@@ -5,7 +5,7 @@ GalleryIndex        a gallery kept to be searched           gallery/
 ShardedIndex        one in several files                    gallery/
 index_lock          one program at a time changes an index  locks.py
 QueryQuantizer      queries as int8, without the index      gallery/quantizer.py
-FaissIndex          the same interface, served by FAISS     engines/
+to_faiss, ...       galleries for other engines             engines/
 retrieval_scores    how good embeddings are at it           evaluation/
 measure_recall      how much of the exact answer comes      evaluation/
 reference           the definitions, in plain NumPy         reference.py
@@ -13,7 +13,6 @@ reference           the definitions, in plain NumPy         reference.py
 Imports point down: evaluation and engines, gallery, nearest, compiled, checks, metrics, errors.
 """
 
-from cmpc_kernels.engines.faiss_engine import FaissIndex, FaissSettings
 from cmpc_kernels.engines.faiss_files import from_faiss, to_faiss
 from cmpc_kernels.errors import BadArgument, BadIndexFile, IndexChanged, KernelsError
 from cmpc_kernels.evaluation.metrics import retrieval_scores, tar_at_far, tpir_at_fpir
@@ -33,8 +32,6 @@ from cmpc_kernels.records import Neighbours, RetrievalScores
 __all__ = [
     "BadArgument",
     "BadIndexFile",
-    "FaissIndex",
-    "FaissSettings",
     "GalleryIndex",
     "IgnoredPairs",
     "IndexChanged",
