@@ -5,7 +5,6 @@ import pytest
 
 from cmpc_kernels import (
     BadArgument,
-    FaissIndex,
     GalleryIndex,
     IgnoredPairs,
     ShardedIndex,
@@ -32,8 +31,7 @@ DOORS = {
     "search allow": lambda values: GalleryIndex.build(ROWS).search(ROWS, 1, allow=values(LABELS)),
     "search mask": lambda values: GalleryIndex.build(ROWS).search(ROWS, 1, allow=values(~HIDING)),
     "remove": lambda values: GalleryIndex.build(ROWS).remove(values(LABELS)),
-    "FAISS rows": lambda values: FaissIndex.build(values(ROWS)),
-    "FAISS allow": lambda values: FaissIndex.build(ROWS).search(ROWS, 1, allow=values(LABELS)),
+    "FAISS rows": lambda values: GalleryIndex.build(values(ROWS), mode="hnsw"),
     "scores": lambda values: retrieval_scores(ROWS, ROWS, values(LABELS), LABELS),
     "own items": lambda values: retrieval_scores(
         *(ROWS, ROWS, LABELS // 2, LABELS // 2), ignored=IgnoredPairs(own_items=values(LABELS))
