@@ -36,6 +36,10 @@ OUTPUTS = {
     ("index to-faiss", "faiss_path"): ("index to-faiss in.index OUT", "in.index"),
     ("index from-faiss", "index_path"): ("index from-faiss in.faiss OUT", "in.faiss"),
     ("query", "picture"): ("query in.index in.png --bundle bundle --picture OUT", "in.png"),
+    ("query", "certificate_path"): (
+        "query in.index in.png --bundle bundle --certificate OUT",
+        "in.png",
+    ),
     ("data show", "sheet_path"): ("data show photos --out OUT", "photos/a/1.png"),
     ("data show", "csv"): ("data show photos.csv --out OUT", "photos/a/1.png"),
     ("profile", "html_path"): ("profile in.html --html OUT", "in.html"),
