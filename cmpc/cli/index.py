@@ -9,6 +9,7 @@ import click
 from cmpc.cli.index_changes import add, recode, remove
 from cmpc.cli.index_faiss import from_faiss, to_faiss
 from cmpc.cli.options import (
+    EXISTING_FILE,
     EXISTING_PATH,
     cache_dir_option,
     data_option,
@@ -31,9 +32,7 @@ class BuildIndexOptions:
     embeddings: Path
     index_path: Path
     metric: str
-    mode: str | None
-    engine: str
-    effort: int | None
+    mode: str
     storage: str | None
     rows_per_shard: int | None
     ids_path: Path | None
@@ -51,9 +50,8 @@ class BuildIndexOptions:
             index_path=self.index_path,
             cache_dir=self.cache_dir,
             metric=self.metric,
-            mode=self.mode or ("exact" if self.engine == "cmpc" else self.engine),
+            mode=self.mode,
             storage=self.storage,
-            effort=self.effort,
             rows_per_shard=self.rows_per_shard,
             ids_path=self.ids_path,
             gallery_folder=self.gallery_path,
@@ -103,22 +101,10 @@ def index() -> None:
 @click.option(
     "--mode",
     type=click.Choice(["exact", "fast"]),
-    help="exact finds what a search through all embeddings finds; fast keeps 4 to 40 times less, "
-    "and its recall is measured and told.  [default: exact]",
-)
-@click.option(
-    "--engine",
-    type=click.Choice(["cmpc", "ivf", "hnsw"]),
-    default="cmpc",
+    default="exact",
     show_default=True,
-    help="Who searches: cmpc, or FAISS in inverted lists or a graph, for galleries past a search "
-    "through all; their recall is measured and told.",
-)
-@click.option(
-    "--effort",
-    type=click.IntRange(min=1),
-    help="How hard FAISS tries: the lists that ivf visits, the candidates that hnsw keeps.  "
-    "[default: 16; 64]",
+    help="exact finds what a search through all embeddings finds; fast keeps 4 to 40 times less, "
+    "and its recall is measured and told.",
 )
 @click.option(
     "--storage",
@@ -153,7 +139,6 @@ def build(options: BuildIndexOptions) -> None:
       cmpc index build shop.npy --ids shop.txt --gallery galleries/shop --out shop.index
       cmpc index build shop.npy --mode fast --storage binary --out small.index
       cmpc index build large.npy --rows-per-shard 1000000 --out large-index
-      cmpc index build large.npy --engine hnsw --effort 200 --out large.index
     """
     from cmpc.cli.publishing import publish
     from cmpc.progress import TerminalObserver
@@ -187,13 +172,35 @@ def info(index_path: Path, verify: bool, as_json: bool) -> None:
     publish(index_report(index_path, opened), as_json=as_json)
 
 
+@index.command()
+@click.argument("index_path", metavar="INDEX", type=EXISTING_PATH)
+@click.argument("certificate_path", metavar="CERTIFICATE", type=EXISTING_FILE)
+@json_option
+def verify(index_path: Path, certificate_path: Path, as_json: bool) -> None:
+    """Check that certified answers are the exact ones.
+
+    CERTIFICATE is what `cmpc query --certificate` wrote of this index. All files of the index are
+    read and compared with their checksums, and each query with every row in float64, by the
+    definition alone: nothing that makes a search fast takes part.
+
+    \b
+    Example:
+      cmpc index verify gallery.index cat.json
+    """
+    from cmpc.cli.publishing import publish
+    from cmpc.reports.index import verified_report
+    from cmpc_kernels import Certificate
+
+    certificate = Certificate.load(certificate_path)
+    certificate.verify(index_path)
+    publish(verified_report(index_path, certificate), as_json=as_json)
+
+
 def check_target(options: BuildIndexOptions) -> None:
     """Refuse a target that would take something from the user, before anything is read."""
     from cmpc.cli.output_files import INDEX, check_new_folder, check_output
     from cmpc_kernels import ShardedIndex
 
-    if options.engine != "cmpc" and options.mode is not None:
-        raise click.UsageError(f"--mode is for the engine cmpc, leave it out with {options.engine}")
     path = options.index_path
     if options.rows_per_shard is not None:
         if not ShardedIndex.is_unfinished_in(path):

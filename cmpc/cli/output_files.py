@@ -16,6 +16,7 @@ from cmpc.errors import BadOutput
 from cmpc_base.folders import check_new_or_empty, nearest_existing
 
 __all__ = [
+    "CERTIFICATE",
     "FAISS",
     "HTML",
     "INDEX",
@@ -69,9 +70,14 @@ FAISS = FileKind(
     suffixes=(".faiss", ".index"),
     needs_suffix=False,
 )
-OTHER_SUFFIXES = {".csv", ".jpeg", ".jpg", ".json", ".npz", ".onnx", ".pt", ".toml", ".txt"}
+CERTIFICATE = FileKind(
+    what="a certificate",
+    start=re.compile(rb'\{\s*"format": "cmpc search certificate"'),
+    suffixes=(".json",),
+)
+OTHER_SUFFIXES = {".csv", ".jpeg", ".jpg", ".npz", ".onnx", ".pt", ".toml", ".txt"}
 KNOWN_SUFFIXES = OTHER_SUFFIXES.union(
-    *(kind.suffixes for kind in (NPY, SAFETENSORS, PNG, HTML, INDEX, FAISS))
+    *(kind.suffixes for kind in (NPY, SAFETENSORS, PNG, HTML, INDEX, FAISS, CERTIFICATE))
 )
 
 

@@ -1,7 +1,6 @@
 """The command that asks an index with pictures."""
 
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +35,7 @@ class QueryOptions:
     bundle: Path
     k: int
     allow_path: Path | None
+    certificate_path: Path | None
     data_set: str | None
     sample: int | None
     seed: int
@@ -54,6 +54,7 @@ class QueryOptions:
             images=self.images,
             k=self.k,
             allow_path=self.allow_path,
+            certificate_path=self.certificate_path,
             data=self.data_set,
             num_sampled=self.sample or 0,
             seed=self.seed,
@@ -72,6 +73,12 @@ class QueryOptions:
     "allow_path",
     type=EXISTING_FILE,
     help="Find only items that this text file names, one name a line; ids, if they have no names.",
+)
+@click.option(
+    "--certificate",
+    "certificate_path",
+    type=FILE,
+    help="Write why these answers are exact, as JSON that `cmpc index verify` checks.",
 )
 @data_option
 @click.option(
@@ -97,12 +104,13 @@ def query(options: QueryOptions) -> None:
     Examples:
       cmpc query gallery.index cat.png --bundle bundles/emoji
       cmpc query gallery.index cat.png --bundle bundles/emoji --allow in-stock.txt
+      cmpc query gallery.index cat.png --bundle bundles/emoji --certificate cat.json
       cmpc query gallery.index --bundle bundles/emoji --data emoji --sample 5 --picture found.png
     """
     if not options.images and options.sample is None:
         raise click.UsageError("name pictures to ask with, or draw some with --data and --sample")
 
-    from cmpc.cli.output_files import PNG, check_output, pictures_of
+    from cmpc.cli.output_files import CERTIFICATE, PNG, check_output, pictures_of
     from cmpc.cli.publishing import publish
     from cmpc.output import say
     from cmpc.progress import TerminalObserver
@@ -110,9 +118,12 @@ def query(options: QueryOptions) -> None:
     from cmpc_search.stages.querying import run_query
 
     picture = options.picture
+    inputs = [options.index_path, options.allow_path, *map(Path, options.images)]
+    inputs += pictures_of(options.data_set)
     if picture is not None:
-        files = chain([options.index_path, options.allow_path], map(Path, options.images))
-        check_output("--picture", picture, PNG, inputs=chain(files, pictures_of(options.data_set)))
+        check_output("--picture", picture, PNG, inputs=inputs)
+    if options.certificate_path is not None:
+        check_output("--certificate", options.certificate_path, CERTIFICATE, inputs=inputs)
     order = options.order()
     found = run_query(order, TerminalObserver())
     if picture is not None:

@@ -1,23 +1,21 @@
 """What people ask about an index: how much it holds, how large it is, how well it finds."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cmpc.reports.base import Report, facts_report
 
 if TYPE_CHECKING:
-    from cmpc_kernels import Recall
+    from cmpc_kernels import Certificate, Recall
     from cmpc_search.stages.index_changes import ChangedIndex
     from cmpc_search.stages.indexing import AnyIndex, BuiltIndex
 
-__all__ = ["built_report", "changed_report", "index_report"]
+__all__ = ["built_report", "changed_report", "index_report", "verified_report"]
 
 
 def built_report(path: Path, built: "BuiltIndex") -> Report:
     """Tell of an index that was just written."""
-    report = facts_report("index", _facts(path, built.index) | _recall_facts(built.recall))
-    return replace(report, sentences=_recall_sentences(built.recall))
+    return facts_report("index", _facts(path, built.index) | _recall_facts(built.recall))
 
 
 def index_report(path: Path, opened: "AnyIndex") -> Report:
@@ -33,6 +31,18 @@ def changed_report(path: Path, changed: "ChangedIndex", name: str) -> Report:
     return facts_report("index", facts)
 
 
+def verified_report(path: Path, certificate: "Certificate") -> Report:
+    """Tell of a certificate that holds."""
+    answers = certificate.answers
+    facts = {
+        "index": path,
+        "num_exact_answers": len(answers),
+        "k": certificate.k,
+        "most_scored": max((answer.num_scored for answer in answers), default=0),
+    }
+    return facts_report("index", facts)
+
+
 def _facts(path: Path, opened: "AnyIndex") -> dict[str, object]:
     """Return what people ask about an index."""
     files = opened.stored_files
@@ -44,8 +54,6 @@ def _facts(path: Path, opened: "AnyIndex") -> dict[str, object]:
         "dimension": opened.dimension,
         "metric": opened.metric,
         "mode": opened.settings.mode,
-        "engine": opened.settings.engine,
-        "effort": opened.settings.effort,
         "storage": opened.settings.storage,
         "num_files": len(files),
         "num_bytes": sum(file.num_bytes for file in files),
@@ -58,7 +66,7 @@ def _facts(path: Path, opened: "AnyIndex") -> dict[str, object]:
 
 
 def _recall_facts(recall: "Recall | None") -> dict[str, object]:
-    """Return how much of the exact answer an index finds; nothing where that was not measured."""
+    """Return how much of the exact answer a fast index finds; nothing where none was measured."""
     if recall is None:
         return {}
     from cmpc_search.stages.indexing import NUM_RECALLED
@@ -67,13 +75,3 @@ def _recall_facts(recall: "Recall | None") -> dict[str, object]:
         f"recall_at_{NUM_RECALLED}": recall.recall,
         "num_recall_queries": recall.num_queries,
     }
-
-
-def _recall_sentences(recall: "Recall | None") -> tuple[str, ...]:
-    """Say how the recall was found out."""
-    if recall is None:
-        return ()
-    return (
-        f"recall {recall.recall:.3f} of the exact {recall.k} nearest, measured over "
-        f"{recall.num_queries} queries: items of the index, each searched among the others",
-    )

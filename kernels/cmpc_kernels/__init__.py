@@ -5,16 +5,26 @@ GalleryIndex        a gallery kept to be searched           gallery/
 ShardedIndex        one in several files                    gallery/
 index_lock          one program at a time changes an index  locks.py
 QueryQuantizer      queries as int8, without the index      gallery/quantizer.py
-to_faiss, ...       galleries for other engines             engines/
+FaissIndex          the same interface, served by FAISS     engines/
 retrieval_scores    how good embeddings are at it           evaluation/
+certify             why an answer is the exact one          evaluation/
 measure_recall      how much of the exact answer comes      evaluation/
 reference           the definitions, in plain NumPy         reference.py
 
 Imports point down: evaluation and engines, gallery, nearest, compiled, checks, metrics, errors.
 """
 
+from cmpc_kernels.engines.faiss_engine import FaissIndex, FaissSettings
 from cmpc_kernels.engines.faiss_files import from_faiss, to_faiss
-from cmpc_kernels.errors import BadArgument, BadIndexFile, IndexChanged, KernelsError
+from cmpc_kernels.errors import (
+    BadArgument,
+    BadCertificate,
+    BadIndexFile,
+    IndexChanged,
+    KernelsError,
+)
+from cmpc_kernels.evaluation.certificates import Certificate
+from cmpc_kernels.evaluation.certifying import certify
 from cmpc_kernels.evaluation.metrics import retrieval_scores, tar_at_far, tpir_at_fpir
 from cmpc_kernels.evaluation.ranking import QueryRanks, rank_right_items
 from cmpc_kernels.evaluation.recall import Recall, measure_recall
@@ -31,7 +41,11 @@ from cmpc_kernels.records import Neighbours, RetrievalScores
 
 __all__ = [
     "BadArgument",
+    "BadCertificate",
     "BadIndexFile",
+    "Certificate",
+    "FaissIndex",
+    "FaissSettings",
     "GalleryIndex",
     "IgnoredPairs",
     "IndexChanged",
@@ -47,6 +61,7 @@ __all__ = [
     "ShardedIndex",
     "StoredAs",
     "VerificationRate",
+    "certify",
     "from_faiss",
     "index_lock",
     "measure_recall",

@@ -3,13 +3,14 @@
 CmpcError
 +-- KernelsError
     +-- BadArgument (ValueError)  a value, shape or dtype breaks a stated condition
+    +-- BadCertificate (BadFile)  a certificate of a search is none, or does not hold
     +-- BadIndexFile (BadFile)    an index file is truncated, altered or of another version
     +-- IndexChanged              somebody else changed an index since it was opened
 """
 
 from cmpc_base import errors
 
-__all__ = ["BadArgument", "BadIndexFile", "IndexChanged", "KernelsError"]
+__all__ = ["BadArgument", "BadCertificate", "BadIndexFile", "IndexChanged", "KernelsError"]
 
 
 class KernelsError(errors.CmpcError):
@@ -18,6 +19,10 @@ class KernelsError(errors.CmpcError):
 
 class BadArgument(KernelsError, errors.BadArgument):
     """A value, shape or dtype breaks a stated condition."""
+
+
+class BadCertificate(KernelsError, errors.BadFile):
+    """A certificate of a search can't be read, or what it says is not so."""
 
 
 class BadIndexFile(KernelsError, errors.BadFile):

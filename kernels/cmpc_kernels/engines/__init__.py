@@ -1,1 +1,1 @@
-"""Carry a gallery into other engines, and back."""
+"""The interface of a gallery, served by another library."""

@@ -20,16 +20,16 @@ import numpy.typing as npt
 from cmpc_base.files import make_folder
 from cmpc_kernels.errors import BadArgument
 from cmpc_kernels.gallery.chunks import EmbeddingSource
+from cmpc_kernels.gallery.encoding import EncodedRows, check_dimension
 from cmpc_kernels.gallery.ids import Ids, check_new_ids
 from cmpc_kernels.gallery.index_file import IndexFile, StoredAs, Verify
 from cmpc_kernels.gallery.index_layout import read_index, write_index
 from cmpc_kernels.gallery.index_writing import clearing
 from cmpc_kernels.gallery.items import ItemTable
-from cmpc_kernels.gallery.row_store import RowStore, check_dimension
-from cmpc_kernels.gallery.row_stores import store_of
 from cmpc_kernels.gallery.searchable import KeptIndex
 from cmpc_kernels.gallery.settings import IndexSettings
 from cmpc_kernels.locks import index_lock
+from cmpc_kernels.nearest.codes import RowCodes
 from cmpc_kernels.records import Neighbours
 
 __all__ = ["GalleryIndex"]
@@ -38,7 +38,7 @@ __all__ = ["GalleryIndex"]
 class GalleryIndex(KeptIndex):
     """An index over gallery embeddings. Make one with ``build`` or ``load``."""
 
-    def __init__(self, rows: RowStore, items: ItemTable, *stored: StoredAs) -> None:
+    def __init__(self, rows: EncodedRows, items: ItemTable, *stored: StoredAs) -> None:
         self._rows, self._items = rows, items
         self._stored = {one.path: one for one in stored}
 
@@ -64,8 +64,7 @@ class GalleryIndex(KeptIndex):
             embeddings: float32 or float16 [G, D], the path of a .npy file, or an iterable of such
                 arrays. NaN and infinite values are refused: such an item is never found.
             metric: "ip", "cosine" or "l2" (squared distance, smaller is nearer).
-            mode: "exact", "fast" for the score of the codes alone, or "ivf" or "hnsw", which FAISS
-                serves.
+            mode: "exact", or "fast" for the score of the codes alone.
             storage: "float32" (default) or "float16"; in fast mode "int8" (default) or "binary".
             item_names: One name for each row; a name may come twice.
             labels: Integers, one for each row.
@@ -96,7 +95,7 @@ class GalleryIndex(KeptIndex):
 
         ``ids`` are integers [G] of at least 0, ascending, gaps allowed.
         """
-        rows = store_of(settings).encode_all(settings, embeddings)
+        rows = EncodedRows.encode_all(settings, embeddings)
         items = ItemTable(Ids(0, first_id=first_id))
         given = None if ids is None else check_new_ids(ids, len(rows))
         items.append(len(rows), *items.check_new(len(rows), item_names, labels), ids=given)
@@ -192,6 +191,13 @@ class GalleryIndex(KeptIndex):
         return row_GD[self._items.ids.kept_positions()]
 
     @property
+    def codes(self) -> RowCodes:
+        """Codes of the items; after ``remove`` a copy as ``rows`` are."""
+        if not self._items.ids.has_removed:
+            return self._rows.codes
+        return self._rows.codes.take(self._items.ids.kept_positions())
+
+    @property
     def item_names(self) -> Sequence[str] | None:
         """The names of the items, each decoded when it is read, or None."""
         return self._items.names
@@ -252,7 +258,7 @@ class GalleryIndex(KeptIndex):
         labels: npt.ArrayLike | None = None,
     ) -> npt.NDArray[np.int64]:
         """Add items, all or none; return their ids, int64 [N]."""
-        new = type(self._rows).encode_all(self.settings, embeddings, self.dimension)
+        new = EncodedRows.encode_all(self.settings, embeddings, self.dimension)
         fitting = self._items.check_new(len(new), item_names, labels)
         self._rows.append(new)
         return self._items.append(len(new), *fitting)
@@ -298,7 +304,7 @@ class GalleryIndex(KeptIndex):
         self._rows.append(other._compacted())
         return self._items.append(len(other), *fitting)
 
-    def _compacted(self) -> RowStore:
+    def _compacted(self) -> EncodedRows:
         if not self._items.ids.has_removed:
             return self._rows
         return self._rows.take(self._items.ids.kept_positions())

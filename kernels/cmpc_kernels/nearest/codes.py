@@ -141,12 +141,16 @@ class RowCodes:
         A row that held NaN or infinite values decodes to NaN.
         """
         codes = self if positions is None else self.take(positions)
-        code_GD = _unpacked(codes.packed, min(self.bits, 4))
-        if self.bits == 8:
-            code_GD = code_GD * np.uint8(16) + _unpacked(codes.rests, 4)
-        code_GD = code_GD[: codes.num_rows, : self.dimension]
         gain_G = codes.gains.reshape(-1)[: codes.num_rows]
-        return (code_GD - np.float32((2**self.bits - 1) / 2)) * gain_G[:, np.newaxis]
+        return codes.centred() * gain_G[:, np.newaxis]
+
+    def centred(self) -> npt.NDArray[np.float32]:
+        """Return the rows in steps of their own, u - z of ``compiled/encoders.py``, [G, D]."""
+        code_GD = _unpacked(self.packed, min(self.bits, 4))
+        if self.bits == 8:
+            code_GD = code_GD * np.uint8(16) + _unpacked(self.rests, 4)
+        code_GD = code_GD[: self.num_rows, : self.dimension]
+        return code_GD - np.float32((2**self.bits - 1) / 2)
 
 
 def encode_int8(rows: npt.NDArray[Any], *, metric: str = "ip") -> RowCodes:

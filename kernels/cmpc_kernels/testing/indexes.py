@@ -1,4 +1,4 @@
-"""What every index promises, whoever searches.
+"""What every index promises, ours or another engine's.
 
 class TestMine(SearchableContract):
     @pytest.fixture

@@ -10,7 +10,7 @@ from cmpc_base.cache import Cache
 from cmpc_base.name_lists import read_names
 from cmpc_base.progress import SILENT, Observer
 from cmpc_cost_models.bundles.opening import Bundle, open_bundle
-from cmpc_kernels import Neighbours
+from cmpc_kernels import Neighbours, certify
 from cmpc_search.data.preprocessing import image_size_of
 from cmpc_search.embeddings import gallery_network_of, split_seed_of
 from cmpc_search.errors import BadArgument
@@ -32,6 +32,7 @@ class QueryOrder:
         k: How many items to find for each.
         allow_path: Find only items that this text file names.
         data: A data set that knows pictures and classes of items.
+        certificate_path: Write there why the answers are exact.
         num_sampled: Ask with this many test queries of the data set, too; drawn with ``seed``.
     """
 
@@ -41,6 +42,7 @@ class QueryOrder:
     images: tuple[str, ...] = ()
     k: int = 5
     allow_path: Path | None = None
+    certificate_path: Path | None = None
     data: str | None = None
     num_sampled: int = 0
     seed: int = 0
@@ -50,7 +52,8 @@ def run_query(order: QueryOrder, observer: Observer = SILENT) -> list[Answer]:
     """Find the gallery items that are nearest to each picture.
 
     Raises:
-        BadArgument: a query has no picture, or the index does not say which network made it.
+        BadArgument: a query has no picture, or the index does not say which network made it, or
+            answers are to be certified that are not exact.
     """
     index = open_verified(order.index_path, Cache(order.cache_dir))
     allowed = None if order.allow_path is None else _allowed(index, order.allow_path, observer)
@@ -65,6 +68,9 @@ def run_query(order: QueryOrder, observer: Observer = SILENT) -> list[Answer]:
     asked = _asked(order, known)
     embeddings = bundle.embed(np.stack([item.image for item in asked if item.image is not None]))
     neighbours = index.search(embeddings, order.k, allow=allowed, network_sha256=space)
+    if order.certificate_path is not None:
+        certificate = certify(order.index_path, embeddings, neighbours, allow=allowed)
+        certificate.save(order.certificate_path)
     return answers(asked, neighbours, _names_of(index, neighbours), known)
 
 

@@ -246,25 +246,6 @@ def test_a_query_whose_name_is_no_text_is_answered_in_text_json_and_a_picture(
     assert json.loads(as_json.stdout)["answers"][0]["query"].endswith(r"caf\xe9.png")
 
 
-@pytest.mark.parametrize("engine", ["ivf", "hnsw"])
-def test_query_asks_an_index_that_faiss_searches(engine, folder, index, tmp_path):
-    built = invoke(
-        *("index", folder / "gallery.safetensors", "--out", tmp_path / "shop.index"),
-        *("--engine", engine),
-    )
-    assert built.exit_code == 0, built.stderr
-    asking = (folder / "rust.png", "--bundle", folder / "bundle", "-k", 5, "--json")
-
-    told, exact = (
-        json.loads(invoke("query", path, *asking).stdout)["answers"]
-        for path in (tmp_path / "shop.index", index)
-    )
-
-    for one, other in zip(told[0]["neighbours"], exact[0]["neighbours"], strict=True):
-        assert one["item"] == other["item"]
-        assert one["score"] == pytest.approx(other["score"], abs=1e-6)
-
-
 def test_a_query_can_be_restricted_to_named_items(folder, index):
     (folder / "allowed.txt").write_text(f"{folder / 'sea.png'}\nunheard of\n")
 
@@ -277,6 +258,30 @@ def test_a_query_can_be_restricted_to_named_items(folder, index):
     (answer,) = json.loads(result.stdout)["answers"]
     assert [found["item"] for found in answer["neighbours"]] == [str(folder / "sea.png")]
     assert "1 of 2 names" in result.stderr
+
+
+@pytest.mark.parametrize("allowed", [[], ["--allow", "allowed.txt"]], ids=["all", "some"])
+def test_answers_are_certified_and_the_certificate_is_checked(
+    allowed, folder, index, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(folder)
+    (folder / "allowed.txt").write_text(f"{folder / 'sea.png'}\n{folder / 'leaf.png'}\n")
+    asking = ("query", index, folder / "rust.png", "--bundle", folder / "bundle", *allowed)
+    path = tmp_path / "why.json"
+
+    asked = invoke(*asking, "-k", 2, "--certificate", path)
+    assert asked.exit_code == 0, asked.stderr
+    checked = invoke("index", "verify", index, path, "--json")
+    again = invoke(*asking, "-k", 1, "--certificate", path)  # it takes the place of an older one
+    path.write_text(path.read_text().replace('"num_scored": ', '"num_scored": 1'))
+    altered = invoke("index", "verify", index, path)
+    path.write_text("{}")
+    in_the_way = invoke(*asking, "--certificate", path)
+
+    told = json.loads(checked.stdout)
+    assert (told["num_exact_answers"], told["k"], again.exit_code) == (1, 2, 0)
+    assert (altered.exit_code, "search again" in altered.stderr) == (1, True)
+    assert (in_the_way.exit_code, "replaces a certificate only" in in_the_way.stderr) == (2, True)
 
 
 def test_query_draws_what_it_found_and_keeps_the_table_pure(folder, index):
