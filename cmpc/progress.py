@@ -136,7 +136,10 @@ class LineSteps(Steps):
         if self.num_done == 0:
             return
         took = clock_time(self.clock() - self.started_at)
-        say(f"{self.description}: {self.num_done} done; this took {took}")
+        if self.total is not None and self.num_done < self.total:
+            say(f"{self.description}: stopped at {self.num_done} of {self.total} after {took}")
+        else:
+            say(f"{self.description}: {self.num_done} done; this took {took}")
 
 
 def clock_time(seconds: float) -> str:

@@ -32,7 +32,9 @@ class BuildIndexOptions:
     embeddings: Path
     index_path: Path
     metric: str
-    mode: str
+    mode: str | None
+    engine: str
+    effort: int | None
     storage: str | None
     rows_per_shard: int | None
     ids_path: Path | None
@@ -50,8 +52,9 @@ class BuildIndexOptions:
             index_path=self.index_path,
             cache_dir=self.cache_dir,
             metric=self.metric,
-            mode=self.mode,
+            mode=self.mode or ("exact" if self.engine == "cmpc" else self.engine),
             storage=self.storage,
+            effort=self.effort,
             rows_per_shard=self.rows_per_shard,
             ids_path=self.ids_path,
             gallery_folder=self.gallery_path,
@@ -101,10 +104,22 @@ def index() -> None:
 @click.option(
     "--mode",
     type=click.Choice(["exact", "fast"]),
-    default="exact",
-    show_default=True,
     help="exact finds what a search through all embeddings finds; fast keeps 4 to 40 times less, "
-    "and its recall is measured and told.",
+    "and its recall is measured and told.  [default: exact]",
+)
+@click.option(
+    "--engine",
+    type=click.Choice(["cmpc", "ivf", "hnsw"]),
+    default="cmpc",
+    show_default=True,
+    help="Who searches: cmpc, or FAISS in inverted lists or a graph, for galleries past a search "
+    "through all; their recall is measured and told.",
+)
+@click.option(
+    "--effort",
+    type=click.IntRange(min=1),
+    help="How hard FAISS tries: the lists that ivf visits, the candidates that hnsw keeps.  "
+    "[default: 16; 64]",
 )
 @click.option(
     "--storage",
@@ -139,6 +154,7 @@ def build(options: BuildIndexOptions) -> None:
       cmpc index build shop.npy --ids shop.txt --gallery galleries/shop --out shop.index
       cmpc index build shop.npy --mode fast --storage binary --out small.index
       cmpc index build large.npy --rows-per-shard 1000000 --out large-index
+      cmpc index build large.npy --engine hnsw --effort 200 --out large.index
     """
     from cmpc.cli.publishing import publish
     from cmpc.progress import TerminalObserver
@@ -201,6 +217,8 @@ def check_target(options: BuildIndexOptions) -> None:
     from cmpc.cli.output_files import INDEX, check_new_folder, check_output
     from cmpc_kernels import ShardedIndex
 
+    if options.engine != "cmpc" and options.mode is not None:
+        raise click.UsageError(f"--mode is for the engine cmpc, leave it out with {options.engine}")
     path = options.index_path
     if options.rows_per_shard is not None:
         if not ShardedIndex.is_unfinished_in(path):

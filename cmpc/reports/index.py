@@ -1,5 +1,6 @@
 """What people ask about an index: how much it holds, how large it is, how well it finds."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,8 @@ __all__ = ["built_report", "changed_report", "index_report", "verified_report"]
 
 def built_report(path: Path, built: "BuiltIndex") -> Report:
     """Tell of an index that was just written."""
-    return facts_report("index", _facts(path, built.index) | _recall_facts(built.recall))
+    report = facts_report("index", _facts(path, built.index) | _recall_facts(built.recall))
+    return replace(report, sentences=_recall_sentences(built.recall))
 
 
 def index_report(path: Path, opened: "AnyIndex") -> Report:
@@ -54,6 +56,8 @@ def _facts(path: Path, opened: "AnyIndex") -> dict[str, object]:
         "dimension": opened.dimension,
         "metric": opened.metric,
         "mode": opened.settings.mode,
+        "engine": opened.settings.engine,
+        "effort": opened.settings.effort,
         "storage": opened.settings.storage,
         "num_files": len(files),
         "num_bytes": sum(file.num_bytes for file in files),
@@ -66,7 +70,7 @@ def _facts(path: Path, opened: "AnyIndex") -> dict[str, object]:
 
 
 def _recall_facts(recall: "Recall | None") -> dict[str, object]:
-    """Return how much of the exact answer a fast index finds; nothing where none was measured."""
+    """Return how much of the exact answer an index finds; nothing where that was not measured."""
     if recall is None:
         return {}
     from cmpc_search.stages.indexing import NUM_RECALLED
@@ -75,3 +79,13 @@ def _recall_facts(recall: "Recall | None") -> dict[str, object]:
         f"recall_at_{NUM_RECALLED}": recall.recall,
         "num_recall_queries": recall.num_queries,
     }
+
+
+def _recall_sentences(recall: "Recall | None") -> tuple[str, ...]:
+    """Say how the recall was found out."""
+    if recall is None:
+        return ()
+    return (
+        f"recall {recall.recall:.3f} of the exact {recall.k} nearest, measured over "
+        f"{recall.num_queries} queries: items of the index, each searched among the others",
+    )

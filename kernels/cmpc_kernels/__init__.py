@@ -5,7 +5,7 @@ GalleryIndex        a gallery kept to be searched           gallery/
 ShardedIndex        one in several files                    gallery/
 index_lock          one program at a time changes an index  locks.py
 QueryQuantizer      queries as int8, without the index      gallery/quantizer.py
-FaissIndex          the same interface, served by FAISS     engines/
+to_faiss, ...       galleries for other engines             engines/
 retrieval_scores    how good embeddings are at it           evaluation/
 certify             why an answer is the exact one          evaluation/
 measure_recall      how much of the exact answer comes      evaluation/
@@ -14,7 +14,6 @@ reference           the definitions, in plain NumPy         reference.py
 Imports point down: evaluation and engines, gallery, nearest, compiled, checks, metrics, errors.
 """
 
-from cmpc_kernels.engines.faiss_engine import FaissIndex, FaissSettings
 from cmpc_kernels.engines.faiss_files import from_faiss, to_faiss
 from cmpc_kernels.errors import (
     BadArgument,
@@ -44,8 +43,6 @@ __all__ = [
     "BadCertificate",
     "BadIndexFile",
     "Certificate",
-    "FaissIndex",
-    "FaissSettings",
     "GalleryIndex",
     "IgnoredPairs",
     "IndexChanged",

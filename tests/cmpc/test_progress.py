@@ -81,6 +81,13 @@ def test_outside_a_terminal_progress_ends_with_what_was_done(capsys):
     assert capsys.readouterr().err == "Embedding: 3 done; this took 0:00\n"
 
 
+def test_what_is_interrupted_is_not_called_done(capsys):
+    with progress("Embedding", total=8) as steps:
+        steps.advance(3)
+
+    assert capsys.readouterr().err == "Embedding: stopped at 3 of 8 after 0:00\n"
+
+
 def test_what_can_not_wait_is_on_stderr_before_the_next_step(capsys):
     observer = TerminalObserver()
     with observer.progress("Searching"):

@@ -1,1 +1,1 @@
-"""The interface of a gallery, served by another library."""
+"""Carry a gallery into other engines, and back."""

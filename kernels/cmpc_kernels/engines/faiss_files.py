@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cmpc_base.files import replacing
-from cmpc_kernels.engines.faiss_engine import load_faiss
 from cmpc_kernels.errors import BadArgument, BadIndexFile
+from cmpc_kernels.gallery.faiss_structures import load_faiss
 from cmpc_kernels.gallery.index import GalleryIndex
 from cmpc_kernels.gallery.settings import IndexSettings
 from cmpc_kernels.nearest.similarity import unit_rows

@@ -62,7 +62,8 @@ def certify(
     proofs = [_Proof(*one, index.metric) for one in zip(query_QD, found.scores, strict=True)]
     for file in files_of(index):
         row_GD, codes = file.rows, file.codes
-        assert row_GD is not None
+        assert row_GD is not None, "modes without rows are refused"
+        assert codes is not None, "modes of FAISS's are refused"
         for place_N, id_N in pieces_of(file, allowed_ids):
             bound_QN = upper_bounds(query_QD.astype(np.float64), codes.take(place_N))
             for proof, bound_N in zip(proofs, bound_QN, strict=True):
@@ -147,8 +148,8 @@ def _checked(
     """Return the queries in float32 if there may be a proof."""
     if index.settings.mode != "exact":
         raise BadArgument(
-            f"an index must keep its rows to have its answers certified, and {path} keeps codes "
-            f"only; build it in exact mode"
+            f"an index must be one in exact mode to have its answers certified, and {path} is in "
+            f"{index.settings.mode} mode; build one in exact mode"
         )
     query_QD = index.query_contract().prepare(queries, None).astype(np.float32)
     if found.ids.shape[:1] != (len(query_QD),) or found.scores.shape != found.ids.shape:

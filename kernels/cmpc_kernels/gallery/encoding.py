@@ -18,16 +18,17 @@ from cmpc_kernels.compiled.intrinsics import LANES as BLOCK_ROWS
 from cmpc_kernels.errors import BadArgument
 from cmpc_kernels.gallery.chunks import Chunks, EmbeddingSource
 from cmpc_kernels.gallery.columns import Array, Columns
+from cmpc_kernels.gallery.row_store import RowStore, check_dimension
 from cmpc_kernels.gallery.settings import IndexSettings
 from cmpc_kernels.nearest.codes import RowCodes, encode_binary, encode_int8, join_codes
 from cmpc_kernels.nearest.scanning import search_exact, search_fast
 from cmpc_kernels.nearest.similarity import unit_rows
 from cmpc_kernels.records import Neighbours
 
-__all__ = ["EncodedRows", "check_dimension"]
+__all__ = ["EncodedRows"]
 
 
-class EncodedRows:
+class EncodedRows(RowStore):
     """The embeddings of an index in the form that its settings ask for; searched by position."""
 
     def __init__(
@@ -58,7 +59,7 @@ class EncodedRows:
     def encode_all(
         cls, settings: IndexSettings, embeddings: EmbeddingSource, dimension: int | None = None
     ) -> "EncodedRows":
-        """Encode embeddings a piece at a time, all of the given dimension if there is one."""
+        """Encode embeddings; see ``RowStore``."""
         chunks = Chunks.of(embeddings)
 
         def encode(chunk_ND: npt.NDArray[Any]) -> EncodedRows:
@@ -210,15 +211,6 @@ def joined(pieces: Iterator[EncodedRows], num_rows: int) -> EncodedRows:
 
 def num_blocks(num_rows: int) -> int:
     return -(-num_rows // BLOCK_ROWS)
-
-
-def check_dimension(came: int, wanted: int | None) -> None:
-    """Refuse embeddings of another dimension than those of the index."""
-    if wanted is not None and came != wanted:
-        raise BadArgument(
-            f"embeddings must have the {wanted} dimensions of the index, got {came}; "
-            f"embed them with its gallery network"
-        )
 
 
 def within_half(row_ND: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -20,12 +20,13 @@ import numpy.typing as npt
 from cmpc_base.files import make_folder
 from cmpc_kernels.errors import BadArgument
 from cmpc_kernels.gallery.chunks import EmbeddingSource
-from cmpc_kernels.gallery.encoding import EncodedRows, check_dimension
 from cmpc_kernels.gallery.ids import Ids, check_new_ids
 from cmpc_kernels.gallery.index_file import IndexFile, StoredAs, Verify
 from cmpc_kernels.gallery.index_layout import read_index, write_index
 from cmpc_kernels.gallery.index_writing import clearing
 from cmpc_kernels.gallery.items import ItemTable
+from cmpc_kernels.gallery.row_store import RowStore, check_dimension
+from cmpc_kernels.gallery.row_stores import store_of
 from cmpc_kernels.gallery.searchable import KeptIndex
 from cmpc_kernels.gallery.settings import IndexSettings
 from cmpc_kernels.locks import index_lock
@@ -38,7 +39,7 @@ __all__ = ["GalleryIndex"]
 class GalleryIndex(KeptIndex):
     """An index over gallery embeddings. Make one with ``build`` or ``load``."""
 
-    def __init__(self, rows: EncodedRows, items: ItemTable, *stored: StoredAs) -> None:
+    def __init__(self, rows: RowStore, items: ItemTable, *stored: StoredAs) -> None:
         self._rows, self._items = rows, items
         self._stored = {one.path: one for one in stored}
 
@@ -64,7 +65,8 @@ class GalleryIndex(KeptIndex):
             embeddings: float32 or float16 [G, D], the path of a .npy file, or an iterable of such
                 arrays. NaN and infinite values are refused: such an item is never found.
             metric: "ip", "cosine" or "l2" (squared distance, smaller is nearer).
-            mode: "exact", or "fast" for the score of the codes alone.
+            mode: "exact", "fast" for the score of the codes alone, or "ivf" or "hnsw", which FAISS
+                serves.
             storage: "float32" (default) or "float16"; in fast mode "int8" (default) or "binary".
             item_names: One name for each row; a name may come twice.
             labels: Integers, one for each row.
@@ -95,7 +97,7 @@ class GalleryIndex(KeptIndex):
 
         ``ids`` are integers [G] of at least 0, ascending, gaps allowed.
         """
-        rows = EncodedRows.encode_all(settings, embeddings)
+        rows = store_of(settings).encode_all(settings, embeddings)
         items = ItemTable(Ids(0, first_id=first_id))
         given = None if ids is None else check_new_ids(ids, len(rows))
         items.append(len(rows), *items.check_new(len(rows), item_names, labels), ids=given)
@@ -191,11 +193,12 @@ class GalleryIndex(KeptIndex):
         return row_GD[self._items.ids.kept_positions()]
 
     @property
-    def codes(self) -> RowCodes:
-        """Codes of the items; after ``remove`` a copy as ``rows`` are."""
-        if not self._items.ids.has_removed:
-            return self._rows.codes
-        return self._rows.codes.take(self._items.ids.kept_positions())
+    def codes(self) -> RowCodes | None:
+        """Codes of the items, a copy where ``rows`` are one; None where FAISS searches."""
+        codes = self._rows.codes
+        if codes is None or not self._items.ids.has_removed:
+            return codes
+        return codes.take(self._items.ids.kept_positions())
 
     @property
     def item_names(self) -> Sequence[str] | None:
@@ -258,7 +261,7 @@ class GalleryIndex(KeptIndex):
         labels: npt.ArrayLike | None = None,
     ) -> npt.NDArray[np.int64]:
         """Add items, all or none; return their ids, int64 [N]."""
-        new = EncodedRows.encode_all(self.settings, embeddings, self.dimension)
+        new = type(self._rows).encode_all(self.settings, embeddings, self.dimension)
         fitting = self._items.check_new(len(new), item_names, labels)
         self._rows.append(new)
         return self._items.append(len(new), *fitting)
@@ -304,7 +307,7 @@ class GalleryIndex(KeptIndex):
         self._rows.append(other._compacted())
         return self._items.append(len(other), *fitting)
 
-    def _compacted(self) -> EncodedRows:
+    def _compacted(self) -> RowStore:
         if not self._items.ids.has_removed:
             return self._rows
         return self._rows.take(self._items.ids.kept_positions())

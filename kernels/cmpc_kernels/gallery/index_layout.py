@@ -1,7 +1,7 @@
 """What an index is as facts and sections of its file, and when these contradict each other.
 
     settings.py, numbers      --> facts
-    encoding.py: rows, codes  --> sections "rows", "codes.*"
+    row_store.py: rows, codes --> sections "rows", "codes.*"
     items.py: ids, names ...  --> sections "ids", "is_removed", "labels", "name_ends", "name_text"
 
 ``docs/index-format.md`` lists them with their dtypes and shapes.
@@ -14,12 +14,13 @@ import numpy as np
 
 from cmpc_kernels.errors import BadArgument
 from cmpc_kernels.gallery.columns import Array
-from cmpc_kernels.gallery.encoding import EncodedRows
 from cmpc_kernels.gallery.ids import Ids
 from cmpc_kernels.gallery.index_file import IndexFile, StoredAs, altered
 from cmpc_kernels.gallery.index_writing import write_index_file
 from cmpc_kernels.gallery.items import ItemTable
 from cmpc_kernels.gallery.names import Names
+from cmpc_kernels.gallery.row_store import RowStore
+from cmpc_kernels.gallery.row_stores import store_of
 from cmpc_kernels.gallery.settings import IndexSettings
 
 __all__ = ["read_index", "write_index"]
@@ -34,9 +35,7 @@ ITEM_SECTIONS = {
 }
 
 
-def write_index(
-    path: Path, rows: EncodedRows, items: ItemTable, opened: StoredAs | None
-) -> StoredAs:
+def write_index(path: Path, rows: RowStore, items: ItemTable, opened: StoredAs | None) -> StoredAs:
     """Write an index to one file, whole or not at all; see ``write_index_file``."""
     facts = {
         "settings": rows.settings.to_json(),
@@ -48,7 +47,7 @@ def write_index(
     return write_index_file(path, facts, rows.arrays() | items.sections(), opened)
 
 
-def read_index(file: IndexFile) -> tuple[EncodedRows, ItemTable]:
+def read_index(file: IndexFile) -> tuple[RowStore, ItemTable]:
     """Return embeddings and items; their arrays stay on disk until they are read.
 
     Raises:
@@ -59,7 +58,9 @@ def read_index(file: IndexFile) -> tuple[EncodedRows, ItemTable]:
     items = read_items(path, numbers, sections)
     arrays = {name: array for name, array in sections.items() if name not in ITEM_SECTIONS}
     try:
-        rows = EncodedRows.from_arrays(settings, arrays, numbers["num_rows"], numbers["dimension"])
+        rows = store_of(settings).from_arrays(
+            settings, arrays, numbers["num_rows"], numbers["dimension"]
+        )
     except BadArgument as error:
         raise altered(path, str(error)) from error
     return rows, items

@@ -1,4 +1,4 @@
-"""What every kind of index does, ours or FAISS's: search, and say what queries must be."""
+"""What every kind of index does: search, and say what queries must be."""
 
 import functools
 from abc import ABC, abstractmethod

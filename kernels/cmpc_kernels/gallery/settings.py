@@ -5,6 +5,8 @@ exact    float32 (default)    the row, and 8-bit codes of it       that of the f
 exact    float16              the rounded row, and 8-bit codes     that of the rounded rows
 fast     int8 (default)       8-bit codes                          near: `measure_recall` tells
 fast     binary               1-bit codes                          rough: `measure_recall` tells
+ivf      float32              the row, and lists of FAISS's        near: `measure_recall` tells
+hnsw     float32              the row, and a graph of FAISS's      near: `measure_recall` tells
 """
 
 from dataclasses import asdict, dataclass
@@ -15,8 +17,15 @@ from cmpc_kernels.errors import BadArgument
 
 __all__ = ["STORAGES", "IndexSettings"]
 
-STORAGES = {"exact": ("float32", "float16"), "fast": ("int8", "binary")}
+STORAGES = {
+    "exact": ("float32", "float16"),
+    "fast": ("int8", "binary"),
+    "ivf": ("float32",),
+    "hnsw": ("float32",),
+}
 """What each mode can keep, the default first."""
+EFFORTS = {"ivf": 16, "hnsw": 64}
+"""The modes that FAISS serves, and how hard they try by default."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,11 +34,14 @@ class IndexSettings:
 
     Attributes:
         metric: "ip", "cosine" or "l2" (squared distance).
-        mode: "exact" or "fast".
+        mode: "exact", "fast" or, served by FAISS, "ivf" or "hnsw".
         storage: See the table above; None means the mode's default, which then stands here.
         network_sha256: Which gallery network made the embeddings, if that is known.
         unit_queries: Refuse queries that are not of length 1; for scores with a threshold under
             "ip" and "l2". Under "cosine" no length matters.
+        effort: How hard a search tries: in mode "ivf" the lists that it visits (nprobe), in mode
+            "hnsw" the candidates that it keeps (efSearch). None means the mode's default, which
+            then stands here; no other mode has one.
     """
 
     metric: str = "ip"
@@ -37,6 +49,7 @@ class IndexSettings:
     storage: str | None = None
     network_sha256: str | None = None
     unit_queries: bool = False
+    effort: int | None = None
 
     def __post_init__(self) -> None:
         check_metric(self.metric)
@@ -50,6 +63,12 @@ class IndexSettings:
                 f"an index in {self.mode} mode keeps {' or '.join(fitting)}, "
                 f"got storage={self.storage!r}; {other_mode(self.storage)}"
             )
+        object.__setattr__(self, "effort", check_effort(self.mode, self.effort))
+
+    @property
+    def engine(self) -> str:
+        """Who searches: "cmpc", or the mode's name where FAISS does."""
+        return self.mode if self.mode in EFFORTS else "cmpc"
 
     @property
     def code_bits(self) -> int:
@@ -57,8 +76,23 @@ class IndexSettings:
         return 1 if self.storage == "binary" else 8
 
     def to_json(self) -> dict[str, Any]:
-        """Return what ``IndexSettings(**...)`` takes."""
-        return asdict(self)
+        """Return what ``IndexSettings(**...)`` takes; earlier versions know no effort."""
+        told = asdict(self)
+        if self.effort is None:
+            del told["effort"]
+        return told
+
+
+def check_effort(mode: str, effort: object) -> int | None:
+    """Return how hard a mode tries, or None where it can't be told to."""
+    if mode not in EFFORTS and effort is None:
+        return None
+    if mode not in EFFORTS:
+        raise BadArgument(f"effort must be left out in {mode} mode, got {effort!r}")
+    effort = EFFORTS[mode] if effort is None else effort
+    if type(effort) is not int or not 1 <= effort < 1 << 31:
+        raise BadArgument(f"effort must be an integer of at least 1, got {effort!r}")
+    return effort
 
 
 def other_mode(storage: str) -> str:

@@ -14,10 +14,10 @@ from cmpc_base.errors import MachineFault
 from cmpc_kernels.checks import check_unmasked
 from cmpc_kernels.errors import BadArgument, BadIndexFile
 from cmpc_kernels.gallery.chunks import Chunks, EmbeddingSource
-from cmpc_kernels.gallery.encoding import check_dimension
 from cmpc_kernels.gallery.ids import check_ids, check_mask
 from cmpc_kernels.gallery.index import GalleryIndex
 from cmpc_kernels.gallery.index_file import IndexFile, Verify
+from cmpc_kernels.gallery.row_store import check_dimension
 from cmpc_kernels.gallery.shard_changes import ShardChange
 from cmpc_kernels.gallery.shard_manifest import Manifest, ShardFile
 

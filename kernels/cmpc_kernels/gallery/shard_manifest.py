@@ -67,6 +67,7 @@ class Manifest:
             FileExistsError: somebody else did.
         """
         content = {"format": FORMAT, "version": VERSION, **asdict(self)}
+        content["settings"] = self.settings.to_json()
         with creating(folder / manifest_name(self.generation)) as file:
             file.write(json.dumps(content, indent=2, allow_nan=False).encode())
 

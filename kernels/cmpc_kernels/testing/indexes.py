@@ -1,4 +1,4 @@
-"""What every index promises, ours or another engine's.
+"""What every index promises, whoever searches.
 
 class TestMine(SearchableContract):
     @pytest.fixture

@@ -54,7 +54,7 @@ class IndexOrder:
     Attributes:
         embeddings: A gallery folder, or a file; ``ids_path`` names its items if it does not.
         index_path: The file to write; with ``rows_per_shard`` the folder.
-        metric, mode, storage: As in `IndexSettings`.
+        metric, mode, storage, effort: As in `IndexSettings`.
         gallery_folder: The gallery whose network made the rows, where their file does not say.
         data: Index only what stands on the gallery side of this data set.
     """
@@ -65,6 +65,7 @@ class IndexOrder:
     metric: str = "cosine"
     mode: str = "exact"
     storage: str | None = None
+    effort: int | None = None
     rows_per_shard: int | None = None
     ids_path: Path | None = None
     gallery_folder: Path | None = None
@@ -80,7 +81,7 @@ class BuiltIndex:
 
 
 def run_indexing(order: IndexOrder, observer: Observer = SILENT) -> BuiltIndex:
-    """Write an index of embeddings; the recall of a fast one is measured.
+    """Write an index of embeddings; the recall of one that is not exact is measured.
 
     Raises:
         BadArgument: the gallery is not that of the embeddings.
@@ -93,6 +94,7 @@ def run_indexing(order: IndexOrder, observer: Observer = SILENT) -> BuiltIndex:
         metric=order.metric,
         mode=order.mode,
         storage=order.storage,
+        effort=order.effort,
         network_sha256=_network_of(found, order.gallery_folder),
     )
     built = _write(order, found, settings, observer)
@@ -100,7 +102,7 @@ def run_indexing(order: IndexOrder, observer: Observer = SILENT) -> BuiltIndex:
         observer.notice(
             "`cmpc query` must know which gallery network made the rows: build with --gallery"
         )
-    recall = _recall(built, found.rows) if order.mode == "fast" else None
+    recall = _recall(built, found.rows) if order.mode != "exact" else None
     return BuiltIndex(index=built, recall=recall)
 
 
@@ -194,7 +196,7 @@ def _save_new(built: GalleryIndex, path: Path, observer: Observer) -> None:
 
 
 def _recall(built: AnyIndex, rows: npt.NDArray[np.float32]) -> Recall | None:
-    """Measure a fast index: some items ask, evenly drawn, and all the others may be found."""
+    """Measure an index: some items ask, evenly drawn, and all the others may be found."""
     asking = np.unique(np.linspace(0, len(rows) - 1, NUM_RECALL_QUERIES).astype(np.int64))
     if len(rows) <= 2 * NUM_RECALL_QUERIES:
         asking = np.arange(0, len(rows), 2)

@@ -246,6 +246,25 @@ def test_a_query_whose_name_is_no_text_is_answered_in_text_json_and_a_picture(
     assert json.loads(as_json.stdout)["answers"][0]["query"].endswith(r"caf\xe9.png")
 
 
+@pytest.mark.parametrize("engine", ["ivf", "hnsw"])
+def test_query_asks_an_index_that_faiss_searches(engine, folder, index, tmp_path):
+    built = invoke(
+        *("index", folder / "gallery.safetensors", "--out", tmp_path / "shop.index"),
+        *("--engine", engine),
+    )
+    assert built.exit_code == 0, built.stderr
+    asking = (folder / "rust.png", "--bundle", folder / "bundle", "-k", 5, "--json")
+
+    told, exact = (
+        json.loads(invoke("query", path, *asking).stdout)["answers"]
+        for path in (tmp_path / "shop.index", index)
+    )
+
+    for one, other in zip(told[0]["neighbours"], exact[0]["neighbours"], strict=True):
+        assert one["item"] == other["item"]
+        assert one["score"] == pytest.approx(other["score"], abs=1e-6)
+
+
 def test_a_query_can_be_restricted_to_named_items(folder, index):
     (folder / "allowed.txt").write_text(f"{folder / 'sea.png'}\nunheard of\n")
 

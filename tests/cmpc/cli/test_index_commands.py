@@ -15,7 +15,7 @@ from PIL import Image
 from cmpc.cli import command_line
 from cmpc_kernels import open_index
 from cmpc_search.data import load_image_set
-from cmpc_search.embeddings import Embeddings, write_embeddings
+from cmpc_search.embeddings import Embeddings, read_embeddings, write_embeddings
 from cmpc_search.gallery.importing import GallerySources, import_gallery
 
 
@@ -145,6 +145,31 @@ def test_fast_mode_is_smaller_and_tells_its_recall(storage, embeddings, tmp_path
     assert fast["bytes_per_vector"] < exact["bytes_per_vector"] / 3
     assert 0 < fast["recall_at_10"] <= 1
     assert fast["num_recall_queries"] == 30
+
+
+@pytest.mark.parametrize("shards", [[], ["--rows-per-shard", 25]])
+@pytest.mark.parametrize(("engine", "effort"), [("ivf", 16), ("hnsw", 64)])
+def test_what_faiss_searches_is_built_told_changed_and_asked_as_any_index(
+    engine, effort, shards, embeddings, tmp_path
+):
+    path = tmp_path / "shop"
+    built = invoke("build", embeddings, "--out", path, "--engine", engine, *shards, "--json")
+    assert built.exit_code == 0, built.stderr
+    told = json.loads(built.stdout)
+    assert (told["engine"], told["effort"], told["num_items"]) == (engine, effort, 60)
+    assert 0.5 < told["recall_at_10"] <= 1
+    assert "exact 10 nearest, measured over 30 queries" in built.stderr
+
+    document("add", path, write_items(tmp_path / "new.safetensors", ["new/1", "new/2"]))
+    (tmp_path / "gone.txt").write_text("item/0\nnew/1\n")
+    document("remove", path, tmp_path / "gone.txt")
+    assert document("recode", path)["num_recoded"] == 60
+
+    assert document("info", path, "--verify")["engine"] == engine
+    index = open_index(path)
+    rows = read_embeddings(tmp_path / "new.safetensors").rows
+    assert index.names_of(index.search(rows[1:], 1).ids[:, 0]) == ["new/2"]
+    assert index.ids_of(["item/0", "new/1"]).size == 0
 
 
 def test_bare_rows_are_indexed_from_a_mapped_file(tmp_path):
@@ -390,6 +415,9 @@ def test_the_list_of_what_goes_is_read_like_any_list_of_names(embeddings, tmp_pa
     [
         (["--mode", "fast", "--storage", "float16"], "keeps int8 or binary"),
         (["--out", "."], "must be a file"),
+        (["--engine", "ivf", "--mode", "exact"], "leave it out with ivf"),
+        (["--engine", "hnsw", "--storage", "int8"], "keeps float32"),
+        (["--effort", 5], "left out in exact mode"),
     ],
 )
 def test_what_does_not_fit_is_refused(options, message, embeddings, tmp_path):

@@ -149,7 +149,7 @@ def test_what_is_not_exact_is_not_certified(build, rng, tmp_path):
         (path, rows[1:3], found, "must be the exact one"),
         (path, rows[:1], found, "each of the 1 queries"),
         (path, np.full_like(rows[:2], np.nan), found, "finite"),
-        (tmp_path / "fast", rows[:2], found, "codes only"),
+        (tmp_path / "fast", rows[:2], found, "is in fast mode"),
     ]:
         with pytest.raises(BadArgument, match=said):
             certify(file, queries, answer)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cmpc_kernels import open_index
+from cmpc_kernels import GalleryIndex, open_index
 from cmpc_kernels.gallery.index_file import PREFIX, VERSION, IndexFile
 
 HERE = Path(__file__).parent
@@ -119,6 +119,28 @@ def test_the_page_has_the_sections_of_what_is_written_today(written):
             assert array.dtype.str in dtypes.replace("`", "").split(" or "), (path.name, name)
             assert list(array.shape) == [int(lengths.get(axis, axis)) for axis in axes], path.name
         assert not left, path.name
+
+
+@pytest.mark.parametrize("mode", ["ivf", "hnsw"])
+def test_the_page_has_what_faiss_makes_of_rows(mode, tmp_path):
+    rows = np.random.default_rng(0).standard_normal((200, 12), dtype=np.float32)
+    GalleryIndex.build(rows, "l2", mode=mode).save(tmp_path / "shop.index")
+
+    sections = dict(IndexFile.open(tmp_path / "shop.index").sections)
+
+    np.testing.assert_array_equal(sections.pop("rows"), rows)
+    lengths = {"G": 200, "D": 12, "1": 1}
+    for name, of_mode, dtype, shape, _ in table("array"):
+        if mode in of_mode:
+            array = sections.pop(name)
+            axes = shape.strip("[]").split(", ")
+            assert array.dtype.str == dtype.strip("`")
+            for axis, length in zip(axes, array.shape, strict=True):
+                assert lengths.get(axis, length) == length
+            if name == "codes.neighbors":
+                levels = IndexFile.open(tmp_path / "shop.index").sections["codes.levels"]
+                assert len(array) == (64 + 32 * (levels - 1)).sum()
+    assert not sections
 
 
 def test_the_page_has_the_manifest_that_is_written_today(written):

@@ -1,4 +1,4 @@
-"""FAISS behind our interface, and galleries that travel into its files and back."""
+"""Galleries that travel into FAISS files and back."""
 
 import subprocess
 import sys
@@ -7,17 +7,7 @@ import faiss
 import numpy as np
 import pytest
 
-from cmpc_base.errors import MissingLibrary
-from cmpc_kernels import (
-    BadArgument,
-    BadIndexFile,
-    FaissIndex,
-    FaissSettings,
-    GalleryIndex,
-    from_faiss,
-    to_faiss,
-    topk,
-)
+from cmpc_kernels import BadArgument, BadIndexFile, GalleryIndex, from_faiss, to_faiss
 
 METRICS = ["cosine", "ip", "l2"]
 
@@ -32,71 +22,6 @@ def gallery(rng):
 @pytest.fixture
 def queries(gallery, rng):
     return gallery[:30] + 0.3 * rng.standard_normal((30, 24)).astype(np.float32)
-
-
-@pytest.mark.parametrize("metric", METRICS)
-@pytest.mark.parametrize("num_queries", [1, 30])
-def test_flat_gives_the_answer_of_our_own_index(metric, num_queries, gallery, queries):
-    found = FaissIndex.build(gallery, metric).search(queries[:num_queries], 10)
-
-    expected = GalleryIndex.build(gallery, metric).search(queries[:num_queries], 10)
-    np.testing.assert_array_equal(found.ids, expected.ids)
-    np.testing.assert_allclose(found.scores, expected.scores, rtol=1e-4, atol=1e-4)
-    assert (found.scores.dtype, found.ids.dtype) == (np.float32, np.int64)
-
-
-@pytest.mark.parametrize("metric", METRICS)
-@pytest.mark.parametrize("kind", ["ivf", "hnsw"])
-def test_the_approximate_kinds_find_nearly_all(kind, metric, gallery, queries):
-    found = FaissIndex.build(gallery, metric, kind=kind).search(queries, 10)
-
-    expected = topk(queries, gallery, 10, metric)
-    same = [np.isin(found.ids[q], expected.ids[q]).mean() for q in range(len(queries))]
-    assert np.mean(same) > 0.9
-    is_first = found.ids[:, 0] == expected.ids[:, 0]
-    np.testing.assert_allclose(found.scores[is_first, 0], expected.scores[is_first, 0], rtol=1e-3)
-
-
-@pytest.mark.parametrize("kind", ["flat", "ivf", "hnsw"])
-@pytest.mark.parametrize("metric", METRICS)
-def test_only_allowed_items_are_found_and_empty_slots_are_ours(kind, metric, gallery, queries):
-    allow = np.zeros(2000, bool)
-    allow[[3, 8, 1999]] = True
-    settings = FaissSettings(num_lists=4, num_probes=4, search_effort=2000)
-    index = FaissIndex.build(gallery, metric, kind=kind, settings=settings)
-
-    found = index.search(queries, 5, allow=allow)
-
-    assert set(found.ids.ravel().tolist()) == {3, 8, 1999, -1}
-    np.testing.assert_array_equal(index.search(queries, 5, allow=[1999, 3, 8, 2000]).ids, found.ids)
-    worst = np.inf if metric == "l2" else -np.inf
-    assert (found.scores[found.ids == -1] == worst).all()
-    assert (found.ids[:, 3:] == -1).all()
-
-
-def test_equal_rows_stand_in_order_and_a_nan_query_finds_nothing():
-    rows = np.ones((6, 3), np.float32)
-    queries = np.stack([rows[0], np.full(3, np.nan, np.float32)])
-
-    found = FaissIndex.build(rows).search(queries, 8)
-
-    assert found.ids.tolist() == [[0, 1, 2, 3, 4, 5, -1, -1], [-1] * 8]
-
-
-def test_the_threads_of_one_search_are_not_those_of_the_process(gallery, queries):
-    index, before = FaissIndex.build(gallery), faiss.omp_get_max_threads()
-
-    found = index.search(queries, 3, num_threads=before + 1)
-
-    np.testing.assert_array_equal(found.ids, index.search(queries, 3).ids)
-    assert faiss.omp_get_max_threads() == before
-
-
-def test_without_faiss_it_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "faiss", None)
-
-    with pytest.raises(MissingLibrary, match=r"pip install 'cmpc\[faiss\]'"):
-        FaissIndex.build(np.ones((1, 2), np.float32))
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -173,29 +98,6 @@ def test_what_is_no_readable_faiss_file_is_refused(gallery, tmp_path):
         from_faiss(tmp_path / "long", metric="cosine")
     with pytest.raises(BadArgument, match="is searched by 'ip', got metric='l2'"):
         from_faiss(tmp_path / "long", metric="l2")
-
-
-ROWS = np.ones((4, 3), np.float32)
-
-
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        (lambda: FaissIndex.build(ROWS, kind="pq"), "choose one of flat, ivf, hnsw"),
-        (lambda: FaissIndex.build(ROWS * np.nan), "must be finite"),
-        (lambda: FaissIndex.build(ROWS).search(ROWS[:, :2], 1), "the 3 dimensions of the index"),
-        (
-            lambda: FaissIndex.build(ROWS).search(ROWS, 1, allow=np.ones(3, bool)),
-            "one value for each",
-        ),
-        (lambda: FaissIndex.build(ROWS).search(ROWS, 1, network_sha256="7f"), "network unknown"),
-        (lambda: FaissIndex.build(ROWS).search(ROWS, 1, num_threads=0), "at least 1, got 0"),
-        (lambda: FaissSettings(num_probes=0), "num_probes must be at least 1"),
-    ],
-)
-def test_a_bad_argument_is_told_what_must_hold(call, message):
-    with pytest.raises(BadArgument, match=message):
-        call()
 
 
 def test_a_full_disk_is_told_by_the_name_of_the_file(tmp_path):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cmpc_kernels import FaissIndex, FaissSettings, GalleryIndex, IndexSettings, ShardedIndex
+from cmpc_kernels import GalleryIndex, IndexSettings, ShardedIndex
 from cmpc_kernels.testing.indexes import SearchableContract
 
 
@@ -35,13 +35,12 @@ class TestShards(SearchableContract):
         return build
 
 
-@pytest.mark.parametrize("kind", ["flat", "ivf", "hnsw"])
+@pytest.mark.parametrize("mode", ["ivf", "hnsw"])
 class TestFaiss(SearchableContract):
     @pytest.fixture
-    def build(self, kind):
+    def build(self, mode):
         pytest.importorskip("faiss")
-        settings = FaissSettings(num_lists=4, num_probes=4, search_effort=256)
-        return lambda rows, metric: FaissIndex.build(rows, metric, kind=kind, settings=settings)
+        return lambda rows, metric: GalleryIndex.build(rows, metric, mode=mode)
 
 
 def test_the_contract_is_broken_by_an_index_that_ignores_the_mask(tmp_path):
