@@ -106,6 +106,9 @@ class FaissRows(RowStore):
     def row_GD(self) -> npt.NDArray[Any]:
         return self._rows["rows"]
 
+    def reserve(self, num_rows: int) -> None:
+        self._rows.reserve(num_rows)
+
     def append(self, other: Self) -> None:
         self._rows.append(other._rows.arrays())
 

@@ -1,7 +1,7 @@
 """Keep a gallery ready to be searched, in memory and as one file.
 
     embeddings --> encoding.py    rows and codes, by position --+
-    names, ids --> items.py       what each position is        +--> search, save
+    names, ids --> items.py       what each position is        +--> search, stored_index.py: save
     settings.py                   what was asked for          --+
 
 An id belongs to one item for ever: ``remove`` and ``compact`` change no other id, ``add`` never
@@ -9,39 +9,28 @@ gives one twice. A loaded index is memory-mapped: opening copies nothing, and th
 copies it into memory. Several threads may search at once while nobody changes the index.
 """
 
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from cmpc_base.files import make_folder
 from cmpc_kernels.errors import BadArgument
 from cmpc_kernels.gallery.chunks import EmbeddingSource
 from cmpc_kernels.gallery.ids import Ids, check_new_ids
-from cmpc_kernels.gallery.index_file import IndexFile, StoredAs, Verify
-from cmpc_kernels.gallery.index_layout import read_index, write_index
-from cmpc_kernels.gallery.index_writing import clearing
 from cmpc_kernels.gallery.items import ItemTable
 from cmpc_kernels.gallery.row_store import RowStore, check_dimension
 from cmpc_kernels.gallery.row_stores import store_of
-from cmpc_kernels.gallery.searchable import KeptIndex
 from cmpc_kernels.gallery.settings import IndexSettings
-from cmpc_kernels.locks import index_lock
+from cmpc_kernels.gallery.stored_index import StoredIndex
 from cmpc_kernels.nearest.codes import RowCodes
 from cmpc_kernels.records import Neighbours
 
 __all__ = ["GalleryIndex"]
 
 
-class GalleryIndex(KeptIndex):
+class GalleryIndex(StoredIndex):
     """An index over gallery embeddings. Make one with ``build`` or ``load``."""
-
-    def __init__(self, rows: RowStore, items: ItemTable, *stored: StoredAs) -> None:
-        self._rows, self._items = rows, items
-        self._stored = {one.path: one for one in stored}
 
     @classmethod
     def build(
@@ -103,57 +92,6 @@ class GalleryIndex(KeptIndex):
         items.append(len(rows), *items.check_new(len(rows), item_names, labels), ids=given)
         return cls(rows, items)
 
-    @classmethod
-    def load(cls, path: str | os.PathLike[str], *, verify: Verify = True) -> Self:
-        """Open a saved index; its arrays stay on disk and are paged in as they are searched.
-
-        ``verify=False`` skips the checksums of the arrays, which read the whole file, and a
-        function is asked whether to. The header, the version, the layout and the file's length are
-        always checked.
-
-        Raises:
-            BadIndexFile: the file is no index, of another version, cut off or altered.
-        """
-        file = IndexFile.open(Path(path))
-        file.verify(verify)
-        return cls.of_file(file)
-
-    @classmethod
-    def of_file(cls, file: IndexFile) -> Self:
-        """Return the index in an open file.
-
-        Raises:
-            BadIndexFile: another kind of writer wrote it.
-        """
-        return cls(*read_index(file), file.stored_as)
-
-    def save(self, path: str | os.PathLike[str]) -> str:
-        """Write the index to one file, whole or not at all; return the SHA-256 of its header.
-
-        A link is followed, and a file that is there keeps its permissions. Who loads an index,
-        changes it and saves it there holds ``index_lock`` meanwhile, so as not to be refused.
-
-        Raises:
-            IndexChanged: this index was loaded from the file, or saved to it, and somebody else has
-                written it since; their change stays.
-        """
-        make_folder(Path(os.path.realpath(path)).parent)
-        with index_lock(path, if_possible=True), clearing(Path(path)):
-            return self.write(Path(path))
-
-    def write(self, path: Path) -> str:
-        """Save without the lock, under a name that nobody else knows."""
-        opened = self._stored.get(Path(os.path.realpath(path)))
-        try:
-            stored = write_index(path, self._rows, self._items, opened)
-        except FileNotFoundError:  # who replaced the file took what was being written for left over
-            if opened is not None:
-                opened.check_unchanged()
-            raise
-        self._stored.pop(stored.path, None)
-        self._stored[stored.path] = stored  # the last one
-        return stored.header_sha256
-
     def __len__(self) -> int:
         return len(self._items.ids)
 
@@ -171,9 +109,9 @@ class GalleryIndex(KeptIndex):
         return self._items.ids.kept_ids()
 
     @property
-    def stored_files(self) -> tuple[StoredAs, ...]:
-        """The file that it was loaded from or last saved to, if any, as that was then."""
-        return tuple(self._stored.values())[-1:]
+    def has_removed(self) -> bool:
+        """Whether it still holds rows of items that were removed; see ``compact``."""
+        return self._items.ids.has_removed
 
     @property
     def id_bounds(self) -> tuple[int, int] | None:
@@ -217,6 +155,10 @@ class GalleryIndex(KeptIndex):
             part = next((part for part in sizes if name.startswith(part.rstrip("s"))), "items")
             sizes[part] += array.nbytes
         return sizes
+
+    def contains(self, ids: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+        """Say of each id, of any shape, whether an item has it."""
+        return self._items.ids.positions_of(ids) >= 0
 
     def names_of(self, ids: npt.ArrayLike) -> list[str]:
         """Return the names of items by their ids [N]; an unknown id, -1 too, is an error."""
@@ -295,17 +237,31 @@ class GalleryIndex(KeptIndex):
         """
         self._rows = self._rows.recoded()
 
-    def merge(self, other: "GalleryIndex") -> npt.NDArray[np.int64]:
-        """Add all items of another index with equal settings; return their new ids, int64 [N]."""
+    def reserve(self, num_rows: int) -> None:
+        """Make room, so that adding or merging up to ``num_rows`` moves no embedding."""
+        self._rows.reserve(num_rows)
+
+    def merge(self, other: "GalleryIndex", *, keep_ids: bool = False) -> npt.NDArray[np.int64]:
+        """Add all items of another index with equal settings; return their ids, int64 [N].
+
+        These are the next ones or, with ``keep_ids``, what they are in the other index: all higher
+        than those here.
+        """
         if other.settings != self.settings:
             raise BadArgument(
                 f"indexes must have the same settings to be merged, got {self.settings} and "
                 f"{other.settings}; build one of them again"
             )
         check_dimension(other.dimension, self.dimension)
+        ids = other.ids if keep_ids else None
+        if ids is not None and len(ids) and self.id_bounds and ids[0] <= self.id_bounds[1]:
+            raise BadArgument(
+                f"ids must be higher than {self.id_bounds[1]} to be kept, got {ids[0]}; merge in "
+                f"the order of ids, or let the items have new ones"
+            )
         fitting = self._items.check_new(len(other), other.item_names, other.labels)
         self._rows.append(other._compacted())
-        return self._items.append(len(other), *fitting)
+        return self._items.append(len(other), *fitting, ids=ids)
 
     def _compacted(self) -> RowStore:
         if not self._items.ids.has_removed:

@@ -13,7 +13,6 @@ none has.
 
 import hashlib
 import json
-import mmap
 import os
 import struct
 from collections.abc import Callable
@@ -25,6 +24,7 @@ import numpy as np
 
 from cmpc_kernels.errors import BadIndexFile, IndexChanged
 from cmpc_kernels.gallery.columns import Array
+from cmpc_kernels.gallery.mapping import mapped
 
 __all__ = [
     "DTYPES",
@@ -125,7 +125,7 @@ class IndexFile:
         with path.open("rb") as file:
             if os.fstat(file.fileno()).st_size < PREFIX.size:
                 raise no_index(path, file.read(len(MAGIC)))
-            content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            content = mapped(file)
             header_json = checked_header(path, content)
             facts, entries = parse_header(path, header_json)
             stored_as = StoredAs.of(path, file, header_json)
@@ -149,17 +149,18 @@ class IndexFile:
             checksums={entry["name"]: entry["sha256"] for entry in entries},
         )
 
-    def verify(self, verify: Verify = True) -> None:
-        """Read all sections and compare their checksums, if ``verify`` says so.
+    def verify(self, verify: Verify = True) -> bool:
+        """Read all sections and compare their checksums, if ``verify`` says so; say if it did.
 
         Raises:
             BadIndexFile: a section was altered.
         """
         if not (verify if isinstance(verify, bool) else verify(self.stored_as)):
-            return
+            return False
         for name, array in self.sections.items():
             if sha256_of(array) != self.checksums[name]:
                 raise altered(self.path, f"its section {name!r} does not match its checksum")
+        return True
 
 
 def altered(path: Path, reason: str) -> BadIndexFile:
@@ -177,7 +178,7 @@ def no_index(path: Path, start: bytes) -> BadIndexFile:
     )
 
 
-def checked_header(path: Path, content: mmap.mmap) -> bytes:
+def checked_header(path: Path, content: memoryview) -> bytes:
     """Return the header's JSON if prefix and checksum allow it."""
     magic, version, length, checksum = PREFIX.unpack(content[: PREFIX.size])
     if magic != MAGIC:
@@ -189,7 +190,7 @@ def checked_header(path: Path, content: mmap.mmap) -> bytes:
         )
     if length > len(content) - PREFIX.size:
         raise altered(path, "it is shorter than its header")
-    header_json = content[PREFIX.size : PREFIX.size + length]
+    header_json = bytes(content[PREFIX.size : PREFIX.size + length])
     if hashlib.sha256(header_json).digest() != checksum:
         raise altered(path, "its header does not match its checksum")
     return header_json
@@ -229,7 +230,7 @@ def is_sound(entry: dict[str, Any]) -> bool:
     )
 
 
-def map_section(content: mmap.mmap, at: int, entry: dict[str, Any]) -> Array:
+def map_section(content: memoryview, at: int, entry: dict[str, Any]) -> Array:
     shape, dtype = tuple(entry["shape"]), np.dtype(entry["dtype"])
     if 0 in shape:
         return np.empty(shape, dtype)

@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 
 from cmpc_kernels.errors import BadArgument
-from cmpc_kernels.gallery.columns import Array
 from cmpc_kernels.gallery.ids import Ids
-from cmpc_kernels.gallery.index_file import IndexFile, StoredAs, altered
+from cmpc_kernels.gallery.index_file import IndexFile, StoredAs, Verify, altered
 from cmpc_kernels.gallery.index_writing import write_index_file
 from cmpc_kernels.gallery.items import ItemTable
 from cmpc_kernels.gallery.names import Names
@@ -47,13 +46,17 @@ def write_index(path: Path, rows: RowStore, items: ItemTable, opened: StoredAs |
     return write_index_file(path, facts, rows.arrays() | items.sections(), opened)
 
 
-def read_index(file: IndexFile) -> tuple[RowStore, ItemTable]:
+def read_index(file: IndexFile, verify: Verify) -> tuple[RowStore, ItemTable]:
     """Return embeddings and items; their arrays stay on disk until they are read.
+
+    What takes longer for more items is looked at only if ``verify`` says so.
 
     Raises:
         BadIndexFile: the file is not what ``write_index`` wrote.
     """
     path, sections = file.path, file.sections
+    if file.verify(verify) and "ids" in sections and not (np.diff(sections["ids"]) > 0).all():
+        raise altered(path, "its ids are not ascending")
     settings, numbers = parse_facts(path, file.facts)
     items = read_items(path, numbers, sections)
     arrays = {name: array for name, array in sections.items() if name not in ITEM_SECTIONS}
@@ -103,8 +106,8 @@ def read_items(path: Path, numbers: dict[str, int], sections: dict[str, Any]) ->
     id_G, is_removed_G = sections.get("ids"), sections.get("is_removed")
     if id_G is None and next_id - first_id != num_rows:
         raise altered(path, "its ids do not fit its items")
-    if id_G is not None and not are_ascending(id_G, first_id, next_id):
-        raise altered(path, "its ids are not ascending")
+    if id_G is not None and num_rows and not first_id <= id_G[0] <= id_G[-1] < next_id:
+        raise altered(path, "its ids are not those of its header")
     ids = Ids(
         num_rows,
         first_id=first_id,
@@ -114,9 +117,3 @@ def read_items(path: Path, numbers: dict[str, int], sections: dict[str, Any]) ->
     )
     names = None if ends_G is None or text_T is None else Names(text_T, ends_G)
     return ItemTable(ids, names=names, labels=sections.get("labels"))
-
-
-def are_ascending(id_G: Array, first_id: int, next_id: int) -> bool:
-    if not id_G.size:
-        return True
-    return bool((np.diff(id_G) > 0).all() and id_G[0] >= first_id and id_G[-1] < next_id)

@@ -67,6 +67,10 @@ class RowStore(ABC):
         return None
 
     @abstractmethod
+    def reserve(self, num_rows: int) -> None:
+        """Make room, so that appending up to ``num_rows`` moves nothing."""
+
+    @abstractmethod
     def append(self, other: Self) -> None:
         """Put the rows of another behind the last one."""
 

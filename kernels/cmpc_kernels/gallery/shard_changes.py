@@ -33,6 +33,7 @@ from cmpc_kernels.locks import FOLDER_LOCK, index_lock
 __all__ = ["ShardChange", "changing_shards", "is_unfinished"]
 
 NUM_KEPT = 2  # manifests
+NUM_COMMITS = 100  # that a manifest names: who slept for more may be told that its change failed
 SHARD = re.compile(r"shard-(?:[0-9a-f]{8}){1,2}\.index")
 
 
@@ -55,8 +56,12 @@ class ShardChange:
         Raises:
             IndexChanged: another writer made the next generation.
         """
-        number = 1 if self._before is None else self._before.generation + 1
-        manifest = replace(manifest, generation=number)
+        before = self._before
+        manifest = replace(
+            manifest,
+            generation=1 if before is None else before.generation + 1,
+            commits=(secrets.token_hex(8), *(before.commits if before else ()))[:NUM_COMMITS],
+        )
         left_over = self._left_over(manifest)
         self.check_is_next()
         try:
@@ -64,7 +69,7 @@ class ShardChange:
         except FileExistsError as error:
             raise self._changed() from error
         if self._is_of_the_past(manifest):
-            self._remove([manifest_name(number)])
+            self._remove([manifest_name(manifest.generation)])
             raise self._changed()
         self._remove(left_over)
         return manifest
@@ -84,10 +89,15 @@ class ShardChange:
 
     def _is_of_the_past(self, manifest: Manifest) -> bool:
         """Say whether a writer that slept for generations took a number that was free again."""
-        newest = newest_generation(self._folder) or 0
-        if newest - manifest.generation < NUM_KEPT:
-            return False
-        return not self._saved & Manifest.read(self._folder, newest).file_names
+        while True:
+            newest = newest_generation(self._folder) or 0
+            if newest - manifest.generation < NUM_KEPT:
+                return False
+            try:
+                return manifest.commits[0] not in Manifest.read(self._folder, newest).commits
+            except BadIndexFile:
+                if newest_generation(self._folder) == newest:
+                    raise
 
     def _left_over(self, manifest: Manifest) -> list[str]:
         """List what nobody will need once a manifest is the folder's, the oldest first."""

@@ -5,7 +5,7 @@
 
     {"format": "cmpc sharded gallery index", "version": 2, "generation": 42,
      "dimension": 128, "rows_per_shard": 1000000, "next_id": 2500000,
-     "settings": {...as in settings.py},
+     "settings": {...as in settings.py}, "commits": ["93f04c8a1e6b2d57", ...],
      "shards": [{"file": "shard-4f2a90c17d03b2ee.index", "header_sha256": "..."}, ...]}
 
 Every change makes the next generation, and only one writer can: the name of its manifest is taken
@@ -46,6 +46,8 @@ class Manifest:
     Attributes:
         next_id: The next item's.
         generation: How many changes there were, the first build among them.
+        commits: Random names of the latest changes, the last one first. A writer finds its own
+            there if its change is among those that the gallery is made of.
     """
 
     settings: IndexSettings
@@ -54,6 +56,7 @@ class Manifest:
     next_id: int
     shards: tuple[ShardFile, ...]
     generation: int = 0
+    commits: tuple[str, ...] = ()
 
     @property
     def file_names(self) -> set[str]:
@@ -102,7 +105,8 @@ class Manifest:
         except BadArgument as error:
             raise ValueError(str(error)) from error
         shards = tuple(ShardFile(**entry) for entry in content.pop("shards"))
-        manifest = cls(settings=settings, shards=shards, **content)
+        commits = tuple(content.pop("commits", ()))
+        manifest = cls(settings=settings, shards=shards, commits=commits, **content)
         numbers = (manifest.dimension, manifest.rows_per_shard, manifest.next_id)
         if not all(type(number) is int and number >= 0 for number in numbers):
             raise ValueError("dimension, rows_per_shard and next_id must be whole numbers")

@@ -4,17 +4,17 @@
     folder/shard-4f2a90c17d03b2ee.index     items with the lowest ids
     folder/shard-93bc07d2a1f6485c.index     ...
 
-The answer is that of one index over everything (shard_search.py). Each shard is memory-mapped, and
-holds higher ids than those before it, so ties fall to the lower id. Whoever opens the folder finds
-the gallery before a change or after it, and a change that was made of an older one is refused
-(shard_changes.py).
+The answer is that of one index over everything (open_shards.py, shard_search.py). Each shard is
+memory-mapped, and holds higher ids than those before it, so ties fall to the lower id. Whoever
+opens the folder finds the gallery before a change or after it, and a change that was made of an
+older one is refused (shard_changes.py).
 """
 
 import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -25,22 +25,14 @@ from cmpc_kernels.errors import BadArgument, BadIndexFile, IndexChanged
 from cmpc_kernels.gallery.chunks import EmbeddingSource
 from cmpc_kernels.gallery.ids import check_ids
 from cmpc_kernels.gallery.index import GalleryIndex
-from cmpc_kernels.gallery.index_file import StoredAs, Verify
+from cmpc_kernels.gallery.index_file import Verify
 from cmpc_kernels.gallery.items import refuse_half
-from cmpc_kernels.gallery.names import ChainedNames
-from cmpc_kernels.gallery.searchable import KeptIndex
+from cmpc_kernels.gallery.open_shards import OpenShards
 from cmpc_kernels.gallery.settings import IndexSettings
 from cmpc_kernels.gallery.shard_changes import ShardChange, changing_shards, is_unfinished
-from cmpc_kernels.gallery.shard_files import (
-    open_shard,
-    open_shards,
-    split_filter,
-    with_shards,
-    write_shards,
-)
-from cmpc_kernels.gallery.shard_manifest import Manifest, newest_generation
-from cmpc_kernels.gallery.shard_search import search_shards
-from cmpc_kernels.records import Neighbours
+from cmpc_kernels.gallery.shard_files import open_shard, open_shards
+from cmpc_kernels.gallery.shard_manifest import Manifest, ShardFile, newest_generation
+from cmpc_kernels.gallery.shard_writing import NewItems, grouped, joined, write_shards
 
 __all__ = ["ShardedIndex", "open_index"]
 
@@ -48,11 +40,8 @@ ROWS_PER_SHARD = 1_000_000
 MAX_OPENINGS = 100  # of a folder that is changed twice while it is opened, each time
 
 
-class ShardedIndex(KeptIndex):
+class ShardedIndex(OpenShards):
     """A gallery in a folder of index files. Make one with ``build`` or ``open``."""
-
-    def __init__(self, folder: Path, manifest: Manifest, shards: Sequence[GalleryIndex]) -> None:
-        self.folder, self._manifest, self.shards = folder, manifest, tuple(shards)
 
     @classmethod
     def build(
@@ -84,8 +73,9 @@ class ShardedIndex(KeptIndex):
             next_id=0,
             shards=(),
         )
+        new = NewItems(embeddings=embeddings, names=item_names, labels=labels)
         with changing_shards(path, None) as change:
-            written = write_shards(change, blank, embeddings, item_names, labels)
+            written = write_shards(change, blank, new)
             shards = open_shards(path, written, verify=False)
             return cls(path, change.commit(written), shards)
 
@@ -121,77 +111,6 @@ class ShardedIndex(KeptIndex):
         """Say whether a folder holds nothing but what a build left that was killed."""
         return is_unfinished(folder)
 
-    def __len__(self) -> int:
-        return sum(map(len, self.shards))
-
-    @property
-    def settings(self) -> IndexSettings:
-        return self._manifest.settings
-
-    @property
-    def dimension(self) -> int:
-        return self._manifest.dimension
-
-    @property
-    def ids(self) -> npt.NDArray[np.int64]:
-        """The ids of the items, int64 [items], ascending."""
-        return np.concatenate([shard.ids for shard in self.shards])
-
-    @property
-    def item_names(self) -> Sequence[str] | None:
-        """The names of the items in the order of ``ids``, each decoded when read, or None."""
-        names = [shard.item_names for shard in self.shards]
-        kept = [part for part in names if part is not None]
-        return ChainedNames(kept) if len(kept) == len(names) else None
-
-    @property
-    def labels(self) -> npt.NDArray[np.int64] | None:
-        """The labels of the items, int64 [items], or None."""
-        labels = [shard.labels for shard in self.shards]
-        kept = [label_N for label_N in labels if label_N is not None]
-        return np.concatenate(kept) if len(kept) == len(labels) else None
-
-    @property
-    def stored_files(self) -> tuple[StoredAs, ...]:
-        """The files of the shards, as they were when they were opened."""
-        return tuple(file for shard in self.shards for file in shard.stored_files)
-
-    def bytes_by_part(self) -> dict[str, int]:
-        """Return what rows, codes and the rest take, as ``GalleryIndex.bytes_by_part``."""
-        parts = [shard.bytes_by_part() for shard in self.shards]
-        return {name: sum(part[name] for part in parts) for name in parts[0]}
-
-    def names_of(self, ids: npt.ArrayLike) -> list[str]:
-        """Return the names of items by their ids [N]; an unknown id is an error."""
-        return [shard.names_of([item])[0] for shard, item in with_shards(self.shards, ids)]
-
-    def labels_of(self, ids: npt.ArrayLike) -> npt.NDArray[np.int64]:
-        """Return the labels of items by their ids [N]; an unknown id is an error."""
-        pairs = with_shards(self.shards, ids)
-        return np.array([shard.labels_of(item) for shard, item in pairs], np.int64)
-
-    def ids_of(self, names: Sequence[str]) -> npt.NDArray[np.int64]:
-        """Return the ids of all items with one of these names; a name of no item adds none."""
-        return np.concatenate([shard.ids_of(names) for shard in self.shards])
-
-    def search_unrounded(
-        self,
-        query_QD: npt.NDArray[Any],
-        num_kept: int,
-        *,
-        allow: npt.ArrayLike | None,
-        num_threads: int | None,
-    ) -> Neighbours:
-        """Return what an index over all shards would, with scores in float64."""
-        allowed = split_filter(self.shards, allow)
-        return search_shards(self.shards, query_QD, num_kept, allowed, num_threads)
-
-    def stored_embeddings(self) -> EmbeddingSource | None:
-        """Return the rows of all shards, one shard after the other."""
-        rows = [shard.rows for shard in self.shards]
-        kept = [row_GD for row_GD in rows if row_GD is not None]
-        return kept or None
-
     def add(
         self,
         embeddings: EmbeddingSource,
@@ -199,18 +118,23 @@ class ShardedIndex(KeptIndex):
         item_names: Sequence[str] | None = None,
         labels: npt.ArrayLike | None = None,
     ) -> npt.NDArray[np.int64]:
-        """Write items as further shards, all or none; return their ids, int64 [N].
+        """Add items, all or none; return their ids, int64 [N].
+
+        They fill the last shard, which is written anew up to ``rows_per_shard``, then further ones.
 
         Raises:
             IndexChanged: somebody else changed the folder since it was opened; theirs stays.
         """
         if len(self):
             refuse_half("item_names", has=self.item_names is not None, comes=item_names is not None)
-            refuse_half("labels", has=self.labels is not None, comes=labels is not None)
-        first_id = self._manifest.next_id
+            has_labels = all(shard.labels is not None for shard in self.shards)
+            refuse_half("labels", has=has_labels, comes=labels is not None)
+        first_id, last = self._manifest.next_id, self._manifest.shards[-1]
+        new = NewItems(embeddings=embeddings, names=item_names, labels=labels)
         with changing_shards(self.folder, self._manifest) as change:
-            written = write_shards(change, self._manifest, embeddings, item_names, labels)
-            self._commit(change, written)
+            has_room = len(self.shards[-1]) < self._manifest.rows_per_shard
+            unfilled = self._verified(last) if has_room else None
+            self._commit(change, write_shards(change, self._manifest, new, unfilled))
         return np.arange(first_id, self._manifest.next_id)
 
     def remove(self, ids: npt.ArrayLike) -> None:
@@ -222,7 +146,7 @@ class ShardedIndex(KeptIndex):
             IndexChanged: somebody else changed the folder since it was opened; theirs stays.
         """
         wanted = np.unique(check_ids(ids))
-        parts = [wanted[np.isin(wanted, shard.ids)] for shard in self.shards]
+        parts = [wanted[shard.contains(wanted)] for shard in self.shards]
         if sum(map(len, parts)) < len(wanted):
             missing = np.setdiff1d(wanted, np.concatenate(parts))
             raise BadArgument(
@@ -233,10 +157,31 @@ class ShardedIndex(KeptIndex):
             return
         with changing_shards(self.folder, self._manifest) as change:
             files = [
-                change.save(shard.without(part)) if len(part) else file
-                for file, shard, part in zip(self._manifest.shards, self.shards, parts, strict=True)
+                change.save(self._verified(file).without(part)) if len(part) else file
+                for file, part in zip(self._manifest.shards, parts, strict=True)
             ]
             self._commit(change, replace(self._manifest, shards=tuple(files)))
+
+    def compact(self, rows_per_shard: int | None = None) -> None:
+        """Join neighbouring shards that fit into one, and drop what was removed; ids stay.
+
+        Any two neighbours then hold more items together than a shard may. What was joined stays on
+        the disk until the change after this one, for those who open the folder meanwhile.
+
+        Args:
+            rows_per_shard: How large shards may be from now on; larger ones stay as they are.
+
+        Raises:
+            IndexChanged: somebody else changed the folder since it was opened; theirs stays.
+        """
+        before = after = self._manifest
+        if rows_per_shard is not None:
+            after = replace(before, rows_per_shard=check_count(rows_per_shard))
+        pairs = list(zip(before.shards, self.shards, strict=True))
+        kept = [pair for pair in pairs if len(pair[1])] or pairs[:1]
+        with changing_shards(self.folder, before) as change:
+            files = [self._joined(change, group) for group in grouped(kept, after.rows_per_shard)]
+            self._commit(change, replace(after, shards=tuple(files)))
 
     def recode(self) -> None:
         """Write all shards anew with codes made of their rows; see ``GalleryIndex.recode``.
@@ -247,17 +192,36 @@ class ShardedIndex(KeptIndex):
         """
         with changing_shards(self.folder, self._manifest) as change:
             files = []
-            for shard in self.shards:
-                copy = shard.without([])
-                copy.recode()
-                files.append(change.save(copy))
+            for file in self._manifest.shards:
+                shard = self._verified(file)
+                shard.recode()
+                shard.compact()
+                files.append(change.save(shard))
             self._commit(change, replace(self._manifest, shards=tuple(files)))
 
+    def _joined(
+        self, change: ShardChange, group: Sequence[tuple[ShardFile, GalleryIndex]]
+    ) -> ShardFile:
+        """Write neighbours as one shard, unless there is nothing to join or to drop."""
+        (file, shard), *others = group
+        if not others and not shard.has_removed:
+            return file
+        return change.save(joined([self._verified(file) for file, _ in group]))
+
+    def _verified(self, file: ShardFile) -> GalleryIndex:
+        """Open a shard to write it anew."""
+        return open_shard(self.folder, file, self._manifest, verify=True)
+
     def _commit(self, change: ShardChange, manifest: Manifest) -> None:
-        """Open what is new in a manifest, make it the folder's, and be that gallery."""
+        """Open what is new in a manifest, make it the folder's, and be that gallery.
+
+        One that is what it was makes no generation.
+        """
+        if manifest == self._manifest:
+            return
         known = dict(zip(self._manifest.shards, self.shards, strict=True))
         shards = tuple(
-            known[file] if file in known else open_shard(self.folder, file, manifest)
+            known[file] if file in known else open_shard(self.folder, file, manifest, verify=False)
             for file in manifest.shards
         )
         self._manifest, self.shards = change.commit(manifest), shards

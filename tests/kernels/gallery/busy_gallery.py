@@ -22,6 +22,7 @@ import numpy as np
 from cmpc_kernels import GalleryIndex, IndexChanged, ShardedIndex, locks, open_index
 
 ROWS_PER_CHANGE, NUM_OWN_CHANGES, MAX_LIFE_S = 3, 3, 0.5
+ROWS_PER_SHARD, SHARE_COMPACTED = 8, 0.3
 
 
 def save(index, path):
@@ -42,13 +43,15 @@ def changed(path, change):
 
 
 def write(path, number, journal):
-    """Add three items, or remove three of one's own, until the kill comes."""
+    """Add three items, or remove three of one's own, and compact, until the kill comes."""
     own, rows = [], np.full((ROWS_PER_CHANGE, 4), number, np.float32)
 
     def note(**line):
         os.write(journal, json.dumps(line).encode() + b"\n")
 
     for count in itertools.count():
+        if random.random() < SHARE_COMPACTED:
+            changed(path, lambda index: index.compact())
         if len(own) < NUM_OWN_CHANGES:
             names = [f"{number}/{count}/{item}" for item in range(ROWS_PER_CHANGE)]
             note(adds=names)
@@ -145,7 +148,7 @@ def main(kind, gallery, seconds, num_writers, num_readers):
     if kind == "file":
         GalleryIndex.build(rows, item_names=first).save(path)
     else:
-        ShardedIndex.build(path, rows, item_names=first)
+        ShardedIndex.build(path, rows, item_names=first, rows_per_shard=ROWS_PER_SHARD)
     open_index(path).search(rows, 1)  # compiled before it is forked
     journals, codes, exits = run(path, float(seconds), int(num_writers), int(num_readers))
     last = [f"last/0/{item}" for item in range(ROWS_PER_CHANGE)]

@@ -1,5 +1,6 @@
 """Whatever is added, removed, merged, compacted and saved: the answer is that of what is left."""
 
+import itertools
 import json
 import tempfile
 from pathlib import Path
@@ -142,12 +143,14 @@ class IndexChanges(Changes):
 class ShardChanges(Changes):
     """A folder of small shards, reopened now and then."""
 
+    rows_per_shard = 17
+
     def make(self, gallery):
         return ShardedIndex.build(
             Path(self.folder.name) / "shards",
             gallery,
             self.settings,
-            rows_per_shard=17,
+            rows_per_shard=self.rows_per_shard,
             item_names=[name_of(n) for n in range(len(gallery))],
             labels=np.arange(len(gallery)) % 3,
         )
@@ -155,6 +158,17 @@ class ShardChanges(Changes):
     @rule(verify=st.booleans())
     def open_again(self, verify):
         self.index = ShardedIndex.open(self.index.folder, verify=verify)
+
+    @rule(rows_per_shard=st.sampled_from([None, 5, 17, 40]))
+    def compact(self, rows_per_shard):
+        self.index.compact(rows_per_shard)
+        self.rows_per_shard = rows_per_shard or self.rows_per_shard
+        sizes = [len(shard) for shard in self.index.shards]
+        assert all(sum(pair) > self.rows_per_shard for pair in itertools.pairwise(sizes))
+        assert all(sizes) or len(sizes) == 1
+        before = set(self.index.folder.iterdir())
+        self.index.compact()
+        assert set(self.index.folder.iterdir()) == before  # there was nothing left to do
 
     @invariant()
     def no_file_is_left_behind(self):
@@ -205,6 +219,18 @@ def test_an_index_merged_with_itself_has_everything_twice(num_items, rng):
     assert index.search(gallery[:1], 2, allow=[3, num_items + 3]).ids.tolist() == [
         [3, num_items + 3]
     ]
+
+
+def test_ids_are_kept_in_a_merge_only_above_those_that_are_there():
+    low, high = (
+        GalleryIndex.build_with(IndexSettings(), np.eye(2, dtype=np.float32), ids=ids)
+        for ids in ([3, 5], [6, 9])
+    )
+    with pytest.raises(BadArgument, match="higher than 9 to be kept, got 3"):
+        high.merge(low, keep_ids=True)
+
+    assert low.merge(high, keep_ids=True).tolist() == [6, 9]
+    assert low.ids.tolist() == [3, 5, 6, 9]
 
 
 def test_views_and_mapped_rows_stay_as_they_were(rng, tmp_path):

@@ -6,6 +6,7 @@ import json
 import os
 import struct
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -74,16 +75,38 @@ def test_a_loaded_index_is_the_saved_one(metric, mode, storage, verify, rng, tmp
     np.testing.assert_array_equal(found.scores, expected.scores)
 
 
-def test_opening_copies_nothing(rng, tmp_path):
-    GalleryIndex.build(rng.standard_normal((100, 16), dtype=np.float32)).save(tmp_path / "g.index")
+def test_opening_copies_nothing_and_what_was_opened_goes_with_its_last_array(tmp_path):
+    path = tmp_path / "gallery-that-is-mapped.index"
+    GalleryIndex.build(np.ones((100, 16), np.float32)).save(path)
 
-    rows = GalleryIndex.load(tmp_path / "g.index", verify=False).rows
+    def mappings():
+        lines = Path("/proc/self/maps").read_text().splitlines()
+        borders = [line.split()[0].split("-") for line in lines if path.name in line]
+        return [(int(start, 16), int(end, 16)) for start, end in borders]
 
-    owner = rows
-    while isinstance(owner.base, np.ndarray):
-        owner = owner.base
-    assert type(memoryview(owner.base).obj).__name__ == "mmap"
-    assert (rows.flags.writeable, rows.ctypes.data % 64) == (False, 0)
+    rows = GalleryIndex.load(path).rows
+
+    ((start, end),) = mappings()
+    assert start < rows.ctypes.data < rows.ctypes.data + rows.nbytes <= end
+    assert rows.ctypes.data % 64 == 0
+    with pytest.raises(ValueError, match="WRITEABLE"):
+        rows.flags.writeable = True
+    del rows
+    assert not mappings()
+
+
+@pytest.mark.parametrize("ids", [[3, 5, 4, 9], [9, 4, 5, 3], [3, 4, 4, 9], [3, 4, 5, 10]])
+def test_ids_that_another_writer_left_in_disorder_are_refused(ids, tmp_path):
+    right, wrong = (np.array(one, "<i8").tobytes() for one in ([3, 4, 5, 9], ids))
+    GalleryIndex.build_with(
+        IndexSettings(), np.eye(4, dtype=np.float32), ids=[3, 4, 5, 9], first_id=3
+    ).save(tmp_path / "altered.index")
+    content = (tmp_path / "altered.index").read_bytes().replace(right, wrong)
+    sha256 = hashlib.sha256(wrong).hexdigest()
+    (tmp_path / "altered.index").write_bytes(with_header(content, section("ids", sha256=sha256)))
+
+    with pytest.raises(BadIndexFile, match="its ids are not"):
+        GalleryIndex.load(tmp_path / "altered.index")
 
 
 def test_names_labels_and_items_may_all_be_missing(tmp_path):

@@ -117,6 +117,31 @@ def test_what_is_saved_elsewhere_too_is_refused_where_it_came_from(tmp_path):
 
 
 @pytest.mark.usefixtures("_locks")
+def test_what_is_compacted_is_searched_on_and_opened_by_who_began_before(tmp_path, monkeypatch):
+    folder = tmp_path / "shop"
+    ShardedIndex.build(folder, ROWS, IndexSettings(metric="l2"), rows_per_shard=1)
+    early, late, open_file = open_index(folder), open_index(folder), shard_files.open_file
+    early_ids = early.search(ROWS, 1).ids.tolist()
+
+    def while_it_is_compacted(*arguments):
+        monkeypatch.setattr(shard_files, "open_file", open_file)
+        open_index(folder).compact(3)
+        return open_file(*arguments)
+
+    monkeypatch.setattr(shard_files, "open_file", while_it_is_compacted)
+    between = open_index(folder)
+    assert [len(between.shards), len(open_index(folder).shards)] == [4, 2]
+    assert len(list(folder.glob("shard-*"))) == 5
+    for change in (late.compact, lambda: late.add(ONE)):
+        with pytest.raises(IndexChanged):
+            change()
+    open_index(folder).remove([3])
+    assert len(list(folder.glob("shard-*"))) == 3
+    for index in (early, between):
+        assert index.search(ROWS, 1).ids.tolist() == early_ids
+
+
+@pytest.mark.usefixtures("_locks")
 def test_of_two_who_build_in_one_folder_one_is_refused(tmp_path):
     folder = tmp_path / "shop"
 
