@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cmpc.cli.index_changes import add, recode, remove
+from cmpc.cli.index_changes import add, compact, recode, remove
 from cmpc.cli.index_faiss import from_faiss, to_faiss
 from cmpc.cli.options import (
     EXISTING_FILE,
@@ -229,5 +229,5 @@ def check_target(options: BuildIndexOptions) -> None:
         check_output("--out", path, INDEX, inputs=[options.embeddings, options.ids_path])
 
 
-for command in (add, remove, recode, to_faiss, from_faiss):
+for command in (add, remove, compact, recode, to_faiss, from_faiss):
     index.add_command(command)

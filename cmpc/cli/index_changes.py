@@ -1,4 +1,4 @@
-"""The commands that add items to an index, remove some and recode all; each keeps its id."""
+"""The commands that add items to an index, remove some and write it anew; each keeps its id."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import click
 
 from cmpc.cli.options import EXISTING_FILE, EXISTING_PATH, ids_option, json_option
 
-__all__ = ["add", "recode", "remove"]
+__all__ = ["add", "compact", "recode", "remove"]
 
 
 @click.command()
@@ -17,8 +17,9 @@ __all__ = ["add", "recode", "remove"]
 def add(index_path: Path, embeddings: Path, ids_path: Path | None, as_json: bool) -> None:
     """Add embeddings to an index.
 
-    A folder of shards gets further shards. Embeddings of another gallery network than that of the
-    index are refused, and names that it has already. To replace items, remove them first.
+    They fill the last shard of a folder, then further ones. Embeddings of another gallery network
+    than that of the index are refused, and names that it has already. To replace items, remove them
+    first.
 
     \b
     Examples:
@@ -55,6 +56,35 @@ def remove(index_path: Path, names_path: Path, as_json: bool) -> None:
 
     changed = remove_items(index_path, names_path, TerminalObserver())
     publish(changed_report(index_path, changed, "num_removed"), as_json=as_json)
+
+
+@click.command()
+@click.argument("index_path", metavar="INDEX", type=EXISTING_PATH)
+@click.option(
+    "--rows-per-shard",
+    type=click.IntRange(min=1),
+    help="How large shards may be from now on.  [default: as they were built]",
+)
+@json_option
+def compact(index_path: Path, rows_per_shard: int | None, as_json: bool) -> None:
+    """Join small shards, and drop what was removed.
+
+    Neighbours are joined that fit into one shard, which makes searching and opening faster. Who has
+    the index open searches on. The files that are replaced stay until the next change, so the disk
+    must have room for both.
+
+    \b
+    Examples:
+      cmpc index compact large-index
+      cmpc index compact large-index --rows-per-shard 2000000
+    """
+    from cmpc.cli.publishing import publish
+    from cmpc.progress import TerminalObserver
+    from cmpc.reports.index import changed_report
+    from cmpc_search.stages.index_changes import compact_items
+
+    changed = compact_items(index_path, rows_per_shard, TerminalObserver())
+    publish(changed_report(index_path, changed, "num_files"), as_json=as_json)
 
 
 @click.command()

@@ -1,4 +1,4 @@
-"""Add items to an index, remove some, or make their codes anew; every item keeps its id.
+"""Add items to an index, remove some, or write it anew in better form; every item keeps its id.
 
 Who else changes the index meanwhile is waited for. Where that can't be known, as on some disks that
 machines share, the change is made anew of what the others left.
@@ -14,20 +14,27 @@ import numpy.typing as npt
 
 from cmpc_base.name_lists import read_names
 from cmpc_base.progress import SILENT, Observer
-from cmpc_kernels import GalleryIndex, IndexChanged, open_index
+from cmpc_kernels import GalleryIndex, IndexChanged, ShardedIndex, open_index
 from cmpc_search.directions import check_directions
 from cmpc_search.embeddings import Embeddings, read_embeddings
 from cmpc_search.errors import BadArgument
 from cmpc_search.stages.indexing import AnyIndex, changing
 
-__all__ = ["ChangedIndex", "add_items", "known_ids", "recode_items", "remove_items"]
+__all__ = [
+    "ChangedIndex",
+    "add_items",
+    "compact_items",
+    "known_ids",
+    "recode_items",
+    "remove_items",
+]
 
 MAX_TRIES = 20  # each of them met a change by somebody else
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChangedIndex:
-    """How many items came, went or were made anew, and how many there are now."""
+    """How many items came, went or were made anew, or files there are, and how many items now."""
 
     num_changed: int
     num_items: int
@@ -39,7 +46,7 @@ def add_items(
     ids_path: Path | None = None,
     observer: Observer = SILENT,
 ) -> ChangedIndex:
-    """Add embeddings to an index; a folder of shards gets further shards.
+    """Add embeddings to an index; those of a folder fill its last shard, then further ones.
 
     Raises:
         BadArgument: they are of another network, or items of the index already.
@@ -94,6 +101,32 @@ def recode_items(index_path: Path, observer: Observer = SILENT) -> ChangedIndex:
     return _changed(index_path, recode, observer)
 
 
+def compact_items(
+    index_path: Path, rows_per_shard: int | None = None, observer: Observer = SILENT
+) -> ChangedIndex:
+    """Drop what was removed, and join neighbouring shards that fit into one; files are counted.
+
+    Args:
+        rows_per_shard: How large the shards of a folder may be from now on.
+
+    Raises:
+        BadArgument: a file is asked for shards.
+        IndexChanged: others change the index faster than it can be read.
+    """
+
+    def compact(opened: AnyIndex) -> int:
+        if isinstance(opened, ShardedIndex):
+            opened.compact(rows_per_shard)
+        elif rows_per_shard is not None:
+            raise BadArgument(
+                f"--rows-per-shard is for a folder of shards, {index_path} is one file; build the "
+                f"index again with it"
+            )
+        return len(opened.stored_files)
+
+    return _changed(index_path, compact, observer)
+
+
 def _changed(path: Path, change: Callable[[AnyIndex], int], observer: Observer) -> ChangedIndex:
     """Read, change and write an index; ``change`` returns how many items it met."""
     for _ in range(MAX_TRIES - 1):
@@ -106,7 +139,7 @@ def _changed_once(
     path: Path, change: Callable[[AnyIndex], int], observer: Observer
 ) -> ChangedIndex:
     with changing(path, observer):
-        opened = open_index(path)
+        opened = open_index(path, verify=path.is_file())  # of a folder, what is written anew is
         num_changed = change(opened)
         _save(opened, path)
     return ChangedIndex(num_changed=num_changed, num_items=len(opened))

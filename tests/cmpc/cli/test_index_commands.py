@@ -1,7 +1,6 @@
-"""What `cmpc index` writes and says of it; `cmpc query` is tested with bundles."""
+"""What `cmpc index build` and `info` write and say; `cmpc query` is tested with bundles."""
 
 import importlib.metadata
-import json
 import subprocess
 import sys
 
@@ -9,23 +8,13 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from click.testing import CliRunner
+from index_command_line import document, invoke
 from PIL import Image
 
-from cmpc.cli import command_line
 from cmpc_kernels import open_index
 from cmpc_search.data import load_image_set
 from cmpc_search.embeddings import Embeddings, read_embeddings, write_embeddings
 from cmpc_search.gallery.importing import GallerySources, import_gallery
-
-
-@pytest.fixture
-def embeddings(tmp_path):
-    rows = np.random.default_rng(7).standard_normal((60, 16)).astype(np.float32)
-    names = tuple(f"item/{n}" for n in range(60))
-    path = tmp_path / "shop.safetensors"
-    write_embeddings(path, Embeddings(rows=rows, item_names=names, network_sha256="ab" * 32))
-    return path
 
 
 @pytest.mark.parametrize("shards", [[], ["--rows-per-shard", 2]])
@@ -45,12 +34,6 @@ def test_each_item_keeps_its_own_name_and_label(shards, tmp_path):
     assert index.labels_of(nearest).tolist() == labels.tolist()
 
 
-def write_items(path, names):
-    rows = np.random.default_rng(len(names)).standard_normal((len(names), 16)).astype(np.float32)
-    write_embeddings(path, Embeddings(rows=rows, item_names=tuple(names)))
-    return path
-
-
 def made_gallery(folder, rows):
     """A gallery of ready embeddings."""
     np.save(folder.with_suffix(".npy"), rows)
@@ -58,16 +41,6 @@ def made_gallery(folder, rows):
     names.write_text("".join(f"item {n}\n" for n in range(len(rows))))
     sources = GallerySources(embeddings_path=folder.with_suffix(".npy"), ids_path=names)
     return import_gallery(folder, sources)
-
-
-def invoke(*arguments):
-    return CliRunner().invoke(command_line, ["index", *map(str, arguments)])
-
-
-def document(*arguments):
-    result = invoke(*arguments, "--json")
-    assert result.exit_code == 0, result.stderr
-    return json.loads(result.stdout)
 
 
 @pytest.mark.parametrize("start", [[], ["build"]])
@@ -180,65 +153,6 @@ def test_bare_rows_are_indexed_from_a_mapped_file(tmp_path):
     assert (built["num_items"], built["has_names"]) == (4, False)
 
 
-@pytest.mark.parametrize("shards", [[], ["--rows-per-shard", 25]])
-def test_items_come_and_go_and_the_others_keep_their_ids(shards, embeddings, tmp_path):
-    path = tmp_path / "shop"
-    document("build", embeddings, "--out", path, *shards)
-    (tmp_path / "gone.txt").write_text("item/0\nitem/41\n")
-
-    num_bytes = document("info", path)["num_bytes"]
-    assert document("remove", path, tmp_path / "gone.txt")["num_items"] == 58
-    told = document("info", path)
-    assert told["num_files"] == (3 if shards else 1)  # those that were replaced do not count
-    assert told["num_bytes"] < 1.5 * num_bytes
-    again = write_items(tmp_path / "again.safetensors", ["item/0", "item/60"])
-    assert document("add", path, again)["num_items"] == 60
-
-    opened = open_index(path)
-    assert opened.names_of([1, 40, 42, 59, 60, 61]) == [
-        *("item/1", "item/40", "item/42", "item/59", "item/0", "item/60")
-    ]
-    assert 41 not in opened.ids
-
-
-@pytest.mark.parametrize("shards", [[], ["--rows-per-shard", 25]])
-def test_items_that_are_there_are_not_added_again(shards, embeddings, tmp_path):
-    path = tmp_path / "shop"
-    document("build", embeddings, "--out", path, *shards)
-    more = write_items(tmp_path / "more.safetensors", ["item/new", "item/7"])
-
-    result = invoke("add", path, more)
-
-    assert result.exit_code == 2
-    assert "1 of 2 are, such as 'item/7'; remove them first" in result.stderr
-    assert len(open_index(path)) == 60
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("shards", [[], ["--rows-per-shard", 300]])
-def test_what_programs_add_and_remove_at_once_all_happens(shards, embeddings, tmp_path):
-    path, count = tmp_path / "shop", 50
-    document("build", embeddings, "--out", path, *shards)
-    (tmp_path / "gone.txt").write_text("item/0\nitem/7\n")
-    sources = [
-        write_items(tmp_path / f"{n}.safetensors", [f"new/{n}/{item}" for item in range(count)])
-        for n in range(3)
-    ]
-    changing = "import sys; from cmpc.cli import command_line; command_line(sys.argv[1:])"
-    changes = [*(["add", path, source] for source in sources), ["remove", path, "gone.txt"]]
-
-    programs = [
-        subprocess.Popen([sys.executable, "-c", changing, "index", *change], cwd=tmp_path)
-        for change in changes
-    ]
-
-    assert [program.wait(timeout=120) for program in programs] == [0, 0, 0, 0]
-    opened = open_index(path)
-    assert len(set(opened.item_names)) == len(opened) == 60 + 3 * count - 2
-    assert not {"item/0", "item/7"} & set(opened.item_names)
-    assert not list(tmp_path.rglob("*lock"))
-
-
 def test_a_build_that_was_killed_is_begun_again_in_its_folder(embeddings, tmp_path):
     path = tmp_path / "shop"
     killed = f"""
@@ -274,18 +188,6 @@ def test_shards_that_no_killed_build_left_are_not_built_over(others, embeddings,
 
     assert (result.exit_code, "new or empty folder" in result.stderr) == (2, True)
     assert set(path.iterdir()) == before
-
-
-@pytest.mark.parametrize("shards", [[], ["--rows-per-shard", 25]])
-def test_codes_are_made_anew_unless_there_is_nothing_to_make_them_of(shards, embeddings, tmp_path):
-    document("build", embeddings, "--out", tmp_path / "exact", *shards)
-    document("build", embeddings, "--out", tmp_path / "fast", "--mode", "fast", *shards)
-
-    told = document("recode", tmp_path / "exact")
-    refused = invoke("recode", tmp_path / "fast")
-
-    assert (told["num_recoded"], told["num_items"]) == (60, 60)
-    assert (refused.exit_code, "keeps codes only" in refused.stderr) == (2, True)
 
 
 def test_bare_rows_get_names_and_a_network_where_they_are_indexed(tmp_path):
@@ -347,67 +249,6 @@ def test_embeddings_of_every_floating_point_type_are_indexed(dtype, tmp_path):
     document(path, "--out", tmp_path / "rows.index")
 
     np.testing.assert_array_equal(open_index(tmp_path / "rows.index").rows, rows)
-
-
-def test_one_file_of_a_folder_of_shards_is_not_changed_alone(embeddings, tmp_path):
-    path = tmp_path / "shop"
-    document("build", embeddings, "--out", path, "--rows-per-shard", 25)
-    shard = min(path.glob("shard-*.index"))
-    more = write_items(tmp_path / "more.safetensors", ["new"])
-    (tmp_path / "gone.txt").write_text("item/0\n")
-
-    for arguments in [
-        ("add", shard, more),
-        ("remove", shard, tmp_path / "gone.txt"),
-        ("build", embeddings, "--out", shard),
-    ]:
-        result = invoke(*arguments)
-        assert (result.exit_code, "name the folder" in result.stderr) == (2, True)
-    assert document("info", path, "--verify")["num_items"] == 60
-
-
-def test_what_is_not_there_cannot_be_removed_and_what_is_foreign_not_added(embeddings, tmp_path):
-    path = tmp_path / "shop.index"
-    document("build", embeddings, "--out", path)
-    (tmp_path / "gone.txt").write_text("item/0\nitem/60\n")
-    foreign = Embeddings(rows=np.ones((1, 16), np.float32), item_names=("a",), network_sha256="cd")
-    write_embeddings(tmp_path / "foreign.safetensors", foreign)
-
-    for arguments, message in [
-        (("remove", path, tmp_path / "gone.txt"), "such as 'item/60'"),
-        (("add", path, tmp_path / "foreign.safetensors"), "got those of cd"),
-    ]:
-        result = invoke(*arguments)
-        assert result.exit_code == 2
-        assert message in result.stderr
-    assert len(open_index(path)) == 60
-
-
-@pytest.mark.parametrize("shards", [[], ["--rows-per-shard", 2]])
-def test_items_without_names_go_by_their_ids(shards, tmp_path):
-    path = tmp_path / "shop"
-    np.save(tmp_path / "rows.npy", np.eye(5, dtype=np.float32))
-    document(tmp_path / "rows.npy", "--out", path, *shards)
-    (tmp_path / "wrong.txt").write_text("1\n01\n5\n-1\n" + "9" * 30 + "\n")
-    (tmp_path / "gone.txt").write_text("3\n1\n")
-
-    refused = invoke("remove", path, tmp_path / "wrong.txt")
-
-    assert (refused.exit_code, "got 4 in" in refused.stderr) == (2, True)
-    assert document("remove", path, tmp_path / "gone.txt")["num_removed"] == 2
-    assert open_index(path).ids.tolist() == [0, 2, 4]
-
-
-def test_the_list_of_what_goes_is_read_like_any_list_of_names(embeddings, tmp_path):
-    path = tmp_path / "shop.index"
-    document("build", embeddings, "--out", path)
-    (tmp_path / "gone.txt").write_bytes(b"\xef\xbb\xbfitem/0\r\nitem/41\r\n")
-    (tmp_path / "latin.txt").write_bytes("item/1\ncafé\n".encode("latin-1"))
-
-    refused = invoke("remove", path, tmp_path / "latin.txt")
-
-    assert (refused.exit_code, "UTF-8" in refused.stderr) == (2, True)
-    assert document("remove", path, tmp_path / "gone.txt")["num_items"] == 58
 
 
 @pytest.mark.parametrize(

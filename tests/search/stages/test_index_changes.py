@@ -9,7 +9,12 @@ from cmpc_kernels.gallery import index_file
 from cmpc_kernels.gallery.index_file import IndexFile
 from cmpc_search.embeddings import Embeddings, write_embeddings
 from cmpc_search.stages import index_changes
-from cmpc_search.stages.index_changes import add_items, recode_items, remove_items
+from cmpc_search.stages.index_changes import (
+    add_items,
+    compact_items,
+    recode_items,
+    remove_items,
+)
 from cmpc_search.stages.verified_indexes import open_verified
 
 NAMES = ("cup", "hat", "key")
@@ -32,8 +37,8 @@ def shop(request, tmp_path):
 def somebody(shop, monkeypatch):
     """Somebody who saw no lock adds an item whenever the command has opened the index."""
 
-    def opening(path):
-        opened = open_index(path)
+    def opening(path, **options):
+        opened = open_index(path, **options)
         if somebody.num_left:
             somebody.num_left -= 1
             other = open_index(path)
@@ -73,6 +78,22 @@ def test_codes_are_made_anew_and_items_stay(shop, somebody):
 
     assert recode_items(shop).num_items == 4
     assert list(open_index(shop).item_names) == [*NAMES, "by somebody 0"]
+
+
+def test_what_the_disk_altered_is_not_written_anew_as_if_it_were_right(shop, tmp_path):
+    path = next(one for one in files_of(shop) if b"hat" in one.read_bytes())
+    path.write_bytes(path.read_bytes().replace(b"hat", b"cat"))
+    before = {one: one.read_bytes() for one in files_of(shop)}
+    (tmp_path / "gone.txt").write_text("cat\n")
+
+    for change in (
+        recode_items,
+        lambda shop: compact_items(shop, 9 if shop.is_dir() else None),
+        lambda shop: remove_items(shop, tmp_path / "gone.txt"),
+    ):
+        with pytest.raises(BadIndexFile, match="does not match its checksum"):
+            change(shop)
+    assert {one: one.read_bytes() for one in files_of(shop)} == before
 
 
 @pytest.fixture
