@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 from networks import write_drawn_networks, write_published_networks
 
-from cmpc_base.cache import Cache
+from cmpc_base.cache import users_cache
 from cmpc_cost_models.compiling.network import compile_network
 from cmpc_cost_models.schedules.schedule import ScheduleSource
 from cmpc_cost_models.sites.loaded import LoadedNetwork
@@ -69,7 +69,7 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Time compiled networks against ONNX Runtime.")
-    cache = Cache(Path(os.environ.get("CMPC_CACHE", "~/.cache/cmpc")).expanduser())
+    cache = users_cache()
     parser.add_argument("--folder", type=Path, default=cache.benchmarks, help="networks, cache")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="threads [1 2]")
     parser.add_argument("--rounds", type=int, default=31, help="rounds [31]")

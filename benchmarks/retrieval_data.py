@@ -25,11 +25,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from cmpc_base.cache import Cache
+from cmpc_base.cache import users_cache
 
 __all__ = ["DEFAULT_PATH", "Gallery", "random_gallery", "real_gallery"]
 
-CACHE = Cache(Path.home() / ".cache" / "cmpc")
+CACHE = users_cache()
 DEFAULT_PATH = CACHE.benchmarks / "views.npz"
 NUM_QUERIES = 1000
 VIEWS_A_QUERY = 4

@@ -29,7 +29,7 @@ from cmpc_base.cache_users import join_users
 from cmpc_base.files import replacing
 from cmpc_base.hashing import file_hash
 
-__all__ = ["KINDS", "Cache", "Kind", "keep_by_content", "mark", "whole_file"]
+__all__ = ["KINDS", "Cache", "Kind", "keep_by_content", "mark", "users_cache", "whole_file"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -129,6 +129,15 @@ class Cache:
         """
         self.join()
         mark(entry)
+
+
+def users_cache() -> Cache:
+    """Return the cache that CMPC_CACHE names, else the one in the user's home folder.
+
+    Raises:
+        RuntimeError: the user has none, as any user id in a container.
+    """
+    return Cache(Path(os.environ.get("CMPC_CACHE") or Path.home() / ".cache" / "cmpc"))
 
 
 def mark(entry: Path) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from cmpc_base.cache import users_cache
 from cmpc_base.folders import nearest_existing
 
 if TYPE_CHECKING:
@@ -181,7 +182,7 @@ def default_cache_dir() -> Path:
             write there.
     """
     try:
-        cache_dir = Path.home() / ".cache" / "cmpc"
+        cache_dir = users_cache().path
     except RuntimeError:
         reason = f"user {os.getuid()} has no home folder"
     else:

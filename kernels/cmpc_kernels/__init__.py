@@ -3,6 +3,7 @@
 topk                nearest items of any arrays             nearest/
 GalleryIndex        a gallery kept to be searched           gallery/
 ShardedIndex        one in several files                    gallery/
+open_verified       either, all of it read once only        gallery/
 index_lock          one program at a time changes an index  locks.py
 QueryQuantizer      queries as int8, without the index      gallery/quantizer.py
 to_faiss, ...       galleries for other engines             engines/
@@ -34,6 +35,7 @@ from cmpc_kernels.gallery.index_file import StoredAs
 from cmpc_kernels.gallery.quantizer import QuantizedQueries, QueryContract, QueryQuantizer
 from cmpc_kernels.gallery.settings import IndexSettings
 from cmpc_kernels.gallery.shards import ShardedIndex, open_index
+from cmpc_kernels.gallery.verified import open_verified
 from cmpc_kernels.locks import index_lock
 from cmpc_kernels.nearest.similarity import topk
 from cmpc_kernels.records import Neighbours, RetrievalScores
@@ -63,6 +65,7 @@ __all__ = [
     "index_lock",
     "measure_recall",
     "open_index",
+    "open_verified",
     "rank_right_items",
     "retrieval_scores",
     "tar_at_far",

@@ -10,7 +10,7 @@ from cmpc_base.cache import Cache
 from cmpc_base.name_lists import read_names
 from cmpc_base.progress import SILENT, Observer
 from cmpc_cost_models.bundles.opening import Bundle, open_bundle
-from cmpc_kernels import Neighbours, certify
+from cmpc_kernels import Neighbours, certify, open_verified
 from cmpc_search.data.preprocessing import image_size_of
 from cmpc_search.embeddings import gallery_network_of, split_seed_of
 from cmpc_search.errors import BadArgument
@@ -18,7 +18,6 @@ from cmpc_search.stages.answers import Answer, Item, KnownItems, answers
 from cmpc_search.stages.data_sets import prepare_data_set
 from cmpc_search.stages.index_changes import known_ids
 from cmpc_search.stages.indexing import AnyIndex
-from cmpc_search.stages.verified_indexes import open_verified
 
 __all__ = ["QueryOrder", "run_query"]
 

@@ -1,6 +1,7 @@
 """What `cmpc index build` and `info` write and say; `cmpc query` is tested with bundles."""
 
 import importlib.metadata
+import json
 import subprocess
 import sys
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from index_command_line import document, invoke
+from index_command_line import document, invoke, write_items
 from PIL import Image
 
 from cmpc_kernels import open_index

@@ -1,12 +1,9 @@
-"""What commands change of an index is kept, whoever else changes it; it is verified once."""
+"""What commands change of an index is kept, whoever else changes it."""
 
 import numpy as np
 import pytest
 
-from cmpc_base.cache import Cache
 from cmpc_kernels import BadIndexFile, GalleryIndex, IndexChanged, ShardedIndex, open_index
-from cmpc_kernels.gallery import index_file
-from cmpc_kernels.gallery.index_file import IndexFile
 from cmpc_search.embeddings import Embeddings, write_embeddings
 from cmpc_search.stages import index_changes
 from cmpc_search.stages.index_changes import (
@@ -15,7 +12,6 @@ from cmpc_search.stages.index_changes import (
     recode_items,
     remove_items,
 )
-from cmpc_search.stages.verified_indexes import open_verified
 
 NAMES = ("cup", "hat", "key")
 ROWS = np.eye(3, 4, dtype=np.float32)
@@ -94,53 +90,6 @@ def test_what_the_disk_altered_is_not_written_anew_as_if_it_were_right(shop, tmp
         with pytest.raises(BadIndexFile, match="does not match its checksum"):
             change(shop)
     assert {one: one.read_bytes() for one in files_of(shop)} == before
-
-
-@pytest.fixture
-def read(monkeypatch):
-    """Which files were read to be verified."""
-    names, sha256_of = [], index_file.sha256_of
-    monkeypatch.setattr(index_file, "sha256_of", lambda array: names.append(1) or sha256_of(array))
-    return names
-
-
-def test_an_index_is_read_to_be_verified_once_and_again_when_it_changed(shop, read, tmp_path):
-    cache = Cache(tmp_path / "cache")
-    for num_read in (True, False, False):
-        assert len(open_verified(shop, cache)) == 3
-        assert bool(read) == num_read
-        read.clear()
-    num_arrays = sum(len(IndexFile.open(path).sections) for path in files_of(shop))
-    add_items(shop, tmp_path / "pen.safetensors")
-    read.clear()
-
-    assert len(open_verified(shop, cache)) == 4
-    assert 0 < len(read) <= num_arrays
-    read.clear()
-    open_verified(shop, cache)
-    assert not read
-    assert len(list(cache.verified.iterdir())) == 1
-
-
-def test_an_altered_index_is_refused_although_it_was_verified_before(shop, tmp_path):
-    cache = Cache(tmp_path / "cache")
-    open_verified(shop, cache)
-    path = files_of(shop)[0]
-    content = bytearray(path.read_bytes())
-    content[-1] ^= 1
-    path.write_bytes(content)
-
-    for _ in range(2):
-        with pytest.raises(BadIndexFile, match="does not match its checksum"):
-            open_verified(shop, cache)
-
-
-def test_where_nothing_can_be_remembered_an_index_is_verified_each_time(shop, read, tmp_path):
-    (tmp_path / "cache").write_text("a file")
-    for _ in range(2):
-        open_verified(shop, Cache(tmp_path / "cache"))
-        assert read
-        read.clear()
 
 
 def files_of(shop):
