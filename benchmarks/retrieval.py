@@ -6,7 +6,7 @@
 All libraries run in one process and in turns (``retrieval_timing.py``). A ratio is rival / ours
 within a round, ours being exact mode: above 1 we are faster. The table gives its median and
 quartiles; "!" marks what was faster than our exact mode. FAISS flat is there twice, as it comes and
-tuned. FAISS SQ8 and our fast modes are not exact: their recall is given. Before that, exact mode's
+tuned. FAISS SQ8 and our codes alone are not exact: their recall is given. Before that, exact mode's
 answers are compared with a float64 brute force (``retrieval_truth.py``), id by id.
 
 The last lines set what one query scans against the memory bandwidth measured in turns with it: by

@@ -45,11 +45,11 @@ def ours_exact(rows: Rows) -> Built:
 
 
 def ours_int8(rows: Rows) -> Built:
-    return ours(rows, "fast", "int8")
+    return ours(rows, "codes", "int8")
 
 
 def ours_binary(rows: Rows) -> Built:
-    return ours(rows, "fast", "binary")
+    return ours(rows, "codes", "binary")
 
 
 def ours(rows: Rows, mode: str, storage: str | None) -> Built:
@@ -222,8 +222,8 @@ def numpy(rows: Rows) -> Built:
 
 ENGINES: dict[str, Callable[[Rows], Built]] = {
     "exact": ours_exact,
-    "fast int8": ours_int8,
-    "fast 1-bit": ours_binary,
+    "codes int8": ours_int8,
+    "codes 1-bit": ours_binary,
     "topk": ours_topk,
     "FAISS flat": faiss_flat,
     "FAISS tuned": faiss_tuned,

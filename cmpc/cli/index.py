@@ -103,9 +103,9 @@ def index() -> None:
 )
 @click.option(
     "--mode",
-    type=click.Choice(["exact", "fast"]),
-    help="exact finds what a search through all embeddings finds; fast keeps 4 to 40 times less, "
-    "and its recall is measured and told.  [default: exact]",
+    type=click.Choice(["exact", "codes"]),
+    help="exact finds what a search through all embeddings finds; codes keeps 4 to 40 times "
+    "less, and its recall is measured and told.  [default: exact]",
 )
 @click.option(
     "--engine",
@@ -124,8 +124,8 @@ def index() -> None:
 @click.option(
     "--storage",
     type=click.Choice(["float32", "float16", "int8", "binary"]),
-    help="What is kept of a value: float32 or float16 in exact mode, int8 or binary in fast mode.  "
-    "[default: float32; int8]",
+    help="What is kept of a value: float32 or float16 in mode exact, int8 or binary in mode "
+    "codes.  [default: float32; int8]",
 )
 @click.option(
     "--rows-per-shard",
@@ -152,7 +152,7 @@ def build(options: BuildIndexOptions) -> None:
     Examples:
       cmpc index build galleries/emoji --data emoji --out gallery.index
       cmpc index build shop.npy --ids shop.txt --gallery galleries/shop --out shop.index
-      cmpc index build shop.npy --mode fast --storage binary --out small.index
+      cmpc index build shop.npy --mode codes --storage binary --out small.index
       cmpc index build large.npy --rows-per-shard 1000000 --out large-index
       cmpc index build large.npy --engine hnsw --effort 200 --out large.index
     """

@@ -94,7 +94,7 @@ def recode(index_path: Path, as_json: bool) -> None:
     """Make the codes of an index anew of its rows.
 
     That mends an index whose codes a faulty version of cmpc wrote; `cmpc index info` tells the
-    version. Embeddings, ids and names stay as they are. An index in fast mode keeps codes only:
+    version. Embeddings, ids and names stay as they are. An index in mode codes keeps nothing else:
     build it again.
 
     \b

@@ -121,7 +121,8 @@ class Certificate:
         rankings = [Ranking(self.k, answer.highest_bound) for answer in self.answers]
         for file in files_of(index):
             row_GD = file.rows
-            assert row_GD is not None
+            if row_GD is None:
+                raise BadCertificate(f"{path} keeps codes alone, of which nothing can be certified")
             for place_N, id_N in pieces_of(file, self.allowed_ids):
                 for answer, ranking in zip(self.answers, rankings, strict=True):
                     ranking.compare(answer.query, row_GD[place_N], id_N, self.metric)

@@ -1,7 +1,7 @@
 """Which arrays an index keeps of its embeddings, and which search reads them.
 
     exact    rows and 8-bit codes    scanning.search_exact: codes with proven bounds, then the rows
-    fast     8- or 1-bit codes       scanning.search_fast: the codes alone
+    codes    8- or 1-bit codes       scanning.search_codes: the codes alone
 
 Rows stand one behind the other; codes come in blocks of 16 rows (codes.py), the last one padded.
 To append, that last block is packed anew and all before it stay as they are. Rows are kept as they
@@ -21,7 +21,7 @@ from cmpc_kernels.gallery.columns import Array, Columns
 from cmpc_kernels.gallery.row_store import RowStore, check_dimension
 from cmpc_kernels.gallery.settings import IndexSettings
 from cmpc_kernels.nearest.codes import RowCodes, encode_binary, encode_int8, join_codes
-from cmpc_kernels.nearest.scanning import search_exact, search_fast
+from cmpc_kernels.nearest.scanning import search_codes, search_exact
 from cmpc_kernels.nearest.similarity import unit_rows
 from cmpc_kernels.records import Neighbours
 
@@ -76,8 +76,8 @@ class EncodedRows(RowStore):
         """
         if self.row_GD is None:
             raise BadArgument(
-                "an index must keep its rows to have its codes made anew, one in fast mode keeps "
-                "codes only; build it again of its embeddings"
+                "an index must keep its rows to have its codes made anew, one in mode codes keeps "
+                "nothing else; build it again of its embeddings"
             )
         pieces = (self._coded(self.settings, row_ND) for row_ND in Chunks.of(self.row_GD))
         return joined(pieces, len(self))
@@ -162,7 +162,7 @@ class EncodedRows(RowStore):
         """Return positions and scores, in float64, of the nearest rows; see ``search_exact``."""
         metric, row_GD = self.settings.metric, self.row_GD
         if row_GD is None:
-            return search_fast(
+            return search_codes(
                 query_QD,
                 self._codes,
                 num_kept,

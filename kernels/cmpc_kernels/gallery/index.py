@@ -54,9 +54,9 @@ class GalleryIndex(StoredIndex):
             embeddings: float32 or float16 [G, D], the path of a .npy file, or an iterable of such
                 arrays. NaN and infinite values are refused: such an item is never found.
             metric: "ip", "cosine" or "l2" (squared distance, smaller is nearer).
-            mode: "exact", "fast" for the score of the codes alone, or "ivf" or "hnsw", which FAISS
+            mode: "exact", "codes" to keep the codes alone, or "ivf" or "hnsw", which FAISS
                 serves.
-            storage: "float32" (default) or "float16"; in fast mode "int8" (default) or "binary".
+            storage: "float32" (default) or "float16"; in mode "codes" "int8" (default) or "binary".
             item_names: One name for each row; a name may come twice.
             labels: Integers, one for each row.
             network_sha256: The gallery network that made the embeddings.
@@ -120,7 +120,7 @@ class GalleryIndex(StoredIndex):
 
     @property
     def rows(self) -> npt.NDArray[Any] | None:
-        """Embeddings as stored, float32 or float16 [items, D]; None in fast mode.
+        """Embeddings as stored, float32 or float16 [items, D]; None in mode "codes".
 
         float16 rows have length 1 under "cosine". After ``remove`` this is a copy, until
         ``compact``.

@@ -77,11 +77,12 @@ def parse_facts(path: Path, facts: dict[str, Any]) -> tuple[IndexSettings, dict[
         raise altered(path, "its header holds unexpected facts")
     counts: dict[str, int] = {name: int(facts[name]) for name in NUMBERS}
     try:
-        settings = IndexSettings(**facts["settings"])
+        told = facts["settings"]
+        settings = IndexSettings(**told)
         is_sound = (
             isinstance(settings.network_sha256, str | None)
             and type(settings.unit_queries) is bool
-            and settings.to_json() == facts["settings"]
+            and settings.to_json() | {"mode": told.get("mode")} == told  # it may be an earlier name
             and 1 <= counts["dimension"] <= 1 << 24
             and counts["num_rows"] <= counts["next_id"] - counts["first_id"]
         )

@@ -1,6 +1,6 @@
 """What an index asks of whatever keeps its embeddings: they are found by their position.
 
-mode "exact", "fast"     EncodedRows    encoding.py      our own codes
+mode "exact", "codes"    EncodedRows    encoding.py      our own codes
 mode "ivf", "hnsw"       FaissRows      faiss_rows.py    rows, and lists or a graph of FAISS's
 """
 

@@ -3,8 +3,8 @@
 mode     storage              kept for an item                     the answer is
 exact    float32 (default)    the row, and 8-bit codes of it       that of the float32 rows
 exact    float16              the rounded row, and 8-bit codes     that of the rounded rows
-fast     int8 (default)       8-bit codes                          near: `measure_recall` tells
-fast     binary               1-bit codes                          rough: `measure_recall` tells
+codes    int8 (default)       8-bit codes                          near: `measure_recall` tells
+codes    binary               1-bit codes                          rough: `measure_recall` tells
 ivf      float32              the row, and lists of FAISS's        near: `measure_recall` tells
 hnsw     float32              the row, and a graph of FAISS's      near: `measure_recall` tells
 """
@@ -19,11 +19,13 @@ __all__ = ["STORAGES", "IndexSettings"]
 
 STORAGES = {
     "exact": ("float32", "float16"),
-    "fast": ("int8", "binary"),
+    "codes": ("int8", "binary"),
     "ivf": ("float32",),
     "hnsw": ("float32",),
 }
 """What each mode can keep, the default first."""
+EARLIER_NAMES = {"fast": "codes"}
+"""What earlier versions called a mode: in their files, and in programs."""
 EFFORTS = {"ivf": 16, "hnsw": 64}
 """The modes that FAISS serves, and how hard they try by default."""
 
@@ -34,7 +36,7 @@ class IndexSettings:
 
     Attributes:
         metric: "ip", "cosine" or "l2" (squared distance).
-        mode: "exact", "fast" or, served by FAISS, "ivf" or "hnsw".
+        mode: "exact", "codes" or, served by FAISS, "ivf" or "hnsw".
         storage: See the table above; None means the mode's default, which then stands here.
         network_sha256: Which gallery network made the embeddings, if that is known.
         unit_queries: Refuse queries that are not of length 1; for scores with a threshold under
@@ -53,6 +55,7 @@ class IndexSettings:
 
     def __post_init__(self) -> None:
         check_metric(self.metric)
+        object.__setattr__(self, "mode", EARLIER_NAMES.get(self.mode, self.mode))
         if self.mode not in STORAGES:
             raise BadArgument.among(STORAGES, "mode", self.mode)
         fitting = STORAGES[self.mode]

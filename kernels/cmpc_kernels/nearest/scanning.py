@@ -5,8 +5,8 @@
 be among the k best, and is never read. The others are scored in float64 from the stored row. So the
 answer is that of a full float64 search, on every input; codes decide only how fast it comes.
 
-``search_fast`` ranks by what the codes say, and reads no row. Its recall is a property of the data:
-measure it.
+``search_codes`` ranks by what the codes say, and there need be no rows: that saves memory, and of
+8 bits no time. Its recall is a property of the data: measure it.
 
 Ties go to the lower id, and slots that no row can fill hold the id -1 and the worst score, as in
 ``similarity.py``. Threads are Python's, over compiled loops that let go of the interpreter lock:
@@ -38,7 +38,7 @@ from cmpc_kernels.nearest.scan_arguments import (
 from cmpc_kernels.nearest.threads import num_useful_threads, run_parts
 from cmpc_kernels.records import Neighbours
 
-__all__ = ["neighbours", "search_exact", "search_fast"]
+__all__ = ["neighbours", "search_codes", "search_exact"]
 
 CACHED_BYTES = 1 << 22  # of codes that all threads may read again and again
 
@@ -72,7 +72,7 @@ def search_exact(
     return neighbours(heaps, num_kept, metric, in_float64=in_float64)
 
 
-def search_fast(
+def search_codes(
     queries: npt.NDArray[Any],
     codes: RowCodes,
     k: int,

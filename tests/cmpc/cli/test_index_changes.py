@@ -73,13 +73,13 @@ def test_what_programs_add_and_remove_at_once_all_happens(shards, embeddings, tm
 @pytest.mark.parametrize("shards", [[], ["--rows-per-shard", 25]])
 def test_codes_are_made_anew_unless_there_is_nothing_to_make_them_of(shards, embeddings, tmp_path):
     document("build", embeddings, "--out", tmp_path / "exact", *shards)
-    document("build", embeddings, "--out", tmp_path / "fast", "--mode", "fast", *shards)
+    document("build", embeddings, "--out", tmp_path / "codes", "--mode", "codes", *shards)
 
     told = document("recode", tmp_path / "exact")
-    refused = invoke("recode", tmp_path / "fast")
+    refused = invoke("recode", tmp_path / "codes")
 
     assert (told["num_recoded"], told["num_items"]) == (60, 60)
-    assert (refused.exit_code, "keeps codes only" in refused.stderr) == (2, True)
+    assert (refused.exit_code, "keeps nothing else" in refused.stderr) == (2, True)
 
 
 def test_one_file_of_a_folder_of_shards_is_not_changed_alone(embeddings, tmp_path):

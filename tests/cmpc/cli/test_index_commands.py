@@ -109,16 +109,16 @@ def test_shards_are_a_folder_that_finds_the_same(embeddings, tmp_path):
 
 
 @pytest.mark.parametrize("storage", ["int8", "binary"])
-def test_fast_mode_is_smaller_and_tells_its_recall(storage, embeddings, tmp_path):
+def test_codes_alone_are_smaller_and_their_recall_is_told(storage, embeddings, tmp_path):
     exact = document("build", embeddings, "--out", tmp_path / "exact.index")
-    fast = document(
-        *("build", embeddings, "--out", tmp_path / "fast.index"),
-        *("--mode", "fast", "--storage", storage),
+    codes = document(
+        *("build", embeddings, "--out", tmp_path / "codes.index"),
+        *("--mode", "codes", "--storage", storage),
     )
 
-    assert fast["bytes_per_vector"] < exact["bytes_per_vector"] / 3
-    assert 0 < fast["recall_at_10"] <= 1
-    assert fast["num_recall_queries"] == 30
+    assert codes["bytes_per_vector"] < exact["bytes_per_vector"] / 3
+    assert 0 < codes["recall_at_10"] <= 1
+    assert codes["num_recall_queries"] == 30
 
 
 @pytest.mark.parametrize("shards", [[], ["--rows-per-shard", 25]])
@@ -255,7 +255,7 @@ def test_embeddings_of_every_floating_point_type_are_indexed(dtype, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--mode", "fast", "--storage", "float16"], "keeps int8 or binary"),
+        (["--mode", "codes", "--storage", "float16"], "keeps int8 or binary"),
         (["--out", "."], "must be a file"),
         (["--engine", "ivf", "--mode", "exact"], "leave it out with ivf"),
         (["--engine", "hnsw", "--storage", "int8"], "keeps float32"),

@@ -109,12 +109,12 @@ for rows in (permuted, near, half):
         for metric in ("cosine", "ip", "l2"):
             index = GalleryIndex.build(rows, metric=metric)
             kept = index.search_unrounded(queries, 40, allow=None, num_threads=1)
-            fast = [
-                GalleryIndex.build(rows, metric=metric, mode="fast", storage=storage)
+            coarse = [
+                GalleryIndex.build(rows, metric=metric, mode="codes", storage=storage)
                 .search_unrounded(queries, 40, allow=None, num_threads=1)
                 for storage in ("int8", "binary")
             ]
-            for found in (kept, topk(queries, rows, 40, metric, in_float64=True), *fast):
+            for found in (kept, topk(queries, rows, 40, metric, in_float64=True), *coarse):
                 answers.append([found.ids.tolist(), found.scores.tobytes().hex()])
 labels = rng.integers(0, 9, 300)
 answers.append(retrieval_scores(near[:50], near, labels[:50], labels).mean_average_precision)

@@ -142,14 +142,14 @@ def test_what_is_not_exact_is_not_certified(build, rng, tmp_path):
     path = build(rows)
     found = open_index(path).search(rows[:2], 4)
     swapped = Neighbours(scores=found.scores, ids=found.ids[:, [0, 2, 1, 3]])
-    GalleryIndex.build(rows, mode="fast").save(tmp_path / "fast")
+    GalleryIndex.build(rows, mode="codes").save(tmp_path / "codes")
 
     for file, queries, answer, said in [
         (path, rows[:2], swapped, "must be the exact one"),
         (path, rows[1:3], found, "must be the exact one"),
         (path, rows[:1], found, "each of the 1 queries"),
         (path, np.full_like(rows[:2], np.nan), found, "finite"),
-        (tmp_path / "fast", rows[:2], found, "is in fast mode"),
+        (tmp_path / "codes", rows[:2], found, "is in codes mode"),
     ]:
         with pytest.raises(BadArgument, match=said):
             certify(file, queries, answer)

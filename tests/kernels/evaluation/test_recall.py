@@ -18,7 +18,7 @@ def embeddings(rng):
 def test_fast_mode_says_how_much_it_finds(metric, storage, least, rng):
     gallery = rng.standard_normal((2000, 64), dtype=np.float32)
     queries = gallery[:50] + 0.1 * rng.standard_normal((50, 64), dtype=np.float32)
-    index = GalleryIndex.build(gallery, metric, mode="fast", storage=storage)
+    index = GalleryIndex.build(gallery, metric, mode="codes", storage=storage)
 
     measured = measure_recall(index, queries, 10, embeddings=gallery)
 
@@ -48,8 +48,8 @@ def test_recall_is_over_what_there_is_to_find_and_who_can_find_it(embeddings):
     assert (measured.recall, measured.k, measured.num_queries) == (1, 9, 4)
 
 
-def test_the_recall_of_a_fast_index_needs_the_embeddings(embeddings):
-    index = GalleryIndex.build(embeddings, mode="fast")
+def test_the_recall_of_codes_alone_needs_the_embeddings(embeddings):
+    index = GalleryIndex.build(embeddings, mode="codes")
 
     with pytest.raises(BadArgument, match="give those that it was built from"):
         measure_recall(index, embeddings, 1)

@@ -97,7 +97,7 @@ def search_exact(index, q):
     return sorted((-score, item) for score, item in scored if score > -math.inf)
 
 
-def search_fast(index, q):
+def search_codes(index, q):
     """Return the order by codes, with the scores that are told of it."""
     metric, square = index.settings["metric"], 0.0
     for value in q:
@@ -143,7 +143,7 @@ def open_all(path):
 def answer(parts, query, k):
     """Return ids and bits of scores of the k best."""
     settings = parts[0].settings
-    search = search_exact if settings["mode"] == "exact" else search_fast
+    search = search_exact if settings["mode"] == "exact" else search_codes
     found = sorted((pair for part in parts for pair in search(part, query)), key=lambda p: p[0])
     found = (found + [(math.inf, -1)] * k)[:k]
     sign = 1 if settings["metric"] == "l2" else -1

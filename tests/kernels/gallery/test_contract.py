@@ -22,7 +22,7 @@ class TestHalfPrecision(SearchableContract):
 class TestCodes(SearchableContract):
     @pytest.fixture
     def build(self):
-        return lambda rows, metric: GalleryIndex.build(rows, metric, mode="fast")
+        return lambda rows, metric: GalleryIndex.build(rows, metric, mode="codes")
 
 
 class TestShards(SearchableContract):

@@ -222,6 +222,6 @@ def test_how_hard_it_tries_must_be_a_number_and_is_for_faiss_alone(mode):
     for effort in (0, "much", True):
         with pytest.raises(BadArgument, match="at least 1"):
             IndexSettings(mode=mode, effort=effort)
-    with pytest.raises(BadArgument, match="left out in fast mode"):
-        IndexSettings(mode="fast", effort=3)
+    with pytest.raises(BadArgument, match="left out in codes mode"):
+        IndexSettings(mode="codes", effort=3)
     assert "effort" not in IndexSettings(mode="exact").to_json()

@@ -36,7 +36,7 @@ def test_exact_mode_finds_what_brute_force_finds_in_the_stored_rows(
     assert_same(index.search(queries, 10), reference.topk(queries, stored, 10, metric), atol=1e-3)
 
 
-@pytest.mark.parametrize("mode", ["exact", "fast"])
+@pytest.mark.parametrize("mode", ["exact", "codes"])
 def test_arrays_files_and_streams_build_the_same_index(mode, rng, tmp_path, monkeypatch):
     monkeypatch.setattr("cmpc_kernels.gallery.chunks.CHUNK_VALUES", 200)  # several pieces
     gallery = rng.standard_normal((101, 6), dtype=np.float32)
@@ -78,7 +78,7 @@ def test_names_and_labels_are_found_by_id(embeddings):
         index.names_of([0, -1])
 
 
-@pytest.mark.parametrize("mode", ["exact", "fast"])
+@pytest.mark.parametrize("mode", ["exact", "codes"])
 @pytest.mark.parametrize("metric", METRICS)
 def test_an_empty_gallery_and_too_large_a_k_leave_empty_slots(metric, mode, embeddings):
     empty = GalleryIndex.build(np.empty((0, 7), np.float16), metric, mode=mode)
@@ -198,8 +198,8 @@ def test_queries_must_have_length_1_where_that_is_asked_for(embeddings):
         ({"embeddings": np.full((1, 2), 7e4, "f4"), "storage": "float16"}, "within 65504"),
         ({"metric": "hamming"}, "no metric is called 'hamming'"),
         ({"mode": "swift"}, "no mode is called 'swift'"),
-        ({"mode": "exact", "storage": "int8"}, "for int8 set mode='fast'"),
-        ({"mode": "fast", "storage": "float16"}, "keeps int8 or binary"),
+        ({"mode": "exact", "storage": "int8"}, "for int8 set mode='codes'"),
+        ({"mode": "codes", "storage": "float16"}, "keeps int8 or binary"),
         ({"storage": "float64"}, "there are float32, float16, int8, binary"),
         ({"item_names": ["a"]}, "one name for each of the 4 items, got 1"),
         ({"item_names": "abcd"}, "one name for each of the 4 items"),

@@ -189,9 +189,9 @@ TestShardChanges.settings = swiftly
 
 @pytest.mark.parametrize("storage", ["int8", "binary"])
 @pytest.mark.parametrize("metric", ["cosine", "ip", "l2"])
-def test_a_fast_index_that_grew_answers_as_one_built_at_once(metric, storage, rng):
+def test_an_index_of_codes_that_grew_answers_as_one_built_at_once(metric, storage, rng):
     gallery = rng.standard_normal((131, 33), dtype=np.float32)
-    settings = IndexSettings(metric=metric, mode="fast", storage=storage)
+    settings = IndexSettings(metric=metric, mode="codes", storage=storage)
     grown = GalleryIndex.build_with(settings, gallery[:5])
     for start, stop in [(5, 6), (6, 40), (40, 101)]:
         grown.add(gallery[start:stop])

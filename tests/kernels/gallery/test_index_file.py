@@ -47,7 +47,7 @@ def saved(tmp_path_factory):
 @pytest.mark.parametrize("metric", ["cosine", "ip", "l2"])
 @pytest.mark.parametrize(
     ("mode", "storage"),
-    [("exact", "float32"), ("exact", "float16"), ("fast", "int8"), ("fast", "binary")],
+    [("exact", "float32"), ("exact", "float16"), ("codes", "int8"), ("codes", "binary")],
 )
 @pytest.mark.parametrize("verify", [True, False])
 def test_a_loaded_index_is_the_saved_one(metric, mode, storage, verify, rng, tmp_path):
@@ -216,7 +216,7 @@ def section(which, **changes):
         facts(settings=None),
         chosen(metric="ip"),
         chosen(metric="hamming"),
-        chosen(mode="fast", storage="int8"),
+        chosen(mode="codes", storage="int8"),
         chosen(storage=None),
         chosen(storage="float16"),
         chosen(network_sha256=3),
@@ -348,7 +348,7 @@ def test_codes_that_a_faulty_version_wrote_are_made_anew(folder, metric, storage
 
 
 def test_codes_without_rows_can_not_be_made_anew():
-    index = GalleryIndex.build(np.eye(3, dtype=np.float32), mode="fast")
+    index = GalleryIndex.build(np.eye(3, dtype=np.float32), mode="codes")
 
     with pytest.raises(BadArgument, match=r"must keep its rows .*; build it again"):
         index.recode()

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cmpc_kernels import GalleryIndex, open_index
+from cmpc_kernels import GalleryIndex, IndexSettings, open_index
 from cmpc_kernels.gallery.index_file import PREFIX, VERSION, IndexFile
 
 HERE = Path(__file__).parent
@@ -93,6 +93,14 @@ def test_golden_files_are_answered_as_ever(name):
         " ".join(f"{word:08x}" for word in row) for row in found.scores.view(np.uint32).tolist()
     ]
     assert {"ids": ids, "scores": bits} == ANSWERS["answers"][name]
+
+
+def test_codes_alone_have_the_mode_codes_and_had_another_name_once():
+    """These golden files are of then."""
+    for name in ("l2-int8.index", "cosine-binary.index"):
+        assert IndexFile.open(GOLDEN / name).facts["settings"]["mode"] == "fast"
+        assert open_index(GOLDEN / name).settings.mode == "codes"
+    assert IndexSettings(mode="fast") == IndexSettings(mode="codes", storage="int8")
 
 
 def test_the_page_has_the_prefix_and_the_header_of_what_is_written_today(written):

@@ -23,7 +23,7 @@ from cmpc_kernels.gallery import shard_search
 
 
 @pytest.mark.parametrize("metric", ["cosine", "ip", "l2"])
-@pytest.mark.parametrize("mode", ["exact", "fast"])
+@pytest.mark.parametrize("mode", ["exact", "codes"])
 @pytest.mark.parametrize("rows_per_shard", [9, 37, 100, 1000])
 def test_shards_answer_as_one_index(metric, mode, rows_per_shard, rng, tmp_path):
     gallery = rng.standard_normal((100, 19), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Search through codes: the exact answer is the float64 one, the fast one is what the codes say."""
+"""Search through codes: the exact answer is float64's, that of codes alone is what they say."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -22,7 +22,7 @@ from cmpc_kernels.compiled.intrinsics import LANES
 from cmpc_kernels.nearest import scanning, threads
 from cmpc_kernels.nearest.codes import RowCodes, encode_binary, encode_int8
 from cmpc_kernels.nearest.scan_arguments import CodeArrays, Heaps, QueryCodes, Scratch
-from cmpc_kernels.nearest.scanning import search_exact, search_fast
+from cmpc_kernels.nearest.scanning import search_codes, search_exact
 
 ENCODERS = {1: encode_binary, 8: encode_int8}
 METRICS = ["cosine", "ip", "l2"]
@@ -146,14 +146,14 @@ def test_nan_infinite_and_huge_values_are_scored_as_the_definition_does(metric, 
 @every_metric
 @every_width
 @pytest.mark.parametrize("num_queries", [1, 19])
-def test_the_fast_answer_ranks_by_the_codes(bits, metric, num_queries, rng, monkeypatch):
+def test_the_answer_by_codes_alone_ranks_by_them(bits, metric, num_queries, rng, monkeypatch):
     monkeypatch.setattr(threads, "MIN_THREAD_BYTES", 1000)
     rows = rng.standard_normal((333, 50), dtype=np.float32)
     queries = rng.standard_normal((num_queries, 50), dtype=np.float32)
     codes = ENCODERS[bits](rows, metric=metric)
 
-    found = search_fast(queries, codes, 20, metric=metric, num_threads=1)
-    parts = search_fast(queries, codes, 20, metric=metric, num_threads=2)
+    found = search_codes(queries, codes, 20, metric=metric, num_threads=1)
+    parts = search_codes(queries, codes, 20, metric=metric, num_threads=2)
 
     np.testing.assert_array_equal(parts.ids, found.ids)
     np.testing.assert_array_equal(parts.scores, found.scores)
@@ -183,9 +183,9 @@ def test_only_allowed_rows_are_found(metric, num_queries, rng):
         expected = reference.topk(queries, rows[kept], 30, metric)
         found = search_exact(queries, rows, codes, 30, metric=metric, allow=allow)
         np.testing.assert_array_equal(found.ids, np.append(kept, -1)[expected.ids])
-        fast = search_fast(queries, codes, 30, metric=metric, allow=allow)
-        assert set(fast.ids.ravel()) <= set(kept) | {-1}
-        assert ((fast.ids >= 0).sum(axis=1) == min(30, len(kept))).all()
+        coarse = search_codes(queries, codes, 30, metric=metric, allow=allow)
+        assert set(coarse.ids.ravel()) <= set(kept) | {-1}
+        assert ((coarse.ids >= 0).sum(axis=1) == min(30, len(kept))).all()
 
 
 @pytest.mark.parametrize("cached_bytes", [0, 1 << 30], ids=["by blocks", "by queries"])
@@ -236,10 +236,10 @@ def test_a_zero_row_has_the_cosine_zero_by_its_codes_too(bits, num_queries, gain
     facts = {"bits": bits, "metric": "cosine", "num_rows": 4, "dimension": 2}
     codes = RowCodes.from_arrays(arrays | {"gains": gains}, **facts)
 
-    fast = search_fast(queries, codes, 4, metric="cosine")
+    coarse = search_codes(queries, codes, 4, metric="cosine")
     exact = search_exact(queries, rows, codes, 4, metric="cosine")
 
-    for found in (fast, exact):
+    for found in (coarse, exact):
         assert found.ids.tolist() == [[1, 0, 2, -1]] * num_queries
         assert (found.scores[:, 1] == 0).all()
 
@@ -251,7 +251,7 @@ def test_an_infinite_query_finds_nothing_by_codes_and_causes_no_warning(metric, 
     query_QD = np.full((1, 7), np.inf, np.float32)
 
     with np.errstate(all="raise"):
-        found = search_fast(query_QD, codes, 2, metric=metric)
+        found = search_codes(query_QD, codes, 2, metric=metric)
 
     assert found.ids.tolist() == [[-1, -1]]
     assert np.abs(found.scores).tolist() == [[np.inf, np.inf]]
@@ -273,7 +273,7 @@ def test_a_tile_does_not_stop_for_queries_that_pad_it(rng):
     assert not tile(*place, codes.gains, codes.offsets, codes.bounds, 0, 1, *outputs)
 
 
-@pytest.mark.parametrize("is_coarse", [False, True], ids=["exact", "fast"])
+@pytest.mark.parametrize("is_coarse", [False, True], ids=["exact", "codes"])
 @pytest.mark.parametrize("num_queries", [1, BATCH_QUERIES // 2, BATCH_QUERIES // 2 + 1, 90])
 def test_queries_have_no_code_that_their_tiles_can_not_sum(num_queries, is_coarse, rng):
     rows = rng.standard_normal((num_queries, 24), dtype=np.float32)

@@ -26,8 +26,8 @@ SINGLE_FILES = [
     ("exact", "float16", "ip"),
     ("exact", "float16", "cosine"),
     ("exact", "float16", "l2"),
-    ("fast", "int8", "l2"),
-    ("fast", "binary", "cosine"),
+    ("codes", "int8", "l2"),
+    ("codes", "binary", "cosine"),
 ]
 
 
@@ -80,7 +80,7 @@ def write_files(folder):
         parts = {"ids": IDS} if storage != "float16" else {"first_id": 40}
         if metric != "ip":
             parts |= {"item_names": NAMES, "labels": range(-5, NUM_ROWS - 5)}
-        rows = rows_of(65504 if storage == "float16" else 1e30 if mode == "fast" else 3e38)
+        rows = rows_of(65504 if storage == "float16" else 1e30 if mode == "codes" else 3e38)
         index = GalleryIndex.build_with(settings, rows, **parts)
         if metric != "cosine":
             index.remove(np.intersect1d(REMOVED, index.ids))
