@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cmpc.cli.index_changes import add, compact, recode, remove
+from cmpc.cli.index_engines import from_lance, to_lance, to_pgvector, to_qdrant
 from cmpc.cli.index_faiss import from_faiss, to_faiss
 from cmpc.cli.options import (
     EXISTING_FILE,
@@ -229,5 +230,7 @@ def check_target(options: BuildIndexOptions) -> None:
         check_output("--out", path, INDEX, inputs=[options.embeddings, options.ids_path])
 
 
-for command in (add, remove, compact, recode, to_faiss, from_faiss):
+CHANGES = (add, remove, compact, recode)
+EXPORTS = (to_faiss, from_faiss, to_lance, from_lance, to_qdrant, to_pgvector)
+for command in (*CHANGES, *EXPORTS):
     index.add_command(command)

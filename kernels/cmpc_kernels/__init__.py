@@ -6,7 +6,7 @@ ShardedIndex        one in several files                    gallery/
 open_verified       either, all of it read once only        gallery/
 index_lock          one program at a time changes an index  locks.py
 QueryQuantizer      queries as int8, without the index      gallery/quantizer.py
-to_faiss, ...       galleries for other engines             engines/
+to_lance, ...       galleries for other engines             engines/
 retrieval_scores    how good embeddings are at it           evaluation/
 certify             why an answer is the exact one          evaluation/
 measure_recall      how much of the exact answer comes      evaluation/
@@ -16,10 +16,14 @@ Imports point down: evaluation and engines, gallery, nearest, compiled, checks, 
 """
 
 from cmpc_kernels.engines.faiss_files import from_faiss, to_faiss
+from cmpc_kernels.engines.lance_files import from_lance, to_lance
+from cmpc_kernels.engines.pgvector import pgvector_contract, to_pgvector
+from cmpc_kernels.engines.qdrant import qdrant_contract, to_qdrant
 from cmpc_kernels.errors import (
     BadArgument,
     BadCertificate,
     BadIndexFile,
+    EngineFault,
     IndexChanged,
     KernelsError,
 )
@@ -45,6 +49,7 @@ __all__ = [
     "BadCertificate",
     "BadIndexFile",
     "Certificate",
+    "EngineFault",
     "GalleryIndex",
     "IgnoredPairs",
     "IndexChanged",
@@ -62,14 +67,20 @@ __all__ = [
     "VerificationRate",
     "certify",
     "from_faiss",
+    "from_lance",
     "index_lock",
     "measure_recall",
     "open_index",
     "open_verified",
+    "pgvector_contract",
+    "qdrant_contract",
     "rank_right_items",
     "retrieval_scores",
     "tar_at_far",
     "to_faiss",
+    "to_lance",
+    "to_pgvector",
+    "to_qdrant",
     "topk",
     "tpir_at_fpir",
     "verification_rates",

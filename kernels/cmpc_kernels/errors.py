@@ -5,12 +5,20 @@ CmpcError
     +-- BadArgument (ValueError)  a value, shape or dtype breaks a stated condition
     +-- BadCertificate (BadFile)  a certificate of a search is none, or does not hold
     +-- BadIndexFile (BadFile)    an index file is truncated, altered or of another version
+    +-- EngineFault               another engine can't be reached, or refuses
     +-- IndexChanged              somebody else changed an index since it was opened
 """
 
 from cmpc_base import errors
 
-__all__ = ["BadArgument", "BadCertificate", "BadIndexFile", "IndexChanged", "KernelsError"]
+__all__ = [
+    "BadArgument",
+    "BadCertificate",
+    "BadIndexFile",
+    "EngineFault",
+    "IndexChanged",
+    "KernelsError",
+]
 
 
 class KernelsError(errors.CmpcError):
@@ -27,6 +35,10 @@ class BadCertificate(KernelsError, errors.BadFile):
 
 class BadIndexFile(KernelsError, errors.BadFile):
     """An index file is truncated, altered or of another version."""
+
+
+class EngineFault(KernelsError):
+    """Another engine can't be reached, or refuses what is asked of it."""
 
 
 class IndexChanged(KernelsError):

@@ -20,6 +20,7 @@ from cmpc_kernels import (
     Recall,
     ShardedIndex,
     from_faiss,
+    from_lance,
     index_lock,
     measure_recall,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "changing",
     "run_faiss_import",
     "run_indexing",
+    "run_lance_import",
 ]
 
 AnyIndex = GalleryIndex | ShardedIndex
@@ -124,6 +126,13 @@ def run_faiss_import(
     index = from_faiss(faiss_path, metric=metric, network_sha256=network_sha256)
     if gallery is not None:
         _check_dimension(gallery, index.dimension)
+    _save_new(index, index_path, observer)
+    return index
+
+
+def run_lance_import(uri: str, index_path: Path, observer: Observer = SILENT) -> GalleryIndex:
+    """Write the items of a Lance dataset as an index."""
+    index = from_lance(uri)
     _save_new(index, index_path, observer)
     return index
 
