@@ -4,6 +4,7 @@ Named tuples of arrays, which Numba takes apart: five arguments instead of thirt
 allocates nothing, so whatever it needs to write to is in here.
 """
 
+import threading
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -39,6 +40,7 @@ ALL_ROWS = plain_rows(np.empty(0, np.bool_))
 SHIFTS = {1: (0, 1, 2, 3, 4, 5, 6, 7), 2: (0, 2, 4, 6), 4: (0, 4), 8: (0, 4)}
 MOST_CANDIDATES = 1 << 20  # kept rows of the queries that one thread scans for at a time: 64 MB
 SPARE_CANDIDATES = 64  # more than a multiple of K
+MOST_KEPT_BYTES = 1 << 22  # by each thread, from one scan to the next
 NUM_WAITING = 8  # hits that wait for one another: few, as a late bound is a late threshold
 
 
@@ -193,28 +195,34 @@ class Scratch(NamedTuple):
     bytes: npt.NDArray[np.uint32]  # [I, W, 16]
 
     @classmethod
-    def singly(cls, heaps: Heaps, num_rows: int) -> Self:
+    def singly(cls, heaps: Heaps, num_rows: int) -> "Scratch":
         """Return room for scans that take one block and one query at a time."""
         return cls._of(heaps, num_rows, (1, 1), NUM_WAITING, 0)
 
     @classmethod
-    def together(cls, heaps: Heaps, num_rows: int, num_numbers: int) -> Self:
+    def together(cls, heaps: Heaps, num_rows: int, num_numbers: int) -> "Scratch":
         """Return room for scans by tiles."""
         num_hits = (1 + BATCH_BLOCKS) * len(heaps.ids)
         return cls._of(heaps, num_rows, (BATCH_BLOCKS, BATCH_QUERIES), num_hits, num_numbers)
 
     @classmethod
-    def floats(cls, heaps: Heaps, num_rows: int) -> Self:
+    def floats(cls, heaps: Heaps, num_rows: int) -> "Scratch":
         """Return room for scans of rows in float32."""
         return cls._of(heaps, num_rows, (1, FLOAT_QUERIES), 0, 0)
 
     @classmethod
     def _of(
         cls, heaps: Heaps, num_rows: int, tile: tuple[int, int], num_hits: int, num_numbers: int
-    ) -> Self:
+    ) -> "Scratch":
+        """Return what this thread's last scan of the kind wrote to, if that is of the same size."""
         num_queries, num_kept = heaps.ids.shape
         room = (num_queries, min(4 * num_kept + SPARE_CANDIDATES, num_rows + LANES))
-        return cls(
+        sizes = (room, num_hits, num_numbers)
+        if _kept.sizes.get(tile) == sizes:
+            scratch = _kept.scratches[tile]
+            scratch.counts.fill(0)
+            return scratch
+        scratch = cls(
             hits=np.empty((num_hits, 3), np.int64),
             hit_uppers=np.empty((num_hits, LANES), np.float32),
             lane_lowers=np.empty(LANES, np.float32),
@@ -227,6 +235,20 @@ class Scratch(NamedTuple):
             masks=np.empty(tile, np.uint16),
             bytes=np.empty((tile[0], num_numbers, LANES), np.uint32),
         )
+        if sum(array.nbytes for array in scratch) <= MOST_KEPT_BYTES:
+            _kept.sizes[tile], _kept.scratches[tile] = sizes, scratch
+        return scratch
+
+
+class _Kept(threading.local):
+    """Each thread's last scratch of a tile, and its sizes: to find memory takes time."""
+
+    def __init__(self) -> None:
+        self.sizes: dict[tuple[int, int], object] = {}
+        self.scratches: dict[tuple[int, int], Scratch] = {}
+
+
+_kept = _Kept()
 
 
 class FloatRoom(NamedTuple):

@@ -273,6 +273,25 @@ def test_a_tile_does_not_stop_for_queries_that_pad_it(rng):
     assert not tile(*place, codes.gains, codes.offsets, codes.bounds, 0, 1, *outputs)
 
 
+def test_a_thread_writes_where_its_last_scan_of_the_size_did_and_no_other_thread_does():
+    heaps = Heaps.empty(1, 3, 5).some(0, slice(0, 3))
+    large = Heaps.empty(1, 64, 5000).some(0, slice(0, 64))
+
+    first = Scratch.singly(heaps, 1000)
+    first.counts[:] = 7
+    again = Scratch.singly(heaps, 1000)
+    with ThreadPoolExecutor(1) as pool:
+        elsewhere = pool.submit(Scratch.singly, heaps, 1000).result()
+
+    assert np.shares_memory(first.rows, again.rows)
+    assert (again.counts == 0).all()
+    assert not np.shares_memory(first.rows, elsewhere.rows)
+    assert len(Scratch.singly(heaps, 20).rows[0]) < len(first.rows[0])
+    assert not np.shares_memory(
+        Scratch.singly(large, 10**6).rows, Scratch.singly(large, 10**6).rows
+    )
+
+
 @pytest.mark.parametrize("is_coarse", [False, True], ids=["exact", "codes"])
 @pytest.mark.parametrize("num_queries", [1, BATCH_QUERIES // 2, BATCH_QUERIES // 2 + 1, 90])
 def test_queries_have_no_code_that_their_tiles_can_not_sum(num_queries, is_coarse, rng):
