@@ -17,8 +17,9 @@ from cmpc_kernels.gallery.columns import Columns
 __all__ = ["ChainedNames", "Names", "check_names"]
 
 PIECE_NAMES = 1 << 16  # decoded at a time
-MARK_BYTES = 8
-MIXER = 0x9E3779B97F4A7C15  # odd, with bits in all places: 2^64 over the golden ratio
+WORD_BYTES = 8
+MAX_MARKED_BYTES = 512
+MIXER = np.uint64(0x9E3779B97F4A7C15)  # odd, with bits in all places: 2^64 over the golden ratio
 ENCODING_ERRORS = "surrogatepass"  # file names that are no text come as lone surrogates
 
 
@@ -96,18 +97,28 @@ class Names(Sequence[str]):
         return np.array(found, np.int64)
 
     def _marks(self, first: int, stop: int) -> npt.NDArray[np.uint64]:
-        """Return a number for each of some names, equal for equal ones: length and last 8 bytes."""
+        """Return a number for each of some names, equal for equal ones; others hardly share one.
+
+        It is made of the length and of all bytes, 8 at a time from the end; of long names the last.
+        """
         end_N = self.end_G[first:stop]
         start = int(self.end_G[first - 1]) if first else 0
         last = int(end_N[-1]) if len(end_N) else 0
-        text_T = np.concatenate([np.zeros(MARK_BYTES, np.uint8), self.text_T[start:last]])
-        num_windows = len(text_T) - MARK_BYTES + 1
-        ending_T = np.ndarray(num_windows, "<u8", text_T.data, strides=(1,))
+        text_T = np.concatenate([np.zeros(WORD_BYTES, np.uint8), self.text_T[start:last]])
+        num_words = len(text_T) - WORD_BYTES + 1
+        word_T = np.ndarray(num_words, "<u8", text_T.data, strides=(1,))  # that ends before each
         length_N = np.diff(end_N, prepend=start)
-        ending_N = ending_T[np.clip(end_N - start, 0, num_windows - 1)]  # a file may be altered
-        num_foreign_N = np.clip(MARK_BYTES - length_N, 0, MARK_BYTES).astype(np.uint64)
-        ending_N = np.where(num_foreign_N < MARK_BYTES, ending_N >> 8 * num_foreign_N, 0)
-        mark_N: npt.NDArray[np.uint64] = ending_N ^ length_N.astype(np.uint64) * np.uint64(MIXER)
+        mark_N = length_N.astype(np.uint64)
+        at_N, num_read = np.flatnonzero(length_N > 0), 0
+        while len(at_N) and num_read < MAX_MARKED_BYTES:
+            place_N = np.clip(
+                end_N[at_N] - start - num_read, 0, num_words - 1
+            )  # or a file is altered
+            num_foreign_N = np.maximum(0, WORD_BYTES - (length_N[at_N] - num_read))
+            word_N = word_T[place_N] >> (8 * num_foreign_N).astype(np.uint64)
+            mark_N[at_N] = (mark_N[at_N] ^ word_N) * MIXER
+            num_read += WORD_BYTES
+            at_N = at_N[length_N[at_N] > num_read]
         return mark_N
 
     def extend(self, names: "Names") -> None:

@@ -28,8 +28,9 @@ def test_positions_are_those_of_equal_names(piece, monkeypatch):
     check()
 
 
-def test_hardly_any_name_is_decoded_to_find_a_few(monkeypatch):
-    names, decoded, decode = Names.of(f"item/{n}" for n in range(100_000)), [], Names._decode
+@pytest.mark.parametrize("form", ["item/{}", "{:06}/thumbnail.png", "{:06}" + "/" * 300])
+def test_no_name_is_decoded_to_find_another(form, monkeypatch):
+    names, decoded, decode = Names.of(map(form.format, range(50_000))), [], Names._decode
 
     def counted(self, first, stop):
         decoded.append(stop - first)
@@ -37,8 +38,15 @@ def test_hardly_any_name_is_decoded_to_find_a_few(monkeypatch):
 
     monkeypatch.setattr(Names, "_decode", counted)
 
-    assert names.positions_of(["item/7", "item/99999", "item/100000"]).tolist() == [7, 99_999]
+    wanted = [form.format(number) for number in (7, 49_999, 50_000)]
+    assert names.positions_of(wanted).tolist() == [7, 49_999]
     assert sum(decoded) == 2
+
+
+def test_long_names_that_begin_unlike_and_end_alike_are_told_apart():
+    long = [f"{letter}{'x' * 2000}" for letter in "abc"]
+
+    assert Names.of(long).positions_of(long[1:]).tolist() == [1, 2]
 
 
 def test_items_that_were_removed_are_found_by_no_name():
