@@ -8,6 +8,7 @@ To append, that last block is packed anew and all before it stay as they are. Ro
 came; only float16 rows under "cosine" get the length 1 first, where rounding loses least.
 """
 
+import functools
 from collections.abc import Iterator
 from typing import Any, Self
 
@@ -91,11 +92,9 @@ class EncodedRows(RowStore):
         Raises:
             BadArgument: these are not the arrays that the settings ask for.
         """
-        expected = cls.encode(settings, np.zeros((0, dimension), np.float32)).arrays()
-        lengths = {name: num_rows if name == "rows" else num_blocks(num_rows) for name in expected}
         wanted = {
-            name: (array.dtype, (lengths[name], *array.shape[1:]))
-            for name, array in expected.items()
+            name: (dtype, (num_rows if name == "rows" else num_blocks(num_rows), *shape))
+            for name, (dtype, shape) in forms_of(settings, dimension).items()
         }
         if {name: (array.dtype, array.shape) for name, array in arrays.items()} != wanted:
             raise BadArgument("its arrays must be those that its settings name")
@@ -185,6 +184,15 @@ class EncodedRows(RowStore):
 
     def _codes_of(self, num_rows: int, dimension: int) -> RowCodes:
         return codes_from(self.settings, self._blocks.arrays(), num_rows, dimension)
+
+
+@functools.lru_cache(maxsize=16)
+def forms_of(
+    settings: IndexSettings, dimension: int
+) -> dict[str, tuple[np.dtype[Any], tuple[int, ...]]]:
+    """Return each array's dtype and the shape of its rows; the shards of a gallery share them."""
+    arrays = EncodedRows.encode(settings, np.zeros((0, dimension), np.float32)).arrays()
+    return {name: (array.dtype, array.shape[1:]) for name, array in arrays.items()}
 
 
 def codes_from(
