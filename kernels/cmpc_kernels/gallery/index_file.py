@@ -106,7 +106,8 @@ class IndexFile:
     """An index file that is open: facts, and sections as read-only arrays.
 
     The arrays stay on disk until they are read, and what they hold is what the file held when it
-    was opened, whatever takes its name. ``checksums`` are those of the sections, by name.
+    was opened, whatever takes its name. ``checksums`` are those of the sections, by name; ``gaps``
+    are the bytes before each of them.
     """
 
     path: Path
@@ -114,10 +115,11 @@ class IndexFile:
     facts: dict[str, Any]
     sections: dict[str, Array]
     checksums: dict[str, str]
+    gaps: tuple[memoryview, ...]
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Map a file; the header, the layout and the length are checked, the sections are not.
+        """Map a file and check its header and length; nothing behind the header is read.
 
         Raises:
             BadIndexFile: the file is no index, of another version, cut off or altered.
@@ -134,11 +136,10 @@ class IndexFile:
         expected = start + (entries[-1]["offset"] + size_bytes(entries[-1]) if entries else 0)
         if len(content) != expected:
             raise altered(path, f"it must have {expected} bytes and has {len(content)}")
-        sections = {}
+        sections, gaps = {}, []
         for entry in entries:
             at = start + entry["offset"]
-            if at < end or any(content[end:at]):
-                raise altered(path, f"there are bytes before its section {entry['name']!r}")
+            gaps.append(content[end:at])
             sections[entry["name"]] = map_section(content, at, entry)
             end = at + size_bytes(entry)
         return cls(
@@ -147,6 +148,7 @@ class IndexFile:
             facts=facts,
             sections=sections,
             checksums={entry["name"]: entry["sha256"] for entry in entries},
+            gaps=tuple(gaps),
         )
 
     def verify(self, verify: Verify = True) -> bool:
@@ -160,6 +162,8 @@ class IndexFile:
         for name, array in self.sections.items():
             if sha256_of(array) != self.checksums[name]:
                 raise altered(self.path, f"its section {name!r} does not match its checksum")
+        if any(map(any, self.gaps)):
+            raise altered(self.path, "there are bytes between its sections")
         return True
 
 
