@@ -192,8 +192,6 @@ def by_changed_index(rng, rows, metric, folder):
         else:
             index.add(part)
         change(rng, index)
-        if rng.random() < 0.3:
-            index.compact()
     if rng.random() < 0.3:
         index.save(folder / "one")
         index = open_index(folder / "one")
@@ -246,6 +244,10 @@ def cut(rng, rows):
 def change(rng, index):
     if rng.random() < 0.6:
         index.remove(rng.permutation(index.ids)[: int(rng.integers(0, 1 + len(index) // 2))])
+    if rng.random() < 0.3:
+        index.compact()
+    if rng.random() < 0.1:
+        index.recode()
 
 
 def is_right(seed, counts):
