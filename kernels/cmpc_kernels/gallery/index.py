@@ -119,6 +119,11 @@ class GalleryIndex(StoredIndex):
         return self._items.ids.bounds()
 
     @property
+    def num_removed(self) -> int:
+        """How many removed items still have a place, until ``compact``."""
+        return self._items.ids.num_rows - len(self)
+
+    @property
     def rows(self) -> npt.NDArray[Any] | None:
         """Embeddings as stored, float32 or float16 [items, D]; None in mode "codes".
 

@@ -30,6 +30,7 @@ __all__ = [
 ]
 
 MAX_TRIES = 20  # each of them met a change by somebody else
+MAX_REMOVED_SHARE = 0.2  # of the items that FAISS searches; with more its lists or graph are anew
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -122,6 +123,8 @@ def compact_items(
                 f"--rows-per-shard is for a folder of shards, {index_path} is one file; build the "
                 f"index again with it"
             )
+        else:
+            opened.compact()
         return len(opened.stored_files)
 
     return _changed(index_path, compact, observer)
@@ -185,5 +188,7 @@ def _check_fits(opened: AnyIndex, found: Embeddings) -> None:
 def _save(opened: AnyIndex, path: Path) -> None:
     """Write a file anew; a folder of shards has its changes already."""
     if isinstance(opened, GalleryIndex):
-        opened.compact()
+        is_cheap = opened.settings.engine == "cmpc"  # a graph of FAISS's must be made anew
+        if is_cheap or opened.num_removed > MAX_REMOVED_SHARE * len(opened):
+            opened.compact()
         opened.save(path)

@@ -13,6 +13,7 @@ from index_command_line import document, invoke, write_items
 from PIL import Image
 
 from cmpc_kernels import open_index
+from cmpc_kernels.gallery.index_file import IndexFile
 from cmpc_search.data import load_image_set
 from cmpc_search.embeddings import Embeddings, read_embeddings, write_embeddings
 from cmpc_search.gallery.importing import GallerySources, import_gallery
@@ -144,6 +145,21 @@ def test_what_faiss_searches_is_built_told_changed_and_asked_as_any_index(
     rows = read_embeddings(tmp_path / "new.safetensors").rows
     assert index.names_of(index.search(rows[1:], 1).ids[:, 0]) == ["new/2"]
     assert index.ids_of(["item/0", "new/1"]).size == 0
+
+
+def test_a_graph_is_made_anew_only_when_much_was_removed_or_compact_says_so(embeddings, tmp_path):
+    path = tmp_path / "shop.index"
+    document("build", embeddings, "--out", path, "--engine", "hnsw")
+    places = []
+    for first, count in ((0, 2), (2, 20), (22, 1)):
+        gone = "".join(f"item/{n}\n" for n in range(first, first + count))
+        (tmp_path / "gone.txt").write_text(gone)
+        document("remove", path, tmp_path / "gone.txt")
+        places.append(IndexFile.open(path).facts["num_rows"])
+    document("compact", path)
+
+    assert places == [60, 38, 38]
+    assert IndexFile.open(path).facts["num_rows"] == len(open_index(path)) == 37
 
 
 def test_bare_rows_are_indexed_from_a_mapped_file(tmp_path):
