@@ -5,6 +5,7 @@ system needs none: a mapping lasts until it is undone, whatever happens to the f
 """
 
 import ctypes
+import functools
 import mmap
 import os
 import weakref
@@ -13,13 +14,6 @@ from typing import BinaryIO
 __all__ = ["mapped"]
 
 FAILED = ctypes.c_void_p(-1).value
-
-_system = ctypes.CDLL(None, use_errno=True)
-_system.mmap.restype = ctypes.c_void_p
-_system.mmap.argtypes = (
-    *(ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long),
-)
-_system.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
 
 
 def mapped(file: BinaryIO) -> memoryview:
@@ -30,11 +24,24 @@ def mapped(file: BinaryIO) -> memoryview:
     Raises:
         OSError: the system refuses.
     """
-    num_bytes = os.fstat(file.fileno()).st_size
-    address = _system.mmap(None, num_bytes, mmap.PROT_READ, mmap.MAP_SHARED, file.fileno(), 0)
+    if os.name != "posix":
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    system, num_bytes = _c_library(), os.fstat(file.fileno()).st_size
+    address = system.mmap(None, num_bytes, mmap.PROT_READ, mmap.MAP_SHARED, file.fileno(), 0)
     if address == FAILED:
         error = ctypes.get_errno()
         raise OSError(error, os.strerror(error), file.name)
     content = (ctypes.c_char * num_bytes).from_address(address)
-    weakref.finalize(content, _system.munmap, address, num_bytes).atexit = False
+    weakref.finalize(content, system.munmap, address, num_bytes).atexit = False
     return memoryview(content).cast("B").toreadonly()
+
+
+@functools.cache
+def _c_library() -> ctypes.CDLL:
+    """Return what this process is linked with; ``long`` is what POSIX systems count files in."""
+    system = ctypes.CDLL(None, use_errno=True)
+    integers = (ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long)
+    system.mmap.restype = ctypes.c_void_p
+    system.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, *integers)
+    system.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
+    return system

@@ -33,6 +33,7 @@ from cmpc_kernels.locks import FOLDER_LOCK, index_lock
 __all__ = ["ShardChange", "changing_shards", "is_unfinished"]
 
 NUM_KEPT = 2  # manifests
+MAX_READINGS = 100  # of a manifest that is replaced meanwhile, each time
 NUM_COMMITS = 100  # that a manifest names: who slept for more may be told that its change failed
 SHARD = re.compile(r"shard-(?:[0-9a-f]{8}){1,2}\.index")
 
@@ -89,15 +90,16 @@ class ShardChange:
 
     def _is_of_the_past(self, manifest: Manifest) -> bool:
         """Say whether a writer that slept for generations took a number that was free again."""
-        while True:
+        for _ in range(MAX_READINGS):
             newest = newest_generation(self._folder) or 0
             if newest - manifest.generation < NUM_KEPT:
                 return False
-            try:
+            with suppress(BadIndexFile):  # others were at work between the two lines
                 return manifest.commits[0] not in Manifest.read(self._folder, newest).commits
-            except BadIndexFile:
-                if newest_generation(self._folder) == newest:
-                    raise
+        raise BadIndexFile(
+            f"the manifest of {self._folder} must be readable to tell whether a change counts, and "
+            f"was not {MAX_READINGS} times; open the gallery and look"
+        )
 
     def _left_over(self, manifest: Manifest) -> list[str]:
         """List what nobody will need once a manifest is the folder's, the oldest first."""
