@@ -63,7 +63,7 @@ def _facts(path: Path, opened: "AnyIndex") -> dict[str, object]:
         "num_bytes": sum(file.num_bytes for file in files),
         "bytes_per_vector": num_bytes / max(1, len(opened)),
         "has_names": opened.item_names is not None,
-        "has_labels": opened.labels is not None,
+        "has_labels": opened.has_labels,
         "network_sha256": opened.network_sha256,
         "written_by": ", ".join(sorted({file.written_by or "unknown" for file in files})),
     }

@@ -153,6 +153,11 @@ class GalleryIndex(StoredIndex):
         """The labels of the items, int64 [items], or None."""
         return self._items.labels
 
+    @property
+    def has_labels(self) -> bool:
+        """Whether the items have labels."""
+        return self.labels is not None
+
     def bytes_by_part(self) -> dict[str, int]:
         """Return what the index takes in memory or on disk: "rows", "codes", "items", "names"."""
         sizes = dict.fromkeys(("rows", "codes", "items", "names"), 0)

@@ -55,7 +55,12 @@ class OpenShards(KeptIndex):
         """The labels of the items, int64 [items], or None."""
         labels = [shard.labels for shard in self.shards]
         kept = [label_N for label_N in labels if label_N is not None]
-        return np.concatenate(kept) if len(kept) == len(labels) else None
+        return np.concatenate(kept) if self.has_labels else None
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether the items have labels."""
+        return all(shard.has_labels for shard in self.shards)
 
     @property
     def stored_files(self) -> tuple[StoredAs, ...]:
@@ -66,6 +71,13 @@ class OpenShards(KeptIndex):
         """Return what rows, codes and the rest take, as ``GalleryIndex.bytes_by_part``."""
         parts = [shard.bytes_by_part() for shard in self.shards]
         return {name: sum(part[name] for part in parts) for name in parts[0]}
+
+    def contains(self, ids: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+        """Say of each id, of any shape, whether an item has it."""
+        found: npt.NDArray[np.bool_] = np.any(
+            [shard.contains(ids) for shard in self.shards], axis=0
+        )
+        return found
 
     def names_of(self, ids: npt.ArrayLike) -> list[str]:
         """Return the names of items by their ids [N]; an unknown id is an error."""

@@ -127,8 +127,7 @@ class ShardedIndex(OpenShards):
         """
         if len(self):
             refuse_half("item_names", has=self.item_names is not None, comes=item_names is not None)
-            has_labels = all(shard.labels is not None for shard in self.shards)
-            refuse_half("labels", has=has_labels, comes=labels is not None)
+            refuse_half("labels", has=self.has_labels, comes=labels is not None)
         first_id, last = self._manifest.next_id, self._manifest.shards[-1]
         new = NewItems(embeddings=embeddings, names=item_names, labels=labels)
         with changing_shards(self.folder, self._manifest) as change:
@@ -147,8 +146,8 @@ class ShardedIndex(OpenShards):
         """
         wanted = np.unique(check_ids(ids))
         parts = [wanted[shard.contains(wanted)] for shard in self.shards]
-        if sum(map(len, parts)) < len(wanted):
-            missing = np.setdiff1d(wanted, np.concatenate(parts))
+        missing = np.setdiff1d(wanted, np.concatenate(parts))
+        if missing.size:
             raise BadArgument(
                 f"every id to remove must be in the gallery, got {missing.size} that are not, "
                 f"first {missing[0]}"

@@ -162,7 +162,8 @@ def known_ids(opened: AnyIndex, names: Sequence[str]) -> tuple[npt.NDArray[np.in
 def _ids_in(opened: AnyIndex, texts: Sequence[str]) -> tuple[npt.NDArray[np.int64], list[str]]:
     """Return those texts that are ids of items, as numbers, and the others."""
     shown = {text for text in texts if text.isascii() and text.isdecimal() and len(text) < 19}
-    ids = np.intersect1d(np.array([int(text) for text in shown], np.int64), opened.ids)
+    ids = np.unique(np.array([int(text) for text in shown], np.int64))
+    ids = ids[opened.contains(ids)]
     return ids, sorted(set(texts) - set(map(str, ids.tolist())))
 
 

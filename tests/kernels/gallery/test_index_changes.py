@@ -94,6 +94,8 @@ class Changes(RuleBasedStateMachine):
         ids = sorted(self.row_of)
         assert self.index.ids.tolist() == ids
         assert len(self.index) == len(ids)
+        asked = np.arange(-1, self.next_id + 1)
+        assert self.index.contains(asked).tolist() == np.isin(asked, ids).tolist()
         assert list(self.index.item_names) == [name_of(item) for item in ids]
         assert self.index.labels.tolist() == [item % 3 for item in ids]
         assert self.index.names_of(ids[::2]) == [name_of(item) for item in ids[::2]]
