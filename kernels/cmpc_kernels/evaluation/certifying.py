@@ -44,7 +44,7 @@ def certify(
     *,
     allow: npt.ArrayLike | None = None,
 ) -> Certificate:
-    """Return why an answer of an exact index is exact; some ten times slower than the search.
+    """Return why an answer of an exact index is exact; some hundred times slower than a search.
 
     Args:
         path: The index that was searched: a file or a folder of shards, as it is stored.

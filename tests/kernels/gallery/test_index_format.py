@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cmpc_kernels import GalleryIndex, IndexSettings, open_index
+from cmpc_kernels import GalleryIndex, IndexSettings, certify, open_index
 from cmpc_kernels.gallery.index_file import PREFIX, VERSION, IndexFile
 
 HERE = Path(__file__).parent
@@ -157,6 +157,17 @@ def test_the_page_has_the_manifest_that_is_written_today(written):
 
     assert keys_of(manifest) | {"settings"} == {key for key, *_ in table("key of a manifest")}
     assert settings == IndexFile.open(next(written.rglob("shard-*"))).facts["settings"]
+
+
+def test_the_page_has_what_a_certificate_tells(tmp_path):
+    rows = np.eye(4, dtype=np.float32)
+    GalleryIndex.build(rows).save(tmp_path / "shop.index")
+    found = open_index(tmp_path / "shop.index").search(rows, 2)
+
+    certify(tmp_path / "shop.index", rows, found).save(tmp_path / "why.json")
+
+    told = json.loads((tmp_path / "why.json").read_text())
+    assert keys_of(told) == {key for key, *_ in table("key of a certificate")}
 
 
 def test_what_is_written_today_of_the_golden_rows_is_what_the_golden_files_hold(written):
