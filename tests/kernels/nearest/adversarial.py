@@ -12,6 +12,7 @@ import json
 import sys
 import tempfile
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 from unittest.mock import patch
 
@@ -19,7 +20,8 @@ import numpy as np
 
 from cmpc_kernels import GalleryIndex, IndexSettings, ShardedIndex, open_index, reference, topk
 from cmpc_kernels.compiled.intrinsics import dot_instruction
-from cmpc_kernels.nearest import scanning, threads
+from cmpc_kernels.gallery import shard_search
+from cmpc_kernels.nearest import scan_arguments, scanning, similarity, threads
 from cmpc_kernels.nearest.codes import encode_binary, encode_int8
 from cmpc_kernels.nearest.scanning import search_exact
 
@@ -39,6 +41,16 @@ LENGTHS = {
 }
 
 LENGTHS_OF_HALVES = -8, 5
+
+# At which sizes a search goes another way, which small cases would never reach.
+TURNS = [
+    (threads, "MIN_THREAD_BYTES", 1),  # threads for everything
+    (scanning, "CACHED_BYTES", 0),  # that divide the rows, and not the queries
+    (scan_arguments, "MOST_CANDIDATES", 1),  # a tile of queries at a time
+    (similarity, "CHUNK_VALUES", 64),  # few scattered rows at a time
+    (similarity, "MIN_CODED_QUERIES", 1),  # codes that are made on the way
+    (shard_search, "MIN_SHARDS_OF_A_THREAD", 1),
+]
 
 
 def scattered(rng, rows):
@@ -257,10 +269,10 @@ def is_right(seed, counts):
     num_queries, num_rows, dimension = drawn_shape(rng)
     rows = drawn_rows(rng, (num_rows, dimension), np.float16 if rng.random() < 0.25 else np.float32)
     queries = drawn_queries(rng, rows, num_queries)
-    # As many threads as may be, or one; queries divided among them, or rows.
-    some_threads = patch.object(threads, "MIN_THREAD_BYTES", int(rng.choice([1, 1 << 23])))
-    by_rows = patch.object(scanning, "CACHED_BYTES", int(rng.choice([0, 1 << 22])))
-    with tempfile.TemporaryDirectory() as folder, some_threads, by_rows:
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        for module, name, small in TURNS:
+            value = small if rng.random() < 0.5 else getattr(module, name)
+            stack.enter_context(patch.object(module, name, value))
         search, id_N, kept_ND = path(rng, rows, metric, Path(folder))
         k = int(rng.integers(1, 4 + len(id_N)) if rng.random() < 0.3 else rng.integers(1, 9))
         allow = None
