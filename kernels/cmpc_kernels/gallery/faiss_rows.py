@@ -9,7 +9,8 @@ much of the exact answer is found is a matter of the embeddings and of ``IndexSe
 measure it (``measure_recall``).
 
 Scores are FAISS's, in float32; equal ones stand in order of their ids. A query that gets fewer
-items than there are, because a filter lets few through or ``k`` is large, is answered exactly.
+items than there are, because a filter lets few through or ``k`` is large, is answered exactly; so
+is one that is too long for float32.
 """
 
 from collections.abc import Iterator
@@ -36,6 +37,7 @@ from cmpc_kernels.records import Neighbours
 
 __all__ = ["FaissRows"]
 
+MAX_LENGTH = 1e18  # of rows and queries whose squares and products float32 can hold
 STRUCTURES: dict[str, type[Structure]] = {"ivf": InvertedLists, "hnsw": Graph}
 
 
@@ -61,6 +63,7 @@ class FaissRows(RowStore):
         """Keep embeddings; see ``RowStore``.
 
         Raises:
+            BadArgument: a row is so long that FAISS, which computes in float32, can't compare it.
             MissingLibrary: FAISS is not installed.
         """
         load_faiss()
@@ -70,6 +73,7 @@ class FaissRows(RowStore):
             if kept is None:
                 kept = cls(settings, np.empty((0, chunk_ND.shape[1]), np.float32))
                 kept._rows.reserve(chunks.num_rows or 0)
+            check_lengths(chunk_ND, settings.metric)
             kept._rows.append({"rows": chunk_ND.astype(np.float32, copy=False)})
         assert kept is not None, "chunks end with an error if there is none"
         return kept
@@ -129,7 +133,8 @@ class FaissRows(RowStore):
     ) -> Neighbours:
         """Return positions and scores; ``floor``, of what need not be found, saves nothing here."""
         num_items = len(self) if allow is None else np.count_nonzero(allow)
-        is_asked_Q = np.isfinite(query_QD).all(axis=1) & (num_items > 0)
+        is_finite_Q = np.isfinite(query_QD).all(axis=1) & (num_items > 0)
+        is_asked_Q = is_finite_Q & ~are_too_long(query_QD, self.settings.metric)
         score_QK = np.zeros((len(query_QD), num_kept))
         id_QK = np.full(score_QK.shape, -1)
         with threads_of_faiss(num_threads):
@@ -137,7 +142,7 @@ class FaissRows(RowStore):
                 found = self._search_natively(query_QD[asked], num_kept, allow)
                 score_QK[asked], id_QK[asked] = found
         is_short_Q = id_QK[:, max(0, min(num_kept, num_items) - 1)] < 0
-        if (short := np.flatnonzero(is_asked_Q & is_short_Q)).size:
+        if (short := np.flatnonzero(is_finite_Q & is_short_Q)).size:
             exact = self._search_exactly(query_QD[short], num_kept, allow, num_threads)
             score_QK[short], id_QK[short] = exact.scores, exact.ids
         return best_first(score_QK, id_QK, self.settings.metric)
@@ -182,13 +187,17 @@ class FaissRows(RowStore):
         """Return the FAISS index, with all rows in it."""
         with self._lock:
             if self._native is None and self._stored:
-                known_GD = self._comparable(self.row_GD[: self._num_stored])
+                known_GD = self._comparable_rows(0, self._num_stored)
                 self._native = self._structure().restored(self._stored, known_GD)
             elif self._native is None:
-                self._native = self._structure().made(self._comparable(self.row_GD))
+                self._native = self._structure().made(self._comparable_rows(0, len(self)))
             if self._native.ntotal < len(self):
-                self._native.add(self._comparable(self.row_GD[self._native.ntotal :]))
+                self._native.add(self._comparable_rows(self._native.ntotal, len(self)))
             return self._native
+
+    def _comparable_rows(self, first: int, last: int) -> npt.NDArray[np.float32]:
+        check_lengths(self.row_GD[first:last], self.settings.metric)  # a file may hold any
+        return self._comparable(self.row_GD[first:last])
 
     def _comparable(self, row_ND: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Return rows or queries whose inner products or distances are the scores."""
@@ -210,6 +219,24 @@ def threads_of_faiss(num_threads: int | None) -> Iterator[None]:
         yield
     finally:
         faiss.omp_set_num_threads(before)
+
+
+def are_too_long(row_ND: npt.NDArray[Any], metric: str) -> npt.NDArray[np.bool_]:
+    """Say of each row whether sums of its squares may be more than float32 holds, bool [N]."""
+    if metric == "cosine":  # compared at length 1
+        return np.zeros(len(row_ND), np.bool_)
+    limit = MAX_LENGTH / row_ND.shape[1] ** 0.5
+    too_large_N: npt.NDArray[np.bool_] = np.abs(row_ND).max(axis=1, initial=0) > limit
+    return too_large_N
+
+
+def check_lengths(row_ND: npt.NDArray[Any], metric: str) -> None:
+    """Refuse rows that FAISS can't compare: its k-means would end the process."""
+    if are_too_long(row_ND, metric).any():
+        raise BadArgument(
+            f"values of embeddings must lie within {MAX_LENGTH:g} / sqrt(dimension) for FAISS, got "
+            f"{np.abs(row_ND).max():.4g}; scale them, or leave the engine to cmpc"
+        )
 
 
 def best_first(score_QK: npt.NDArray[Any], id_QK: npt.NDArray[np.int64], metric: str) -> Neighbours:

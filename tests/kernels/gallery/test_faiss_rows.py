@@ -114,6 +114,38 @@ def test_a_filter_that_lets_few_through_and_a_large_k_are_answered_exactly(
     assert (everything.ids[:, 2000] == -1).all()
 
 
+@pytest.mark.parametrize("metric", METRICS)
+def test_rows_too_long_for_float32_are_refused_and_such_queries_answered_exactly(
+    mode, metric, gallery, queries
+):
+    if metric != "cosine":
+        with pytest.raises(BadArgument, match="scale them, or leave the engine"):
+            GalleryIndex.build(gallery * np.float32(1e30), metric, mode=mode)
+    rows, long = gallery[:200] * np.float32(1e16), queries * np.float32(1e25)
+
+    found = GalleryIndex.build(rows, metric, mode=mode).search(long, 10)
+
+    exact = topk(long, rows, 10, metric)
+    assert share_found(found, exact) == 1 if metric != "cosine" else share_found(found, exact) > 0.9
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_as_many_as_there_are_are_found_each_once_and_only_if_allowed(mode, seed):
+    rng = np.random.default_rng(seed)
+    rows = rng.standard_normal((rng.choice([1, 2, 40, 90]), rng.choice([1, 3, 17])), "f4")
+    rows *= np.float32(10.0) ** rng.integers(-38, 15, (len(rows), 1)).astype("f4")
+    rows[rng.random(len(rows)) < 0.2] = rows[0]
+    metric, k = METRICS[seed % 3], int(rng.choice([1, 3, 50]))
+    allow = rng.random(len(rows)) < rng.random()
+
+    found = GalleryIndex.build(rows, metric, mode=mode).search(rows[:5], k, allow=allow)
+
+    for ids in found.ids:
+        ids = ids[ids >= 0]
+        assert len(set(ids)) == len(ids) == min(k, allow.sum())
+        assert allow[ids].all()
+
+
 def test_equal_rows_stand_in_order_and_what_is_not_finite_finds_nothing(mode):
     rows = np.ones((6, 3), np.float32)
     queries = np.stack([rows[0], np.full(3, np.nan, np.float32), np.full(3, np.inf, np.float32)])
