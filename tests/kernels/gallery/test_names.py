@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cmpc_kernels import GalleryIndex
+from cmpc_kernels import BadIndexFile, GalleryIndex
 from cmpc_kernels.gallery import names as names_file
 from cmpc_kernels.gallery.names import Names
 
@@ -24,6 +24,7 @@ def test_positions_are_those_of_equal_names(piece, monkeypatch):
         wanted = data.draw(st.lists(st.sampled_from([*known, *others, ""])))
         found = Names.of(known).positions_of(wanted)
         assert found.tolist() == [n for n, name in enumerate(known) if name in wanted]
+        assert list(Names.of(known).take(found)) == [name for name in known if name in wanted]
 
     check()
 
@@ -47,6 +48,14 @@ def test_long_names_that_begin_unlike_and_end_alike_are_told_apart():
     long = [f"{letter}{'x' * 2000}" for letter in "abc"]
 
     assert Names.of(long).positions_of(long[1:]).tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("ends", [[2, 1, 3], [1, 2, 4], [-1, 2, 3]])
+def test_names_that_an_altered_file_puts_out_of_order_are_not_copied(ends):
+    names = Names(np.frombuffer(b"abc", np.uint8), np.array(ends))
+
+    with pytest.raises(BadIndexFile, match="out of order"):
+        names.take(np.array([0, 2]))
 
 
 def test_items_that_were_removed_are_found_by_no_name():
