@@ -76,8 +76,8 @@ def check_same(path: Path, now: Identity, free: Collection[str], meaning: Meanin
         listed = few(differences, separator="; ")
         raise BadRun(
             f"{path.parent} must be resumed with the settings it was begun with, got others: "
-            f"{listed}. Give the same, name another folder, or use --fresh, which keeps the old "
-            "run aside"
+            f"{listed}. Give the same, name another folder, or begin again with "
+            "`cmpc search --fresh`, which keeps the old run aside"
         )
 
 

@@ -94,7 +94,8 @@ def _check_study(run: RunFolder) -> None:
     if is_empty and run.trials_path.exists():
         raise BadRun(
             f"{run.study_path} must hold the trials that {run.trials_path} lists, it is missing or "
-            "empty; put it back, or use --fresh, which keeps the old run aside and begins again"
+            "empty; put it back, or begin again with `cmpc search --fresh`, which keeps the old "
+            "run aside"
         )
 
 

@@ -110,7 +110,7 @@ def test_a_free_setting_may_change_and_is_stored(path):
 )
 def test_another_setting_or_input_is_refused_by_name(path, settings, inputs, said):
     opened(path)
-    with pytest.raises(BadRun, match=r"use --fresh") as caught:
+    with pytest.raises(BadRun, match=r"with `cmpc search --fresh`") as caught:
         opened(path, settings, inputs)
     assert said in str(caught.value)
     assert reopen_run(path).settings == json.loads(json.dumps(SETTINGS))
