@@ -34,6 +34,7 @@ OUTPUTS = {
     ("run", "embeddings_path"): ("run bundle in.npy --out OUT", "in.npy"),
     ("index build", "index_path"): ("index build in.npy --out OUT", "in.npy"),
     ("index to-faiss", "faiss_path"): ("index to-faiss in.index OUT", "in.index"),
+    ("index from-lance", "index_path"): ("index from-lance photos OUT", "photos"),
     ("index from-faiss", "index_path"): ("index from-faiss in.faiss OUT", "in.faiss"),
     ("query", "picture"): ("query in.index in.png --bundle bundle --picture OUT", "in.png"),
     ("query", "certificate_path"): (
