@@ -21,8 +21,7 @@ BAR_PIXELS = 19
 FEWEST_BARS = 6
 LARGEST_DOT, SMALLEST_DOT = 34.0, 7.0
 MAX_SLICES = 7
-BETWEEN = "virtual machine and rest"
-TOGETHER = "kernels and virtual machine, not to be told apart"
+BETWEEN = {"aot": "rest", "vm": "virtual machine and rest"}  # by what makes the calls
 SLICE_COLOURS = (BLUE, "#56b4e9", GREEN, AMBER, "#cc79a7", "#8c6bb1", "#80b1a2", "#c9b458")
 
 
@@ -126,7 +125,7 @@ def composition_chart(profile: "NetworkProfile") -> "go.Figure":
             y=[""],
             orientation="h",
             name=f"{name} {share:.0%}",
-            marker_color=PALE if name == BETWEEN else SLICE_COLOURS[number],
+            marker_color=PALE if name == BETWEEN[profile.executor] else SLICE_COLOURS[number],
             marker_line={"color": "white", "width": 1},
             hovertemplate=f"{name}: %{{x:.1f}} us, {share:.1%}<extra></extra>",
         )
@@ -152,8 +151,9 @@ def _slices(profile: "NetworkProfile") -> list[tuple[str, float]]:
     others = [("other kernels", small)] if len(ordered) > MAX_SLICES else []
     between = profile.total.value * 1e3 - profile.sum_us
     if between < 0:
-        return [(TOGETHER, profile.total.value * 1e3)]
-    return [*kept, *others, (BETWEEN, between)]
+        [together] = profile.parts_us
+        return [(f"{together}, not to be told apart", profile.total.value * 1e3)]
+    return [*kept, *others, (BETWEEN[profile.executor], between)]
 
 
 def _layout(*, height: int) -> dict[str, Any]:

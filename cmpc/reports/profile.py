@@ -36,6 +36,12 @@ COLUMNS = (
     "name",
 )
 
+EXECUTORS = {
+    "aot": "executor: aot, one compiled function that calls the kernels; no virtual machine",
+    "vm": "executor: vm, TVM's virtual machine, since some operators have no kernel here",
+}
+"""What makes a network's calls, in words."""
+
 
 def profile_report(found: "ProfileResult") -> Report:
     """Tell of a profile."""
@@ -84,6 +90,7 @@ def summary(profile: "NetworkProfile") -> Iterator[str]:
     if imported:
         yield f"compiled by TVM's importer, in plain loops: {', '.join(imported)}"
     yield _limits(profile)
+    yield EXECUTORS[profile.executor]
     if profile.comparison is not None:
         one = profile.comparison
         yield (

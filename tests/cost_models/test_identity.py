@@ -10,7 +10,7 @@ import pytest
 
 from cmpc_cost_models import identity
 from cmpc_cost_models.compiling import network as compiling
-from cmpc_cost_models.compiling.executable import build_executable
+from cmpc_cost_models.compiling.executable import build_network
 from cmpc_cost_models.compiling.network import compile_network
 from cmpc_cost_models.compiling.objects import KernelObjects
 from cmpc_cost_models.compiling.options import BuildOptions
@@ -192,9 +192,9 @@ def test_no_machine_code_depends_on_how_many_cores_tvm_is_told_of(
         monkeypatch.setattr(Target, "to_tvm", lambda _: told | {"num-cores": num_cores})
         objects_dir = tmp_path / f"of {num_cores} cores"
         options = BuildOptions(target=host, objects_dir=objects_dir, num_threads=num_threads)
-        built = build_executable(load_graph(sine), options)
+        built = build_network(load_graph(sine), options)
         names = {path.name for path in objects_dir.rglob("*.o")}  # each is the hash of its content
-        [rest] = [one for one in built.executable.mod.imports if one.kind == "llvm"]
+        [rest] = [one for one in built.program.executable.mod.imports if one.kind == "llvm"]
         return names, re.sub(r'"0x[0-9a-f]+"', "", rest.inspect_source("ll"))  # TVM's own pointers
 
     assert code_with(1) == code_with(64)

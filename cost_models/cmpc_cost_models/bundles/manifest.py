@@ -82,6 +82,7 @@ def manifest_of(
     return {
         "schema_version": SCHEMA_VERSION,
         "target": contents.target.to_json(),
+        "executor": contents.compiled.executor,
         "input_shape": list(contents.compiled.input_shape),
         "embedding_dim": contents.compiled.output_shape[-1],
         "preprocessing": asdict(contents.preprocessing),

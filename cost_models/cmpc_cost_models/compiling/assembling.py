@@ -16,8 +16,8 @@ from tvm import ir, relax
 from tvm.ir import transform as ir_transform
 
 from cmpc_cost_models.compiling.importing import import_nodes
+from cmpc_cost_models.compiling.paths import node_paths
 from cmpc_cost_models.errors import CompileFailed
-from cmpc_cost_models.graphs.cleaning import folded_nodes
 from cmpc_cost_models.graphs.parts import Shape
 from cmpc_cost_models.graphs.reading import known_shapes
 from cmpc_cost_models.plans.plan import Call, Import, Plan
@@ -34,13 +34,11 @@ class Assembled:
     Attributes:
         module: A Relax module whose ``main`` takes the network's input; its other functions are
             imported ones.
-        kernels: What each kernel that ``main`` calls, by its symbol, computes.
         calls: What one run of ``main`` calls, in order.
         nodes: Which way each node of the given graph took.
     """
 
     module: Any
-    kernels: dict[str, KernelSpec]
     calls: tuple[KernelCall, ...]
     nodes: tuple[NodePath, ...]
 
@@ -60,9 +58,8 @@ def assemble(plan: Plan, symbol_of: Callable[[KernelSpec], str]) -> Assembled:
         module = _fused(module)
     return Assembled(
         module=module,
-        kernels=assembler.kernels,
         calls=tuple(_calls_of(module, "main")),
-        nodes=assembler.paths(),
+        nodes=tuple(node_paths(plan, assembler.symbols)),
     )
 
 
@@ -89,9 +86,8 @@ class _Assembler:
         self._constants: dict[int, Any] = {}
         self._buffers: dict[str, Any] = {}
         self._shapes: dict[str, Shape] = {}
-        self._symbols: list[str] = []  # of the function that each call calls
         self._known_shapes = known_shapes(plan.model)
-        self.kernels: dict[str, KernelSpec] = {}
+        self.symbols: list[str] = []  # of the function that each call calls
 
     def module(self) -> Any:
         plan = self._plan
@@ -109,26 +105,6 @@ class _Assembler:
             self._builder.emit_func_output(self._in_shape(plan.output, plan.output_shape))
         return self._builder.get()
 
-    def paths(self) -> tuple[NodePath, ...]:
-        """Return which function computes each node; first those that cleaning folded."""
-        folded = [
-            NodePath(node=name, operator=operator, path="folded")
-            for name, operator in folded_nodes(self._plan.model)
-        ]
-        planned = [
-            NodePath(
-                node=one.name, operator=one.operator, reason=one.reason, **self._path(one.call)
-            )
-            for one in self._plan.nodes
-        ]
-        return (*folded, *planned)
-
-    def _path(self, call: int | None) -> dict[str, Any]:
-        if call is None:
-            return {"path": "folded"}
-        is_import = isinstance(self._plan.calls[call], Import)
-        return {"path": "import" if is_import else "kernel", "kernel": self._symbols[call]}
-
     def _input_type(self) -> str:
         [given] = [one for one in self._plan.model.graph.input if one.name == self._plan.input_name]
         return _dtype(given.type.tensor_type.elem_type)
@@ -141,8 +117,7 @@ class _Assembler:
         shape, dtype = (call.spec.target.size,), call.spec.target.dtype
         made = relax.call_dps_packed(symbol, arguments, relax.TensorType(shape, dtype))
         self._keep(call.output, self._builder.emit(made), shape)
-        self._symbols.append(symbol)
-        self.kernels[symbol] = call.spec
+        self.symbols.append(symbol)
 
     def _import(self, call: Import) -> None:
         variable = import_nodes(call, self._plan.model, self._builder)
@@ -151,7 +126,7 @@ class _Assembler:
         for index, name in enumerate(call.outputs):
             part = made if len(call.outputs) == 1 else self._builder.emit(made[index])
             self._keep(name, part, self._shape_as_known(name, part))
-        self._symbols.append(variable.name_hint)
+        self.symbols.append(variable.name_hint)
 
     def _shape_as_known(self, name: str, part: Any) -> Shape:
         """Return the shape of an imported tensor; the importer overlooks some attributes."""

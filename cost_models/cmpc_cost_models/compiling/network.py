@@ -77,12 +77,12 @@ def _compile(onnx_path: Path, options: BuildOptions, folder: Path) -> dict[str, 
     model = load_graph(onnx_path)
     input_shape, output_shape = input_and_output_shape(model)
     linker = require_linker(options.target)
-    from cmpc_cost_models.compiling.executable import build_executable, export_library
+    from cmpc_cost_models.compiling.executable import build_network
 
     start = time.perf_counter()
     try:
-        built = build_executable(model, options)
-        export_library(built, options.target, folder / LIBRARY_NAME, linker=linker)
+        built = build_network(model, options)
+        built.link(folder / LIBRARY_NAME, linker)
     except CmpcError:
         raise
     # TVM raises whatever its passes raise; all of it means that this network does not compile.
@@ -96,6 +96,7 @@ def _compile(onnx_path: Path, options: BuildOptions, folder: Path) -> dict[str, 
         "output_shape": list(output_shape),
         "num_threads": options.num_threads,
         "schedules_sha256": options.schedules.state_sha256() or None,
+        "executor": built.executor,
         "kernels": [kernel.to_json() for kernel in built.kernels],
         "calls": [call.to_json() for call in built.calls],
         "nodes": [node.to_json() for node in built.nodes],

@@ -8,7 +8,7 @@ import tempfile
 from importlib.resources import files
 from pathlib import Path
 
-from cmpc_cost_models.sites.building import build
+from cmpc_cost_models.compiling.building import build
 from cmpc_cost_models.targets.compilers import require_linker
 from cmpc_cost_models.targets.target import Target
 

@@ -100,6 +100,7 @@ class Profiler(Closeable):
             num_threads=self._site.num_threads,
             total=whole.cost,
             kernels=_kernel_times(network, timed, whole.cost.value * 1e3, roofline),
+            executor=network.executor,
             machine_us=sum(one.median_us for one in timed.calls if not one.is_kernel),
             fastest_us=timed.fastest_us,
             roofline=roofline,
@@ -109,7 +110,10 @@ class Profiler(Closeable):
         )
 
     def _timed_calls(self, network: CompiledNetwork) -> "_TimedCalls":
-        request = self._request(network) | {"target": self._target.to_json()}
+        request = self._request(network) | {
+            "target": self._target.to_json(),
+            "calls": _calls_ahead(network),
+        }
         return _TimedCalls.from_answer(self._ask("profile", request))
 
     def _compare(self, network: CompiledNetwork, onnx_path: Path, rival: str) -> Comparison:
@@ -148,7 +152,7 @@ def comparison_of(rival: str, blocks: Blocks) -> Comparison:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _TimedCall:
-    """One call of the virtual machine, with its time in each block summarised."""
+    """One call of a network's, with its time in each block summarised."""
 
     symbol: str
     parent: int | None
@@ -205,6 +209,15 @@ class _TimedCalls:
             for number, call in enumerate(answer["calls"])
         )
         return cls(calls=tuple(calls), blocks=blocks)
+
+
+def _calls_ahead(network: CompiledNetwork) -> list[dict[str, Any]]:
+    """Return the calls of a network that was compiled ahead; none where a machine makes them."""
+    kernels = network.called_kernels() if network.executor == "aot" else ()
+    return [
+        {"symbol": one.symbol, "parent": None, "shapes": [], "num_bytes": one.num_bytes}
+        for one in kernels
+    ]
 
 
 def _kernel_times(

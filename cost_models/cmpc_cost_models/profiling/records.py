@@ -2,10 +2,11 @@
 
     total (measured, undisturbed)  =  sum of kernels  +  virtual machine  +  rest
 
-The virtual machine's own calls are timed too: they prepare memory and pass tensors on. The rest is
-what no call accounts for. Calls are timed with the stopwatch on, the total without: where calls are
-so short that the stopwatch shows, they come to more than the total. Then the parts can't be told
-apart, and ``parts_us`` puts together what can't.
+A network that was compiled ahead has no virtual machine. Where there is one, its own calls are
+timed too: they prepare memory and pass tensors on. The rest is what no call accounts for. Calls are
+timed with the stopwatch on, the total without: where calls are so short that the stopwatch shows,
+they come to more than the total. Then the parts can't be told apart, and ``parts_us`` puts together
+what can't.
 """
 
 from dataclasses import asdict, dataclass
@@ -111,8 +112,9 @@ class NetworkProfile:
 
     Attributes:
         total: Measured without the stopwatch; the evidence is in it.
+        executor: What makes the calls, see ``CompiledNetwork``.
         machine_us: Measured: all calls of the virtual machine's own, in one run, with the stopwatch
-            on, which costs some tens of nanoseconds a call.
+            on, which costs some tens of nanoseconds a call. 0 where there is no machine.
         fastest_us: The total and the sum of all calls in the fastest block of each. On a machine
             that is not quiet these two still have to agree, where medians need not.
         unstable_reasons: Why the times may not be trusted; empty where they may.
@@ -130,6 +132,7 @@ class NetworkProfile:
     nodes: tuple[NodePath, ...] = ()
     comparison: Comparison | None = None
     unstable_reasons: tuple[str, ...] = ()
+    executor: str = "vm"
 
     @property
     def sum_us(self) -> float:
@@ -143,6 +146,9 @@ class NetworkProfile:
         Without ``rest`` where the calls' times leave none, see above.
         """
         left = self.total.value * 1e3 - self.sum_us
+        if self.executor == "aot":
+            whole = {"kernels and rest": self.total.value * 1e3}
+            return whole if left < 0 else {"kernels": self.sum_us, "rest": left}
         if left < 0:
             return {"kernels and virtual machine": self.total.value * 1e3}
         if left < self.machine_us:
@@ -200,6 +206,7 @@ class NetworkProfile:
             "unstable_reasons": list(self.unstable_reasons),
             "total": self.total.to_json(),
             "sum_of_kernels_us": self.sum_us,
+            "executor": self.executor,
             "virtual_machine_us": self.machine_us,
             "parts_us": self.parts_us,
             "fastest_block": {

@@ -1,35 +1,39 @@
 """How long does each call of a running network take, microseconds apart?
 
-The virtual machine calls an instrument before and after each call. A first run with an instrument
-in Python tells which calls there are and on what data; the runs that count have one in C, which
-only stamps the time. So kernels are timed in the network's order, on its real data and with the
-caches as their predecessors left them: a kernel that is run over and over by itself finds its
-weights in the nearest cache and seems up to twice as fast.
+A network that was compiled ahead stamps the time itself, where one call ends and the next begins.
+
+TVM's virtual machine, which runs the others, calls an instrument before and after each call. A
+first run with an instrument in Python tells which calls there are and on what data; the runs that
+count have one in C, which only stamps the time.
+
+Either way kernels are timed in the network's order, on its real data and with the caches as their
+predecessors left them: a kernel that is run over and over by itself finds its weights in the
+nearest cache and seems up to twice as fast.
 
 A call may make others: nodes that TVM imports are a function of the machine's, whose kernels are
 called from within. Such a call's time is its own alone, without theirs, so all calls add up.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from cmpc_cost_models.errors import BadNetworkFile
 from cmpc_cost_models.profiling.native import NativeLibrary
+from cmpc_cost_models.sites.executors import AheadOfTime, VirtualMachine
 from cmpc_cost_models.sites.loaded import LoadedNetwork
 
-__all__ = ["Call", "Run", "Stopwatch", "own_times_us"]
+__all__ = ["AheadStopwatch", "Call", "MachineStopwatch", "Run", "Stopwatch", "own_times_us"]
 
 KEEP_GOING = 0  # VMInstrumentReturnKind.NO_OP
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Call:
-    """One call of the virtual machine.
+    """One call of a network's.
 
     Attributes:
         symbol: The function; the machine's own have a dot, as in ``vm.builtin.alloc_storage``.
@@ -58,37 +62,61 @@ class Run:
     order: npt.NDArray[np.int64]
 
 
-class Stopwatch:
+class Stopwatch(Protocol):
     """Times each call of one network; ``calls`` are those of one run, in order."""
 
-    def __init__(self, network: LoadedNetwork, native: NativeLibrary) -> None:
+    @property
+    def calls(self) -> tuple[Call, ...]: ...
+
+    def time_calls(self, num_runs: int) -> npt.NDArray[np.float64]:
+        """Return the microseconds of each call in each of ``num_runs`` runs, float64 [R, C].
+
+        Those of a call that makes others are its own, without theirs. One run before them counts
+        for nothing.
+
+        Raises:
+            BadNetworkFile: a run makes other calls than the first one did.
+        """
+
+
+class AheadStopwatch:
+    """Times a network that was compiled ahead, by the stamps that it writes itself."""
+
+    def __init__(
+        self, network: LoadedNetwork, executor: AheadOfTime, calls: tuple[Call, ...]
+    ) -> None:
+        self._network, self._executor = network, executor
+        self.calls = calls
+
+    def time_calls(self, num_runs: int) -> npt.NDArray[np.float64]:
+        self._network.set_noise()
+        stamps_RC1 = self._executor.stamps_ns(num_runs + 1, len(self.calls))[1:]
+        return np.diff(stamps_RC1, axis=1) / 1e3
+
+
+class MachineStopwatch:
+    """Times a network in TVM's virtual machine."""
+
+    def __init__(
+        self, network: LoadedNetwork, executor: VirtualMachine, native: NativeLibrary
+    ) -> None:
         import tvm_ffi
 
-        self._network = network
+        self._network, self._executor = network, executor
         self._functions = native.functions
         self._instrument = tvm_ffi.load_module(str(native.path)).get_function("instrument")
-        self._run = _listen(network)
+        self._run = _listen(network, executor)
 
     @property
     def calls(self) -> tuple[Call, ...]:
         return self._run.calls
 
-    def time_calls(self, run: Callable[[], object], num_runs: int) -> npt.NDArray[np.float64]:
-        """Return the microseconds of each call in each of ``num_runs`` runs, float64 [R, C].
-
-        Those of a call that makes others are its own, without theirs.
-
-        Args:
-            run: Runs the network ``num_runs`` times, or more: only the last ones count.
-
-        Raises:
-            BadNetworkFile: a run makes other calls than the first one did.
-        """
+    def time_calls(self, num_runs: int) -> npt.NDArray[np.float64]:
         # One run more, since TVM's evaluator does one that it does not count.
         stamps = np.zeros(2 * len(self.calls) * (num_runs + 1), np.int64)
         self._functions.stopwatch_start(stamps.ctypes.data, stamps.size)
-        with self._network.instrumented(self._instrument):
-            run()
+        with self._executor.instrumented(self._instrument):
+            self._network.time_ms(num_runs)
         count = self._functions.stopwatch_count()
         return own_times_us(stamps, count, self._run)[-num_runs:]
 
@@ -128,7 +156,7 @@ def _without_children(
     return own_RC
 
 
-def _listen(network: LoadedNetwork) -> Run:
+def _listen(network: LoadedNetwork, executor: VirtualMachine) -> Run:
     """Run the network once and note what it calls."""
     calls: list[Call] = []
     order: list[int] = []
@@ -144,7 +172,7 @@ def _listen(network: LoadedNetwork) -> Run:
             order.append(-running.pop() - 1)
         return KEEP_GOING
 
-    with network.instrumented(listen):
+    with executor.instrumented(listen):
         network.caller()()
     return Run(tuple(calls), np.array(order, np.int64))
 

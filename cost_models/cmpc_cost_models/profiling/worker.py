@@ -1,13 +1,14 @@
 """The measuring process with three more verbs: profile, limits of the machine, a rival.
 
-{"verb": "profile", "site", "network", "settings", "target"}    -> calls, their times, blocks
+{"verb": "profile", "site", "network", "settings", "target", "calls"}
+                                                                -> calls, their times, blocks
 {"verb": "peaks", "site", "target"}                             -> Roofline
 {"verb": "compare", "site", "network", "onnx_path", "settings"} -> Blocks of ours and the rival's
 
 The site is this process.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,14 @@ import numpy.typing as npt
 from cmpc_cost_models.profiling.native import NativeLibrary
 from cmpc_cost_models.profiling.peaks import measure_roofline
 from cmpc_cost_models.profiling.rival import onnxruntime_caller, repeated, settled
-from cmpc_cost_models.profiling.stopwatch import Stopwatch
+from cmpc_cost_models.profiling.stopwatch import (
+    AheadStopwatch,
+    Call,
+    MachineStopwatch,
+    Stopwatch,
+)
 from cmpc_cost_models.records.evidence import TimingSettings
+from cmpc_cost_models.sites.executors import AheadOfTime, VirtualMachine
 from cmpc_cost_models.sites.loaded import LoadedNetwork
 from cmpc_cost_models.sites.worker import SiteWorker
 from cmpc_cost_models.targets.system_calls import running_on
@@ -47,14 +54,23 @@ class ProfileWorker(SiteWorker):
         return {**super().verbs(), **more}
 
     def profile(
-        self, site: Document, network: Document, settings: Document, target: Document
+        self,
+        site: Document,
+        network: Document,
+        settings: Document,
+        target: Document,
+        calls: list[Document],
     ) -> Document:
-        """Time the network whole, and call by call, in turn."""
-        native = NativeLibrary(Target.from_json(target))
+        """Time the network whole, and call by call, in turn.
+
+        Args:
+            calls: Of a network that was compiled ahead; what a virtual machine calls, that tells.
+        """
         place, how = self.site(site), TimingSettings(**settings)
         with place.prepared():
             loaded = _loaded(network)
-            recorder = _CallRecorder(Stopwatch(loaded, native), loaded)
+            stopwatch = _stopwatch_of(loaded, Target.from_json(target), calls)
+            recorder = _CallRecorder(stopwatch)
             blocks = time_in_turn(
                 [loaded.time_ms, recorder.time_ms],
                 how,
@@ -94,20 +110,26 @@ class ProfileWorker(SiteWorker):
 class _CallRecorder:
     """Times a network call by call, and keeps the calls' times of the blocks that count."""
 
-    def __init__(self, stopwatch: Stopwatch, network: LoadedNetwork) -> None:
+    def __init__(self, stopwatch: Stopwatch) -> None:
         self.stopwatch = stopwatch
         self.kept_us: list[npt.NDArray[Any]] = []
-        self._network = network
         self._latest_us: npt.NDArray[Any] = np.empty(0)
 
     def time_ms(self, num_runs: int) -> float:
-        durations = self.stopwatch.time_calls(lambda: self._network.time_ms(num_runs), num_runs)
+        durations = self.stopwatch.time_calls(num_runs)
         self._latest_us = durations.mean(axis=0)
         return float(durations.sum(axis=1).mean()) / 1e3
 
     def keep(self) -> None:
         """Keep the times of the latest block."""
         self.kept_us.append(self._latest_us)
+
+
+def _stopwatch_of(network: LoadedNetwork, target: Target, calls: Sequence[Document]) -> Stopwatch:
+    if isinstance(network.executor, AheadOfTime):
+        return AheadStopwatch(network, network.executor, tuple(Call(**one) for one in calls))
+    assert isinstance(network.executor, VirtualMachine), "there is no third way"
+    return MachineStopwatch(network, network.executor, NativeLibrary(target))
 
 
 def _loaded(network: Document) -> LoadedNetwork:

@@ -14,6 +14,7 @@ __all__ = ["ORIGINS", "CompiledNetwork", "KernelCall", "KernelRecord", "NodePath
 
 ORIGINS = ("record", "similar", "rule", "importer")
 PATHS = ("kernel", "folded", "import")
+EXECUTORS = ("aot", "vm")
 MAKERS = ("kernel", "import", "vm")
 
 
@@ -105,6 +106,8 @@ class CompiledNetwork:
         num_threads: How many threads its loops are divided for.
         schedules_sha256: The state of the tuned schedules that it was compiled with; ``None`` where
             rules chose them all.
+        executor: What makes its calls: ``aot``, one compiled function that works in an arena; or
+            ``vm``, TVM's virtual machine, where some node is none of our kernels.
         kernels: Its functions, each once.
         calls: What one inference calls, in order, a function as often as it is called.
         nodes: Which way each node of the graph took.
@@ -119,9 +122,14 @@ class CompiledNetwork:
     output_shape: tuple[int, ...]
     num_threads: int = 1
     schedules_sha256: str | None = None
+    executor: str = "vm"  # as all were before there was another
     kernels: tuple[KernelRecord, ...] = ()
     calls: tuple[KernelCall, ...] = ()
     nodes: tuple[NodePath, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.executor not in EXECUTORS:
+            raise BadArgument.among(EXECUTORS, "executor of a network", self.executor)
 
     def called_kernels(self) -> tuple[KernelRecord, ...]:
         """Return the function of each call, in order; calls of the virtual machine are left out."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from cmpc_cost_models.sites.building import build
+from cmpc_cost_models.compiling.building import build
 from cmpc_cost_models.targets.compilers import require_linker
 from cmpc_cost_models.targets.machine import STAT
 from cmpc_cost_models.targets.target import Target

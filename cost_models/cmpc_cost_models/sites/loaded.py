@@ -1,10 +1,9 @@
-"""Run a compiled network in TVM's virtual machine: in this process, or wherever its module is.
+"""Run a compiled network: in this process, or wherever its module is.
 
 Importing this file is light; the first network imports TVM, which takes seconds.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy.typing as npt
 
 from cmpc_cost_models.errors import BadArgument
 from cmpc_cost_models.sites.agreement import random_image
+from cmpc_cost_models.sites.executors import executor_of
 
 __all__ = ["LoadedNetwork", "ModuleNetwork"]
 
@@ -25,16 +25,14 @@ class ModuleNetwork:
     Args:
         module: A module of TVM's, of this process or of a session with a device.
         device: Where its tensors are, as TVM names it.
+
+    Attributes:
+        executor: What makes its calls.
     """
 
     def __init__(self, module: Any, device: Any, input_shape: Sequence[int]) -> None:
-        import tvm
-        from tvm import relax
-
         self._input_shape = tuple(input_shape)
-        self._as_tensor = tvm.runtime.tensor
-        self._device = device
-        self._machine = relax.VirtualMachine(module, device)
+        self.executor = executor_of(module, device, self._input_shape)
 
     def run(self, inputs: Float32Array) -> Float32Array:
         """Return the network's answer to ``inputs``, which have exactly its input shape.
@@ -47,10 +45,9 @@ class ModuleNetwork:
                 f"the input must be float32 of shape {self._input_shape}, "
                 f"got {inputs.dtype} of shape {inputs.shape}"
             )
-        self._set_input(np.ascontiguousarray(inputs))
-        self._machine.invoke_stateful("main")
-        answer: Float32Array = self._machine.get_outputs("main").numpy()
-        return answer
+        self.executor.set_input(np.ascontiguousarray(inputs))
+        self.executor.caller()()
+        return self.executor.answer()
 
     def time_ms(self, num_runs: int) -> float:
         """Return the mean duration of ``num_runs`` runs on noise."""
@@ -62,36 +59,17 @@ class ModuleNetwork:
 
     def caller(self) -> Callable[[], object]:
         """Return a function that runs once on noise, as a program in Python would."""
-        self._set_noise()
-        invoke = self._machine["invoke_stateful"]
-        return lambda: invoke("main")
+        self.set_noise()
+        return self.executor.caller()
 
-    @contextmanager
-    def instrumented(self, instrument: Callable[..., int]) -> Iterator[None]:
-        """Let the machine call ``instrument`` before and after each of its calls meanwhile."""
-        self._machine.set_instrument(instrument)
-        try:
-            yield
-        finally:
-            self._machine.set_instrument(None)
-
-    def _set_noise(self) -> None:
-        self._set_input(random_image(self._input_shape))
-
-    def _set_input(self, image: Float32Array) -> None:
-        self._machine.set_input("main", self._as_tensor(image, self._device))
+    def set_noise(self) -> None:
+        """Let noise be its input."""
+        self.executor.set_input(random_image(self._input_shape))
 
     def _loop_ms(self, *, runs_per_block: int = 1, num_blocks: int = 1) -> list[float]:
-        """Return the mean duration of the runs of each block, on noise.
-
-        The loop is TVM's own, in C++, and runs where the network does: Python costs microseconds a
-        call, small networks hardly more. One run before it counts for nothing.
-        """
-        self._set_noise()
-        evaluator = self._machine.time_evaluator(
-            "invoke_stateful", self._device, number=runs_per_block, repeat=num_blocks
-        )
-        return [seconds * 1e3 for seconds in evaluator("main").results]
+        self.set_noise()
+        seconds = self.executor.seconds(runs_per_block=runs_per_block, num_blocks=num_blocks)
+        return [one * 1e3 for one in seconds]
 
 
 class LoadedNetwork(ModuleNetwork):

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
+from cmpc_cost_models.compiling.building import build, package_folder
 from cmpc_cost_models.errors import BadArgument, CompileFailed
-from cmpc_cost_models.sites.building import build, package_folder
 from cmpc_cost_models.targets.compilers import cxx_compiler_for
 from cmpc_cost_models.targets.target import Target
 

@@ -55,6 +55,22 @@ def test_parts_add_up_and_none_is_negative_however_much_the_stopwatch_shows(
     profile_page(profile)
 
 
+@pytest.mark.parametrize(
+    ("total_us", "parts"),
+    [(95.0, {"kernels": 90.0, "rest": 5.0}), (80.0, {"kernels and rest": 80.0})],
+)
+def test_a_network_that_calls_its_kernels_itself_has_no_part_of_a_machine(total_us, parts):
+    total = replace(TOTAL, value=total_us / 1e3)
+    profile = replace(PROFILE, total=total, machine_us=0.0, executor="aot")
+
+    assert profile.parts_us == pytest.approx(parts)
+    told = "\n".join(summary(profile))
+    assert "executor: aot, one compiled function" in told
+    assert "virtual machine" not in profile_page(profile)
+    assert profile.to_json()["executor"] == "aot"
+    assert "executor: vm, TVM's virtual machine" in "\n".join(summary(PROFILE))
+
+
 def test_the_operators_that_tvm_imports_are_named():
     node = NodePath(node="squash", operator="Softsign", path="import", kernel="imported")
 

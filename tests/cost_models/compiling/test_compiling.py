@@ -89,11 +89,11 @@ def test_odd_sizes_compute_what_onnx_runtime_computes(
 
 
 def test_code_for_another_architecture_is_generated(tiny_network, tmp_path):
-    from cmpc_cost_models.compiling.executable import build_executable
+    from cmpc_cost_models.compiling.executable import build_network
     from cmpc_cost_models.compiling.options import BuildOptions
 
     options = BuildOptions(target=find_target("cortex-a72"), objects_dir=tmp_path)
-    build_executable(load_graph(tiny_network), options)
+    build_network(load_graph(tiny_network), options)
 
     machines = {path.read_bytes()[ELF_MACHINE] for path in tmp_path.rglob("*.o")}
     assert machines == {AARCH64}
@@ -251,7 +251,7 @@ def test_a_cache_that_is_emptied_while_a_network_is_compiled_loses_nothing_of_it
     write_tiny, host, tmp_path, monkeypatch
 ):
     compile_network(write_tiny(0), host, cache_dir=tmp_path)
-    build_here = executable.build_executable
+    build_here = executable.build_network
 
     def build_beside_a_trimming(*arguments, **options):
         built = build_here(*arguments, **options)  # kernels are found; they are linked below
@@ -259,7 +259,7 @@ def test_a_cache_that_is_emptied_while_a_network_is_compiled_loses_nothing_of_it
         assert subprocess.run(words, capture_output=True, text=True, check=True).stdout == "0\n"
         return built
 
-    monkeypatch.setattr(executable, "build_executable", build_beside_a_trimming)
+    monkeypatch.setattr(executable, "build_network", build_beside_a_trimming)
 
     compiled = compile_network(write_tiny(1), host, cache_dir=tmp_path)
 

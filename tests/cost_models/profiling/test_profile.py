@@ -25,7 +25,7 @@ from cmpc_cost_models.timing.blocks import Blocks
 from cmpc_cost_models.timing.settings import MeasureSettings
 
 # How far the sum of all calls and the total without a stopwatch may be apart, each in its fastest
-# block. A pair of stamps takes 60 ns, and there are 30 calls in half a millisecond.
+# block. A stamp takes 30 ns, and there are 10 calls in half a millisecond.
 TOLERANCE = 0.1
 ROOFLINE = Roofline(
     gflops=50.0, bandwidths=(Bandwidth(num_bytes=1 << 20, gb_per_s=10.0),), source="measured"
@@ -64,10 +64,11 @@ def profile(profiler, convolutions):
 def test_the_kernels_add_up_to_the_total(profile):
     total_us, sum_us = profile.fastest_us
 
+    assert profile.executor == "aot"
     assert sum_us == pytest.approx(total_us, rel=TOLERANCE)
     assert sum(profile.parts_us.values()) == pytest.approx(profile.total.value * 1e3)
     assert sum(one.share for one in profile.kernels) == pytest.approx(
-        profile.sum_us / (profile.total.value * 1e3)
+        min(1, profile.sum_us / (profile.total.value * 1e3))  # a stopwatch may show
     )
 
 
@@ -120,6 +121,7 @@ def imported(tmp_path_factory):
 def test_a_network_with_imported_operators_is_profiled_and_they_are_named(profiler, imported):
     profile = profiler.profile(imported)
 
+    assert profile.executor == "vm"
     origins = {one.record.origin for one in profile.kernels}
     assert origins == {"rule", "importer"}
     foreign = [one for one in profile.kernels if one.record.origin == "importer"]

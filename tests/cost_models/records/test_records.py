@@ -88,6 +88,7 @@ def test_a_measurement_comes_back_unchanged_from_json():
         input_shape=(1, 3, 32, 32),
         output_shape=(1, 128),
         num_threads=2,
+        executor="aot",
         kernels=(
             KernelRecord(
                 symbol="convolution", kind="dense", shape="64 to 128", flops=16384, origin="rule"
@@ -102,6 +103,22 @@ def test_a_measurement_comes_back_unchanged_from_json():
     read = Measurement.from_json(json.loads(json.dumps(measurement.to_json())))
 
     assert read == measurement
+
+
+def test_a_compiled_network_of_before_there_were_two_ways_needs_the_virtual_machine():
+    document = {
+        "path": "network.so",
+        "sha256": "ab",
+        "graph_sha256": "cd",
+        "from_cache": True,
+        "compile_seconds": 1.5,
+        "input_shape": [1, 3, 32, 32],
+        "output_shape": [1, 128],
+    }
+
+    assert CompiledNetwork.from_json(document).executor == "vm"
+    with pytest.raises(BadArgument, match="no executor of a network is called 'magic'"):
+        CompiledNetwork.from_json(document | {"executor": "magic"})
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ import platform
 
 import pytest
 
+from cmpc_cost_models.compiling.building import build
 from cmpc_cost_models.sites import rpc
-from cmpc_cost_models.sites.building import build
 from cmpc_cost_models.sites.device_files import READER, STATUS, DeviceFiles
 from cmpc_cost_models.sites.rpc import RpcSite
 from cmpc_cost_models.targets.compilers import linker_for

@@ -14,8 +14,10 @@
 #include <exception>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 namespace ffi = tvm::ffi;
 
@@ -27,9 +29,44 @@ struct HostMemory {
   void FreeData(DLTensor* tensor) { std::free(tensor->data); }
 };
 
+static ffi::Tensor NewTensor(const ffi::Shape& shape) {
+  return ffi::Tensor::FromNDAlloc(HostMemory(), shape, DLDataType{kDLFloat, 32, 1},
+                                  DLDevice{kDLCPU, 0});
+}
+
+using Network = std::function<ffi::Tensor(const ffi::Tensor&)>;
+
+// Runs the one function of a network that was compiled ahead.
+static Network AheadOfTime(const ffi::Function& run, const ffi::Function& answer_size) {
+  std::vector<int64_t> sizes;
+  for (int axis = 0; const int64_t size = answer_size(axis).cast<int64_t>(); ++axis) {
+    sizes.push_back(size);
+  }
+  const ffi::Tensor answer = NewTensor(ffi::Shape(sizes.begin(), sizes.end()));
+  return [run, answer](const ffi::Tensor& image) {
+    run(image, answer);
+    return answer;
+  };
+}
+
+static Network VirtualMachine(const ffi::Module& library) {
+  ffi::Module machine = library->GetFunction("vm_load_executable").value()().cast<ffi::Module>();
+  const int pooled_memory = 2;
+  machine->GetFunction("vm_initialization").value()(static_cast<int>(kDLCPU), 0, pooled_memory);
+  const ffi::Function main = machine->GetFunction("main").value();
+  return [machine, main](const ffi::Tensor& image) { return main(image).cast<ffi::Tensor>(); };
+}
+
+// The library says itself which of the two it needs.
+static Network NetworkOf(const ffi::Module& library) {
+  if (const auto run = library->GetFunction("network_run")) {
+    return AheadOfTime(run.value(), library->GetFunction("network_answer_size").value());
+  }
+  return VirtualMachine(library);
+}
+
 static ffi::Tensor ReadInput(const std::string& path) {
-  ffi::Tensor image = ffi::Tensor::FromNDAlloc(HostMemory(), ffi::Shape({INPUT_SHAPE}),
-                                               DLDataType{kDLFloat, 32, 1}, DLDevice{kDLCPU, 0});
+  ffi::Tensor image = NewTensor(ffi::Shape({INPUT_SHAPE}));
   const std::size_t size = image.numel() * sizeof(float);
   std::ifstream file(path, std::ios::binary);
   if (!file) throw std::runtime_error(path + " can't be read");
@@ -54,14 +91,11 @@ int main(int argc, char** argv) try {
   }
   // The network lies beside this program, wherever that was called from.
   const auto folder = std::filesystem::canonical("/proc/self/exe").parent_path();
-  ffi::Module library = ffi::Module::LoadFromFile((folder / "network.so").string());
-  ffi::Module machine = library->GetFunction("vm_load_executable").value()().cast<ffi::Module>();
-  const int pooled_memory = 2;
-  machine->GetFunction("vm_initialization").value()(static_cast<int>(kDLCPU), 0, pooled_memory);
-  ffi::Function network = machine->GetFunction("main").value();
+  const ffi::Module library = ffi::Module::LoadFromFile((folder / "network.so").string());
+  const Network network = NetworkOf(library);
 
   const ffi::Tensor image = ReadInput(argv[1]);
-  WriteOutput(argv[2], network(image).cast<ffi::Tensor>());
+  WriteOutput(argv[2], network(image));
   if (argc == 4) {
     const int repeats = std::atoi(argv[3]);
     if (repeats < 1) throw std::runtime_error("REPEATS must be at least 1");

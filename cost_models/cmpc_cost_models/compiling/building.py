@@ -1,4 +1,4 @@
-"""Compile the C and C++ that goes with a network: its program, and what watches a machine."""
+"""Compile the C and C++ of a network and of what goes with it: programs, and what watches them."""
 
 import subprocess
 from collections.abc import Sequence
