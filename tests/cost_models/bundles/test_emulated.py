@@ -25,7 +25,7 @@ from cmpc_cost_models.errors import BadArgument, BadBundle, PackageNotFetched, P
 from cmpc_cost_models.models.base import CostModel
 from cmpc_cost_models.models.catalogue import make_meter
 from cmpc_cost_models.models.checked import CheckedModel
-from cmpc_cost_models.models.roofline import RooflineModel, kernels_of
+from cmpc_cost_models.models.roofline import CALL_CYCLES, RooflineModel, kernels_of
 from cmpc_cost_models.records import Measurement
 from cmpc_cost_models.sites.agreement import agreement
 from cmpc_cost_models.sites.emulated import EmulatedSite
@@ -138,10 +138,10 @@ def test_a_prediction_is_the_roofline_and_says_what_it_is(host, cache_dir, tiny_
     kernels = kernels_of(tiny_network)
     assert found.error is None
     assert found.cost.source == "predicted"
-    # The slower of arithmetic and traffic, kernel after kernel, and 400 clocks for each call.
+    # The slower of arithmetic and traffic, kernel after kernel, and some clocks for each call.
     flops_per_ms, bytes_per_ms = host.peak_gflops * 1e6, host.memory_gb_per_s * 1e6
     works_ms = [max(one.flops / flops_per_ms, one.num_bytes / bytes_per_ms) for one in kernels]
-    calls_ms = len(kernels) * 400 / (host.clock_ghz * 1e6)
+    calls_ms = len(kernels) * CALL_CYCLES / (host.clock_ghz * 1e6)
     assert found.cost.value == pytest.approx(sum(works_ms) + calls_ms)
     assert found.cost.evidence.num_kernels == len(kernels)
     assert "Each candidate is run once" in note
