@@ -4,10 +4,10 @@
     weights   a part of the library, read where it is mapped
     run       a call of each kernel, by its symbol, on tensors that are constants
 
-So a run looks nothing up and needs no virtual machine, nor its allocator: what kernels want of
-scratch memory is TVM's workspace, which is kept from one run to the next. The functions are packed
-ones (TVMFFISafeCallType in tvm/ffi/c_api.h), so that TVM's loader, its time evaluator and a
-device's server take the library as it is:
+So a run looks nothing up, needs no virtual machine, and allocates nothing once a first one has got
+the scratch memory of kernels. What was compiled for one thread needs nothing of TVM's at all. The
+functions are packed ones (TVMFFISafeCallType in tvm/ffi/c_api.h), so that TVM's loader, its time
+evaluator and a device's server take the library as it is:
 
     network_run(image, answer)              one run; both are whole and begin at multiples of 64
     network_stamps(image, answer, stamps)   a run for each row of int64 [R, calls + 1]: the
@@ -22,6 +22,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cmpc_cost_models.compiling.aot_code import DECLARATIONS, HEAD, MEMORY, TAIL
 from cmpc_cost_models.compiling.building import build
 from cmpc_cost_models.compiling.memory import ALIGNMENT, Lifetime, aligned, place
 from cmpc_cost_models.errors import BadArgument
@@ -34,101 +35,6 @@ __all__ = ["AotNetwork", "calls_of", "write_network"]
 SOURCE_NAME, WEIGHTS_NAME = "network.c", "weights.bin"
 GIVEN = ("given[0]", "given[1]")  # the image and the answer: tensors of whoever calls
 OPTIONS = ("-O2", "-shared", "-fPIC")
-
-HEAD = r"""
-#include <stdint.h>
-#include <time.h>
-#include <tvm/ffi/c_api.h>
-
-#ifdef __cplusplus
-extern "C" {
-#endif
-#define HIDDEN __attribute__((visibility("hidden")))
-#define TENSOR(name, place, size)                        \
-  static int64_t name##_shape = size;                    \
-  static DLTensor name = {                               \
-      (void*)(place), {kDLCPU, 0}, 1, {kDLFloat, 32, 1}, \
-      &name##_shape, NULL, 0};
-#define AT(name) {kTVMFFIDLTensorPtr, {0}, {.v_ptr = &name}}
-#define KERNEL(name) \
-  HIDDEN int __tvm_ffi_##name(void*, const TVMFFIAny*, int32_t, TVMFFIAny*);
-#define CALL(kernel, storage, ...)                                                       \
-  {                                                                                      \
-    storage const TVMFFIAny arguments[] = {__VA_ARGS__};                                 \
-    const int32_t count = sizeof(arguments) / sizeof(arguments[0]);                      \
-    if (stamps_ns) *stamps_ns++ = now_ns();                                              \
-    if (__tvm_ffi_##kernel(NULL, arguments, count, &nothing)) return -1;                 \
-  }
-
-static int64_t now_ns(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
-static DLTensor* tensor_of(const TVMFFIAny* argument) {
-  if (argument->type_index == kTVMFFIDLTensorPtr) return (DLTensor*)argument->v_ptr;
-  return (DLTensor*)((char*)argument->v_obj + sizeof(TVMFFIObject));
-}
-"""
-
-MEMORY = r"""
-__asm__(
-    ".pushsection .rodata\n"
-    ".balign {alignment}\n"
-    ".globl network_weights\n"
-    ".hidden network_weights\n"
-    "network_weights:\n"
-    ".incbin {path}\n"
-    ".popsection\n");
-extern const char network_weights[] HIDDEN;
-static char arena[{arena_bytes}] __attribute__((aligned({alignment})));
-"""
-
-DECLARATIONS = """
-{kernels}
-
-{tensors}
-
-static inline __attribute__((always_inline)) int run(const TVMFFIAny* given, int64_t* stamps_ns) {{
-  TVMFFIAny nothing = {{kTVMFFINone, {{0}}, {{0}}}};
-{calls}
-  if (stamps_ns) *stamps_ns = now_ns();
-  return 0;
-}}
-
-static const int64_t answer_shape[] = {{{answer_shape}}};
-"""
-
-TAIL = """
-int __tvm_ffi_network_run(void* self, const TVMFFIAny* given, int32_t count, TVMFFIAny* result) {
-  (void)self, (void)count, (void)result;
-  return run(given, NULL);
-}
-
-int __tvm_ffi_network_stamps(void* self, const TVMFFIAny* given, int32_t count, TVMFFIAny* result) {
-  const DLTensor* stamps = tensor_of(&given[2]);
-  int64_t* stamps_ns = (int64_t*)stamps->data;
-  (void)self, (void)count, (void)result;
-  for (int64_t row = 0; row < stamps->shape[0]; ++row) {
-    if (run(given, stamps_ns + row * stamps->shape[1])) return -1;
-  }
-  return 0;
-}
-
-int __tvm_ffi_network_answer_size(
-    void* self, const TVMFFIAny* given, int32_t count, TVMFFIAny* result) {
-  const int64_t axis = given[0].v_int64, rank = sizeof(answer_shape) / sizeof(answer_shape[0]);
-  (void)self, (void)count;
-  result->type_index = kTVMFFIInt;
-  result->zero_padding = 0;
-  result->v_int64 = axis < rank ? answer_shape[axis] : 0;
-  return 0;
-}
-#ifdef __cplusplus
-}
-#endif
-"""
 
 SymbolOf = Callable[[KernelSpec], str]
 """Returns what a kernel is called in its object file."""

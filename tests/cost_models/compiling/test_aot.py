@@ -1,5 +1,7 @@
 """Networks of our kernels alone are one function; all others keep the virtual machine."""
 
+import ctypes
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -70,6 +72,52 @@ def test_what_is_answered_is_never_overwritten_by_a_later_run(host, cache_dir, t
     np.testing.assert_array_equal(first, kept)
     assert not np.array_equal(another, kept)
     np.testing.assert_array_equal(network.run(images[0]), kept)
+
+
+class Tensor(ctypes.Structure):
+    """DLPack's DLTensor."""
+
+    _fields_ = (
+        ("data", ctypes.c_void_p),
+        ("device", ctypes.c_int32 * 2),
+        ("rank", ctypes.c_int32),
+        ("dtype", ctypes.c_uint32),
+        ("shape", ctypes.c_void_p),
+        ("strides", ctypes.c_void_p),
+        ("byte_offset", ctypes.c_uint64),
+    )
+
+
+class Argument(ctypes.Structure):
+    """TVMFFIAny with a DLTensor."""
+
+    _fields_ = (
+        ("kind", ctypes.c_int32),
+        ("padding", ctypes.c_int32),
+        ("tensor", ctypes.POINTER(Tensor)),
+    )
+
+
+def test_a_network_runs_without_anything_of_tvms(host, cache_dir, tiny_network, rng):
+    compiled = compile_network(tiny_network, host, cache_dir=cache_dir)
+    library = ctypes.CDLL(str(compiled.path))
+    memory = np.zeros(2**14, np.float32)
+    memory = memory[-(memory.ctypes.data // 4) % 16 :]  # begins at a multiple of 64 bytes
+    image, answer = memory[: 3 * 16 * 16], memory[1024 : 1024 + 12]
+    image[:] = rng.random(image.size, dtype=np.float32)
+    tensors = [Tensor(data=one.ctypes.data, device=(1, 0)) for one in (image, answer)]
+    dltensor_pointer = 7
+    arguments = (Argument * 2)(
+        *(Argument(dltensor_pointer, 0, ctypes.pointer(one)) for one in tensors)
+    )
+
+    status = library.__getattr__("__tvm_ffi_network_run")(None, arguments, 2, None)
+
+    assert status == 0
+    [expected] = onnxruntime.InferenceSession(tiny_network).run(
+        None, {"image": image.reshape(1, 3, 16, 16)}
+    )
+    np.testing.assert_allclose(answer, expected[0], atol=1e-6)
 
 
 def test_each_call_of_a_run_is_stamped_in_order(host, cache_dir, tiny_network):
