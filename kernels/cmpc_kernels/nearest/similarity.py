@@ -47,7 +47,9 @@ from cmpc_kernels.records import Neighbours
 __all__ = ["compiled_rows", "topk", "unit_rows"]
 
 CHUNK_VALUES = 1 << 20  # rows copied at a time when they lie scattered
-MIN_CODED_QUERIES = 80  # from here on coding the rows on the way costs less than it saves
+# From here on coding the rows on the way costs less than it saves. They must be a batch, whose
+# codes are narrow enough for its tiles (``QueryCodes.of``).
+MIN_CODED_QUERIES = 80
 
 
 def topk(

@@ -19,6 +19,7 @@ from unittest.mock import patch
 import numpy as np
 
 from cmpc_kernels import GalleryIndex, IndexSettings, ShardedIndex, open_index, reference, topk
+from cmpc_kernels.compiled.code_tiles import BATCH_QUERIES
 from cmpc_kernels.compiled.intrinsics import dot_instruction
 from cmpc_kernels.gallery import shard_search
 from cmpc_kernels.nearest import scan_arguments, scanning, similarity, threads
@@ -48,7 +49,7 @@ TURNS = [
     (scanning, "CACHED_BYTES", 0),  # that divide the rows, and not the queries
     (scan_arguments, "MOST_CANDIDATES", 1),  # a tile of queries at a time
     (similarity, "CHUNK_VALUES", 64),  # few scattered rows at a time
-    (similarity, "MIN_CODED_QUERIES", 1),  # codes that are made on the way
+    (similarity, "MIN_CODED_QUERIES", BATCH_QUERIES // 2 + 1),  # codes made on the way
     (shard_search, "MIN_SHARDS_OF_A_THREAD", 1),
 ]
 

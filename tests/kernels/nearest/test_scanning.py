@@ -21,8 +21,9 @@ from cmpc_kernels.compiled.code_tiles import (
 from cmpc_kernels.compiled.intrinsics import LANES
 from cmpc_kernels.nearest import scanning, threads
 from cmpc_kernels.nearest.codes import RowCodes, encode_binary, encode_int8
-from cmpc_kernels.nearest.scan_arguments import CodeArrays, Heaps, QueryCodes, Scratch
+from cmpc_kernels.nearest.scan_arguments import CodeArrays, Heaps, QueryCodes, Scratch, is_batch
 from cmpc_kernels.nearest.scanning import search_codes, search_exact
+from cmpc_kernels.nearest.similarity import MIN_CODED_QUERIES
 
 ENCODERS = {1: encode_binary, 8: encode_int8}
 METRICS = ["cosine", "ip", "l2"]
@@ -301,6 +302,7 @@ def test_queries_have_no_code_that_their_tiles_can_not_sum(num_queries, is_coars
 
     is_narrow = num_queries > BATCH_QUERIES // 2 and not is_coarse
     assert largest == (BATCH_LEVELS if is_narrow else QUERY_LEVELS)
+    assert is_batch(MIN_CODED_QUERIES)  # `topk` scans for these by tiles
 
 
 def test_what_does_not_belong_together_is_refused():
