@@ -34,25 +34,41 @@ extern "C" {
     if (__tvm_ffi_##kernel(NULL, arguments, count, &nothing)) return -1;                 \
   }
 
-/* Scratch memory of kernels, in place of TVM's: blocks one upon another, kept from run to run. */
+/* Scratch memory of kernels, in place of TVM's: blocks one upon another, kept from run to run.
+ * Each begins with a pointer to one that was made before it: all are freed with the library. */
 #define MOST_BLOCKS 8
 static __thread struct {
-  void* data;
+  char* data;
   uint64_t size;
 } blocks[MOST_BLOCKS];
 static __thread int num_blocks;
+static void* latest_block;
+
+static char* new_block(uint64_t size) {
+  void** block = (void**)aligned_alloc(64, 64 + (size + 63) / 64 * 64);
+  if (block == NULL) return NULL;
+  *block = __atomic_exchange_n(&latest_block, (void*)block, __ATOMIC_ACQ_REL);
+  return (char*)block + 64;
+}
 
 static void* begin_scratch(int device, int number, uint64_t size, int code, int bits) {
   (void)device, (void)number, (void)code, (void)bits;
   if (num_blocks == MOST_BLOCKS) return NULL;
   if (blocks[num_blocks].size < size) {
-    free(blocks[num_blocks].data);
-    blocks[num_blocks].data = aligned_alloc(64, (size + 63) / 64 * 64);
-    blocks[num_blocks].size = blocks[num_blocks].data == NULL ? 0 : size;
+    char* data = new_block(size);
+    if (data == NULL) return NULL;
+    blocks[num_blocks].data = data;
+    blocks[num_blocks].size = size;
   }
-  void* data = blocks[num_blocks].data;
-  if (data != NULL) ++num_blocks;
-  return data;
+  return blocks[num_blocks++].data;
+}
+
+__attribute__((destructor)) static void free_blocks(void) {
+  while (latest_block != NULL) {
+    void* block = latest_block;
+    latest_block = *(void**)block;
+    free(block);
+  }
 }
 
 static int end_scratch(int device, int number, void* data) {

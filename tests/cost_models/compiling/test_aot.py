@@ -1,6 +1,9 @@
 """Networks of our kernels alone are one function; all others keep the virtual machine."""
 
+import _ctypes
 import ctypes
+import gc
+import shutil
 
 import numpy as np
 import onnx
@@ -98,26 +101,59 @@ class Argument(ctypes.Structure):
     )
 
 
-def test_a_network_runs_without_anything_of_tvms(host, cache_dir, tiny_network, rng):
-    compiled = compile_network(tiny_network, host, cache_dir=cache_dir)
-    library = ctypes.CDLL(str(compiled.path))
+def run_without_tvm(path, image):
+    """Return the answer, float32 [12], of a network that is loaded for this one run."""
+    library = ctypes.CDLL(str(path))
     memory = np.zeros(2**14, np.float32)
     memory = memory[-(memory.ctypes.data // 4) % 16 :]  # begins at a multiple of 64 bytes
-    image, answer = memory[: 3 * 16 * 16], memory[1024 : 1024 + 12]
-    image[:] = rng.random(image.size, dtype=np.float32)
-    tensors = [Tensor(data=one.ctypes.data, device=(1, 0)) for one in (image, answer)]
+    given, answer = memory[: image.size], memory[1024 : 1024 + 12]
+    given[:] = image.ravel()
+    tensors = [Tensor(data=one.ctypes.data, device=(1, 0)) for one in (given, answer)]
     dltensor_pointer = 7
     arguments = (Argument * 2)(
         *(Argument(dltensor_pointer, 0, ctypes.pointer(one)) for one in tensors)
     )
+    assert library["__tvm_ffi_network_run"](None, arguments, 2, None) == 0
+    _ctypes.dlclose(library._handle)
+    return answer
 
-    status = library.__getattr__("__tvm_ffi_network_run")(None, arguments, 2, None)
 
-    assert status == 0
-    [expected] = onnxruntime.InferenceSession(tiny_network).run(
-        None, {"image": image.reshape(1, 3, 16, 16)}
-    )
+def test_a_network_runs_without_anything_of_tvms(host, cache_dir, tiny_network, rng):
+    compiled = compile_network(tiny_network, host, cache_dir=cache_dir)
+    image = rng.random(compiled.input_shape, dtype=np.float32)
+
+    answer = run_without_tvm(compiled.path, image)
+
+    [expected] = onnxruntime.InferenceSession(tiny_network).run(None, {"image": image})
     np.testing.assert_allclose(answer, expected[0], atol=1e-6)
+
+
+class Allocated(ctypes.Structure):
+    """The C library's mallinfo2."""
+
+    _fields_ = tuple((name, ctypes.c_size_t) for name in (*"abcdefg", "in_use", "i", "j"))
+
+
+def allocated_bytes():
+    gc.collect()  # ctypes makes a class for each library
+    mallinfo = ctypes.CDLL(None).mallinfo2
+    mallinfo.restype = Allocated
+    return mallinfo().in_use
+
+
+def test_a_network_that_is_unloaded_leaves_no_memory_behind(
+    host, cache_dir, tiny_network, tmp_path, rng
+):
+    compiled = compile_network(tiny_network, host, cache_dir=cache_dir)
+    path = shutil.copy(compiled.path, tmp_path / "copy.so")  # that nothing else keeps loaded
+    image = rng.random(compiled.input_shape, dtype=np.float32)
+
+    run_without_tvm(path, image)
+    before = allocated_bytes()
+    for _ in range(200):
+        run_without_tvm(path, image)
+
+    assert allocated_bytes() - before < 200 * 64  # a block is larger than that
 
 
 def test_each_call_of_a_run_is_stamped_in_order(host, cache_dir, tiny_network):
